@@ -1,0 +1,43 @@
+# `make` alone lists what there is. Everything runs in .venv, made on first use.
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+# Settings need these by name; checking code connects to neither.
+LINT_ENV := PRODUCTION=1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGH \
+	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost:6379/0 ALLOWED_HOSTS=localhost
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+.venv/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+install: .venv/installed  ## make .venv and install everything into it
+
+run: install  ## serve on PORT (8000), with PostgreSQL, Valkey and a starter catalogue
+	@PORT=$(PORT) $(BIN)/python manage.py run
+
+test: install  ## run the tests on the real servers
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: install  ## ruff, types, layers, migrations, deployment checks, known vulnerabilities
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(LINT_ENV) $(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(LINT_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/pip-audit --progress-spinner off -r requirements.txt
+
+format: install  ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove .venv, the embedded servers' data and caches
+	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

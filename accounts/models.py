@@ -1,0 +1,91 @@
+"""Identity: members, their profiles, and the families of tokens that are their sessions."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.db import models
+from django.db.models import Func, Q, Value
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
+
+
+class Visibility(models.TextChoices):
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+class User(AbstractUser):
+    class Origin(models.TextChoices):
+        REGISTERED = "registered", "registered"
+        SAMPLE = "sample", "made-up sample member"
+        MOVIELENS = "movielens", "imported from MovieLens"
+
+    # Unique without case by a constraint below, so no plain unique index beside it.
+    username = models.CharField(
+        max_length=150,
+        validators=[UnicodeUsernameValidator()],
+        unique=True,
+        error_messages={"unique": "A user with that username already exists."},
+    )
+    email = models.EmailField(blank=True)
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.REGISTERED)
+
+    display_name = models.CharField(max_length=100, blank=True)
+    bio = models.TextField(max_length=1000, blank=True)
+    avatar_url = models.URLField(max_length=500, blank=True)
+    favorite_genres = models.JSONField(default=list, blank=True)
+    visibility = models.CharField(
+        max_length=10, choices=Visibility, default=Visibility.PUBLIC
+    )
+    #: Kept by whoever owns following; a profile then needs no count.
+    follower_count = models.PositiveIntegerField(default=0, editable=False)
+    following_count = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta(AbstractUser.Meta):
+        abstract = False
+        indexes = [models.Index(fields=["origin"], name="user_origin")]
+        constraints = [
+            models.UniqueConstraint(Lower("username"), name="user_username_unique_without_case"),
+            models.UniqueConstraint(
+                Lower("email"), condition=~Q(email=""), name="user_email_unique_without_case"
+            ),
+            models.CheckConstraint(
+                condition=Exact(
+                    Func("favorite_genres", function="jsonb_typeof"), Value("array")
+                ),
+                name="user_favorite_genres_is_array",
+            ),
+        ]
+
+
+class TokenFamily(models.Model):
+    """A session: all tokens that descend from one login. Ending it ends them all."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="token_families")
+    user_agent = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(auto_now_add=True)
+    #: However often it is refreshed, it ends here.
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "token families"
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.created_at:%Y-%m-%d}"
+
+
+class SpentRefreshToken(models.Model):
+    """A refresh token that was used. The unique id is what lets only one of two requests win."""
+
+    jti = models.CharField(max_length=64, primary_key=True)
+    family = models.ForeignKey(TokenFamily, models.CASCADE, related_name="spent_tokens")
+    spent_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.jti

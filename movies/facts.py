@@ -1,0 +1,46 @@
+"""What a source says of a film, in the catalogue's terms. Free of Django."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True)
+class PersonFacts:
+    name: str
+    tmdb_id: int | None = None
+    character: str = ""
+
+
+@dataclass(frozen=True)
+class CollectionFacts:
+    tmdb_id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class MovieFacts:
+    """Validated facts: every text fits its column, every number is finite and in range."""
+
+    title: str
+    tmdb_id: int | None = None
+    imdb_id: str | None = None
+    original_title: str = ""
+    original_language: str = ""
+    release_date: date | None = None
+    release_year: int | None = None
+    genres: tuple[str, ...] = ()
+    runtime_min: int | None = None
+    overview: str = ""
+    tagline: str = ""
+    status: str = ""
+    keywords: tuple[str, ...] = ()
+    collection: CollectionFacts | None = None
+    poster_path: str = ""
+    backdrop_path: str = ""
+    vote_average: float = 0.0
+    vote_count: int = 0
+    popularity: float = 0.0
+    directors: tuple[PersonFacts, ...] = ()
+    cast: tuple[PersonFacts, ...] = ()

@@ -1,0 +1,225 @@
+"""The catalogue's query parameters, and what they do to a queryset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.postgres.search import SearchQuery, SearchRank
+from django.db.models import Case, F, FloatField, Q, Value, When
+from django.db.models.functions import Cast
+from rest_framework import serializers
+
+from movies import search
+from movies.models import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, Credit, MovieQuerySet
+from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
+from nexus.core.genres import GENRE_NAMES, genre_named
+from nexus.core.pagination import Key, Ordering
+from nexus.core.query import PageQuery, QuerySerializer
+from nexus.core.text import fold
+
+MAX_VALUES = 100
+NEWEST_ID = 2_147_483_647
+
+# Nulls stand last in both directions. Where a column has none, ascending is descending read
+# backwards, ids included, so that one index serves both.
+ORDERINGS: dict[str, Ordering] = {
+    **{
+        f"-{name}": Ordering((Key(name, descending=True), Key("id")))
+        for name in ("popularity", "vote_average", "weighted_rating", "created_at")
+    },
+    **{
+        name: Ordering((Key(name), Key("id", descending=True)))
+        for name in ("popularity", "vote_average", "weighted_rating", "created_at")
+    },
+    **{
+        sign + name: Ordering((Key(name, descending=bool(sign), nullable=True), Key("id")))
+        for name in ("release_date", "runtime")
+        for sign in ("", "-")
+    },
+    "title": Ordering((Key("sort_title"), Key("id"))),
+    "-title": Ordering((Key("sort_title", descending=True), Key("id", descending=True))),
+    # The best match first, whichever way it is written.
+    "relevance": Ordering((Key("rank", descending=True), Key("popularity", True), Key("id"))),
+    "-relevance": Ordering((Key("rank", descending=True), Key("popularity", True), Key("id"))),
+}
+DEFAULT_ORDERING = "-popularity"
+ORDERING_NAMES = tuple(sorted(ORDERINGS, key=lambda name: (name.lstrip("-"), name)))
+
+
+def has_words(text: str) -> None:
+    if search.query(text) is None:
+        raise serializers.ValidationError("There is no word in this to search for.")
+
+
+def is_person(text: str) -> None:
+    if text.isdigit():
+        IdField().run_validation(text)
+
+
+class GenreListField(serializers.ListField):
+    """Genre expressions: `,` all of, `|` any of; each repetition is one more condition."""
+
+    child = serializers.CharField(max_length=400)
+
+    def to_internal_value(self, data: Any) -> list[tuple[str, list[str]]]:  # type: ignore[override]
+        expressions = []
+        for text in super().to_internal_value(data):
+            if "," in text and "|" in text:
+                message = "Use either `,` (all of) or `|` (any of) in one value; repeat for more."
+                raise serializers.ValidationError(message)
+            joiner = "|" if "|" in text else ","
+            names = []
+            for part in text.split(joiner):
+                name = genre_named(part)
+                if name is None:
+                    known = ", ".join(GENRE_NAMES)
+                    message = f"Unknown genre {part.strip()!r}. Genres: {known}."
+                    raise serializers.ValidationError(message)
+                names.append(name)
+            expressions.append((joiner, names))
+        return expressions
+
+
+class MovieFilters(QuerySerializer):
+    """What narrows the catalogue, wherever films are listed."""
+
+    repeatable = frozenset({"genre", "exclude_genre"})
+
+    search = serializers.CharField(
+        required=False,
+        max_length=200,
+        validators=[has_words],
+        help_text="Words of title, original title and people; accents and case do not count; "
+        "the last word may be a prefix.",
+    )
+    title = serializers.CharField(
+        required=False,
+        max_length=200,
+        validators=[has_words],
+        help_text="Words of the title alone, as in `search`.",
+    )
+    genre = GenreListField(
+        required=False,
+        max_length=MAX_VALUES,
+        help_text="Names or TMDb ids: `Drama,Crime` is both, `Drama|Crime` either; repeatable.",
+    )
+    exclude_genre = GenreListField(
+        required=False, max_length=MAX_VALUES, help_text="None of these genres; repeatable."
+    )
+    year = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
+    year_gte = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
+    year_lte = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
+    min_rating = StrictFloatField(
+        required=False, min_value=0, max_value=10, help_text="TMDb's vote_average, 0 to 10."
+    )
+    max_rating = StrictFloatField(required=False, min_value=0, max_value=10)
+    min_votes = StrictIntegerField(required=False, min_value=0, max_value=MAX_COUNT)
+    min_popularity = StrictFloatField(required=False, min_value=0)
+    min_runtime = StrictIntegerField(
+        required=False, min_value=0, max_value=MAX_RUNTIME_MIN, help_text="Minutes."
+    )
+    max_runtime = StrictIntegerField(
+        required=False, min_value=0, max_value=MAX_RUNTIME_MIN, help_text="Minutes."
+    )
+    language = serializers.RegexField(
+        r"\A[A-Za-z]{2,3}\Z", required=False, help_text="ISO 639-1 code of the original language."
+    )
+    person = serializers.CharField(
+        required=False,
+        max_length=300,
+        validators=[is_person],
+        help_text="Id or full name; accents and case do not count.",
+    )
+    keyword = serializers.CharField(required=False, max_length=200, help_text="One whole keyword.")
+    tmdb_id = StrictIntegerField(required=False, min_value=1, max_value=NEWEST_ID)
+    imdb_id = serializers.RegexField(r"\Att[0-9]{7,10}\Z", required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        for low, high in (
+            ("year_gte", "year_lte"),
+            ("min_rating", "max_rating"),
+            ("min_runtime", "max_runtime"),
+        ):
+            if low in attrs and high in attrs and attrs[low] > attrs[high]:
+                message = f"{low} is above {high}: nothing can match."
+                raise serializers.ValidationError({low: [message]})
+        return attrs
+
+
+class MovieListQuery(MovieFilters, PageQuery):
+    """The catalogue's filters, its order and the page."""
+
+    ordering = serializers.ChoiceField(choices=ORDERING_NAMES, default=DEFAULT_ORDERING)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        if attrs["ordering"].endswith("relevance") and "search" not in attrs:
+            raise serializers.ValidationError({"ordering": ["relevance goes with search."]})
+        return attrs
+
+
+def filtered(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
+    """The films that pass validated MovieFilters."""
+    conditions = Q()
+    for name, lookup in _LOOKUPS.items():
+        if name in params:
+            conditions &= Q(**{lookup: params[name]})
+    for joiner, names in params.get("genre", ()):
+        conditions &= _genres(joiner, names)
+    for joiner, names in params.get("exclude_genre", ()):
+        # Both joiners read "none of these" here.
+        conditions &= ~_genres("|", names)
+    if "language" in params:
+        conditions &= Q(original_language=params["language"].lower())
+    if "keyword" in params:
+        conditions &= Q(keywords__contains=[params["keyword"].strip().lower()])
+    if "search" in params:
+        conditions &= Q(search_vector=_tsquery(params["search"]))
+    if "title" in params:
+        conditions &= Q(search_vector=_tsquery(params["title"], weights=search.TITLE))
+    if "person" in params:
+        conditions &= Q(id__in=_films_of(params["person"]))
+    return movies.filter(conditions)
+
+
+def ranked(movies: MovieQuerySet, text: str) -> MovieQuerySet:
+    """With `rank`: how well a film matches the words; its very title comes before all else."""
+    rank = SearchRank(F("search_vector"), _tsquery(text), weights=[0.1, 0.3, 0.8, 1.0])
+    exact = Case(When(sort_title=search.sort_title(text), then=Value(1.0)), default=Value(0.0))
+    return movies.annotate(rank=Cast(rank, FloatField()) + exact)
+
+
+_LOOKUPS = {
+    "year": "release_year",
+    "year_gte": "release_year__gte",
+    "year_lte": "release_year__lte",
+    "min_rating": "vote_average__gte",
+    "max_rating": "vote_average__lte",
+    "min_votes": "vote_count__gte",
+    "min_popularity": "popularity__gte",
+    "min_runtime": "runtime__gte",
+    "max_runtime": "runtime__lte",
+    "tmdb_id": "tmdb_id",
+    "imdb_id": "imdb_id",
+}
+
+
+def _genres(joiner: str, names: list[str]) -> Q:
+    if joiner == ",":
+        return Q(genres__contains=names)
+    condition = Q()
+    for name in names:
+        condition |= Q(genres__contains=[name])
+    return condition
+
+
+def _tsquery(text: str, *, weights: str = "") -> SearchQuery:
+    return SearchQuery(search.query(text, weights=weights), search_type="raw", config="simple")
+
+
+def _films_of(person: str) -> Any:
+    whose = {"person__folded_name": fold(person.strip())}
+    if person.isascii() and person.isdigit():
+        whose = {"person_id": int(person)}
+    return Credit.objects.filter(**whose).values("movie_id")

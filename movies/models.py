@@ -1,0 +1,256 @@
+"""The catalogue: films, the people who made them, and what both communities think of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Cast, NullIf
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from movies.ratings import PRIOR_MEAN, PRIOR_VOTES
+
+MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months without refresh.
+MAX_COUNT = 2_000_000_000
+MAX_POPULARITY = 1e9
+MAX_RUNTIME_MIN = 100_000
+FIRST_YEAR, LAST_YEAR = 1870, 2200
+
+SUMMARY_FIELDS = (
+    "id",
+    "tmdb_id",
+    "imdb_id",
+    "title",
+    "original_title",
+    "release_date",
+    "release_year",
+    "genres",
+    "runtime",
+    "original_language",
+    "vote_average",
+    "vote_count",
+    "popularity",
+    "weighted_rating",
+    "average_score",
+    "rating_count",
+    "poster_path",
+    "backdrop_path",
+)
+
+
+class Collection(models.Model):
+    """A series of films, as TMDb groups them."""
+
+    tmdb_id = models.PositiveIntegerField(unique=True)
+    name = models.CharField(max_length=500)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Person(models.Model):
+    name = models.CharField(max_length=300)
+    #: The name as search sees it (nexus.core.text).
+    folded_name = models.CharField(max_length=600, editable=False)
+    tmdb_id = models.PositiveIntegerField(unique=True, null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "people"
+        indexes = [models.Index(fields=["folded_name"], name="person_folded_name")]
+        constraints = [
+            # Without an id of TMDb's, the name is all that tells two people apart.
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(tmdb_id__isnull=True), name="person_name_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MovieQuerySet(models.QuerySet["Movie"]):
+    def summaries(self) -> Self:
+        """Only the columns of a MovieSummary."""
+        return self.only(*SUMMARY_FIELDS)
+
+    def with_credits(self) -> Self:
+        """With people and collection: three queries, however many films."""
+        return self.select_related("collection").prefetch_related("credits__person")
+
+
+class Movie(models.Model):
+    class Source(models.TextChoices):
+        TMDB = "tmdb", "TMDb"
+        STARTER = "starter", "starter catalogue"
+        MOVIELENS = "movielens", "MovieLens"
+        MANUAL = "manual", "entered by hand"
+
+    tmdb_id = models.PositiveIntegerField(unique=True, null=True, blank=True)
+    imdb_id = models.CharField(max_length=12, unique=True, null=True, blank=True)
+    title = models.CharField(max_length=500)
+    original_title = models.CharField(max_length=500, blank=True)
+    original_language = models.CharField(max_length=10, blank=True)
+    release_date = models.DateField(null=True, blank=True)
+    #: Beside the date, because some sources know the year alone.
+    release_year = models.PositiveSmallIntegerField(null=True, blank=True)
+    genres = models.JSONField(default=list, blank=True)
+    runtime = models.PositiveIntegerField("runtime in minutes", null=True, blank=True)
+    overview = models.TextField(blank=True)
+    tagline = models.CharField(max_length=1000, blank=True)
+    status = models.CharField(max_length=50, blank=True)
+    keywords = models.JSONField(default=list, blank=True)
+    collection = models.ForeignKey(Collection, models.SET_NULL, null=True, blank=True)
+    people = models.ManyToManyField(Person, through="Credit")
+    poster_path = models.CharField(max_length=200, blank=True)
+    backdrop_path = models.CharField(max_length=200, blank=True)
+
+    vote_average = models.FloatField("TMDb's mean vote, 0 to 10", default=0.0)
+    vote_count = models.PositiveIntegerField("TMDb's votes", default=0)
+    popularity = models.FloatField("TMDb's popularity", default=0.0)
+
+    # This community's ratings, kept by movies.services.rating_changed.
+    rating_count = models.PositiveIntegerField(default=0, editable=False)
+    rating_sum = models.FloatField(default=0.0, editable=False)
+    average_score = models.GeneratedField(
+        expression=F("rating_sum") / NullIf(Cast(F("rating_count"), models.FloatField()), 0.0),
+        output_field=models.FloatField(null=True),
+        db_persist=True,
+    )
+    weighted_rating = models.GeneratedField(
+        # movies.ratings.weighted_rating over both communities' votes, in SQL; stars count double.
+        expression=(
+            F("vote_average") * Cast(F("vote_count"), models.FloatField())
+            + 2.0 * F("rating_sum")
+            + PRIOR_MEAN * PRIOR_VOTES
+        )
+        / (Cast(F("vote_count"), models.FloatField()) + F("rating_count") + PRIOR_VOTES),
+        output_field=models.FloatField(),
+        db_persist=True,
+    )
+    # log2 of the exponentially decayed number of ratings, by movies.services.rating_changed.
+    trend_day = models.FloatField(null=True, editable=False)
+    trend_week = models.FloatField(null=True, editable=False)
+
+    #: The title as it sorts: folded, without its article.
+    sort_title = models.CharField(max_length=600, editable=False, db_collation="C")
+    search_vector = SearchVectorField(editable=False)
+    source = models.CharField(max_length=10, choices=Source, default=Source.MANUAL)
+    synced_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = MovieQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            GinIndex(fields=["genres"], name="movie_genres", opclasses=["jsonb_path_ops"]),
+            GinIndex(fields=["keywords"], name="movie_keywords", opclasses=["jsonb_path_ops"]),
+            GinIndex(fields=["search_vector"], name="movie_search"),
+            models.Index("sort_title", "id", name="movie_sort_title"),
+            models.Index("created_at", "id", name="movie_created_at"),
+            models.Index("release_year", name="movie_release_year"),
+            models.Index("original_language", name="movie_language"),
+            *(
+                # Both directions of each nullable ordering, because nulls stand last in both.
+                models.Index(direction(F(column)), "id", name=f"movie_{column}_{suffix}")
+                for column in ("release_date", "runtime")
+                for suffix, direction in (
+                    ("asc", lambda column: column.asc(nulls_last=True)),
+                    ("desc", lambda column: column.desc(nulls_last=True)),
+                )
+            ),
+            *(
+                models.Index(F(column).desc(nulls_last=True), "id", name=f"movie_{column}")
+                for column in ("trend_day", "trend_week")
+            ),
+            *(
+                # Read backwards they serve the ascending orderings, whose ids run downwards.
+                models.Index(F(column).desc(), "id", name=f"movie_{column}_desc")
+                for column in ("popularity", "vote_average", "weighted_rating", "rating_count")
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=~Q(title=""), name="movie_title_not_empty"),
+            models.CheckConstraint(
+                condition=Exact(Func(F("genres"), function="jsonb_typeof"), Value("array"))
+                & Exact(Func(F("keywords"), function="jsonb_typeof"), Value("array")),
+                name="movie_lists_are_arrays",
+            ),
+            models.CheckConstraint(
+                condition=Q(imdb_id__isnull=True) | Q(imdb_id__regex=r"^tt[0-9]{7,10}$"),
+                name="movie_imdb_id_shape",
+            ),
+            models.CheckConstraint(
+                condition=Q(tmdb_id__isnull=True) | Q(tmdb_id__gte=1), name="movie_tmdb_id_positive"
+            ),
+            # PostgreSQL sorts NaN above every number, so an upper bound refuses it and infinity.
+            models.CheckConstraint(
+                condition=Q(vote_average__gte=0, vote_average__lte=10),
+                name="movie_vote_average_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(vote_count__lte=MAX_COUNT, rating_count__lte=MAX_COUNT),
+                name="movie_counts_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(popularity__gte=0, popularity__lte=MAX_POPULARITY),
+                name="movie_popularity_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    rating_sum__gte=F("rating_count") * 1.0, rating_sum__lte=F("rating_count") * 5.0
+                ),
+                name="movie_rating_sum_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(runtime__isnull=True) | Q(runtime__gte=1, runtime__lte=MAX_RUNTIME_MIN),
+                name="movie_runtime_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(release_year__isnull=True)
+                | Q(release_year__gte=FIRST_YEAR, release_year__lte=LAST_YEAR),
+                name="movie_release_year_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(release_date__isnull=True) | Q(release_date__year=F("release_year")),
+                name="movie_release_year_of_date",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.release_year})" if self.release_year else self.title
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what came from TMDb is older than TMDb's terms let it be kept."""
+        if self.source != self.Source.TMDB:
+            return False
+        return self.synced_at is None or timezone.now() - self.synced_at > MAX_AGE
+
+
+class Credit(models.Model):
+    class Role(models.TextChoices):
+        DIRECTOR = "director"
+        CAST = "cast"
+
+    movie = models.ForeignKey(Movie, models.CASCADE, related_name="credits")
+    person = models.ForeignKey(Person, models.CASCADE, related_name="credits")
+    role = models.CharField(max_length=10, choices=Role)
+    #: Billing order from 0 within the role.
+    position = models.PositiveSmallIntegerField()
+    character = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["role", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["movie", "role", "position"], name="credit_position"),
+            models.UniqueConstraint(fields=["movie", "role", "person"], name="credit_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person} ({self.role})"

@@ -1,0 +1,50 @@
+"""PostgreSQL full text over words folded by nexus.core.text. Free of Django.
+
+Vectors and queries are written out as PostgreSQL's own literals, so that no server-side parser,
+dictionary or extension (unaccent) takes part, and both sides fold alike.
+"""
+
+from __future__ import annotations
+
+from nexus.core.text import words
+
+# A film's words are few; the bound keeps one absurd title from filling an index page.
+MAX_WORDS = 400
+TITLE, ORIGINAL_TITLE, PEOPLE = "A", "B", "C"
+
+
+def vector(*, title: str, original_title: str, people: list[str]) -> str:
+    """The tsvector literal of a film: title weighs A, original title B, people C."""
+    places: dict[str, list[str]] = {}
+    position = 0
+    texts = [(title, TITLE), (original_title, ORIGINAL_TITLE), *((each, PEOPLE) for each in people)]
+    for text, weight in texts:
+        for word in words(text):
+            position += 1
+            if position > MAX_WORDS:
+                break
+            places.setdefault(word, []).append(f"{position}{weight}")
+    return " ".join(f"'{word}':{','.join(at)}" for word, at in places.items())
+
+
+def query(text: str, *, weights: str = "") -> str | None:
+    """The tsquery literal for all words of a text, the last as a prefix; None without words.
+
+    `weights` keeps to words of those weights: "A" is the title alone.
+    """
+    found = words(text)[:20]
+    if not found:
+        return None
+    suffix = f":{weights}" if weights else ""
+    return " & ".join([f"'{word}'{suffix}" for word in found[:-1]] + [f"'{found[-1]}':*{weights}"])
+
+
+_ARTICLES = {"the", "a", "an"}
+
+
+def sort_title(title: str) -> str:
+    """The title as it sorts: its folded words without a leading English article."""
+    found = words(title)
+    if len(found) > 1 and found[0] in _ARTICLES:
+        found = found[1:]
+    return " ".join(found)[:600] or title[:600]

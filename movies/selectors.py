@@ -1,0 +1,34 @@
+"""Reads of the catalogue that return plain data."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from django.db import connection
+
+from movies.services import GENRE_COUNTS_KEY
+from nexus.core import cache
+from nexus.core.genres import TMDB_GENRES
+
+
+class GenreCount(TypedDict):
+    name: str
+    tmdb_id: int
+    movie_count: int
+
+
+def genre_counts() -> list[GenreCount]:
+    """TMDb's genres in its order with the number of films of each; counted at most once a TTL."""
+    counts = cache.get(GENRE_COUNTS_KEY)
+    if not isinstance(counts, dict):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT genre, count(*) FROM movies_movie, jsonb_array_elements_text(genres) AS genre"
+                " GROUP BY genre"
+            )
+            counts = dict(cursor.fetchall())
+        cache.put(GENRE_COUNTS_KEY, counts, ttl_s=cache.TTL_S["genre_counts"])
+    return [
+        {"name": name, "tmdb_id": tmdb_id, "movie_count": counts.get(name, 0)}
+        for name, tmdb_id in TMDB_GENRES.items()
+    ]

@@ -1,0 +1,292 @@
+"""Writes to the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import connection, models, transaction
+from django.db.models import F, Q, Value
+from django.db.models.functions import Abs, Coalesce, Greatest, Least, Ln, Power
+from django.utils import timezone
+
+from movies import search
+from movies.facts import MovieFacts, PersonFacts
+from movies.models import Collection, Credit, Movie, Person
+from nexus.core import cache
+from nexus.core.text import fold
+
+# Of two sources that know a film, the one further on is believed; the other fills gaps only.
+AUTHORITY = (
+    Movie.Source.MOVIELENS,
+    Movie.Source.STARTER,
+    Movie.Source.TMDB,
+    Movie.Source.MANUAL,
+)
+GENRE_COUNTS_KEY = "movies:genre_counts"
+
+# The two windows of the community's trend: the half-life of a rating's weight, in days.
+TREND_HALF_LIFE_DAYS = {"trend_day": 1.0, "trend_week": 7.0}
+_TREND_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+
+# Any number will do, as long as all writers of films take the same.
+_CATALOGUE_LOCK = 7_126_001
+
+_FACT_COLUMNS = (
+    "tmdb_id",
+    "imdb_id",
+    "title",
+    "original_title",
+    "original_language",
+    "release_date",
+    "release_year",
+    "genres",
+    "runtime",
+    "overview",
+    "tagline",
+    "status",
+    "keywords",
+    "collection_id",
+    "poster_path",
+    "backdrop_path",
+    "vote_average",
+    "vote_count",
+    "popularity",
+)
+_WRITTEN = [
+    *("collection" if column == "collection_id" else column for column in _FACT_COLUMNS),
+    "sort_title",
+    "search_vector",
+    "source",
+    "synced_at",
+    "updated_at",
+]
+
+
+@dataclass(frozen=True)
+class Upserted:
+    movie: Movie
+    created: bool
+
+
+@transaction.atomic
+def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[Upserted]:
+    """Store what one source says of some films, in the order given.
+
+    A film is known by its TMDb id, else by its IMDb id. A source of less authority than the one a
+    film came from only fills what is empty. Writers take turns, so that the same film sent twenty
+    times at once is created once.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CATALOGUE_LOCK])
+    collections = _collections(facts)
+    people = _people(facts)
+    by_tmdb, by_imdb = _known(facts)
+    now = timezone.now()
+    results: list[Upserted] = []
+    fresh: list[Movie] = []
+    known: dict[int, Movie] = {}
+    with_credits: list[tuple[Movie, MovieFacts]] = []
+    for fact in facts:
+        movie = by_tmdb.get(fact.tmdb_id or 0) or by_imdb.get(fact.imdb_id or "")
+        created = movie is None
+        if movie is None:
+            movie = Movie(source=source, created_at=now)
+            fresh.append(movie)
+        elif movie.pk:
+            known[movie.pk] = movie
+        outranked = AUTHORITY.index(source) < AUTHORITY.index(Movie.Source(movie.source))
+        _assign(movie, fact, collections, fill_only=outranked, taken=by_imdb)
+        if not outranked:
+            movie.source = source
+            movie.synced_at = now
+            with_credits.append((movie, fact))
+            _index(movie, [person.name for person in (*fact.directors, *fact.cast)])
+        movie.updated_at = now
+        if movie.tmdb_id:
+            by_tmdb[movie.tmdb_id] = movie
+        if movie.imdb_id:
+            by_imdb[movie.imdb_id] = movie
+        results.append(Upserted(movie, created))
+    Movie.objects.bulk_create(fresh, batch_size=1000)
+    Movie.objects.bulk_update(known.values(), _WRITTEN, batch_size=500)
+    _replace_credits(with_credits, people)
+    transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+    return results
+
+
+def movie_reindex(*, movie: Movie) -> None:
+    """Bring a film's search words and sort title up to date after an edit of it or its people."""
+    names = movie.credits.order_by("-role", "position").values_list("person__name", flat=True)
+    _index(movie, list(names))
+    movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
+    transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+
+
+def rating_changed(*, movie_id: int, old: float | None, new: float | None) -> None:
+    """Move a film's rating sums and trend by one rating set, changed (`old`, `new`) or withdrawn."""
+    changes: dict[str, object] = {
+        "rating_count": F("rating_count") + (int(new is not None) - int(old is not None)),
+        "rating_sum": F("rating_sum") + ((new or 0.0) - (old or 0.0)),
+    }
+    if old is None:
+        for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
+            changes[column] = _trend_after_one_more(column, trend_position(half_life_days))
+    Movie.objects.filter(id=movie_id).update(**changes)
+
+
+def trend_position(half_life_days: float, at: datetime | None = None) -> float:
+    """log2 of the weight that a rating of that moment has: forward decay.
+
+    Because every weight grows by the same factor with time, films keep their order without ever
+    being touched. Source: Cormode et al., "Forward Decay", ICDE 2009.
+    """
+    age = (at or timezone.now()) - _TREND_EPOCH
+    return age.total_seconds() / 86_400 / half_life_days
+
+
+def _trend_after_one_more(column: str, position: float) -> models.Expression:
+    """log2(2^trend + 2^position), computed without leaving the range of a double."""
+    trend = Coalesce(F(column), Value(position - 200.0))
+    # Beyond 200 halvings the smaller term is nothing, and a power of it would underflow.
+    apart = Abs(trend - Value(position))
+    smaller = Power(Value(2.0), Value(-1.0) * Least(apart, Value(200.0)))
+    return Greatest(trend, Value(position)) + Ln(Value(1.0) + smaller) / Ln(Value(2.0))
+
+
+def _known(facts: Sequence[MovieFacts]) -> tuple[dict[int, Movie], dict[str, Movie]]:
+    tmdb_ids = [fact.tmdb_id for fact in facts if fact.tmdb_id]
+    imdb_ids = [fact.imdb_id for fact in facts if fact.imdb_id]
+    movies = list(
+        Movie.objects.filter(Q(tmdb_id__in=tmdb_ids) | Q(imdb_id__in=imdb_ids)).select_for_update()
+    )
+    return (
+        {movie.tmdb_id: movie for movie in movies if movie.tmdb_id},
+        {movie.imdb_id: movie for movie in movies if movie.imdb_id},
+    )
+
+
+def _assign(
+    movie: Movie,
+    fact: MovieFacts,
+    collections: dict[int, int],
+    *,
+    fill_only: bool,
+    taken: dict[str, Movie],
+) -> None:
+    year = fact.release_date.year if fact.release_date else fact.release_year
+    # Two films under one IMDb id is a source's mistake; the first keeps it.
+    imdb_id = fact.imdb_id if taken.get(fact.imdb_id or "", movie) is movie else None
+    values = {
+        "tmdb_id": fact.tmdb_id,
+        "imdb_id": imdb_id,
+        "title": fact.title,
+        "original_title": fact.original_title,
+        "original_language": fact.original_language,
+        "release_date": fact.release_date,
+        "release_year": year,
+        "genres": list(fact.genres),
+        "runtime": fact.runtime_min,
+        "overview": fact.overview,
+        "tagline": fact.tagline,
+        "status": fact.status,
+        "keywords": list(fact.keywords),
+        "collection_id": collections.get(fact.collection.tmdb_id) if fact.collection else None,
+        "poster_path": fact.poster_path,
+        "backdrop_path": fact.backdrop_path,
+        "vote_average": fact.vote_average,
+        "vote_count": fact.vote_count,
+        "popularity": fact.popularity,
+    }
+    for column in _FACT_COLUMNS:
+        # An id once known stays, whoever leaves it out.
+        keeps = fill_only or column in ("tmdb_id", "imdb_id")
+        if keeps and getattr(movie, column):
+            continue
+        setattr(movie, column, values[column])
+    if movie.release_date is not None:
+        movie.release_year = movie.release_date.year
+
+
+def _index(movie: Movie, people: list[str]) -> None:
+    movie.sort_title = search.sort_title(movie.title)
+    movie.search_vector = search.vector(
+        title=movie.title, original_title=movie.original_title, people=people
+    )
+
+
+def _collections(facts: Sequence[MovieFacts]) -> dict[int, int]:
+    """Ids of the collections by TMDb's ids; new ones are stored, renamed ones renamed."""
+    named = {fact.collection.tmdb_id: fact.collection for fact in facts if fact.collection}
+    if not named:
+        return {}
+    Collection.objects.bulk_create(
+        [Collection(tmdb_id=each.tmdb_id, name=each.name) for each in named.values()],
+        update_conflicts=True,
+        unique_fields=["tmdb_id"],
+        update_fields=["name"],
+    )
+    return dict(Collection.objects.filter(tmdb_id__in=named).values_list("tmdb_id", "id"))
+
+
+def _person_key(person: PersonFacts) -> int | str:
+    return person.tmdb_id or person.name
+
+
+def _people(facts: Sequence[MovieFacts]) -> dict[int | str, int]:
+    """Ids of the people by TMDb's id, or by name where a source knows no more."""
+    wanted = {
+        _person_key(person): person for fact in facts for person in (*fact.directors, *fact.cast)
+    }
+    if not wanted:
+        return {}
+    people = [
+        Person(name=each.name, folded_name=fold(each.name)[:600], tmdb_id=each.tmdb_id)
+        for each in wanted.values()
+    ]
+    Person.objects.bulk_create(
+        [person for person in people if person.tmdb_id],
+        update_conflicts=True,
+        unique_fields=["tmdb_id"],
+        update_fields=["name", "folded_name"],
+        batch_size=1000,
+    )
+    Person.objects.bulk_create(
+        [person for person in people if not person.tmdb_id], ignore_conflicts=True, batch_size=1000
+    )
+    tmdb_ids = [person.tmdb_id for person in people if person.tmdb_id]
+    names = [person.name for person in people if not person.tmdb_id]
+    stored = Person.objects.filter(Q(tmdb_id__in=tmdb_ids) | Q(tmdb_id=None, name__in=names))
+    return {person.tmdb_id or person.name: person.pk for person in stored}
+
+
+def _replace_credits(
+    with_facts: Iterable[tuple[Movie, MovieFacts]], people: dict[int | str, int]
+) -> None:
+    credits: dict[int, list[Credit]] = {}
+    for movie, fact in with_facts:
+        credits[movie.pk] = [
+            *_credits(movie, Credit.Role.DIRECTOR, fact.directors, people),
+            *_credits(movie, Credit.Role.CAST, fact.cast, people),
+        ]
+    Credit.objects.filter(movie_id__in=credits).delete()
+    Credit.objects.bulk_create([each for some in credits.values() for each in some], batch_size=2000)
+
+
+def _credits(
+    movie: Movie, role: Credit.Role, persons: Sequence[PersonFacts], people: dict[int | str, int]
+) -> list[Credit]:
+    # A person is billed once a role, at their first place.
+    billed = {people[_person_key(person)]: person for person in reversed(persons)}
+    order = dict.fromkeys(people[_person_key(person)] for person in persons)
+    return [
+        Credit(
+            movie=movie,
+            person_id=person_id,
+            role=role,
+            position=position,
+            character=billed[person_id].character,
+        )
+        for position, person_id in enumerate(order)
+    ]

@@ -1,0 +1,73 @@
+"""The catalogue over HTTP; members read it, and only imports and admins write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, filtered, ranked
+from movies.models import Movie
+from movies.selectors import genre_counts
+from movies.serializers import GenreSerializer, MovieSerializer, MovieSummarySerializer
+from nexus.core.pagination import paginated
+from nexus.core.query import PageQuery
+from nexus.core.views import PUBLIC, ApiViewSet, ListOf, Page, contract
+
+
+class TopRatedQuery(MovieFilters, PageQuery):
+    """The catalogue's filters and the page."""
+
+
+def summaries(movies: list[Any]) -> Any:
+    """A page of films as plain data."""
+    return MovieSummarySerializer(movies, many=True).data
+
+
+class MovieViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
+    cache_control = PUBLIC
+    queryset = Movie.objects.all()
+
+    @contract(query=MovieListQuery, answers={200: Page(MovieSummarySerializer)})
+    def list(self, request: Request) -> Response:
+        """Find films.
+
+        Filters narrow one another; `search` looks at title, original title and people.
+        """
+        ordering = self.query["ordering"]
+        movies = filtered(Movie.objects.summaries(), self.query)
+        if ordering.endswith("relevance"):
+            movies = ranked(movies, self.query["search"])
+        return paginated(request, self.query, movies, ORDERINGS[ordering], summaries)
+
+    @contract(query=TopRatedQuery, answers={200: Page(MovieSummarySerializer)})
+    def top_rated(self, request: Request) -> Response:
+        """The best films, by weighted rating.
+
+        The Bayesian mean of TMDb's votes and this community's ratings, so that a film with few
+        votes does not stand above one that thousands liked.
+        """
+        movies = filtered(Movie.objects.summaries(), self.query)
+        return paginated(request, self.query, movies, ORDERINGS["-weighted_rating"], summaries)
+
+    @contract(answers={200: MovieSerializer})
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One film, with its people, keywords and provenance."""
+        movie = Movie.objects.with_credits().filter(pk=pk).first()
+        if movie is None:
+            raise Http404
+        return Response(MovieSerializer(movie).data)
+
+
+class GenreViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
+    cache_control = PUBLIC
+
+    @contract(answers={200: ListOf(GenreSerializer)})
+    def list(self, request: Request) -> Response:
+        """TMDb's genres, with the number of films of each."""
+        return Response(GenreSerializer(genre_counts(), many=True).data)

@@ -1,0 +1,67 @@
+"""Serializer fields that take a number only as its plain decimal digits.
+
+DRF's own go through int() and float(), which also take `1_0`, `005`, `١` and `nan`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from rest_framework import serializers
+
+MAX_ID = 2**63 - 1
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?", re.ASCII)
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """An integer, or the string of its plain digits; `true` and `1.0` are neither."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, int) and not isinstance(data, bool):
+            return data
+        if isinstance(data, str) and _INTEGER.fullmatch(data):
+            return int(data)
+        self.fail("invalid")
+
+
+class IdField(StrictIntegerField):
+    """A primary key: 1 to 2^63 - 1."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
+
+
+class StrictFloatField(serializers.FloatField):
+    """A finite number, or the string of its plain decimal digits."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, int | float) and not isinstance(data, bool) and abs(data) < 1e15:
+            return float(data)
+        if isinstance(data, str) and _DECIMAL.fullmatch(data):
+            value = float(data)
+            if math.isfinite(value):
+                return value
+        self.fail("invalid")
+
+
+class PlainCharField(serializers.CharField):
+    """Text that was sent as text: DRF's field also takes numbers."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class UTCDateTimeField(serializers.DateTimeField):
+    """ISO 8601 in UTC with `Z`, to the millisecond."""
+
+    def to_representation(self, value: datetime | None) -> str | None:  # type: ignore[override]
+        if value is None:
+            return None
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,147 @@
+"""What is true of every request, whichever app answers it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.middleware import http
+from django.urls import is_valid_path
+from django.utils.cache import set_response_etag
+
+from nexus.core import ratelimit
+from nexus.core.errors import problem_response
+from nexus.core.logs import current_request_id
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+_SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ALIAS = "/api/"
+_ACCESS_LOG = logging.getLogger("nexus.request")
+
+
+class RequestLogMiddleware:
+    """Gives each request an id and, at its end, one log line; outermost, so that it sees all."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        sent = request.headers.get("X-Request-ID", "")
+        request.id = sent if _SAFE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex  # type: ignore[attr-defined]
+        token = current_request_id.set(request.id)  # type: ignore[attr-defined]
+        started = time.perf_counter()
+        try:
+            response = self.get_response(request)
+            response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
+            self._log(request, response, time.perf_counter() - started)
+        finally:
+            current_request_id.reset(token)
+        return response
+
+    def _log(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+        error: BaseException | None = getattr(request, "error", None)
+        failed = response.status_code >= 500
+        _ACCESS_LOG.log(
+            logging.ERROR if failed else logging.INFO,
+            "%s %s %s",
+            request.method,
+            request.path,
+            response.status_code,
+            exc_info=error,
+            extra={
+                "method": request.method,
+                # The path alone: a query string may hold what somebody searched for.
+                "path": request.path,
+                "status": response.status_code,
+                "duration_ms": round(seconds * 1000, 1),
+                "user_id": getattr(request, "member_id", None),
+            },
+        )
+
+
+class PathMiddleware:
+    """Answers under `/api/` too, and without the closing slash, with no redirect."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if path == _ALIAS[:-1]:
+            path = "/"
+        elif path.startswith(_ALIAS):
+            path = path[len(_ALIAS) - 1 :]
+        if not path.endswith("/") and not is_valid_path(path) and is_valid_path(f"{path}/"):
+            path += "/"
+        request.path_info = path
+        return self.get_response(request)
+
+
+class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
+    """Django's, with an ETag on private answers too and the view's version in front of it.
+
+    A view that takes `If-Match` puts its version into `response.version`; the tag is then
+    `"<version>-<hash>"`, and `matches_version` compares the first part.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if request.method in ("GET", "HEAD") and response.status_code == 200 and not response.streaming:
+            set_response_etag(response)
+            version = getattr(response, "version", None)
+            if version is not None:
+                response["ETag"] = f'"{version}-{response["ETag"].strip(chr(34))}"'
+        return super().process_response(request, response)
+
+
+def matches_version(request: HttpRequest, version: int) -> bool:
+    """Whether the request's `If-Match` names this version of the resource."""
+    tags = [tag.strip().removeprefix("W/").strip('"') for tag in request.headers["If-Match"].split(",")]
+    return "*" in tags or any(tag.split("-")[0] == str(version) for tag in tags)
+
+
+class RateLimitMiddleware:
+    """Counts the request on its member's or its address's account, and says so in the answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith(("/health/", f"/{settings.STATIC_URL.strip('/')}/")):
+            return self.get_response(request)
+        member_id = ratelimit.member_of(request)
+        request.member_id = member_id  # type: ignore[attr-defined]
+        if member_id is None:
+            count = ratelimit.hit(request, "anonymous", ratelimit.client_address(request))
+        else:
+            count = ratelimit.hit(request, "member", member_id)
+        response = self._refused(request, count) if count.exceeded else self.get_response(request)
+        counts = ratelimit.counts_of(request)
+        response["RateLimit-Policy"] = ", ".join(each.policy for each in counts)
+        response["RateLimit"] = ", ".join(each.state for each in counts)
+        return response
+
+    def _refused(self, request: HttpRequest, count: ratelimit.Count) -> HttpResponse:
+        detail = f"Too many requests. Try again in {count.reset_s} s."
+        return problem_response(
+            request, 429, "throttled", detail, {"Retry-After": str(count.reset_s)}
+        )
+
+
+class BodyLimitMiddleware:
+    """Refuses a body over the limit before it is read."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isascii() and length.isdigit() and int(length) > settings.MAX_BODY_BYTES:
+            detail = f"The body is over {settings.MAX_BODY_BYTES // 1024} KiB."
+            return problem_response(request, 413, "too_large", detail)
+        return self.get_response(request)

@@ -1,0 +1,111 @@
+"""The one kind of viewset: each action declares what it takes and answers, and that is its schema.
+
+    @contract(query=MovieFilters, answers={200: Page(MovieSummarySerializer)})
+    def list(self, request): ...
+
+The declaration parses the request (`self.query`, `self.body`) and is what nexus.openapi documents,
+so the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+from rest_framework import viewsets
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from nexus.core.query import NoQuery, QuerySerializer
+
+SerializerType = type[BaseSerializer[Any]]
+Action = TypeVar("Action", bound=Callable[..., Response])
+
+PRIVATE = "private, no-store"
+PUBLIC = "public, max-age=60"
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer in the list envelope; `extra` names further keys with their JSON types."""
+
+    of: SerializerType
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """An answer that is a bare JSON array."""
+
+    of: SerializerType
+
+
+@dataclass(frozen=True)
+class Contract:
+    answers: Mapping[int, SerializerType | Page | ListOf | None]
+    query: type[QuerySerializer] = NoQuery
+    body: SerializerType | None = None
+    #: Statuses beyond those that follow from the route, with the reason for each.
+    errors: Mapping[int, str] = field(default_factory=dict)
+    #: Optional request headers, with their descriptions.
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def contract(
+    *,
+    answers: Mapping[int, SerializerType | Page | ListOf | None],
+    query: type[QuerySerializer] = NoQuery,
+    body: SerializerType | None = None,
+    errors: Mapping[int, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Callable[[Action], Action]:
+    """Declare what an action takes and answers."""
+
+    def declare(action: Action) -> Action:
+        action.contract = Contract(answers, query, body, errors or {}, headers or {})  # type: ignore[attr-defined]
+        return action
+
+    return declare
+
+
+class ApiViewSet(viewsets.GenericViewSet[Any]):
+    #: Of successful reads; what a member may see is never stored on the way.
+    cache_control = PRIVATE
+    query: dict[str, Any]
+
+    @property
+    def contract(self) -> Contract | None:
+        handler = getattr(self, self.action or "", None)
+        return getattr(handler, "contract", None)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        declared = self.contract
+        if declared is not None:
+            self.query = declared.query.read(request)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The validated body. Raises ValidationError (400) that names each wrong field."""
+        declared = self.contract
+        assert declared is not None and declared.body is not None
+        serializer = declared.body(
+            data=self.request.data,
+            partial=self.request.method == "PATCH",
+            context=self.get_serializer_context(),
+        )
+        serializer.is_valid(raise_exception=True)
+        data: dict[str, Any] = serializer.validated_data
+        return data
+
+    def finalize_response(
+        self, request: HttpRequest | Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        cacheable = request.method in SAFE_METHODS and response.status_code < 300
+        response.setdefault("Cache-Control", self.cache_control if cacheable else PRIVATE)
+        return response

@@ -1,0 +1,261 @@
+"""Settings, each read from the environment by name and safe by default; README.md lists them."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from nexus import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- What this instance is -----------------------------------------------------------------------
+
+PRODUCTION = env.flag("PRODUCTION", default=False)
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY", example="$(python -c 'import secrets; print(secrets.token_urlsafe(64))')")
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
+if render_host := os.environ.get("RENDER_EXTERNAL_HOSTNAME"):
+    ALLOWED_HOSTS.append(render_host)
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", example="https://app.example.org")
+CORS_EXPOSE_HEADERS = ["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"]
+
+ROOT_URLCONF = "nexus.urls"
+WSGI_APPLICATION = "nexus.wsgi.application"
+# The slash rule of the contract (never redirect a write) is in nexus.core.middleware.
+APPEND_SLASH = False
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "corsheaders",
+    "rest_framework",
+    "drf_yasg",
+    "nexus.core",
+    "movies",
+    "accounts",
+    "social",
+    "tmdb",
+    "recommendations",
+]
+
+MIDDLEWARE = [
+    "nexus.core.middleware.RequestLogMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "nexus.core.middleware.PathMiddleware",
+    "nexus.core.middleware.ConditionalGetMiddleware",
+    "nexus.core.middleware.RateLimitMiddleware",
+    "nexus.core.middleware.BodyLimitMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "nexus" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Security ------------------------------------------------------------------------------------
+
+# How many proxies in front append to X-Forwarded-For; 0: none is believed.
+TRUSTED_PROXIES = env.whole_number("TRUSTED_PROXIES", default=0, at_least=0, at_most=10)
+# Off only where `make run` serves plain HTTP on localhost.
+HTTPS = env.flag("HTTPS", default=True)
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+# The proxy redirects plain HTTP; here a redirect would turn a POST into a GET.
+SECURE_SSL_REDIRECT = False
+SILENCED_SYSTEM_CHECKS = ["security.W008"]
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "nexus.core.errors.csrf_failure"
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Data ----------------------------------------------------------------------------------------
+
+WEB_CONCURRENCY = env.whole_number("WEB_CONCURRENCY", default=2, at_least=1, at_most=64)
+WEB_THREADS = 4
+
+DATABASES = {
+    "default": {
+        **env.database("DATABASE_URL", example="postgres://user:password@host:5432/nexus"),
+        "CONN_HEALTH_CHECKS": True,
+        "TEST": {"NAME": env.text("TEST_DATABASE", default="test_nexus")},
+    }
+}
+DATABASES["default"]["OPTIONS"] = {
+    **DATABASES["default"].get("OPTIONS", {}),
+    # One connection a thread, so that no thread waits for another; 3 s, so that one that must
+    # wait (a restart of the database) ends as a 503 and not as a hung request.
+    "pool": {"min_size": 1, "max_size": WEB_THREADS + 2, "timeout": 3},
+    "options": "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
+    "connect_timeout": 2,
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": env.url(
+            "REDIS_URL", schemes=("redis", "rediss", "unix"), example="redis://host:6379/0"
+        ),
+        "KEY_PREFIX": "nexus",
+        "OPTIONS": {
+            # Never pickle: whoever can write to the cache could run code here.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_CONNECT_TIMEOUT": 0.1,
+            "SOCKET_TIMEOUT": 0.2,
+        },
+    }
+}
+
+# --- Language and time ---------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# --- Static files --------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+# Collected when the container is built; a checkout serves them straight from the packages.
+STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = False
+
+# --- The API -------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.FamilyJWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["nexus.core.parsers.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": None,
+    "EXCEPTION_HANDLER": "nexus.core.errors.problem_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": SECRET_KEY,
+}
+# A session ends here however often it is refreshed.
+SESSION_FAMILY_LIFETIME = timedelta(days=90)
+
+SWAGGER_SETTINGS = {
+    "DEFAULT_INFO": "nexus.openapi.API_INFO",
+    "DEFAULT_AUTO_SCHEMA_CLASS": "nexus.openapi.ContractAutoSchema",
+    "USE_SESSION_AUTH": False,
+    "SECURITY_DEFINITIONS": {
+        "Bearer": {
+            "type": "apiKey",
+            "name": "Authorization",
+            "in": "header",
+            "description": "`Bearer <access>`, the access token of `/auth/token/`",
+        }
+    },
+    # No schema is sent to a validator on another host.
+    "VALIDATOR_URL": None,
+    "SPEC_URL": "schema-json",
+}
+REDOC_SETTINGS = {"SPEC_URL": "schema-json", "NATIVE_SCROLLBARS": True}
+
+# Requests and their window in seconds, by scope; counted in the cache for all workers together.
+RATE_LIMITS = {
+    "anonymous": (120, 60),
+    "member": (600, 60),
+    "login": (20, 60),
+    "login_account": (10, 300),
+    "register": (20, 3600),
+    "tmdb": (30, 60),
+}
+RATE_LIMIT_SCALE = env.positive_number("RATE_LIMIT_SCALE", default=1.0)
+
+MAX_BODY_BYTES = 256 * 1024
+# Above our own limit, so that ours answers first and with a problem document.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * MAX_BODY_BYTES
+
+# --- TMDb ----------------------------------------------------------------------------------------
+
+# A v4 read access token or a v3 key; without one, the /tmdb/ calls answer 503.
+TMDB_CREDENTIAL = env.text("TMDB_ACCESS_TOKEN", default="") or env.text("TMDB_API_KEY", default="")
+TMDB_BASE_URL = env.url(
+    "TMDB_BASE_URL",
+    schemes=("https", "http"),
+    default="https://api.themoviedb.org/3",
+    example="https://api.themoviedb.org/3",
+).rstrip("/")
+TMDB_IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
+
+# --- Mail ----------------------------------------------------------------------------------------
+
+_mail = env.email("EMAIL_URL", example="smtp+tls://user:password@host:587")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST = _mail.get("EMAIL_HOST", "")
+EMAIL_PORT = _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 5
+
+# --- Log -----------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.one_of(
+    "LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), default="INFO"
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "nexus.core.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # RequestLogMiddleware writes the one line a request gets, with its traceback.
+        "django.request": {"level": "CRITICAL"},
+        "django.server": {"level": "CRITICAL"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+    },
+}
