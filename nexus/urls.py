@@ -10,6 +10,7 @@ register_converter(IdConverter, "id")
 
 # What the schema describes.
 api_urlpatterns = [
+    path("", include("accounts.urls")),
     path("", include("movies.urls")),
 ]
 

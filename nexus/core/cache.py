@@ -110,7 +110,7 @@ def count_in_window(key: str, *, window_s: int) -> tuple[int, int]:
     """
     if _pause.holds():
         return 0, window_s
-    name = f"{settings.CACHES['default']['KEY_PREFIX']}:{key}"
+    name = _window(key)
     try:
         pipeline = get_redis_connection("default").pipeline(transaction=True)
         pipeline.incr(name)
@@ -122,6 +122,19 @@ def count_in_window(key: str, *, window_s: int) -> tuple[int, int]:
         return 0, window_s
     _pause.worked()
     return int(used), max(1, -(-int(left_ms) // 1000))
+
+
+def forget_window(key: str) -> None:
+    if _pause.holds():
+        return
+    try:
+        get_redis_connection("default").delete(_window(key))
+    except RedisError as error:
+        _pause.failed(error)
+
+
+def _window(key: str) -> str:
+    return f"{settings.CACHES['default']['KEY_PREFIX']}:{key}"
 
 
 def answers() -> bool:

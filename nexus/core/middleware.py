@@ -87,7 +87,8 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
     """Django's, with an ETag on private answers too and the view's version in front of it.
 
     A view that takes `If-Match` puts its version into `response.version`; the tag is then
-    `"<version>-<hash>"`, and `matches_version` compares the first part.
+    `"<version>-<hash>"`, and `nexus.core.conditional.matches_version` compares the
+    first part.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -97,12 +98,6 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
             if version is not None:
                 response["ETag"] = f'"{version}-{response["ETag"].strip(chr(34))}"'
         return super().process_response(request, response)
-
-
-def matches_version(request: HttpRequest, version: int) -> bool:
-    """Whether the request's `If-Match` names this version of the resource."""
-    tags = [tag.strip().removeprefix("W/").strip('"') for tag in request.headers["If-Match"].split(",")]
-    return "*" in tags or any(tag.split("-")[0] == str(version) for tag in tags)
 
 
 class RateLimitMiddleware:

@@ -113,6 +113,11 @@ def hit_or_refuse(request: Request, scope: str, account: str) -> None:
         raise Throttled(wait=count.reset_s)
 
 
+def forgive(scope: str, account: str) -> None:
+    """Begin the account's window anew: its owner has been let in."""
+    cache.forget_window(_key(scope, account))
+
+
 def _key(scope: str, account: str) -> str:
     # Hashed: an e-mail address or an IP address has no business in a cache key.
     digest = hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,158 @@
+"""Members and tokens as clients see and send them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.validators import URLValidator
+from rest_framework import serializers
+
+from accounts.models import User, Visibility
+from accounts.services import EMAIL_TAKEN, USERNAME_TAKEN
+from nexus.core.errors import field_error
+from nexus.core.fields import PlainCharField, UTCDateTimeField
+from nexus.core.genres import GENRE_NAMES, genre_named, in_tmdb_order
+
+# Words that stand where a username stands in a path.
+RESERVED_USERNAMES = frozenset({"me", "stats"})
+# Hashing takes time by length; nobody types more.
+MAX_PASSWORD_LENGTH = 256
+_USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
+
+
+class SecretField(PlainCharField):
+    """A password or a token: taken as it is, spaces and all, and never sent back."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", MAX_PASSWORD_LENGTH)
+        super().__init__(trim_whitespace=False, write_only=True, **kwargs)
+
+
+class RegisterSerializer(serializers.Serializer[Any]):
+    username = PlainCharField(
+        max_length=150, help_text="Letters, digits and _ . + - ; compared without case."
+    )
+    email = serializers.EmailField(max_length=254)
+    password = SecretField()
+    password_confirm = SecretField(required=False, help_text="When sent, it must equal password.")
+
+    def validate_username(self, value: str) -> str:
+        if not _USERNAME.fullmatch(value):
+            message = "Use letters, digits and _ . + - only, beginning with a letter or digit."
+            raise serializers.ValidationError(message)
+        taken = User.objects.filter(username__iexact=value).exists()
+        if taken or value.lower() in RESERVED_USERNAMES:
+            raise serializers.ValidationError(USERNAME_TAKEN, code="unique")
+        return value
+
+    def validate_email(self, value: str) -> str:
+        if User.objects.filter(email__iexact=value).exists():
+            raise serializers.ValidationError(EMAIL_TAKEN, code="unique")
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        confirmation = attrs.pop("password_confirm", attrs["password"])
+        if confirmation != attrs["password"]:
+            raise field_error("password_confirm", "The two passwords differ.", "mismatch")
+        try:
+            user = User(username=attrs["username"], email=attrs["email"])
+            validate_password(attrs["password"], user)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({"password": error.messages}) from error
+        return attrs
+
+
+class CredentialsSerializer(serializers.Serializer[Any]):
+    username = PlainCharField(max_length=254, help_text="The username or the e-mail address.")
+    password = SecretField()
+
+
+class RefreshSerializer(serializers.Serializer[Any]):
+    refresh = SecretField(max_length=4096)
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    token = SecretField(max_length=4096)
+
+
+class PasswordSerializer(serializers.Serializer[Any]):
+    password = SecretField()
+
+
+class TokenPairSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField(help_text="Sent as `Authorization: Bearer <access>`.")
+    refresh = serializers.CharField(help_text="Works once, for a new pair.")
+
+
+class RegisteredUserSerializer(serializers.ModelSerializer[User]):
+    date_joined = UTCDateTimeField()
+
+    class Meta:
+        model = User
+        fields = ("id", "username", "email", "date_joined")
+
+
+class RegisteredSerializer(TokenPairSerializer):
+    user = RegisteredUserSerializer()
+
+
+class EmptySerializer(serializers.Serializer[Any]):
+    """An empty object."""
+
+
+class ProfileSerializer(serializers.ModelSerializer[User]):
+    """The caller's own profile."""
+
+    display_name = PlainCharField(max_length=100, allow_blank=True, required=False)
+    bio = PlainCharField(max_length=1000, allow_blank=True, required=False)
+    avatar_url = PlainCharField(
+        max_length=500, allow_blank=True, required=False, help_text="https only; never fetched."
+    )
+    favorite_genres = serializers.ListField(
+        child=PlainCharField(max_length=40),
+        max_length=len(GENRE_NAMES),
+        required=False,
+        help_text="Genres of /genres/, by name.",
+    )
+    visibility = serializers.ChoiceField(choices=Visibility.choices, required=False)
+    date_joined = UTCDateTimeField(read_only=True)
+    followers = serializers.IntegerField(source="follower_count", read_only=True)
+    following = serializers.IntegerField(source="following_count", read_only=True)
+
+    class Meta:
+        model = User
+        fields = (
+            "id",
+            "username",
+            "email",
+            "display_name",
+            "bio",
+            "avatar_url",
+            "favorite_genres",
+            "visibility",
+            "date_joined",
+            "followers",
+            "following",
+        )
+        read_only_fields = ("id", "username", "email")
+
+    def validate_avatar_url(self, value: str) -> str:
+        if value:
+            try:
+                URLValidator(schemes=["https"])(value)
+            except DjangoValidationError as error:
+                raise serializers.ValidationError("Use an https address.") from error
+        return value
+
+    def validate_favorite_genres(self, value: list[str]) -> list[str]:
+        names = []
+        for text in value:
+            name = genre_named(text)
+            if name is None:
+                message = f"Unknown genre {text!r}. Genres: {', '.join(GENRE_NAMES)}."
+                raise serializers.ValidationError(message)
+            names.append(name)
+        return in_tmdb_order(names)
