@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+# What a film's numbers may be; the models' constraints hold the same.
+MAX_COUNT = 2_000_000_000
+MAX_POPULARITY = 1e9
+MAX_RUNTIME_MIN = 100_000
+FIRST_YEAR, LAST_YEAR = 1870, 2200
+NEWEST_ID = 2_147_483_647
+
 
 @dataclass(frozen=True)
 class PersonFacts:

@@ -10,7 +10,9 @@ from django.db.models.functions import Cast
 from rest_framework import serializers
 
 from movies import search
-from movies.models import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, Credit, MovieQuerySet
+from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN
+from movies.facts import NEWEST_ID as NEWEST_ID
+from movies.models import Credit, MovieQuerySet
 from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.genres import GENRE_NAMES, genre_named
 from nexus.core.pagination import Key, Ordering
@@ -18,7 +20,6 @@ from nexus.core.query import PageQuery, QuerySerializer
 from nexus.core.text import fold
 
 MAX_VALUES = 100
-NEWEST_ID = 2_147_483_647
 
 # Nulls stand last in both directions. Where a column has none, ascending is descending read
 # backwards, ids included, so that one index serves both.

@@ -13,13 +13,14 @@ from django.db.models.functions import Cast, NullIf
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from movies.facts import FIRST_YEAR as FIRST_YEAR
+from movies.facts import LAST_YEAR as LAST_YEAR
+from movies.facts import MAX_COUNT as MAX_COUNT
+from movies.facts import MAX_POPULARITY as MAX_POPULARITY
+from movies.facts import MAX_RUNTIME_MIN as MAX_RUNTIME_MIN
 from movies.ratings import PRIOR_MEAN, PRIOR_VOTES
 
 MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months without refresh.
-MAX_COUNT = 2_000_000_000
-MAX_POPULARITY = 1e9
-MAX_RUNTIME_MIN = 100_000
-FIRST_YEAR, LAST_YEAR = 1870, 2200
 
 SUMMARY_FIELDS = (
     "id",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypedDict
 
 from django.db import connection
 
+from movies.models import Credit, Movie
 from movies.services import GENRE_COUNTS_KEY
 from nexus.core import cache
 from nexus.core.genres import TMDB_GENRES
@@ -32,3 +34,19 @@ def genre_counts() -> list[GenreCount]:
         {"name": name, "tmdb_id": tmdb_id, "movie_count": counts.get(name, 0)}
         for name, tmdb_id in TMDB_GENRES.items()
     ]
+
+
+def movies_in_use(movie_ids: Collection[int]) -> dict[str, set[int]]:
+    """Which of these films anything outside the catalogue refers to, by what refers to them.
+
+    One query for each kind of thing, such as ratings; credits are part of the film.
+    """
+    used: dict[str, set[int]] = {}
+    for relation in Movie._meta.related_objects:
+        model, name = relation.field.model, relation.field.name
+        if model is Credit:
+            continue
+        rows = model._default_manager.filter(**{f"{name}__in": movie_ids})
+        if found := set(rows.values_list(name, flat=True)):
+            used[str(model._meta.verbose_name_plural)] = found
+    return used

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +71,16 @@ class Upserted:
     created: bool
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Where some facts stand against the catalogue."""
+
+    movie_id: int | None
+    changes: bool
+    #: The place of the earlier facts about the same film, where they repeat it.
+    same_as: int | None = None
+
+
 @transaction.atomic
 def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[Upserted]:
     """Store what one source says of some films, in the order given.
@@ -82,7 +93,7 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CATALOGUE_LOCK])
     collections = _collections(facts)
     people = _people(facts)
-    by_tmdb, by_imdb = _known(facts)
+    by_tmdb, by_imdb = _by_ids(list(_matching(facts).select_for_update()))
     now = timezone.now()
     results: list[Upserted] = []
     fresh: list[Movie] = []
@@ -116,12 +127,100 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
     return results
 
 
+def movies_compare(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[Compared]:
+    """What movies_upsert would find of these films, in the order given; nothing is written.
+
+    With it an import that is run again can leave alone what has not changed.
+    """
+    movies = list(_matching(facts).defer("search_vector"))
+    by_tmdb, by_imdb = _by_ids(movies)
+    billed = _credits_of(movies)
+    collections = dict(
+        Collection.objects.filter(
+            tmdb_id__in={fact.collection.tmdb_id for fact in facts if fact.collection}
+        ).values_list("tmdb_id", "id")
+    )
+    # Objects tell films apart here, since new ones have no id yet.
+    places: dict[int, int] = {}
+    results: list[Compared] = []
+    fresh: list[Movie] = []
+    for place, fact in enumerate(facts):
+        movie = by_tmdb.get(fact.tmdb_id or 0) or by_imdb.get(fact.imdb_id or "")
+        if movie is None:
+            movie = Movie(tmdb_id=fact.tmdb_id, imdb_id=fact.imdb_id)
+            fresh.append(movie)
+        first = places.setdefault(id(movie), place)
+        if first != place:
+            results.append(Compared(movie.pk, changes=False, same_as=first))
+            continue
+        if fact.tmdb_id and movie.tmdb_id in (None, fact.tmdb_id):
+            by_tmdb[fact.tmdb_id] = movie
+        if fact.imdb_id and movie.imdb_id in (None, fact.imdb_id):
+            by_imdb.setdefault(fact.imdb_id, movie)
+        if movie.pk is None:
+            results.append(Compared(None, changes=True))
+            continue
+        after = copy.copy(movie)
+        outranked = AUTHORITY.index(source) < AUTHORITY.index(Movie.Source(movie.source))
+        _assign(after, fact, collections, fill_only=outranked, taken=by_imdb)
+        changes = any(getattr(after, name) != getattr(movie, name) for name in _FACT_COLUMNS)
+        if not outranked:
+            changes |= movie.source != source or billed.get(movie.pk, []) != _billing(fact)
+        if fact.collection and fact.collection.tmdb_id not in collections:
+            changes = True
+        results.append(Compared(movie.pk, changes))
+    return results
+
+
+@dataclass(frozen=True)
+class MoviesRemoved:
+    movies: int
+    people: int
+
+
+@transaction.atomic
+def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
+    """Take films out of the catalogue with all that hangs on them.
+
+    People who were credited in them and in no other film go too.
+    """
+    wanted = list(movie_ids)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CATALOGUE_LOCK])
+    people = set(Credit.objects.filter(movie__in=wanted).values_list("person_id", flat=True))
+    _, movies = Movie.objects.filter(id__in=wanted).delete()
+    _, persons = Person.objects.filter(id__in=people, credits=None).delete()
+    transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+    return MoviesRemoved(
+        movies=movies.get(Movie._meta.label, 0), people=persons.get(Person._meta.label, 0)
+    )
+
+
 def movie_reindex(*, movie: Movie) -> None:
     """Bring a film's search words and sort title up to date after an edit of it or its people."""
     names = movie.credits.order_by("-role", "position").values_list("person__name", flat=True)
     _index(movie, list(names))
     movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
     transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+
+
+@transaction.atomic
+def person_reindex(*, person: Person) -> None:
+    """Bring a person's folded name and their films' search words up to date after an edit."""
+    person.folded_name = fold(person.name)[:600]
+    person.save(update_fields=["folded_name"])
+    for movie in Movie.objects.filter(credits__person=person).distinct():
+        movie_reindex(movie=movie)
+
+
+@transaction.atomic
+def people_remove(*, person_ids: Iterable[int]) -> None:
+    """Take people out of the catalogue, and so out of the credits of their films."""
+    wanted = list(person_ids)
+    movies = list(Movie.objects.filter(credits__person__in=wanted).distinct())
+    Person.objects.filter(id__in=wanted).delete()
+    for movie in movies:
+        movie_reindex(movie=movie)
 
 
 def rating_changed(*, movie_id: int, old: float | None, new: float | None) -> None:
@@ -155,16 +254,46 @@ def _trend_after_one_more(column: str, position: float) -> models.Expression:
     return Greatest(trend, Value(position)) + Ln(Value(1.0) + smaller) / Ln(Value(2.0))
 
 
-def _known(facts: Sequence[MovieFacts]) -> tuple[dict[int, Movie], dict[str, Movie]]:
+def _matching(facts: Sequence[MovieFacts]) -> models.QuerySet[Movie]:
+    """The stored films that bear an id of these facts."""
     tmdb_ids = [fact.tmdb_id for fact in facts if fact.tmdb_id]
     imdb_ids = [fact.imdb_id for fact in facts if fact.imdb_id]
-    movies = list(
-        Movie.objects.filter(Q(tmdb_id__in=tmdb_ids) | Q(imdb_id__in=imdb_ids)).select_for_update()
-    )
+    return Movie.objects.filter(Q(tmdb_id__in=tmdb_ids) | Q(imdb_id__in=imdb_ids))
+
+
+def _by_ids(movies: Sequence[Movie]) -> tuple[dict[int, Movie], dict[str, Movie]]:
     return (
         {movie.tmdb_id: movie for movie in movies if movie.tmdb_id},
         {movie.imdb_id: movie for movie in movies if movie.imdb_id},
     )
+
+
+def _credits_of(movies: Sequence[Movie]) -> dict[int, list[tuple[str, str, str]]]:
+    """Role, name and character of each film's people, directors first, in billing order."""
+    billed: dict[int, list[tuple[str, str, str]]] = {}
+    rows = Credit.objects.filter(movie__in=[movie.pk for movie in movies])
+    for movie_id, *billing in rows.order_by("-role", "position").values_list(
+        "movie_id", "role", "person__name", "character"
+    ):
+        billed.setdefault(movie_id, []).append((billing[0], billing[1], billing[2]))
+    return billed
+
+
+def _billing(fact: MovieFacts) -> list[tuple[str, str, str]]:
+    """The people of these facts as _credits_of would give them once stored."""
+    return [
+        (role.value, person.name, person.character)
+        for role, persons in ((Credit.Role.DIRECTOR, fact.directors), (Credit.Role.CAST, fact.cast))
+        for person in _first_billings(persons)
+    ]
+
+
+def _first_billings(persons: Sequence[PersonFacts]) -> list[PersonFacts]:
+    """Each person once, at their first place in a role."""
+    first: dict[int | str, PersonFacts] = {}
+    for person in persons:
+        first.setdefault(_person_key(person), person)
+    return list(first.values())
 
 
 def _assign(
@@ -264,29 +393,30 @@ def _people(facts: Sequence[MovieFacts]) -> dict[int | str, int]:
 def _replace_credits(
     with_facts: Iterable[tuple[Movie, MovieFacts]], people: dict[int | str, int]
 ) -> None:
-    credits: dict[int, list[Credit]] = {}
+    wanted: dict[int, list[Credit]] = {}
     for movie, fact in with_facts:
-        credits[movie.pk] = [
+        wanted[movie.pk] = [
             *_credits(movie, Credit.Role.DIRECTOR, fact.directors, people),
             *_credits(movie, Credit.Role.CAST, fact.cast, people),
         ]
-    Credit.objects.filter(movie_id__in=credits).delete()
-    Credit.objects.bulk_create([each for some in credits.values() for each in some], batch_size=2000)
+    Credit.objects.filter(movie_id__in=wanted).delete()
+    Credit.objects.bulk_create([each for some in wanted.values() for each in some], batch_size=2000)
 
 
 def _credits(
     movie: Movie, role: Credit.Role, persons: Sequence[PersonFacts], people: dict[int | str, int]
 ) -> list[Credit]:
-    # A person is billed once a role, at their first place.
-    billed = {people[_person_key(person)]: person for person in reversed(persons)}
-    order = dict.fromkeys(people[_person_key(person)] for person in persons)
+    # Two spellings of a source may be one stored person, who is billed once a role.
+    billed: dict[int, PersonFacts] = {}
+    for person in _first_billings(persons):
+        billed.setdefault(people[_person_key(person)], person)
     return [
         Credit(
             movie=movie,
             person_id=person_id,
             role=role,
             position=position,
-            character=billed[person_id].character,
+            character=person.character,
         )
-        for position, person_id in enumerate(order)
+        for position, (person_id, person) in enumerate(billed.items())
     ]

@@ -10,6 +10,10 @@ from nexus import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+# numpy's BLAS would start a thread a core in every worker, for matrices too small to gain by it;
+# it reads this when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # --- What this instance is -----------------------------------------------------------------------
 
 PRODUCTION = env.flag("PRODUCTION", default=False)
@@ -219,7 +223,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * MAX_BODY_BYTES
 # --- TMDb ----------------------------------------------------------------------------------------
 
 # A v4 read access token or a v3 key; without one, the /tmdb/ calls answer 503.
-TMDB_CREDENTIAL = env.text("TMDB_ACCESS_TOKEN", default="") or env.text("TMDB_API_KEY", default="")
+TMDB_TOKEN = env.text("TMDB_ACCESS_TOKEN", default="") or env.text("TMDB_API_KEY", default="")
 TMDB_BASE_URL = env.url(
     "TMDB_BASE_URL",
     schemes=("https", "http"),

@@ -62,6 +62,12 @@ def _quick_passwords(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(autouse=True)
+def _quick_clients(settings: Any) -> None:
+    # Static files looked up when asked for, instead of all of them listed for each new client.
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
 @pytest.fixture
 def api() -> APIClient:
     """An anonymous client."""

@@ -20,10 +20,7 @@ from redis.exceptions import RedisError
 # Seconds a thing is kept, in one table.
 TTL_S = {
     "genre_counts": 600,
-    "catalogue_stamp": 7 * 86_400,
     "tmdb_search": 3_600,
-    "tmdb_movie": 86_400,
-    "tmdb_genres": 86_400,
     "tmdb_missing": 300,
     # Beyond its freshness a copy is kept this long, to be served while TMDb is in trouble.
     "tmdb_stale": 86_400,

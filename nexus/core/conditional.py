@@ -7,5 +7,7 @@ from django.http import HttpRequest
 
 def matches_version(request: HttpRequest, version: int) -> bool:
     """Whether the request's `If-Match` names this version of the resource."""
-    tags = [tag.strip().removeprefix("W/").strip('"') for tag in request.headers["If-Match"].split(",")]
+    tags = [
+        tag.strip().removeprefix("W/").strip('"') for tag in request.headers["If-Match"].split(",")
+    ]
     return "*" in tags or any(tag.split("-")[0] == str(version) for tag in tags)

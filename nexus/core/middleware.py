@@ -92,7 +92,11 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        if request.method in ("GET", "HEAD") and response.status_code == 200 and not response.streaming:
+        if (
+            request.method in ("GET", "HEAD")
+            and response.status_code == 200
+            and not response.streaming
+        ):
             set_response_etag(response)
             version = getattr(response, "version", None)
             if version is not None:

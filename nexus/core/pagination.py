@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import F, Model, Q, QuerySet
@@ -82,9 +83,9 @@ def paginated(
     count = rows.order_by().values("pk")[: MAX_DEPTH + 1].count()
     size = query["page_size"]
     if "cursor" in query:
-        if query["cursor"]:
-            ordered = ordered.filter(_behind(ordering, query["cursor"]))
         try:
+            if query["cursor"]:
+                ordered = ordered.filter(_behind(ordering, query["cursor"]))
             page = list(ordered[: size + 1])
         except (DjangoValidationError, ValueError, TypeError) as error:
             raise _bad_cursor() from error
@@ -122,6 +123,28 @@ def paginated_list(
     return _envelope(count, *_neighbours(request, number, size, count), serialize(page), more)
 
 
+def paginated_upstream(
+    request: Request,
+    *,
+    number: int,
+    last: int,
+    count: int,
+    results: Sequence[Any],
+    **more: Any,
+) -> Response:
+    """One page that another service has cut, in the envelope; `last` is the last page it gives."""
+    next_url = _with(request, "page", number + 1) if number < last else None
+    previous_url = None
+    if number > 1:
+        # From beyond the end the way back leads to the end.
+        previous = max(min(number - 1, last), 1)
+        if previous == 1:
+            previous_url = str(remove_query_param(request.build_absolute_uri(), "page"))
+        else:
+            previous_url = _with(request, "page", previous)
+    return _envelope(count, next_url, previous_url, results, more)
+
+
 def _envelope(
     count: int,
     next_url: str | None,
@@ -132,7 +155,9 @@ def _envelope(
     body: dict[str, Any] = {"count": min(count, MAX_DEPTH)}
     if count > MAX_DEPTH:
         body["count_is_lower_bound"] = True
-    return Response({**body, "next": next_url, "previous": previous_url, **more, "results": results})
+    return Response(
+        {**body, "next": next_url, "previous": previous_url, **more, "results": results}
+    )
 
 
 def _checked_page(query: Mapping[str, Any], count: int) -> int:
@@ -200,4 +225,6 @@ def _attribute(row: Any, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date | datetime) else value
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value

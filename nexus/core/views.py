@@ -75,6 +75,8 @@ def contract(
 class ApiViewSet(viewsets.GenericViewSet[Any]):
     #: Of successful reads; what a member may see is never stored on the way.
     cache_control = PRIVATE
+    # DRF's answer to OPTIONS wants serializer_class and fails without; the schema describes each call.
+    metadata_class = None
     query: dict[str, Any]
 
     @property

@@ -1,0 +1,37 @@
+"""The root: what this is, and where everything else is."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+TMDB_NOTICE = "This product uses the TMDB API but is not endorsed or certified by TMDB."
+
+
+@require_safe
+def index(request: HttpRequest) -> JsonResponse:
+    """Names the service, links to its parts, and carries TMDb's notice."""
+
+    def link(path: str) -> str:
+        return request.build_absolute_uri(path)
+
+    body = {
+        "name": "Nexus Movie API",
+        "description": "Find films worth your evening, keep track of what you saw, and share it.",
+        "links": {
+            "swagger": link("/swagger/"),
+            "redoc": link("/redoc/"),
+            "schema": link("/swagger.json"),
+            "movies": link("/movies/"),
+            "register": link("/auth/register/"),
+            "health": link("/health/ready/"),
+            "admin": link("/admin/"),
+        },
+        "attribution": {
+            "notice": TMDB_NOTICE,
+            "url": "https://www.themoviedb.org/",
+        },
+    }
+    response = JsonResponse(body)
+    response["Cache-Control"] = "public, max-age=60"
+    return response
