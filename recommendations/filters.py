@@ -1,0 +1,26 @@
+"""Query parameters of the feed."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from movies.filters import MovieFilters
+from nexus.core.fields import StrictFloatField
+from nexus.core.query import PageQuery
+
+
+class FeedQuery(MovieFilters, PageQuery):
+    """The catalogue's filters, which narrow the feed before it is cut, and how it is mixed."""
+
+    diversity = StrictFloatField(
+        required=False,
+        default=0.0,
+        min_value=0,
+        max_value=1,
+        help_text="0: best first; towards 1: the next film is less like those before it.",
+    )
+    include_watchlist = serializers.BooleanField(
+        required=False,
+        default=True,
+        help_text="Whether titles on the caller's watchlist may show.",
+    )

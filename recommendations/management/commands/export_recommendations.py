@@ -1,0 +1,62 @@
+"""`manage.py export_recommendations --top K --out FILE.csv`"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.models import User
+from recommendations.export import RECOMMENDATION_COLUMNS, recommendation_rows
+
+
+class Command(BaseCommand):
+    help = "Write the best recommendations of every member, or of those named, as CSV."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--top", type=int, default=20, help="films a member (1 to 300)")
+        parser.add_argument(
+            "--out", required=True, metavar="FILE.csv", help="- for standard output"
+        )
+        parser.add_argument(
+            "--usernames", metavar="FILE", help="only these members, one username a line"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 1 <= options["top"] <= 300:
+            raise CommandError("--top must be from 1 to 300.")
+        users = User.objects.filter(is_active=True).order_by("id")
+        if options["usernames"]:
+            users = users.filter(pk__in=self._named(Path(options["usernames"])))
+        total = users.count()
+        started = time.monotonic()
+        shown = started
+        out = sys.stdout if options["out"] == "-" else open(options["out"], "w", newline="")
+        with out:
+            writer = csv.writer(out)
+            writer.writerow(RECOMMENDATION_COLUMNS)
+            done = 0
+            for rows in recommendation_rows(users.iterator(chunk_size=500), top=options["top"]):
+                writer.writerows(rows)
+                done += 1
+                if time.monotonic() - shown >= 1:
+                    shown = time.monotonic()
+                    self.stderr.write(f"members: {done:,} of {total:,} ({done * 100 // total}%)")
+        seconds = time.monotonic() - started
+        self.stderr.write(f"Recommendations of {done:,} members in {seconds:.1f} s.")
+
+    def _named(self, path: Path) -> list[int]:
+        try:
+            names = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{path} cannot be read: {error}") from error
+        ids = dict(User.objects.filter(username__in=names).values_list("username", "id"))
+        if unknown := [name for name in names if name not in ids]:
+            shown = ", ".join(unknown[:10])
+            self.stderr.write(f"{len(unknown)} of {len(names)} usernames are unknown: {shown}")
+        return list(ids.values())

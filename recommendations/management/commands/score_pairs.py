@@ -1,0 +1,53 @@
+"""`manage.py score_pairs --in FILE.csv --out FILE.csv`"""
+
+from __future__ import annotations
+
+import csv
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from recommendations.export import PAIR_COLUMNS, PairsFormatError, pair_scores, read_pairs
+
+
+class Command(BaseCommand):
+    help = "Add match_score to a CSV of username,imdb_id; pairs of one member best stand together."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--in", dest="source", required=True, metavar="FILE.csv")
+        parser.add_argument("--out", required=True, metavar="FILE.csv")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        source = Path(options["source"])
+        try:
+            with source.open(encoding="utf-8-sig", newline="") as file:
+                pairs = read_pairs(file)
+        except (OSError, UnicodeDecodeError, PairsFormatError, csv.Error) as error:
+            raise CommandError(f"{source}: {error}") from error
+        started = shown = time.monotonic()
+        done = unknown = 0
+        with Path(options["out"]).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*PAIR_COLUMNS, "match_score"])
+            for run in pair_scores(pairs):
+                for pair, score in run:
+                    writer.writerow([pair.username, pair.imdb_id, "" if score is None else score])
+                    if score is None:
+                        unknown += 1
+                        if unknown <= 10:
+                            self.stderr.write(
+                                f"line {pair.line}: no such member or film:"
+                                f" {pair.username}, {pair.imdb_id}"
+                            )
+                done += len(run)
+                if time.monotonic() - shown >= 1:
+                    shown = time.monotonic()
+                    share = done * 100 // max(len(pairs), 1)
+                    self.stderr.write(f"pairs: {done:,} of {len(pairs):,} ({share}%)")
+        self.stderr.write(
+            f"Scored {done - unknown:,} of {done:,} pairs in {time.monotonic() - started:.1f} s;"
+            f" {unknown:,} left empty."
+        )

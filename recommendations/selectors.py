@@ -1,0 +1,341 @@
+"""What the match score reads: a fixed number of queries, each bounded however large the tables are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from django.db import connection
+from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
+from numpy.typing import NDArray
+
+from accounts.models import User
+from movies.models import Credit, Movie, MovieQuerySet
+from nexus.core.genres import GENRE_NAMES
+from recommendations.likeness import DIRECTOR, LEAD, People
+from recommendations.scoring import LIKED, Array, Films, History, PeerVotes, interest
+from social.models import Rating
+
+# A member's newest ratings; older ones say little more and would cost without end.
+HISTORY_LIMIT = 1000
+# Peers: looked for among the newest raters of the films this member rated, best and newest first.
+PEER_FILMS = 150
+RATERS_PER_FILM = 300
+CONSIDERED_PEERS = 400
+PEERS = 50
+RATINGS_PER_PEER = 500
+# Candidates for the feed from each source.
+FROM_PEERS = 250
+FROM_EACH_LIST = 60
+LEADS = 4
+
+_GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}
+_COLUMNS = (
+    "id",
+    "title",
+    "genres",
+    "release_year",
+    "weighted_rating",
+    "rating_count",
+    "vote_count",
+)
+
+
+@dataclass(frozen=True)
+class FilmRow:
+    """The columns of a film that scoring and its evidence need."""
+
+    id: int
+    title: str
+    genres: list[str]
+    release_year: int | None
+    weighted_rating: float
+    rating_count: int
+    vote_count: int
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The members most like this one, with shares of weight that add up to 1."""
+
+    ids: list[int]
+    weights: list[float]
+
+
+@dataclass(frozen=True)
+class PeerCounts:
+    """How many peers rated a film, and how many of them liked it."""
+
+    rated: int
+    liked: int
+
+
+def film_rows(movie_ids: Iterable[int]) -> list[FilmRow]:
+    """The rows of the films that exist, by id."""
+    rows = Movie.objects.filter(id__in=list(movie_ids)).order_by("id").values_list(*_COLUMNS)
+    return [FilmRow(*row) for row in rows]
+
+
+def history_rows(user: User) -> tuple[list[FilmRow], Array]:
+    """The member's newest ratings: films (n) and stars (n,), in one query."""
+    columns = [f"movie__{column}" for column in _COLUMNS]
+    rows = (
+        Rating.objects.filter(user=user)
+        .order_by(F("created_at").desc(), F("id").desc())
+        .values_list(*columns, "score")[:HISTORY_LIMIT]
+    )
+    films, stars = [], []
+    for row in rows:
+        films.append(FilmRow(*row[:-1]))
+        stars.append(row[-1])
+    return films, np.array(stars, dtype=np.float64)
+
+
+def features(rows: Sequence[FilmRow], *, most_seen: tuple[int, int] = (1, 1)) -> Films:
+    """Rows as arrays. `most_seen` is the greatest rating_count and vote_count there is."""
+    genres = np.zeros((len(rows), len(GENRE_NAMES)))
+    for index, row in enumerate(rows):
+        for name in row.genres:
+            genres[index, _GENRE_COLUMN[name]] = 1.0
+    ratings = np.array([row.rating_count for row in rows], dtype=np.float64)
+    votes = np.array([row.vote_count for row in rows], dtype=np.float64)
+    # Of the two communities, the one in which the film is better known; the best known film of
+    # all is taken to have been seen by half of the members.
+    reach = np.maximum(ratings / max(most_seen[0], 1), votes / max(most_seen[1], 1)) / 2
+    return Films(
+        ids=np.array([row.id for row in rows], dtype=np.int64),
+        genres=genres,
+        years=np.array([row.release_year or 0 for row in rows], dtype=np.int64),
+        quality=np.array([row.weighted_rating for row in rows], dtype=np.float64),
+        votes=ratings + votes,
+        reach=np.minimum(reach, 0.5),
+    )
+
+
+def history_of(user: User, films: Films, stars: Array) -> History:
+    favourites = np.zeros(len(GENRE_NAMES))
+    for name in user.favorite_genres:
+        if name in _GENRE_COLUMN:
+            favourites[_GENRE_COLUMN[name]] = 1.0
+    return History(films=films, stars=stars, favourites=favourites)
+
+
+def people_of(movie_ids: Sequence[int]) -> dict[int, People]:
+    """The directors and leads of films with the weight of their credit, in one query."""
+    people: dict[int, dict[int, float]] = {movie_id: {} for movie_id in movie_ids}
+    rows = Credit.objects.filter(movie_id__in=movie_ids, position__lt=LEADS).values_list(
+        "movie_id", "person_id", "role"
+    )
+    for movie_id, person_id, role in rows:
+        weight = DIRECTOR if role == Credit.Role.DIRECTOR else LEAD
+        people[movie_id][person_id] = max(weight, people[movie_id].get(person_id, 0.0))
+    return dict(people)
+
+
+_PEERS_SQL = """
+WITH mine AS (
+    SELECT * FROM unnest(%(movies)s::bigint[], %(weights)s::float8[]) AS mine(movie_id, weight)
+),
+overlap AS (
+    SELECT theirs.user_id, sum(mine.weight * theirs.interest) AS shared
+    FROM mine
+    CROSS JOIN LATERAL (
+        SELECT user_id,
+               CASE WHEN score >= 4 THEN 1.0 WHEN score >= 3 THEN 0.6
+                    WHEN score >= 2 THEN 0.3 ELSE 0.1 END AS interest
+        FROM social_rating
+        WHERE movie_id = mine.movie_id
+        ORDER BY created_at DESC, id DESC
+        LIMIT %(raters)s
+    ) AS theirs
+    WHERE theirs.user_id <> %(user)s
+    GROUP BY theirs.user_id
+    ORDER BY shared DESC, theirs.user_id
+    LIMIT %(considered)s
+),
+likeness AS (
+    SELECT overlap.user_id,
+           power(overlap.shared, 2) / greatest(activity.ratings, 1) AS weight
+    FROM overlap
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS ratings
+        FROM (
+            SELECT 1 FROM social_rating WHERE user_id = overlap.user_id LIMIT %(per_peer)s
+        ) AS counted
+    ) AS activity
+)
+SELECT user_id, weight FROM likeness ORDER BY weight DESC, user_id LIMIT %(peers)s
+"""
+
+
+def peers_of(user_id: int, films: Films, stars: Array) -> Peers:
+    """The members who showed interest in the same films, weighted by squared cosine.
+
+    Rare films say more (1 / log of their ratings); a member who rated everything is nobody's
+    double (divided by their activity). Bounded: PEER_FILMS films, RATERS_PER_FILM newest raters of
+    each.
+    """
+    if not len(films):
+        return Peers([], [])
+    wants = interest(stars)
+    # Newest first among equals: the history is in that order, and the sort is stable.
+    chosen = np.argsort(-wants, kind="stable")[:PEER_FILMS]
+    weights = wants[chosen] / np.log(2 + films.votes[chosen])
+    params = {
+        "movies": films.ids[chosen].tolist(),
+        "weights": weights.tolist(),
+        "user": user_id,
+        "raters": RATERS_PER_FILM,
+        "considered": CONSIDERED_PEERS,
+        "per_peer": RATINGS_PER_PEER,
+        "peers": PEERS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_PEERS_SQL, params)
+        rows = cursor.fetchall()
+    total = sum(weight for _, weight in rows) or 1.0
+    return Peers([user for user, _ in rows], [weight / total for _, weight in rows])
+
+
+_VOTES_SQL = """
+SELECT rating.movie_id,
+       sum(peer.weight),
+       sum(peer.weight * rating.score),
+       sum(peer.weight * CASE WHEN score >= 4 THEN 1.0 WHEN score >= 3 THEN 0.6
+                              WHEN score >= 2 THEN 0.3 ELSE 0.1 END) AS feed,
+       count(*),
+       count(*) FILTER (WHERE rating.score >= %(liked)s)
+FROM unnest(%(peers)s::bigint[], %(weights)s::float8[]) AS peer(user_id, weight)
+CROSS JOIN LATERAL (
+    SELECT movie_id, score FROM social_rating
+    WHERE user_id = peer.user_id {only}
+    ORDER BY created_at DESC, id DESC
+    LIMIT %(per_peer)s
+) AS rating
+GROUP BY rating.movie_id
+ORDER BY feed DESC, rating.movie_id
+LIMIT %(limit)s
+"""
+_ALL_VOTES = _VOTES_SQL.format(only="")
+_SOME_VOTES = _VOTES_SQL.format(only="AND movie_id = ANY(%(movies)s)")
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The peers' votes by film id."""
+
+    rows: dict[int, tuple[float, float, float, int, int]]
+
+    def on(self, movie_ids: NDArray[np.int64]) -> PeerVotes:
+        none = (0.0, 0.0, 0.0, 0, 0)
+        table = np.array([self.rows.get(int(each), none)[:3] for each in movie_ids]).reshape(-1, 3)
+        return PeerVotes(weight=table[:, 0], stars=table[:, 1], feed=table[:, 2])
+
+    def counts(self, movie_id: int) -> PeerCounts:
+        row = self.rows.get(movie_id)
+        return PeerCounts(row[3], row[4]) if row else PeerCounts(0, 0)
+
+
+def peer_votes(peers: Peers, *, movie_ids: Sequence[int] | None = None, limit: int = 2000) -> Votes:
+    """What the peers made of these films, or of all they rated: the `limit` of most interest."""
+    if not peers.ids:
+        return Votes({})
+    params = {
+        "peers": peers.ids,
+        "weights": peers.weights,
+        "liked": LIKED,
+        "per_peer": RATINGS_PER_PEER,
+        "limit": limit,
+        "movies": list(movie_ids or ()),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ALL_VOTES if movie_ids is None else _SOME_VOTES, params)
+        return Votes({row[0]: row[1:] for row in cursor.fetchall()})
+
+
+def candidates(
+    user: User, films: MovieQuerySet, votes: Votes, favourites: Sequence[str]
+) -> list[FilmRow]:
+    """Films worth scoring for the feed: of those that pass, none the member has rated.
+
+    From the peers, from the top rated, from the most seen in both communities and from the trend;
+    and the top rated of the favourite genres.
+    """
+    unseen = films.exclude(ratings__user=user)
+    found: dict[int, None] = {}
+    if votes.rows:
+        # One array instead of a thousand parameters; filtered before the cut, so that a narrow
+        # filter leaves the feed as full as it can be.
+        of_peers = RawSQL("SELECT unnest(%s::bigint[])", (list(votes.rows),))  # noqa: S611
+        passing = set(unseen.filter(id__in=of_peers).values_list("id", flat=True))
+        found.update(dict.fromkeys([each for each in votes.rows if each in passing][:FROM_PEERS]))
+    for order in (
+        F("weighted_rating").desc(),
+        F("rating_count").desc(),
+        F("popularity").desc(),
+        F("trend_week").desc(nulls_last=True),
+    ):
+        best = unseen.order_by(order, "id").values_list("id", flat=True)
+        found.update(dict.fromkeys(best[:FROM_EACH_LIST]))
+    if favourites:
+        of_genres = Q()
+        for genre in favourites:
+            of_genres |= Q(genres__contains=[genre])
+        best = unseen.filter(of_genres).order_by(F("weighted_rating").desc(), "id")
+        found.update(dict.fromkeys(best.values_list("id", flat=True)[:FROM_EACH_LIST]))
+    return film_rows(found)
+
+
+def most_seen() -> tuple[int, int]:
+    """The greatest rating_count and the vote_count of the film most voted for among the popular."""
+    ratings = Movie.objects.order_by("-rating_count").values_list("rating_count", flat=True)[:1]
+    votes = Movie.objects.order_by("-popularity").values_list("vote_count", flat=True)[:100]
+    return max(ratings, default=1) or 1, max(votes, default=1) or 1
+
+
+_CO_LIKED_SQL = """
+WITH raters AS (
+    SELECT user_id, score FROM social_rating
+    WHERE movie_id = %(movie)s
+    ORDER BY created_at DESC, id DESC
+    LIMIT %(raters)s
+)
+SELECT other.movie_id, count(*), (SELECT count(*) FROM raters)
+FROM raters
+CROSS JOIN LATERAL (
+    SELECT movie_id, score FROM social_rating
+    WHERE user_id = raters.user_id
+    ORDER BY created_at DESC, id DESC
+    LIMIT %(per_rater)s
+) AS other
+WHERE raters.score >= %(liked)s AND other.score >= %(liked)s AND other.movie_id <> %(movie)s
+GROUP BY other.movie_id
+ORDER BY count(*) DESC, other.movie_id
+LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class CoLiked:
+    """How many of a sample of a film's raters liked it and each other film."""
+
+    together: dict[int, int]
+    sample: int
+
+
+def co_liked(
+    movie_id: int, *, raters: int = 300, per_rater: int = 200, limit: int = 400
+) -> CoLiked:
+    params = {
+        "movie": movie_id,
+        "raters": raters,
+        "per_rater": per_rater,
+        "liked": LIKED,
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_CO_LIKED_SQL, params)
+        rows = cursor.fetchall()
+    return CoLiked({row[0]: row[1] for row in rows}, rows[0][2] if rows else 0)

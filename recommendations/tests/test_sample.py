@@ -1,0 +1,94 @@
+from collections import Counter
+from datetime import date, timedelta
+from statistics import correlation, mean
+
+import pytest
+
+from accounts.models import User
+from movies.facts import MovieFacts
+from nexus.core.genres import GENRE_NAMES
+from recommendations.sample import ARCHETYPES, MEMBERS, PLAYLISTS, community
+from recommendations.starter import read_films
+
+
+@pytest.fixture(scope="module")
+def films():
+    return read_films()
+
+
+@pytest.fixture(scope="module")
+def members(films):
+    return community(films)
+
+
+def agreement(one, other):
+    """The correlation of two members' scores of the films both have rated; None for too few."""
+    first = {rating.film: rating.score for rating in one.ratings}
+    second = {rating.film: rating.score for rating in other.ratings}
+    both = sorted(first.keys() & second.keys())
+    if len(both) < 8:
+        return None
+    scores = [first[film] for film in both], [second[film] for film in both]
+    return None if any(len(set(each)) == 1 for each in scores) else correlation(*scores)
+
+
+def test_the_same_seed_gives_the_same_community_and_another_seed_another(films):
+    assert community(films, members=20) == community(films, members=20)
+    assert community(films, members=20) != community(films, members=20, seed=1)
+
+
+def test_the_community_has_the_size_and_spread_asked_for(films, members):
+    ratings = [rating for member in members for rating in member.ratings]
+    assert len(members) == len({member.username for member in members}) == MEMBERS
+    assert 10_000 <= len(ratings) <= 14_000
+    assert all(15 <= len(member.ratings) <= 80 for member in members)
+    assert {rating.score for rating in ratings} <= {half / 2 for half in range(2, 11)}
+    assert 0.4 < mean(rating.score >= 4 for rating in ratings) < 0.6
+    assert 0.02 < mean(bool(rating.review) for rating in ratings) < 0.04
+    assert sum(len(member.playlists) for member in members) == PLAYLISTS
+    assert all(timedelta(0) < rating.age <= timedelta(days=120) for rating in ratings)
+    assert all(rating.age < member.joined for member in members for rating in member.ratings)
+    assert all(len({each.film for each in m.ratings}) == len(m.ratings) for m in members)
+
+
+def test_a_member_likes_genres_that_exist_and_has_a_name_the_service_accepts(members):
+    validator = User._meta.get_field("username").validators[0]
+    for member in members:
+        validator(member.username)
+        assert member.username.startswith("sample-")
+        assert 1 <= len(member.favorite_genres) <= 3
+        assert set(member.favorite_genres) <= set(GENRE_NAMES)
+    assert {name for each in ARCHETYPES for name in each.genres} <= set(GENRE_NAMES)
+
+
+def test_members_of_one_taste_agree_more_than_others(members):
+    pairs = [
+        (one % len(ARCHETYPES) == other % len(ARCHETYPES), agreement(members[one], members[other]))
+        for one in range(96)
+        for other in range(one)
+    ]
+    alike = mean(value for same, value in pairs if same and value is not None)
+    others = mean(value for same, value in pairs if not same and value is not None)
+    assert alike > 0.4
+    assert alike > others + 0.25
+
+
+def test_the_widely_known_is_seen_more_and_the_trend_is_not_the_same_list(films, members):
+    seen = Counter(rating.film for member in members for rating in member.ratings)
+    assert sum(seen[film] for film in range(50)) > 2 * sum(
+        seen[film] for film in range(len(films) - 50, len(films))
+    )
+    lately = Counter(
+        rating.film
+        for member in members
+        for rating in member.ratings
+        if rating.age < timedelta(days=7)
+    )
+    popular = {film for film, _ in seen.most_common(10)}
+    assert len(popular - {film for film, _ in lately.most_common(10)}) >= 3
+
+
+def test_few_or_bare_films_are_no_trouble():
+    bare = [MovieFacts(title="One"), MovieFacts(title="Two", release_date=date(1990, 1, 1))]
+    assert len(community([], members=3)) == 3
+    assert all(len(member.ratings) == 2 for member in community(bare, members=30))
