@@ -16,7 +16,9 @@ class FamilyJWTAuthentication(JWTAuthentication):
     An access token dies with its session, on the next request.
     """
 
-    def authenticate(self, request: Request) -> tuple[User, Token] | None:
+    def authenticate(  # type: ignore[override]
+        self, request: Request
+    ) -> tuple[User, Token] | None:
         try:
             return super().authenticate(request)  # type: ignore[return-value]
         except UnicodeError:

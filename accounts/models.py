@@ -37,9 +37,7 @@ class User(AbstractUser):
     bio = models.TextField(max_length=1000, blank=True)
     avatar_url = models.URLField(max_length=500, blank=True)
     favorite_genres = models.JSONField(default=list, blank=True)
-    visibility = models.CharField(
-        max_length=10, choices=Visibility, default=Visibility.PUBLIC
-    )
+    visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
     #: Kept by whoever owns following; a profile then needs no count.
     follower_count = models.PositiveIntegerField(default=0, editable=False)
     following_count = models.PositiveIntegerField(default=0, editable=False)
@@ -53,9 +51,7 @@ class User(AbstractUser):
                 Lower("email"), condition=~Q(email=""), name="user_email_unique_without_case"
             ),
             models.CheckConstraint(
-                condition=Exact(
-                    Func("favorite_genres", function="jsonb_typeof"), Value("array")
-                ),
+                condition=Exact(Func("favorite_genres", function="jsonb_typeof"), Value("array")),
                 name="user_favorite_genres_is_array",
             ),
         ]

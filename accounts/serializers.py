@@ -18,6 +18,8 @@ from nexus.core.genres import GENRE_NAMES, genre_named, in_tmdb_order
 
 # Words that stand where a username stands in a path.
 RESERVED_USERNAMES = frozenset({"me", "stats"})
+# The names of made-up and imported members.
+RESERVED_PREFIXES = ("sample-", "ml-")
 # Hashing takes time by length; nobody types more.
 MAX_PASSWORD_LENGTH = 256
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
@@ -43,8 +45,9 @@ class RegisterSerializer(serializers.Serializer[Any]):
         if not _USERNAME.fullmatch(value):
             message = "Use letters, digits and _ . + - only, beginning with a letter or digit."
             raise serializers.ValidationError(message)
-        taken = User.objects.filter(username__iexact=value).exists()
-        if taken or value.lower() in RESERVED_USERNAMES:
+        name = value.lower()
+        reserved = name in RESERVED_USERNAMES or name.startswith(RESERVED_PREFIXES)
+        if reserved or User.objects.filter(username__iexact=value).exists():
             raise serializers.ValidationError(USERNAME_TAKEN, code="unique")
         return value
 
@@ -95,8 +98,10 @@ class RegisteredUserSerializer(serializers.ModelSerializer[User]):
         fields = ("id", "username", "email", "date_joined")
 
 
-class RegisteredSerializer(TokenPairSerializer):
+class RegisteredSerializer(serializers.Serializer[Any]):
     user = RegisteredUserSerializer()
+    access = serializers.CharField()
+    refresh = serializers.CharField()
 
 
 class EmptySerializer(serializers.Serializer[Any]):

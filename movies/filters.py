@@ -10,8 +10,7 @@ from django.db.models.functions import Cast
 from rest_framework import serializers
 
 from movies import search
-from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN
-from movies.facts import NEWEST_ID as NEWEST_ID
+from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, NEWEST_ID
 from movies.models import Credit, MovieQuerySet
 from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.genres import GENRE_NAMES, genre_named
@@ -168,7 +167,7 @@ def filtered(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
             conditions &= Q(**{lookup: params[name]})
     for joiner, names in params.get("genre", ()):
         conditions &= _genres(joiner, names)
-    for joiner, names in params.get("exclude_genre", ()):
+    for _, names in params.get("exclude_genre", ()):
         # Both joiners read "none of these" here.
         conditions &= ~_genres("|", names)
     if "language" in params:
@@ -216,11 +215,13 @@ def _genres(joiner: str, names: list[str]) -> Q:
 
 
 def _tsquery(text: str, *, weights: str = "") -> SearchQuery:
-    return SearchQuery(search.query(text, weights=weights), search_type="raw", config="simple")
+    query = search.query(text, weights=weights)
+    assert query is not None  # has_words has seen to it
+    return SearchQuery(query, search_type="raw", config="simple")
 
 
 def _films_of(person: str) -> Any:
-    whose = {"person__folded_name": fold(person.strip())}
+    whose: dict[str, str | int] = {"person__folded_name": fold(person.strip())}
     if person.isascii() and person.isdigit():
         whose = {"person_id": int(person)}
     return Credit.objects.filter(**whose).values("movie_id")

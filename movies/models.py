@@ -13,11 +13,7 @@ from django.db.models.functions import Cast, NullIf
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from movies.facts import FIRST_YEAR as FIRST_YEAR
-from movies.facts import LAST_YEAR as LAST_YEAR
-from movies.facts import MAX_COUNT as MAX_COUNT
-from movies.facts import MAX_POPULARITY as MAX_POPULARITY
-from movies.facts import MAX_RUNTIME_MIN as MAX_RUNTIME_MIN
+from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
 from movies.ratings import PRIOR_MEAN, PRIOR_VOTES
 
 MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months without refresh.
@@ -156,14 +152,14 @@ class Movie(models.Model):
             models.Index("created_at", "id", name="movie_created_at"),
             models.Index("release_year", name="movie_release_year"),
             models.Index("original_language", name="movie_language"),
+            # Both directions of each nullable ordering, because nulls stand last in both.
             *(
-                # Both directions of each nullable ordering, because nulls stand last in both.
-                models.Index(direction(F(column)), "id", name=f"movie_{column}_{suffix}")
+                models.Index(F(column).asc(nulls_last=True), "id", name=f"movie_{column}_asc")
                 for column in ("release_date", "runtime")
-                for suffix, direction in (
-                    ("asc", lambda column: column.asc(nulls_last=True)),
-                    ("desc", lambda column: column.desc(nulls_last=True)),
-                )
+            ),
+            *(
+                models.Index(F(column).desc(nulls_last=True), "id", name=f"movie_{column}_desc")
+                for column in ("release_date", "runtime")
             ),
             *(
                 models.Index(F(column).desc(nulls_last=True), "id", name=f"movie_{column}")

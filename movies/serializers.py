@@ -28,7 +28,7 @@ class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
 
     class Meta:
         model = Movie
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "tmdb_id",
             "imdb_id",
@@ -48,11 +48,11 @@ class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
             "poster_url",
             "backdrop_url",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
     @swagger_serializer_method(serializers.FloatField())
     def get_weighted_rating(self, movie: Movie) -> float:
-        return round(movie.weighted_rating, 3)
+        return round(float(movie.weighted_rating), 3)
 
     @swagger_serializer_method(serializers.FloatField(allow_null=True))
     def get_average_score(self, movie: Movie) -> float | None:
@@ -82,7 +82,8 @@ class CollectionSerializer(serializers.Serializer[Any]):
 
 
 class ProvenanceSerializer(serializers.Serializer[Any]):
-    source = serializers.ChoiceField(choices=Movie.Source.values)
+    # Django REST framework keeps an attribute of this name, which the metaclass takes out of the way.
+    source = serializers.ChoiceField(choices=Movie.Source.values)  # type: ignore[assignment]
     synced_at = UTCDateTimeField(allow_null=True)
     stale = serializers.BooleanField(help_text="Older than TMDb's terms let it be kept.")
 

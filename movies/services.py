@@ -81,6 +81,12 @@ class Compared:
     same_as: int | None = None
 
 
+def catalogue_lock() -> None:
+    """Have writers of films take turns until this transaction ends; taken before any film's row."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CATALOGUE_LOCK])
+
+
 @transaction.atomic
 def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[Upserted]:
     """Store what one source says of some films, in the order given.
@@ -89,8 +95,7 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
     film came from only fills what is empty. Writers take turns, so that the same film sent twenty
     times at once is created once.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CATALOGUE_LOCK])
+    catalogue_lock()
     collections = _collections(facts)
     people = _people(facts)
     by_tmdb, by_imdb = _by_ids(list(_matching(facts).select_for_update()))
@@ -185,8 +190,7 @@ def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
     People who were credited in them and in no other film go too.
     """
     wanted = list(movie_ids)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CATALOGUE_LOCK])
+    catalogue_lock()
     people = set(Credit.objects.filter(movie__in=wanted).values_list("person_id", flat=True))
     _, movies = Movie.objects.filter(id__in=wanted).delete()
     _, persons = Person.objects.filter(id__in=people, credits=None).delete()

@@ -117,4 +117,6 @@ def email(name: str, *, example: str) -> dict[str, Any]:
         config = dict(environ.Env.email_url_config(value))
     except (ValueError, KeyError, ImproperlyConfigured):
         raise _refuse(name, "cannot be read as a mail URL", example) from None
-    return {key: config[key] for key in config if key.startswith("EMAIL_") and key != "EMAIL_FILE_PATH"}
+    return {
+        key: config[key] for key in config if key.startswith("EMAIL_") and key != "EMAIL_FILE_PATH"
+    }

@@ -22,3 +22,14 @@ control_socket_disable = True
 # RequestLogMiddleware writes the access log.
 accesslog = None
 errorlog = "-"
+# gunicorn's own lines in the same JSON as ours.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "nexus.core.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
+}

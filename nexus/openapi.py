@@ -54,7 +54,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.CharField()
     request_id = serializers.CharField(allow_null=True)
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=FieldErrorSerializer(many=True), required=False, help_text="By field."
     )
 
@@ -77,7 +77,9 @@ class ContractAutoSchema(SwaggerAutoSchema):
         return self.contract.query()
 
     def get_query_parameters(self) -> list[openapi.Parameter]:
-        parameters = self.serializer_to_parameters(self.get_query_serializer(), in_=openapi.IN_QUERY)
+        parameters = self.serializer_to_parameters(
+            self.get_query_serializer(), in_=openapi.IN_QUERY
+        )
         for parameter in parameters:
             if parameter.name in self.contract.query.repeatable:
                 parameter.collection_format = "multi"
@@ -119,9 +121,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
     def _page(self, page: Page) -> openapi.Schema:
         link = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_URI, "x-nullable": True}
         properties: dict[str, Any] = {
-            "count": openapi.Schema(
-                type=openapi.TYPE_INTEGER, description="Exact up to 10,000."
-            ),
+            "count": openapi.Schema(type=openapi.TYPE_INTEGER, description="Exact up to 10,000."),
             "count_is_lower_bound": openapi.Schema(
                 type=openapi.TYPE_BOOLEAN, description="Only there, and true, above 10,000."
             ),
@@ -180,7 +180,7 @@ class SchemaGenerator(OpenAPISchemaGenerator):
         return SchemaGenerator._made
 
     def get_path_parameters(self, path: str, view_cls: type) -> list[openapi.Parameter]:
-        parameters = super().get_path_parameters(path, view_cls)
+        parameters: list[openapi.Parameter] = super().get_path_parameters(path, view_cls)
         for parameter in parameters:
             if path.startswith("/playlists/") and parameter.name in ("id", "pk"):
                 parameter.type, parameter.format = openapi.TYPE_STRING, openapi.FORMAT_UUID

@@ -18,12 +18,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 PRODUCTION = env.flag("PRODUCTION", default=False)
 DEBUG = env.flag("DEBUG", default=False)
-SECRET_KEY = env.text("SECRET_KEY", example="$(python -c 'import secrets; print(secrets.token_urlsafe(64))')")
+SECRET_KEY = env.text(
+    "SECRET_KEY", example="$(python -c 'import secrets; print(secrets.token_urlsafe(64))')"
+)
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
 if render_host := os.environ.get("RENDER_EXTERNAL_HOSTNAME"):
     ALLOWED_HOSTS.append(render_host)
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", example="https://app.example.org")
-CORS_EXPOSE_HEADERS = ["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"]
+CORS_EXPOSE_HEADERS = [
+    "ETag",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+]
 
 ROOT_URLCONF = "nexus.urls"
 WSGI_APPLICATION = "nexus.wsgi.application"
@@ -203,6 +212,8 @@ SWAGGER_SETTINGS = {
     "VALIDATOR_URL": None,
     "SPEC_URL": "schema-json",
 }
+# drf-yasg's older renderers are deprecated.
+SWAGGER_USE_COMPAT_RENDERERS = False
 REDOC_SETTINGS = {"SPEC_URL": "schema-json", "NATIVE_SCROLLBARS": True}
 
 # Requests and their window in seconds, by scope; counted in the cache for all workers together.

@@ -33,7 +33,9 @@ _servers = ExitStack()
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     _servers.enter_context(embedded.servers())
-    os.environ.setdefault("SECRET_KEY", "a key for tests, long enough for HS256 and of no other use")
+    os.environ.setdefault(
+        "SECRET_KEY", "a key for tests, long enough for HS256 and of no other use"
+    )
     os.environ["REDIS_URL"] = re.sub(r"([?]db=|/)\d+$", rf"\g<1>{SLOT}", os.environ["REDIS_URL"])
     os.environ["TEST_DATABASE"] = f"test_nexus_{SLOT}"
     os.environ.setdefault("LOG_LEVEL", "WARNING")
@@ -47,14 +49,13 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_cache() -> Iterator[None]:
+def _fresh_cache() -> None:
     from django_redis import get_redis_connection
 
     from nexus.core import cache
 
     cache.forget_failures()
     get_redis_connection("default").flushdb()
-    yield
 
 
 @pytest.fixture(autouse=True)
@@ -144,8 +145,10 @@ def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
         name = connection.settings_dict["NAME"]
         database = re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", os.environ["DATABASE_URL"])
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", "python:nexus.gunicorn", "nexus.wsgi"]
-            + ["--bind", f"127.0.0.1:{port}"],
+            [
+                *(sys.executable, "-m", "gunicorn", "-c", "python:nexus.gunicorn", "nexus.wsgi"),
+                *("--bind", f"127.0.0.1:{port}"),
+            ],
             env={**os.environ, "DATABASE_URL": database, "LOG_LEVEL": "ERROR", **env},
             cwd=embedded.ROOT,
         )

@@ -19,8 +19,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.models import User, Visibility
-from movies.facts import MovieFacts
-from movies.models import FIRST_YEAR, LAST_YEAR, Movie
+from movies.facts import FIRST_YEAR, LAST_YEAR, MovieFacts
+from movies.models import Movie
 from movies.services import movies_compare
 from nexus.core.genres import TMDB_GENRES, in_tmdb_order
 from recommendations.bulk import (

@@ -25,10 +25,10 @@ PEER_FILMS = 150
 RATERS_PER_FILM = 300
 CONSIDERED_PEERS = 400
 PEERS = 50
-RATINGS_PER_PEER = 500
+RATINGS_PER_PEER = 1000
 # Candidates for the feed from each source.
 FROM_PEERS = 250
-FROM_EACH_LIST = 60
+FROM_EACH_LIST = 80
 LEADS = 4
 
 _GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}

@@ -20,7 +20,7 @@ from accounts.models import User
 from movies.facts import MovieFacts, PersonFacts
 from movies.models import Movie
 from movies.selectors import movies_in_use
-from movies.services import movies_compare, movies_remove
+from movies.services import catalogue_lock, movies_compare, movies_remove
 from nexus.core.genres import in_tmdb_order
 from recommendations.bulk import (
     StagedRating,
@@ -243,6 +243,7 @@ def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed
 
 
 def _remove_films(removed: Removed) -> None:
+    catalogue_lock()
     # Locked, so that nobody rates or lists a film between the look and the removal.
     candidates = set(
         Movie.objects.filter(source=Movie.Source.STARTER)

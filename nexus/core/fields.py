@@ -26,7 +26,7 @@ class StrictIntegerField(serializers.IntegerField):
             return data
         if isinstance(data, str) and _INTEGER.fullmatch(data):
             return int(data)
-        self.fail("invalid")
+        raise serializers.ValidationError(self.error_messages["invalid"], code="invalid")
 
 
 class IdField(StrictIntegerField):
@@ -46,7 +46,7 @@ class StrictFloatField(serializers.FloatField):
             value = float(data)
             if math.isfinite(value):
                 return value
-        self.fail("invalid")
+        raise serializers.ValidationError(self.error_messages["invalid"], code="invalid")
 
 
 class PlainCharField(serializers.CharField):

@@ -9,7 +9,12 @@ from datetime import UTC, datetime
 
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "request",
+}
 
 
 class JsonFormatter(logging.Formatter):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.middleware import http
 from django.urls import is_valid_path
 from django.utils.cache import set_response_etag
@@ -91,7 +92,9 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
     first part.
     """
 
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
         if (
             request.method in ("GET", "HEAD")
             and response.status_code == 200

@@ -40,7 +40,8 @@ class QuerySerializer(serializers.Serializer[Any]):
             errors = {**query.errors, **errors}
         if errors:
             raise ValidationError(errors)
-        return query.validated_data
+        validated: dict[str, Any] = query.validated_data
+        return validated
 
 
 class NoQuery(QuerySerializer):

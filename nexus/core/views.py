@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from django.http import HttpRequest
 from rest_framework import viewsets
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -94,7 +93,8 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
     def body(self) -> dict[str, Any]:
         """The validated body. Raises ValidationError (400) that names each wrong field."""
         declared = self.contract
-        assert declared is not None and declared.body is not None
+        assert declared is not None
+        assert declared.body is not None
         serializer = declared.body(
             data=self.request.data,
             partial=self.request.method == "PATCH",
@@ -105,8 +105,8 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         return data
 
     def finalize_response(
-        self, request: HttpRequest | Request, response: Any, *args: Any, **kwargs: Any
-    ) -> Any:
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         cacheable = request.method in SAFE_METHODS and response.status_code < 300
         response.setdefault("Cache-Control", self.cache_control if cacheable else PRIVATE)

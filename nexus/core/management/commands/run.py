@@ -28,7 +28,9 @@ class Command(BaseCommand):
     help = "Migrate, load the starter catalogue on the first run, and serve with gunicorn."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--no-starter", action="store_true", help="begin with an empty catalogue")
+        parser.add_argument(
+            "--no-starter", action="store_true", help="begin with an empty catalogue"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         port = env.whole_number("PORT", default=8000, at_least=1, at_most=65535)

@@ -1,0 +1,21 @@
+# The service as one small image; PostgreSQL and Valkey are somebody else's.
+FROM python:3.13-slim AS build
+WORKDIR /app
+COPY requirements.txt .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements.txt
+
+FROM python:3.13-slim
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PRODUCTION=1
+RUN useradd --system --no-create-home nexus
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY . .
+# Collecting static files reads settings, not servers: the values go no further than this line.
+RUN SECRET_KEY=build DATABASE_URL=postgres://build@localhost/build REDIS_URL=redis://localhost \
+    python manage.py collectstatic --no-input
+USER nexus
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", 8000)}/health/live/', timeout=4)"]
+# Migrations are a step of the release (render.yaml: preDeployCommand), not of every start.
+CMD ["gunicorn", "-c", "python:nexus.gunicorn", "nexus.wsgi"]

@@ -1,0 +1,188 @@
+"""The catalogue in the admin: films with their credits, people, collections."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from movies import search
+from movies.filters import filtered
+from movies.models import Collection, Credit, Movie, MovieQuerySet, Person
+from movies.selectors import movies_in_use
+from movies.services import movie_reindex, movies_remove, people_remove, person_reindex
+from nexus.core.genres import GENRE_NAMES, in_tmdb_order
+
+IMDB_ID = re.compile(r"\Att[0-9]{7,10}\Z")
+MAX_KEYWORDS = 100
+
+
+class KeywordsField(forms.CharField):
+    """A list of lower-case words or phrases, one a line."""
+
+    widget = forms.Textarea(attrs={"rows": 4})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
+        lines = [line.strip().lower() for line in super().clean(value).splitlines()]
+        keywords = list(dict.fromkeys(filter(None, lines)))
+        if len(keywords) > MAX_KEYWORDS:
+            raise forms.ValidationError(f"At most {MAX_KEYWORDS} keywords.", code="too_many")
+        return keywords
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.prepare_value(initial or []).split() != (data or "").split())
+
+
+class MovieForm(forms.ModelForm):
+    imdb_id = forms.RegexField(
+        IMDB_ID, required=False, empty_value=None, help_text="As in tt0133093."
+    )
+    genres = forms.MultipleChoiceField(
+        choices=[(name, name) for name in GENRE_NAMES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    keywords = KeywordsField(required=False, max_length=10_000, help_text="One a line.")
+
+    class Meta:
+        model = Movie
+        fields = (
+            "title",
+            "original_title",
+            "tmdb_id",
+            "imdb_id",
+            "source",
+            "release_date",
+            "release_year",
+            "genres",
+            "keywords",
+            "runtime",
+            "original_language",
+            "collection",
+            "status",
+            "tagline",
+            "overview",
+            "poster_path",
+            "backdrop_path",
+            "vote_average",
+            "vote_count",
+            "popularity",
+        )
+        help_texts = {
+            "source": "An import of less authority only fills what is empty; nothing overwrites "
+            "what is “entered by hand”.",
+            "release_year": "Taken from the release date where there is one.",
+        }
+
+    def clean_genres(self) -> list[str]:
+        return in_tmdb_order(self.cleaned_data["genres"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if released := cleaned.get("release_date"):
+            cleaned["release_year"] = released.year
+        return cleaned
+
+
+class CreditInline(admin.TabularInline):
+    model = Credit
+    fields = ("role", "position", "person", "character")
+    raw_id_fields = ("person",)
+    extra = 0
+
+
+@admin.register(Movie)
+class MovieAdmin(admin.ModelAdmin):
+    form = MovieForm
+    inlines = (CreditInline,)
+    list_display = ("title", "release_year", "source", "tmdb_id", "imdb_id", "rating_count")
+    list_filter = ("source",)
+    # Makes the box appear; what it does is in get_search_results.
+    search_fields = ("title",)
+    search_help_text = "Words of the title (the last may be a prefix), or an IMDb id."
+    raw_id_fields = ("collection",)
+    readonly_fields = (
+        "rating_count",
+        "average_score",
+        "weighted_rating",
+        "synced_at",
+        "created_at",
+        "updated_at",
+    )
+    ordering = ("-id",)
+    show_full_result_count = False
+
+    def get_exclude(self, request: HttpRequest, obj: Movie | None = None) -> tuple[str, ...]:
+        # What is typed in here is entered by hand, which is the model's default.
+        return ("source",) if obj is None else ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Movie], search_term: str
+    ) -> tuple[QuerySet[Movie], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if IMDB_ID.match(term):
+            return queryset.filter(imdb_id=term), False
+        if search.query(term) is None or not isinstance(queryset, MovieQuerySet):
+            return queryset.none(), False
+        return filtered(queryset, {"title": term}), False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Movie | None = None) -> bool:
+        """Not for films that members have rated or listed, whose counts would go wrong."""
+        if obj is not None and movies_in_use([obj.pk]):
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def save_model(
+        self, request: HttpRequest, obj: Movie, form: forms.ModelForm, change: bool
+    ) -> None:
+        # Of a known film only what the form holds, because members rate it meanwhile.
+        obj.save(update_fields=[*form.cleaned_data, "updated_at"] if change else None)
+
+    def save_related(
+        self, request: HttpRequest, form: forms.ModelForm, formsets: Any, change: bool
+    ) -> None:
+        super().save_related(request, form, formsets, change)
+        movie_reindex(movie=form.instance)
+
+    def delete_model(self, request: HttpRequest, obj: Movie) -> None:
+        movies_remove(movie_ids=[obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Movie]) -> None:
+        movies_remove(movie_ids=queryset.values_list("id", flat=True))
+
+
+@admin.register(Person)
+class PersonAdmin(admin.ModelAdmin):
+    list_display = ("name", "tmdb_id")
+    search_fields = ("name", "folded_name")
+    ordering = ("-id",)
+    show_full_result_count = False
+
+    def save_model(
+        self, request: HttpRequest, obj: Person, form: forms.ModelForm, change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        person_reindex(person=obj)
+
+    def delete_model(self, request: HttpRequest, obj: Person) -> None:
+        people_remove(person_ids=[obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Person]) -> None:
+        people_remove(person_ids=queryset.values_list("id", flat=True))
+
+
+@admin.register(Collection)
+class CollectionAdmin(admin.ModelAdmin):
+    list_display = ("name", "tmdb_id")
+    search_fields = ("name",)
+    ordering = ("-id",)
+    show_full_result_count = False
