@@ -23,7 +23,7 @@ def people_in_common(films: Sequence[FilmRow], rated: Sequence[FilmRow]) -> Shar
     """The people each film shares with each rated one, in one query."""
     film_ids, rated_ids = {row.id for row in films}, {row.id for row in rated}
     credits = (
-        Credit.objects.filter(movie_id__in=film_ids | rated_ids, position__lt=LEADS)
+        Credit.objects.filter(movie__any=film_ids | rated_ids, position__lt=LEADS)
         .order_by("-role", "position")
         .values_list("movie_id", "person_id", "person__name")
     )

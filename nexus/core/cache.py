@@ -6,7 +6,6 @@ alone for two seconds at a time, so that a hung server does not cost every reque
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from typing import Any
@@ -72,7 +71,8 @@ def get(key: str) -> Any:
     except (ConnectionInterrupted, RedisError) as error:
         _pause.failed(error)
         return None
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except (ValueError, RecursionError):
+        # No JSON, no UTF-8, a number of absurd length, or nested beyond what Python reads.
         return None
     _pause.worked()
     return value

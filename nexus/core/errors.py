@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +19,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+View = Callable[[HttpRequest], HttpResponse]
 
 PROBLEM_JSON = "application/problem+json"
 DATABASE_RETRY_AFTER_S = 5
@@ -73,6 +77,19 @@ def problem_response(
     for name, value in {"Cache-Control": "private, no-store", **(headers or {})}.items():
         response[name] = value
     return response
+
+
+def read_only(view: View) -> View:
+    """For views outside DRF: GET and HEAD, and for all else a 405."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            return view(request)
+        detail = f'Method "{request.method}" not allowed.'
+        return problem_response(request, 405, "method_not_allowed", detail, {"Allow": "GET, HEAD"})
+
+    return guarded
 
 
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -7,13 +7,16 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
 from nexus.core import cache
+from nexus.core.errors import read_only
 
 
+@read_only
 def live(request: HttpRequest) -> JsonResponse:
     """The process answers; nothing else is asked."""
     return _unstored(JsonResponse({"status": "ok"}))
 
 
+@read_only
 def ready(request: HttpRequest) -> JsonResponse:
     """Database, cache and migrations; 503 where one is not as it must be."""
     checks = {"database": _database(), "cache": "ok" if cache.answers() else "no answer"}

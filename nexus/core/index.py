@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, JsonResponse
-from django.views.decorators.http import require_safe
+
+from nexus.core.errors import read_only
 
 TMDB_NOTICE = "This product uses the TMDB API but is not endorsed or certified by TMDB."
 
 
-@require_safe
+@read_only
 def index(request: HttpRequest) -> JsonResponse:
     """Names the service, links to its parts, and carries TMDb's notice."""
 

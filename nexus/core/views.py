@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rest_framework import viewsets
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -74,8 +75,8 @@ def contract(
 class ApiViewSet(viewsets.GenericViewSet[Any]):
     #: Of successful reads; what a member may see is never stored on the way.
     cache_control = PRIVATE
-    # DRF's answer to OPTIONS wants serializer_class and fails without; the schema describes each call.
-    metadata_class = None
+    # No OPTIONS: DRF's answer to it wants serializer_class, and the schema describes each call.
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     query: dict[str, Any]
 
     @property
@@ -84,6 +85,9 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         return getattr(handler, "contract", None)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        # Before anybody is asked who they are: what a route does not offer, it offers to nobody.
+        if (request.method or "").lower() not in self.action_map:
+            raise MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
         declared = self.contract
         if declared is not None:

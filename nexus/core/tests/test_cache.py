@@ -1,0 +1,185 @@
+import copy
+import logging
+import socket
+import threading
+import time
+
+import pytest
+from django_redis import get_redis_connection
+
+from nexus.core import cache
+
+
+@pytest.fixture
+def served_by(settings):
+    """Points the cache at another Unix socket."""
+
+    def point(path):
+        caches = copy.deepcopy(settings.CACHES)
+        caches["default"]["LOCATION"] = f"unix://{path}?db=0"
+        settings.CACHES = caches
+
+    yield point
+    cache.forget_failures()
+
+
+@pytest.fixture
+def dead(served_by, tmp_path):
+    served_by(tmp_path / "nobody.sock")
+
+
+@pytest.fixture
+def hung(served_by, tmp_path):
+    """A server that takes connections and never says a word."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen(64)
+        served_by(path)
+        yield
+
+
+def raw_key(key):
+    from django.core.cache import cache as django_cache
+
+    return django_cache.make_key(key)
+
+
+@pytest.mark.parametrize("value", [0, 1, 1.5, "Amélie", [], {"a": [1, None]}, True])
+def test_what_is_put_is_got_as_plain_data(value):
+    cache.put("thing", value, ttl_s=60)
+    assert cache.get("thing") == value
+
+
+def test_what_was_never_put_or_is_deleted_is_a_miss():
+    assert cache.get("thing") is None
+    cache.put("thing", 1, ttl_s=60)
+    cache.delete("thing")
+    assert cache.get("thing") is None
+
+
+def test_a_value_lives_as_long_as_it_was_told_to():
+    cache.put("thing", [1], ttl_s=60)
+    assert 0 < get_redis_connection("default").ttl(raw_key("thing")) <= 60
+
+
+def test_what_is_stored_is_json_and_no_pickle():
+    cache.put("thing", {"a": 1}, ttl_s=60)
+    assert get_redis_connection("default").get(raw_key("thing")) == b'{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"{", b"\xff\xfe", b"\x80\x04K\x01.", b"[" * 100_000, b"9" * 5000, b"not json"],
+)
+def test_a_value_that_cannot_be_decoded_is_a_miss(garbage):
+    get_redis_connection("default").set(raw_key("thing"), garbage)
+    assert cache.get("thing") is None
+    cache.put("thing", 2, ttl_s=60)
+    assert cache.get("thing") == 2
+
+
+def test_garbage_in_the_cache_does_not_reach_an_answer(api, db):
+    for garbage in (b"{", b"[1, 2]", b'"text"', b"7", b"\xff"):
+        get_redis_connection("default").set(raw_key("movies:genre_counts"), garbage)
+        answer = api.get("/genres/")
+        assert answer.status_code == 200
+        assert {genre["movie_count"] for genre in answer.json()} == {0}
+
+
+def test_a_dead_server_is_a_miss_at_once(dead):
+    started = time.monotonic()
+    assert cache.get("thing") is None
+    cache.put("thing", 1, ttl_s=60)
+    cache.delete("thing")
+    assert cache.count_in_window("thing", window_s=60) == (0, 60)
+    cache.forget_window("thing")
+    assert not cache.answers()
+    assert time.monotonic() - started < 0.3
+
+
+def test_a_hung_server_costs_three_requests_a_moment_and_later_ones_nothing(hung):
+    for _ in range(cache.FAILURES_BEFORE_PAUSE):
+        started = time.monotonic()
+        assert cache.get("thing") is None
+        assert time.monotonic() - started < 0.5
+    started = time.monotonic()
+    for _ in range(100):
+        assert cache.get("thing") is None
+        cache.put("thing", 1, ttl_s=60)
+    assert time.monotonic() - started < 0.05
+
+
+def test_three_failures_pause_the_cache_and_are_told_once(dead, caplog):
+    with caplog.at_level(logging.WARNING, logger="nexus.core.cache"):
+        for _ in range(10):
+            cache.get("thing")
+            # As if the pause were over, and the server still away.
+            cache._pause.until = 0.0
+    assert len(caplog.records) == 1
+    assert "does not answer" in caplog.text
+
+
+def test_after_the_pause_the_cache_is_asked_again(served_by, settings, tmp_path, caplog):
+    real = settings.CACHES
+    served_by(tmp_path / "nobody.sock")
+    for _ in range(cache.FAILURES_BEFORE_PAUSE):
+        cache.put("thing", 1, ttl_s=60)
+    settings.CACHES = real
+    cache.put("thing", 1, ttl_s=60)
+    assert get_redis_connection("default").get(raw_key("thing")) is None
+    cache._pause.until = time.monotonic()
+    with caplog.at_level(logging.WARNING, logger="nexus.core.cache"):
+        cache.put("thing", 1, ttl_s=60)
+    assert cache.get("thing") == 1
+    assert "answers again" in caplog.text
+
+
+def test_two_failures_do_not_pause(served_by, settings, tmp_path):
+    real = settings.CACHES
+    served_by(tmp_path / "nobody.sock")
+    for _ in range(cache.FAILURES_BEFORE_PAUSE - 1):
+        cache.get("thing")
+    settings.CACHES = real
+    cache.put("thing", 1, ttl_s=60)
+    assert cache.get("thing") == 1
+
+
+def test_without_the_cache_the_service_answers_and_limits_nobody(api, db, dead, settings):
+    settings.RATE_LIMIT_SCALE = 0.01
+    for _ in range(5):
+        answer = api.get("/genres/")
+        assert answer.status_code == 200
+        assert len(answer.json()) == 19
+    assert api.get("/movies/").json()["count"] == 0
+
+
+def test_a_window_counts_up_and_closes_when_it_began_to():
+    assert cache.count_in_window("w", window_s=60) == (1, 60)
+    assert cache.count_in_window("w", window_s=60)[0] == 2
+    # A later request must not put the window's end off.
+    get_redis_connection("default").pexpire(cache._window("w"), 1500)
+    assert cache.count_in_window("w", window_s=60) == (3, 2)
+    cache.forget_window("w")
+    assert cache.count_in_window("w", window_s=60)[0] == 1
+
+
+def test_a_window_that_is_over_begins_anew():
+    cache.count_in_window("w", window_s=60)
+    get_redis_connection("default").pexpire(cache._window("w"), 10)
+    time.sleep(0.05)
+    assert cache.count_in_window("w", window_s=60) == (1, 60)
+
+
+def test_counts_of_many_threads_are_each_number_once():
+    seen = []
+
+    def count():
+        seen.extend(cache.count_in_window("w", window_s=60)[0] for _ in range(20))
+
+    threads = [threading.Thread(target=count) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(seen) == list(range(1, 321))
