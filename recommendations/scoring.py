@@ -126,8 +126,8 @@ def trust(n: float, shrinkage: float = HISTORY_SHRINKAGE) -> float:
 def residuals(history: History) -> Array:
     """(n,) stars above what this member was expected to give."""
     above = history.stars - expected_stars(history.films.quality)
-    bias = above.sum() / (len(history) + GENEROSITY_SHRINKAGE)
-    return above - bias
+    rest: Array = above - above.sum() / (len(history) + GENEROSITY_SHRINKAGE)
+    return rest
 
 
 def generosity(history: History) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -241,7 +242,7 @@ def peer_votes(peers: Peers, *, movie_ids: Sequence[int] | None = None, limit: i
     """What the peers made of these films, or of all they rated: the `limit` of most interest."""
     if not peers.ids:
         return Votes({})
-    params = {
+    params: dict[str, Any] = {
         "peers": peers.ids,
         "weights": peers.weights,
         "liked": LIKED,
@@ -274,15 +275,18 @@ def candidates(
         F("popularity").desc(),
         F("trend_week").desc(nulls_last=True),
     ):
-        best = unseen.order_by(order, "id").values_list("id", flat=True)
-        found.update(dict.fromkeys(best[:FROM_EACH_LIST]))
+        found.update(dict.fromkeys(_first_ids(unseen.order_by(order, "id"))))
     if favourites:
         of_genres = Q()
         for genre in favourites:
             of_genres |= Q(genres__contains=[genre])
         best = unseen.filter(of_genres).order_by(F("weighted_rating").desc(), "id")
-        found.update(dict.fromkeys(best.values_list("id", flat=True)[:FROM_EACH_LIST]))
+        found.update(dict.fromkeys(_first_ids(best)))
     return film_rows(found)
+
+
+def _first_ids(films: MovieQuerySet) -> list[int]:
+    return list(films.values_list("id", flat=True)[:FROM_EACH_LIST])
 
 
 def most_seen() -> tuple[int, int]:

@@ -47,7 +47,7 @@ class RecommendationViewSet(ApiViewSet):
             request,
             self.query,
             feed.items,
-            lambda items: RecommendationSerializer(_with_movies(items), many=True).data,
+            _recommendations,
             strategy=feed.strategy,
             algorithm=engine.ALGORITHM,
         )
@@ -83,8 +83,16 @@ class SimilarViewSet(ApiViewSet):
             request,
             self.query,
             engine.similar(movie),
-            lambda items: SimilarSerializer(_with_movies(items), many=True).data,
+            _similar,
         )
+
+
+def _recommendations(items: list[Any]) -> Any:
+    return RecommendationSerializer(_with_movies(items), many=True).data
+
+
+def _similar(items: list[Any]) -> Any:
+    return SimilarSerializer(_with_movies(items), many=True).data
 
 
 def _with_movies(items: Sequence[Any]) -> list[dict[str, Any]]:

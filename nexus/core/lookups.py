@@ -22,6 +22,6 @@ class AnyOf(Lookup):
 
     def as_sql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
-    ) -> tuple[str, list[Any]]:
+    ) -> tuple[str, tuple[Any, ...]]:
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s::bigint[])", [*params, list(self.rhs)]
+        return f"{column} = ANY(%s::bigint[])", (*params, list(self.rhs))
