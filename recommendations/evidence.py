@@ -22,13 +22,13 @@ MAX_REASONS = 3
 def people_in_common(films: Sequence[FilmRow], rated: Sequence[FilmRow]) -> SharedNames:
     """The people each film shares with each rated one, in one query."""
     film_ids, rated_ids = {row.id for row in films}, {row.id for row in rated}
-    credits = (
+    billed = (
         Credit.objects.filter(movie__any=film_ids | rated_ids, position__lt=LEADS)
         .order_by("-role", "position")
         .values_list("movie_id", "person_id", "person__name")
     )
     of_person: dict[int, tuple[str, list[int]]] = {}
-    for movie_id, person_id, name in credits:
+    for movie_id, person_id, name in billed:
         of_person.setdefault(person_id, (name, []))[1].append(movie_id)
     shared: dict[tuple[int, int], list[str]] = {}
     for name, movie_ids in of_person.values():

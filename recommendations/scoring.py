@@ -220,16 +220,16 @@ def score(values: dict[str, Array]) -> Scores:
 def rounded(baseline: float, parts: list[float], percent: float) -> tuple[float, list[float]]:
     """Baseline and parts to one decimal so that they add up to the rounded percent exactly.
 
-    Largest remainders: each is rounded down, and the tenths that are missing go to those that lost
-    most.
+    Largest remainders: each part is rounded down, and the tenths that are missing go to those that
+    lost most. The baseline, the same for everybody, is rounded as it is.
     """
-    tenths = [10 * value for value in (baseline, *parts)]
-    down = [math.floor(value) for value in tenths]
-    missing = round(10 * percent) - sum(down)
-    by_loss = sorted(range(len(tenths)), key=lambda index: down[index] - tenths[index])
-    for index in by_loss[:missing]:
-        down[index] += 1
-    return down[0] / 10, [value / 10 for value in down[1:]]
+    base = round(10 * baseline)
+    down = [math.floor(10 * value) for value in parts]
+    missing = round(10 * percent) - base - sum(down)
+    by_loss = sorted(range(len(parts)), key=lambda index: down[index] - 10 * parts[index])
+    for turn in range(abs(missing)):
+        down[by_loss[turn % len(parts)]] += 1 if missing > 0 else -1
+    return base / 10, [value / 10 for value in down]
 
 
 def confidence(n: int, votes: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -36,9 +35,8 @@ class Command(BaseCommand):
         total = users.count()
         started = time.monotonic()
         shown = started
-        out = sys.stdout if options["out"] == "-" else open(options["out"], "w", newline="")
-        with out:
-            writer = csv.writer(out)
+        with Path(options["out"]).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
             writer.writerow(RECOMMENDATION_COLUMNS)
             done = 0
             for rows in recommendation_rows(users.iterator(chunk_size=500), top=options["top"]):
