@@ -91,11 +91,12 @@ class TokenPairSerializer(serializers.Serializer[Any]):
 
 
 class RegisteredUserSerializer(serializers.ModelSerializer[User]):
-    date_joined = UTCDateTimeField()
+    date_joined = UTCDateTimeField(read_only=True)
 
     class Meta:
         model = User
         fields = ("id", "username", "email", "date_joined")
+        read_only_fields = fields
 
 
 class RegisteredSerializer(serializers.Serializer[Any]):
@@ -108,8 +109,8 @@ class EmptySerializer(serializers.Serializer[Any]):
     """An empty object."""
 
 
-class ProfileSerializer(serializers.ModelSerializer[User]):
-    """The caller's own profile."""
+class ProfileWriteSerializer(serializers.Serializer[Any]):
+    """A profile as PUT and PATCH take it; what is left out stays as it is."""
 
     display_name = PlainCharField(max_length=100, allow_blank=True, required=False)
     bio = PlainCharField(max_length=1000, allow_blank=True, required=False)
@@ -123,6 +124,31 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
         help_text="Genres of /genres/, by name.",
     )
     visibility = serializers.ChoiceField(choices=Visibility.choices, required=False)
+
+    def validate_avatar_url(self, value: str) -> str:
+        if value:
+            try:
+                URLValidator(schemes=["https"])(value)
+            except DjangoValidationError as error:
+                raise serializers.ValidationError("Use an https address.") from error
+        return value
+
+    def validate_favorite_genres(self, value: list[str]) -> list[str]:
+        names = []
+        for text in value:
+            name = genre_named(text)
+            if name is None:
+                message = f"Unknown genre {text!r}. Genres: {', '.join(GENRE_NAMES)}."
+                raise serializers.ValidationError(message)
+            names.append(name)
+        return in_tmdb_order(names)
+
+
+class ProfileSerializer(serializers.ModelSerializer[User]):
+    """The caller's own profile."""
+
+    avatar_url = serializers.CharField(read_only=True)
+    favorite_genres = serializers.ListField(child=serializers.CharField(), read_only=True)
     date_joined = UTCDateTimeField(read_only=True)
     followers = serializers.IntegerField(source="follower_count", read_only=True)
     following = serializers.IntegerField(source="following_count", read_only=True)
@@ -142,22 +168,4 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
             "followers",
             "following",
         )
-        read_only_fields = ("id", "username", "email")
-
-    def validate_avatar_url(self, value: str) -> str:
-        if value:
-            try:
-                URLValidator(schemes=["https"])(value)
-            except DjangoValidationError as error:
-                raise serializers.ValidationError("Use an https address.") from error
-        return value
-
-    def validate_favorite_genres(self, value: list[str]) -> list[str]:
-        names = []
-        for text in value:
-            name = genre_named(text)
-            if name is None:
-                message = f"Unknown genre {text!r}. Genres: {', '.join(GENRE_NAMES)}."
-                raise serializers.ValidationError(message)
-            names.append(name)
-        return in_tmdb_order(names)
+        read_only_fields = fields

@@ -16,6 +16,7 @@ from accounts.serializers import (
     CredentialsSerializer,
     EmptySerializer,
     ProfileSerializer,
+    ProfileWriteSerializer,
     RefreshSerializer,
     RegisteredSerializer,
     RegisterSerializer,
@@ -135,13 +136,13 @@ class ProfileViewSet(ApiViewSet):
         """The caller's profile."""
         return Response(ProfileSerializer(self.get_object()).data)
 
-    @contract(body=ProfileSerializer, answers={200: ProfileSerializer})
+    @contract(body=ProfileWriteSerializer, answers={200: ProfileSerializer})
     def update(self, request: Request) -> Response:
         """Change the caller's profile; fields left out stay as they are."""
         user = profile_update(user=self.get_object(), changes=self.body)
         return Response(ProfileSerializer(user).data)
 
-    @contract(body=ProfileSerializer, answers={200: ProfileSerializer})
+    @contract(body=ProfileWriteSerializer, answers={200: ProfileSerializer})
     def partial_update(self, request: Request) -> Response:
         """Change some fields of the caller's profile."""
         return self.update(request)

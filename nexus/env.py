@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+_DIGITS = re.compile(r"[0-9]{1,18}")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
 
@@ -42,7 +44,7 @@ def whole_number(name: str, *, default: int, at_least: int, at_most: int) -> int
     value = os.environ.get(name, "").strip()
     if not value:
         return default
-    if not (value.isascii() and value.isdigit() and at_least <= int(value) <= at_most):
+    if not (_DIGITS.fullmatch(value) and at_least <= int(value) <= at_most):
         problem = f"is {value!r}, not a whole number from {at_least} to {at_most}"
         raise _refuse(name, problem, str(default))
     return int(value)
@@ -73,25 +75,40 @@ def names(name: str, *, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
 
 
+def _parts(value: str) -> SplitResult | None:
+    """The parts of a URL; None where its host or port cannot be read."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
 def origins(name: str, *, example: str) -> list[str]:
     """A list of origins, each a scheme and a host with no path."""
     values = names(name)
     for value in values:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path:
+        if not _is_origin(value):
             raise _refuse(name, f"holds {value!r}, which is not an origin", example)
     return values
 
 
+def _is_origin(value: str) -> bool:
+    parts = _parts(value)
+    if parts is None or not parts.hostname or "@" in parts.netloc:
+        return False
+    return value in (f"http://{parts.netloc}", f"https://{parts.netloc}")
+
+
 def url(name: str, *, schemes: tuple[str, ...], default: str | None = None, example: str) -> str:
     value = text(name, default=default, example=example)
-    try:
-        scheme = urlsplit(value).scheme
-    except ValueError:
-        scheme = ""
-    if scheme not in schemes:
-        # The value may hold a password, so the message shows its scheme alone.
-        found = scheme or "no scheme"
+    parts = _parts(value)
+    # The value may hold a password, so no message shows more of it than its scheme.
+    if parts is None:
+        raise _refuse(name, "cannot be read as a URL", example)
+    if parts.scheme not in schemes:
+        found = parts.scheme or "no scheme"
         raise _refuse(name, f"has {found!r} where one of {', '.join(schemes)} must stand", example)
     return value
 

@@ -6,13 +6,17 @@ from collections import OrderedDict
 from http import HTTPStatus
 from typing import Any
 
+import uritemplate
+from django.http import HttpResponse, JsonResponse
 from drf_yasg import openapi
 from drf_yasg.generators import OpenAPISchemaGenerator
 from drf_yasg.inspectors import SwaggerAutoSchema
 from drf_yasg.views import get_schema_view
 from rest_framework import serializers
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticatedOrReadOnly
 
+from nexus.core.errors import PROBLEM_JSON
+from nexus.core.fields import MAX_ID
 from nexus.core.index import TMDB_NOTICE
 from nexus.core.views import Contract, ListOf, Page
 
@@ -38,6 +42,9 @@ _REASONS = {
     429: "Too many requests; Retry-After tells when to come back.",
     503: "A part the answer needs is away; Retry-After tells when to come back.",
 }
+
+
+_PATCH = "Patched"
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
@@ -95,7 +102,14 @@ class ContractAutoSchema(SwaggerAutoSchema):
 
     def get_request_serializer(self) -> serializers.BaseSerializer[Any] | None:
         body = self.contract.body
-        return body(partial=self.method == "PATCH") if body else None
+        if body is not None and self.method == "PATCH":
+            # A definition of its own: PUT's asks for fields that PATCH does not.
+            body = type(_PATCH + body.__name__, (body,), {})
+        return body() if body else None
+
+    def split_summary_from_description(self, description: str) -> tuple[str, str]:
+        summary, _, rest = description.partition("\n\n")
+        return " ".join(summary.split()), rest
 
     def get_response_serializers(self) -> OrderedDict[str, openapi.Response]:
         answers = {
@@ -152,7 +166,9 @@ class ContractAutoSchema(SwaggerAutoSchema):
 
     def get_security(self) -> list[dict[str, list[str]]]:
         needs_token = any(
-            isinstance(permission, IsAuthenticated) for permission in self.view.get_permissions()
+            isinstance(permission, IsAuthenticated)
+            or (isinstance(permission, IsAuthenticatedOrReadOnly) and self.method != "GET")
+            for permission in self.view.get_permissions()
         )
         return [{"Bearer": []}] if needs_token else []
 
@@ -176,23 +192,82 @@ class SchemaGenerator(OpenAPISchemaGenerator):
             schema = super().get_schema(None, public=True)
             # Without a host, clients take the one they read this from.
             schema.pop("host", None)
+            _settle_definitions(schema)
             SchemaGenerator._made = schema
         return SchemaGenerator._made
 
+    def coerce_path(self, path: str, view: Any) -> str:
+        # drf-yasg's asks the view's queryset, which most of ours do not have, and logs that.
+        return path.replace("{pk}", "{id}")
+
     def get_path_parameters(self, path: str, view_cls: type) -> list[openapi.Parameter]:
-        parameters: list[openapi.Parameter] = super().get_path_parameters(path, view_cls)
-        for parameter in parameters:
-            if path.startswith("/playlists/") and parameter.name in ("id", "pk"):
-                parameter.type, parameter.format = openapi.TYPE_STRING, openapi.FORMAT_UUID
-            else:
-                parameter.type = openapi.TYPE_INTEGER
-                parameter.minimum = 1
+        parameters = []
+        for name in uritemplate.variables(path):
+            kind: dict[str, Any] = {"type": openapi.TYPE_INTEGER, "minimum": 1, "maximum": MAX_ID}
+            if path.startswith("/playlists/") and name == "id":
+                kind = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID}
+            parameters.append(openapi.Parameter(name, openapi.IN_PATH, required=True, **kind))
         return parameters
+
+
+def _settle_definitions(schema: openapi.Swagger) -> None:
+    """Make the definitions true of both directions, which drf-yasg does not tell apart.
+
+    What PATCH takes is all optional. In what only answers hold, computed fields are always there, and
+    texts may be empty or older than today's rules for them.
+    """
+    definitions = schema["definitions"]
+    operations = [
+        operation
+        for item in schema["paths"].values()
+        for operation in item.values()
+        if isinstance(operation, openapi.Operation)
+    ]
+    asked = _references([operation["parameters"] for operation in operations], definitions)
+    told = _references([operation["responses"] for operation in operations], definitions)
+    for name, definition in definitions.items():
+        if name.startswith(_PATCH):
+            definition.pop("required", None)
+        for key, each in definition.get("properties", {}).items():
+            _plain_pattern(each)
+            if name in told - asked:
+                if each.pop("readOnly", False) or "$ref" in each:
+                    required = definition.setdefault("required", [])
+                    required.extend([key] if key not in required else [])
+                for part in (each, each.get("items", {})):
+                    part.pop("minLength", None)
+                    part.pop("pattern", None)
+    for operation in operations:
+        for parameter in operation["parameters"]:
+            _plain_pattern(parameter)
+
+
+def _references(node: Any, definitions: Any) -> set[str]:
+    """The names of all definitions that can be reached from here."""
+    found: set[str] = set()
+    nodes = [node]
+    while nodes:
+        each = nodes.pop()
+        if isinstance(each, dict):
+            name = str(each.get("$ref", "")).rpartition("/")[2]
+            if name and name not in found:
+                found.add(name)
+                nodes.append(definitions[name])
+            nodes.extend(each.values())
+        elif isinstance(each, list | tuple):
+            nodes.extend(each)
+    return found
+
+
+def _plain_pattern(node: Any) -> None:
+    # Schemas speak JavaScript's regular expressions, which have no \A.
+    if "pattern" in node:
+        node["pattern"] = node["pattern"].replace(r"\A", "^")
 
 
 def schema_view(api_urlpatterns: list[Any]) -> Any:
     """drf-yasg's view class for these routes."""
-    return get_schema_view(
+    base: Any = get_schema_view(
         API_INFO,
         public=True,
         generator_class=SchemaGenerator,
@@ -200,3 +275,11 @@ def schema_view(api_urlpatterns: list[Any]) -> Any:
         permission_classes=[AllowAny],
         authentication_classes=[],
     )
+
+    class DocumentationView(base):
+        def handle_exception(self, exc: Exception) -> HttpResponse:
+            # Its renderers write pages and schemas alone, and would spoil a problem document.
+            told = super().handle_exception(exc)
+            return JsonResponse(told.data, status=told.status_code, content_type=PROBLEM_JSON)
+
+    return DocumentationView

@@ -206,12 +206,20 @@ class PlaylistViewSet(PlaylistAccess):
         response.version = playlist.version  # type: ignore[attr-defined]
         return response
 
-    @contract(body=PlaylistWriteSerializer, answers={200: PlaylistSerializer}, errors={403: ONLY_THE_OWNER})
+    @contract(
+        body=PlaylistWriteSerializer,
+        answers={200: PlaylistSerializer},
+        errors={403: ONLY_THE_OWNER},
+    )
     def update(self, request: Request, pk: UUID) -> Response:
         """Change a playlist; what is left out stays as it is, but the name must be sent."""
         return self._changed(pk)
 
-    @contract(body=PlaylistWriteSerializer, answers={200: PlaylistSerializer}, errors={403: ONLY_THE_OWNER})
+    @contract(
+        body=PlaylistWriteSerializer,
+        answers={200: PlaylistSerializer},
+        errors={403: ONLY_THE_OWNER},
+    )
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Change what is sent of a playlist."""
         return self._changed(pk)
@@ -240,14 +248,22 @@ class PlaylistItemViewSet(PlaylistAccess):
         response.version = playlist.version  # type: ignore[attr-defined]
         return response
 
-    @contract(body=PlaylistItemsAddSerializer, answers={200: PlaylistItemsAddedSerializer}, errors={403: ONLY_THE_OWNER})
+    @contract(
+        body=PlaylistItemsAddSerializer,
+        answers={200: PlaylistItemsAddedSerializer},
+        errors={403: ONLY_THE_OWNER},
+    )
     def create(self, request: Request, pk: UUID) -> Response:
         """Add films at the end; those already in stay where they are."""
         playlist = self._own(pk)
         outcome = services.playlist_items_add(playlist_id=playlist.id, **self.body)
         return Response(PlaylistItemsAddedSerializer(outcome).data)
 
-    @contract(body=PlaylistItemNoteSerializer, answers={200: PlaylistItemSerializer}, errors={403: ONLY_THE_OWNER})
+    @contract(
+        body=PlaylistItemNoteSerializer,
+        answers={200: PlaylistItemSerializer},
+        errors={403: ONLY_THE_OWNER},
+    )
     def partial_update(self, request: Request, pk: UUID, movie_id: int) -> Response:
         """Set the note on a film in a playlist, where one is sent."""
         playlist = self._own(pk)

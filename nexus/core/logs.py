@@ -31,4 +31,5 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        # ASCII alone: whatever encoding stderr has, a line stays one line of JSON.
+        return json.dumps(line, default=str)

@@ -78,8 +78,11 @@ def client_address(request: HttpRequest) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return "unknown"
-    if parsed.version == 6:
-        return str(ipaddress.ip_network(f"{parsed}/64", strict=False).network_address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        # A listener on both protocols sees IPv4 clients as ::ffff:203.0.113.7, all in one /64.
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.IPv6Network((int(parsed), 64), strict=False).network_address)
     return str(parsed)
 
 

@@ -123,6 +123,14 @@ def test_the_operations_pages_are_not_written(api, db, path):
         assert answer.json()["code"] == "method_not_allowed"
 
 
+@pytest.mark.parametrize("path", ["/swagger/", "/redoc/", "/swagger.json", "/swagger.yaml"])
+def test_a_schema_page_in_a_form_it_does_not_have_is_told_as_a_problem(api, path):
+    answer = api.get(path, headers={"Accept": "image/png"})
+    assert answer.status_code == 406
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "not_acceptable"
+
+
 @pytest.mark.parametrize("path", LATER)
 def test_what_a_later_landing_brings_is_not_there(member, path):
     for method in METHODS:

@@ -1,0 +1,356 @@
+"""The published schema against the routes, the rules of Swagger 2.0, and what is really answered."""
+
+import json
+import re
+from datetime import date, datetime
+from uuid import UUID
+
+import pytest
+import yaml
+
+from nexus.testing import PASSWORD
+from nexus.tests.routes import api_routes
+from tmdb import cache as tmdb_cache
+from tmdb.testserver import FIRST_ID, TestServer
+
+TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
+FORMATS = {
+    "date": date.fromisoformat,
+    "date-time": datetime.fromisoformat,
+    "uuid": UUID,
+    "uri": re.compile(r"https?://\S+").fullmatch,
+    "email": re.compile(r"[^@\s]+@[^@\s]+").fullmatch,
+}
+FIXED = {"swagger", "info", "basePath", "consumes", "produces", "paths", "definitions"}
+
+
+@pytest.fixture
+def schema(api):
+    return api.get("/swagger.json").json()
+
+
+def operations(schema):
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                yield path, method, operation, item.get("parameters", [])
+
+
+def resolved(schema, node):
+    while "$ref" in node:
+        head, _, name = node["$ref"].rpartition("/")
+        assert head == "#/definitions"
+        node = schema["definitions"][name]
+    return node
+
+
+def mismatches(schema, node, value, where="$"):
+    """Where a value is not what the schema node says, undocumented keys included."""
+    node = resolved(schema, node)
+    if value is None:
+        return [] if node.get("x-nullable") else [f"{where}: null"]
+    kind = node["type"]
+    if not isinstance(value, TYPES[kind]) or (kind != "boolean" and isinstance(value, bool)):
+        return [f"{where}: {value!r} is no {kind}"]
+    found = []
+    if "enum" in node and value not in node["enum"]:
+        found.append(f"{where}: {value!r} is not of {node['enum']}")
+    if isinstance(value, str):
+        found += _text_mismatches(node, value, where)
+    elif kind in ("integer", "number"):
+        if not node.get("minimum", value) <= value <= node.get("maximum", value):
+            found.append(f"{where}: {value} is out of range")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            found += mismatches(schema, node["items"], each, f"{where}[{index}]")
+    elif isinstance(value, dict):
+        known = node.get("properties", {})
+        found += [f"{where}.{key}: missing" for key in node.get("required", ()) if key not in value]
+        for key, each in value.items():
+            child = known.get(key, node.get("additionalProperties"))
+            if child is None:
+                found.append(f"{where}.{key}: not in the schema")
+            else:
+                found += mismatches(schema, child, each, f"{where}.{key}")
+    return found
+
+
+def _text_mismatches(node, value, where):
+    found = []
+    if not node.get("minLength", 0) <= len(value) <= node.get("maxLength", len(value)):
+        found.append(f"{where}: {value!r} has a wrong length")
+    if "pattern" in node and not re.search(node["pattern"], value):
+        found.append(f"{where}: {value!r} is not like {node['pattern']}")
+    check = FORMATS.get(node.get("format"))
+    try:
+        if check is not None and check(value) is None:
+            found.append(f"{where}: {value!r} is no {node['format']}")
+    except ValueError:
+        found.append(f"{where}: {value!r} is no {node['format']}")
+    return found
+
+
+def test_the_schema_documents_exactly_the_routes_and_their_methods(schema):
+    routed = {
+        (route.template.replace("{pk}", "{id}"), method.lower())
+        for route in api_routes()
+        for method in route.methods
+    }
+    assert {(path, method) for path, method, *_ in operations(schema)} == routed
+
+
+def test_json_and_yaml_tell_the_same(schema, api):
+    answer = api.get("/swagger.yaml")
+    assert answer["Content-Type"].startswith("application/yaml")
+    assert yaml.safe_load(answer.content) == schema
+
+
+def test_the_schema_is_public_and_the_same_for_all(schema, make_user, client_of):
+    staff = make_user("boss", is_staff=True, is_superuser=True)
+    assert client_of(staff).get("/swagger.json").json() == schema
+    assert "host" not in schema
+
+
+def test_making_the_schema_logs_no_complaint(schema, api, caplog, monkeypatch):
+    monkeypatch.setattr("nexus.openapi.SchemaGenerator._made", None)
+    assert api.get("/swagger.json").json() == schema
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_the_schema_keeps_the_rules_of_swagger_2(schema):
+    assert schema["swagger"] == "2.0"
+    assert FIXED | {"securityDefinitions", "security"} == set(schema)
+    assert {"title", "version", "description", "license"} <= set(schema["info"])
+    identifiers = [operation["operationId"] for *_, operation, _ in operations(schema)]
+    assert len(identifiers) == len(set(identifiers))
+    for path, method, operation, shared in operations(schema):
+        parameters = shared + operation["parameters"]
+        names = [(each["in"], each["name"]) for each in parameters]
+        assert len(names) == len(set(names)), (method, path)
+        in_path = {each["name"] for each in parameters if each["in"] == "path"}
+        assert in_path == set(re.findall(r"\{(\w+)\}", path))
+        assert sum(each["in"] == "body" for each in parameters) <= 1
+        for each in parameters:
+            _assert_parameter(schema, each)
+        assert operation["responses"]
+        for requirement in operation["security"]:
+            assert set(requirement) <= set(schema["securityDefinitions"])
+    for name, definition in schema["definitions"].items():
+        _assert_node(schema, definition, name)
+
+
+def _assert_parameter(schema, parameter):
+    if parameter["in"] == "body":
+        assert parameter["required"]
+        _assert_node(schema, parameter["schema"], parameter["name"])
+        return
+    assert parameter["in"] in ("path", "query", "header")
+    assert parameter["type"] in ("string", "number", "integer", "boolean", "array")
+    if parameter["in"] == "path":
+        assert parameter["required"]
+    if parameter["type"] == "array":
+        assert parameter["items"]["type"] in ("string", "number", "integer", "boolean")
+    _assert_bounds(parameter)
+
+
+def _assert_node(schema, node, where):
+    if "$ref" in node:
+        resolved(schema, node)
+        return
+    assert node["type"] in TYPES, where
+    assert set(node.get("required", ())) <= set(node.get("properties", {})), where
+    assert node.get("required") != []
+    _assert_bounds(node)
+    for name, child in node.get("properties", {}).items():
+        _assert_node(schema, child, f"{where}.{name}")
+        assert not (child.get("readOnly") and name in node.get("required", ())), where
+    if node["type"] == "array":
+        _assert_node(schema, node["items"], where)
+    if isinstance(node.get("additionalProperties"), dict):
+        _assert_node(schema, node["additionalProperties"], where)
+
+
+def _assert_bounds(node):
+    assert node.get("minimum", 0) <= node.get("maximum", float("inf"))
+    assert node.get("minLength", 0) <= node.get("maxLength", float("inf"))
+    if "pattern" in node:
+        assert not re.search(r"\\[AZz]", node["pattern"])
+        re.compile(node["pattern"])
+    if "enum" in node and "default" in node:
+        assert node["default"] in node["enum"]
+
+
+def test_every_operation_has_a_summary_its_statuses_and_its_reasons(schema):
+    for path, method, operation, _ in operations(schema):
+        name = f"{method} {path}"
+        assert re.fullmatch(r"[A-Z].{10,118}", operation["summary"]), name
+        assert operation["tags"]
+        statuses = set(operation["responses"])
+        assert {"400", "429", "503"} <= statuses, name
+        assert statuses & {"200", "201", "204"}, name
+        assert all(response["description"] for response in operation["responses"].values())
+        if "{" in path:
+            assert "404" in statuses, name
+        if operation["security"]:
+            assert "401" in statuses, name
+        if any(each["in"] == "body" for each in operation["parameters"]):
+            assert {"413", "415"} <= statuses, name
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert response["schema"] == {"$ref": "#/definitions/Problem"}, name
+            else:
+                assert ("schema" in response) == (status not in ("204", "304")), (name, status)
+
+
+def test_a_token_is_asked_for_where_an_anonymous_call_is_401(schema, api, db, settings):
+    settings.RATE_LIMIT_SCALE = 10_000
+    for path, method, operation, _ in operations(schema):
+        if operation["tags"] == ["auth"]:
+            assert operation["security"] == []
+            continue
+        pk = UUID(int=1) if path.startswith("/playlists/") else 1
+        address = path.format(id=pk, movie_id=1)
+        answer = api.generic(method.upper(), address, "{}", content_type="application/json")
+        assert (answer.status_code == 401) == (operation["security"] == [{"Bearer": []}]), path
+
+
+def test_secrets_only_go_in(schema):
+    told = json.dumps([operation["responses"] for *_, operation, _ in operations(schema)])
+    pending, seen = set(re.findall(r"#/definitions/(\w+)", told)), set()
+    while pending:
+        name = pending.pop()
+        seen.add(name)
+        node = schema["definitions"][name]
+        assert not {"password", "token"} & set(node.get("properties", {})), name
+        pending |= set(re.findall(r"#/definitions/(\w+)", json.dumps(node))) - seen
+
+
+@pytest.fixture
+def world(make_user, make_movie, client_of, settings):
+    """A member, films with and without everything, ratings, a playlist, and a TMDb."""
+    settings.RATE_LIMIT_SCALE = 10_000
+    full = make_movie(
+        "Alien",
+        original_title="Alien",
+        release_date=date(1979, 5, 25),
+        genres=["Horror", "Science Fiction"],
+        runtime_min=117,
+        directors=["Ridley Scott"],
+        cast=["Sigourney Weaver"],
+        keywords=["space"],
+        vote_average=8.1,
+        vote_count=15_000,
+        popularity=80.0,
+    )
+    bare = make_movie("Nothing known")
+    more = [make_movie(f"Film {number}", genres=["Horror"]) for number in range(3)]
+    ann, bob = make_user("ann"), make_user("bob")
+    client = client_of(ann)
+    for film, score in ((full, 5), (more[0], 2), (bare, 4)):
+        client.post("/ratings/", {"movie": film.pk, "score": score, "review": "Words."})
+        client_of(bob).post("/ratings/", {"movie": film.pk, "score": score})
+    ids = [full.pk, bare.pk]
+    playlist = client.post("/playlists/", {"name": "Nights", "movie_ids": ids}).json()["id"]
+    with TestServer() as server:
+        settings.TMDB_BASE_URL = server.base_url
+        settings.TMDB_TOKEN = server.credential
+        yield {"client": client, "film": full, "bare": bare, "more": more, "playlist": playlist}
+    tmdb_cache.client_for.cache_clear()
+
+
+def _calls(world, api):
+    """Calls of every operation, each with the status it should get."""
+    film, bare, playlist = world["film"].pk, world["bare"].pk, f"/playlists/{world['playlist']}/"
+    rating = world["client"].get("/ratings/").json()["results"][-1]["id"]
+    account = {"username": "carl", "email": "carl@example.org", "password": PASSWORD}
+    yield "POST", "/auth/register/", account, 201
+    yield "POST", "/auth/register/", account, 400
+    yield "POST", "/auth/token/", account, 200
+    yield "POST", "/auth/token/", {**account, "password": "wrong"}, 401
+    refresh = api.post("/auth/token/", account).json()["refresh"]
+    yield "POST", "/auth/token/verify/", {"token": refresh}, 200
+    yield "POST", "/auth/token/refresh/", {"refresh": refresh}, 200
+    yield "POST", "/auth/token/refresh/", {"refresh": refresh}, 401
+    yield "POST", "/auth/logout/", {"refresh": "x"}, 401
+    refresh = api.post("/auth/token/", account).json()["refresh"]
+    yield "POST", "/auth/logout/", {"refresh": refresh}, 204
+    for path in ("/movies/", "/movies/top_rated/", "/movies/trending/", "/genres/"):
+        yield "GET", path, None, 200
+    yield "GET", "/movies/?page_size=1&page=2", None, 200
+    yield "GET", "/movies/?year=0", None, 400
+    for pk in (film, bare):
+        for tail in ("", "match_score/", "similar/", "reviews/"):
+            yield "GET", f"/movies/{pk}/{tail}", None, 200
+    yield "GET", "/movies/404404/", None, 404
+    yield "GET", "/movies/recommendations/", None, 200
+    yield "GET", "/profiles/me/", None, 200
+    yield "PUT", "/profiles/me/", {"bio": "Films."}, 200
+    yield "PATCH", "/profiles/me/", {"favorite_genres": ["Drama"]}, 200
+    yield "GET", "/profiles/stats/", None, 200
+    yield "GET", "/ratings/", None, 200
+    yield "POST", "/ratings/", {"movie": world["more"][1].pk, "score": 3.5}, 201
+    yield "POST", "/ratings/", {"movie": world["more"][1].pk, "score": 4}, 200
+    yield "POST", "/ratings/", {"movie": 404404, "score": 9}, 400
+    yield "GET", f"/ratings/{rating}/", None, 200
+    yield "PUT", f"/ratings/{rating}/", {"score": 1}, 200
+    yield "PATCH", f"/ratings/{rating}/", {"score": 1.5}, 200
+    yield "DELETE", f"/ratings/{rating}/", None, 204
+    yield "GET", f"/ratings/{rating}/", None, 404
+    yield "GET", "/playlists/", None, 200
+    yield "POST", "/playlists/", {"name": "More"}, 201
+    yield "GET", playlist, None, 200
+    yield "PUT", playlist, {"name": "Evenings"}, 200
+    yield "PATCH", playlist, {"description": "For rain."}, 200
+    yield "GET", playlist + "items/", None, 200
+    yield "POST", playlist + "items/", {"movie_ids": [film, 404404]}, 200
+    yield "PUT", playlist + "items/order/", {"movie_ids": [bare, film]}, 200
+    yield "PATCH", f"{playlist}items/{film}/", {"note": "Loud."}, 200
+    yield "DELETE", f"{playlist}items/{film}/", None, 204
+    yield "DELETE", playlist, None, 204
+    yield "GET", "/tmdb/search/?query=staircase", None, 200
+    yield "POST", "/tmdb/import/", {"tmdb_id": FIRST_ID}, 201
+    yield "POST", "/tmdb/import/", {"tmdb_id": FIRST_ID}, 200
+    yield "DELETE", "/profiles/me/", {"password": "wrong"}, 400
+    yield "DELETE", "/profiles/me/", {"password": PASSWORD}, 204
+
+
+def _operation(schema, method, path):
+    path = path.partition("?")[0]
+    # Fixed parts win over parameters, as in the route table.
+    for template in sorted(schema["paths"], key=lambda each: each.count("{")):
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            return template, schema["paths"][template][method.lower()]
+    raise AssertionError(path)
+
+
+def test_every_real_answer_is_what_the_schema_says_of_its_status(schema, world, api):
+    called, wrong = set(), []
+    for method, path, body, status in _calls(world, api):
+        data = "" if body is None else json.dumps(body)
+        headers = {"If-Match": "*"} if path.endswith("/order/") else {}
+        answer = world["client"].generic(
+            method, path, data, content_type="application/json", headers=headers
+        )
+        assert answer.status_code == status, (method, path, answer.content)
+        template, operation = _operation(schema, method, path)
+        called.add((template, method.lower()))
+        response = operation["responses"][str(status)]
+        if "schema" in response:
+            found = mismatches(schema, response["schema"], answer.json())
+            wrong += [f"{method} {path} {status}: {each}" for each in found]
+        else:
+            assert answer.content == b""
+        if body is not None and status < 300:
+            sent = next(each for each in operation["parameters"] if each["in"] == "body")
+            known = resolved(schema, sent["schema"])
+            found = [each for each in known.get("required", ()) if each not in body]
+            wrong += [f"{method} {path}: {each} is required by the schema alone" for each in found]
+    assert wrong == []
+    assert called == {(path, method) for path, method, *_ in operations(schema)}
