@@ -133,12 +133,16 @@ DATABASES = {
         "TEST": {"NAME": env.text("TEST_DATABASE", default="test_nexus")},
     }
 }
+# A request may not take longer; a migration, an import or a test's database may. wsgi.py sets it.
+SERVING = env.flag("SERVING", default=False)
+_request_limits = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=30s"
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
     # One connection a thread, so that no thread waits for another; 3 s, so that one that must
     # wait (a restart of the database) ends as a 503 and not as a hung request.
     "pool": {"min_size": 1, "max_size": WEB_THREADS + 2, "timeout": 3},
-    "options": "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
+    # Nobody waits long for a lock: a migration behind a long reader would stop all others.
+    "options": f"-c lock_timeout=2s {_request_limits if SERVING else ''}".strip(),
     "connect_timeout": 2,
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
