@@ -149,7 +149,6 @@ class Movie(models.Model):
             GinIndex(fields=["keywords"], name="movie_keywords", opclasses=["jsonb_path_ops"]),
             GinIndex(fields=["search_vector"], name="movie_search"),
             models.Index("sort_title", "id", name="movie_sort_title"),
-            models.Index("created_at", "id", name="movie_created_at"),
             models.Index("release_year", name="movie_release_year"),
             models.Index("original_language", name="movie_language"),
             # Both directions of each nullable ordering, because nulls stand last in both.
@@ -168,7 +167,13 @@ class Movie(models.Model):
             *(
                 # Read backwards they serve the ascending orderings, whose ids run downwards.
                 models.Index(F(column).desc(), "id", name=f"movie_{column}_desc")
-                for column in ("popularity", "vote_average", "weighted_rating", "rating_count")
+                for column in (
+                    "popularity",
+                    "vote_average",
+                    "weighted_rating",
+                    "rating_count",
+                    "created_at",
+                )
             ),
         ]
         constraints = [
@@ -214,7 +219,9 @@ class Movie(models.Model):
                 name="movie_release_year_range",
             ),
             models.CheckConstraint(
-                condition=Q(release_date__isnull=True) | Q(release_date__year=F("release_year")),
+                # Both parts, because a check that is neither true nor false passes.
+                condition=Q(release_date__isnull=True)
+                | Q(release_year__isnull=False, release_date__year=F("release_year")),
                 name="movie_release_year_of_date",
             ),
         ]

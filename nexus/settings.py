@@ -218,7 +218,8 @@ SWAGGER_SETTINGS = {
 }
 # drf-yasg's older renderers are deprecated.
 SWAGGER_USE_COMPAT_RENDERERS = False
-REDOC_SETTINGS = {"SPEC_URL": "schema-json", "NATIVE_SCROLLBARS": True}
+# Answers folded: with all of them open the page takes many seconds to show.
+REDOC_SETTINGS = {"SPEC_URL": "schema-json", "NATIVE_SCROLLBARS": True, "EXPAND_RESPONSES": ""}
 
 # Requests and their window in seconds, by scope; counted in the cache for all workers together.
 RATE_LIMITS = {

@@ -24,6 +24,7 @@ schema = schema_view(api_urlpatterns)
 urlpatterns = [
     *api_urlpatterns,
     path("", index.index, name="index"),
+    path("favicon.ico", index.favicon, name="favicon"),
     path("swagger/", schema.with_ui("swagger"), name="swagger"),
     path("redoc/", schema.with_ui("redoc"), name="redoc"),
     path("swagger.json", schema.without_ui(), {"format": "json"}, name="schema-json"),

@@ -114,6 +114,9 @@ def films_recount(movie_ids: Sequence[int]) -> Iterator[int]:
 
     In steps, because a member who rates one of the films meanwhile has to wait for its row.
     """
+    with long_transaction(), connection.cursor() as cursor:
+        # Autovacuum comes a minute later; until then every plan would be made for empty tables.
+        cursor.execute("ANALYZE movies_movie, movies_credit, movies_person, social_rating")
     for start in range(0, len(movie_ids), FILMS_AT_ONCE):
         step = movie_ids[start : start + FILMS_AT_ONCE]
         with long_transaction():

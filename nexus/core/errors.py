@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import (
@@ -24,6 +25,10 @@ View = Callable[[HttpRequest], HttpResponse]
 
 PROBLEM_JSON = "application/problem+json"
 DATABASE_RETRY_AFTER_S = 5
+# What an answer repeats of a request is bounded, however much was sent.
+MAX_TEXT = 500
+MAX_NAME = 100
+MAX_ERRORS = 20
 
 
 class Problem(exceptions.APIException):
@@ -106,6 +111,7 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     assert isinstance(error, exceptions.APIException)
     detail, code, errors = _described(error)
     more: dict[str, Any] = {"errors": errors} if errors else {}
+    detail = _cut(detail, MAX_TEXT)
     response.data = problem_body(
         status_code=response.status_code,
         code=code,
@@ -132,7 +138,7 @@ def _described(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]
     """The sentence, the code and the errors by field of a DRF exception."""
     full: Any = error.get_full_details()
     if isinstance(error, exceptions.ValidationError):
-        errors = _by_field(full)
+        errors = dict(islice(_by_field(full).items(), MAX_ERRORS))
         fields = ", ".join(name for name in errors if name != "non_field_errors")
         detail = f"Invalid: {fields}." if fields else errors["non_field_errors"][0]["message"]
         return detail, "invalid", errors
@@ -143,6 +149,10 @@ def _described(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]
     return str(detail["message"]), str(detail["code"]), {}
 
 
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def _by_field(full: Any, path: str = "") -> dict[str, list[dict[str, str]]]:
     """DRF's nested error details, flattened: `items.3.score` names the score of the fourth item."""
     if (
@@ -150,8 +160,8 @@ def _by_field(full: Any, path: str = "") -> dict[str, list[dict[str, str]]]:
         and set(full) == {"message", "code"}
         and isinstance(full["code"], str)
     ):
-        message = {"message": str(full["message"]), "code": str(full["code"])}
-        return {path or "non_field_errors": [message]}
+        message = {"message": _cut(str(full["message"]), MAX_TEXT), "code": str(full["code"])}
+        return {_cut(path, MAX_NAME) or "non_field_errors": [message]}
     flat: dict[str, list[dict[str, str]]] = {}
     if isinstance(full, dict):
         parts = [(str(key), value) for key, value in full.items()]

@@ -104,7 +104,12 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
             version = getattr(response, "version", None)
             if version is not None:
                 response["ETag"] = f'"{version}-{response["ETag"].strip(chr(34))}"'
-        return super().process_response(request, response)
+        answer = super().process_response(request, response)
+        if answer.status_code == 412 and answer is not response:
+            # Django's own is an HTML page.
+            detail = "This is not what the request's precondition names."
+            return problem_response(request, 412, "precondition_failed", detail)
+        return answer
 
 
 class RateLimitMiddleware:

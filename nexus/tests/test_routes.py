@@ -44,6 +44,7 @@ OPERATIONS = [
     "/redoc/",
     "/swagger.json",
     "/swagger.yaml",
+    "/favicon.ico",
     "/health/live/",
     "/health/ready/",
 ]

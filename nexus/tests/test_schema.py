@@ -32,7 +32,8 @@ FIXED = {"swagger", "info", "basePath", "consumes", "produces", "paths", "defini
 
 
 @pytest.fixture
-def schema(api):
+def schema(api, monkeypatch):
+    monkeypatch.setattr("nexus.openapi.SchemaGenerator._made", None)
     return api.get("/swagger.json").json()
 
 
@@ -116,6 +117,13 @@ def test_the_schema_is_public_and_the_same_for_all(schema, make_user, client_of)
     staff = make_user("boss", is_staff=True, is_superuser=True)
     assert client_of(staff).get("/swagger.json").json() == schema
     assert "host" not in schema
+
+
+def test_a_page_that_is_opened_first_leaves_the_schema_whole(schema, api, monkeypatch):
+    for page in ("/swagger/", "/redoc/"):
+        monkeypatch.setattr("nexus.openapi.SchemaGenerator._made", None)
+        assert api.get(page).status_code == 200
+        assert api.get("/swagger.json").json() == schema
 
 
 def test_making_the_schema_logs_no_complaint(schema, api, caplog, monkeypatch):

@@ -188,51 +188,51 @@ def made(position):
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
+FORGED = [
+    "garbage",
+    "a",
+    "====",
+    "é",
+    "AAAA",
+    "bnVsbA",
+    made(1),
+    made({}),
+    made([]),
+    made([1]),
+    made([1, 2, 3]),
+    made([None, 1]),
+    made([1, None]),
+    made(["x", "y"]),
+    made([1.5, "1.5"]),
+    made([[1], [2]]),
+    made([{}, {}]),
+    made([True, 1]),
+    made([2**70, 1]),
+    made([1, 2**70]),
+    made([1, -(2**64)]),
+    made(["a\x00b", 1]),
+    made(["\ud800", 1]),
+    made(["9999-99-99", 1]),
+    made(["-1-01-01", 1]),
+    made(["20000-01-01T00:00:00", 1]),
+    made(["0001-01-01T00:00:00+14:00", 1]),
+    made([float("nan"), 1]),
+    made([float("inf"), 1]),
+    base64.urlsafe_b64encode(b"[1e999, 1]").decode(),
+    base64.urlsafe_b64encode(b"[" * 700).decode(),
+    base64.urlsafe_b64encode(b"\xff\xfe").decode(),
+]
+
+
 @pytest.mark.parametrize("ordering", ["-popularity", "title", "release_date", "created_at"])
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "garbage",
-        "a",
-        "====",
-        "é",
-        "AAAA",
-        "bnVsbA",
-        made(1),
-        made({}),
-        made([]),
-        made([1]),
-        made([1, 2, 3]),
-        made([None, 1]),
-        made([1, None]),
-        made(["x", "y"]),
-        made([1.5, "1.5"]),
-        made([[1], [2]]),
-        made([{}, {}]),
-        made([True, 1]),
-        made([2**70, 1]),
-        made([1, 2**70]),
-        made([1, -(2**64)]),
-        made(["a\x00b", 1]),
-        made(["\ud800", 1]),
-        made(["9999-99-99", 1]),
-        made(["-1-01-01", 1]),
-        made(["20000-01-01T00:00:00", 1]),
-        made(["0001-01-01T00:00:00+14:00", 1]),
-        made([float("nan"), 1]),
-        made([float("inf"), 1]),
-        base64.urlsafe_b64encode(b"[1e999, 1]").decode(),
-        base64.urlsafe_b64encode(b"[" * 700).decode(),
-        base64.urlsafe_b64encode(b"\xff\xfe").decode(),
-    ],
-)
-def test_a_forged_cursor_is_never_a_failure_of_ours(api, ordering, cursor):
+def test_a_forged_cursor_is_never_a_failure_of_ours(api, ordering):
     films(1)
-    answer = api.get(URL, {"cursor": cursor, "ordering": ordering})
-    # A forger may hit on a position that means something; nothing else is let through.
-    assert answer.status_code in (200, 400)
-    if answer.status_code == 400:
-        assert set(answer.json()["errors"]) == {"cursor"}
+    for cursor in FORGED:
+        answer = api.get(URL, {"cursor": cursor, "ordering": ordering})
+        # A forger may hit on a position that means something; nothing else is let through.
+        assert answer.status_code in (200, 400), cursor
+        if answer.status_code == 400:
+            assert set(answer.json()["errors"]) == {"cursor"}, cursor
 
 
 @pytest.mark.parametrize("cursor", ["garbage", "bnVsbA", made([1]), made(["x", "y"])])

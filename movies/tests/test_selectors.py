@@ -1,0 +1,55 @@
+import pytest
+
+from movies.facts import MovieFacts
+from movies.models import Movie
+from movies.selectors import genre_counts, movies_in_use
+from movies.services import movies_remove, movies_upsert
+from nexus.core.genres import TMDB_GENRES
+
+pytestmark = pytest.mark.django_db
+
+
+def counted():
+    return {genre["name"]: genre["movie_count"] for genre in genre_counts() if genre["movie_count"]}
+
+
+def test_every_genre_of_tmdb_is_counted_in_its_order(make_movie):
+    make_movie(genres=["Drama", "Crime"])
+    make_movie(genres=["Drama"])
+    make_movie()
+    counts = genre_counts()
+    assert [(genre["name"], genre["tmdb_id"]) for genre in counts] == list(TMDB_GENRES.items())
+    assert counted() == {"Drama": 2, "Crime": 1}
+
+
+def test_counts_are_read_once_and_then_from_the_cache(make_movie, django_assert_num_queries):
+    make_movie(genres=["Drama"])
+    with django_assert_num_queries(1):
+        genre_counts()
+    with django_assert_num_queries(0):
+        assert counted() == {"Drama": 1}
+
+
+def test_a_write_to_the_catalogue_is_counted_at_once(django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        film = MovieFacts(title="A", tmdb_id=1, genres=("Drama",))
+        movies_upsert(facts=[film], source=Movie.Source.TMDB)
+    assert counted() == {"Drama": 1}
+    with django_capture_on_commit_callbacks(execute=True):
+        film = MovieFacts(title="A", tmdb_id=1, genres=("War",))
+        movies_upsert(facts=[film], source=Movie.Source.TMDB)
+    assert counted() == {"War": 1}
+    with django_capture_on_commit_callbacks(execute=True):
+        movies_remove(movie_ids=[Movie.objects.get().id])
+    assert counted() == {}
+
+
+def test_films_that_members_rated_are_in_use_and_credited_ones_are_not(
+    make_movie, make_user, client_of
+):
+    rated, free = make_movie("Rated", cast=["Ann"]), make_movie("Free", cast=["Ann"])
+    sent = {"movie": rated.id, "score": 4.0}
+    assert client_of(make_user("ann")).post("/ratings/", sent).status_code == 201
+    used = movies_in_use([rated.id, free.id])
+    assert set.union(*used.values()) == {rated.id}
+    assert movies_in_use([free.id]) == movies_in_use([]) == {}

@@ -1,0 +1,235 @@
+"""What everybody gets when something is wrong, whoever's fault it is."""
+
+import json
+import logging
+from types import ModuleType
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection
+from django.urls import path
+from psycopg_pool import PoolTimeout
+from rest_framework.permissions import AllowAny
+
+import nexus.urls
+from nexus.core.logs import JsonFormatter
+from nexus.core.views import ApiViewSet, contract
+
+KEYS = {"type", "title", "status", "detail", "code", "request_id"}
+
+
+class Failing(ApiViewSet):
+    """Fails as its test tells it to."""
+
+    permission_classes = [AllowAny]
+    error: Exception
+
+    @contract(answers={200: None})
+    def list(self, request):
+        raise self.error
+
+
+def failing_plainly(request):
+    raise Failing.error
+
+
+@pytest.fixture
+def fails(api, settings):
+    """Asks a view of DRF or a plain one that raises this error."""
+    module = ModuleType("failing_urls")
+    module.urlpatterns = [
+        path("failing/", Failing.as_view({"get": "list"})),
+        path("failing/plainly/", failing_plainly),
+        *nexus.urls.urlpatterns,
+    ]
+    for name in ("handler400", "handler403", "handler404", "handler500"):
+        setattr(module, name, getattr(nexus.urls, name))
+    settings.ROOT_URLCONF = module
+    api.raise_request_exception = False
+
+    def ask(error, address="/failing/", **headers):
+        Failing.error = error
+        return api.get(address, headers=headers)
+
+    return ask
+
+
+@pytest.fixture
+def lines(caplog):
+    """The log as it is written: one dict a line."""
+    caplog.set_level(logging.INFO)
+    formatter = JsonFormatter()
+    written = []
+
+    class Lines(logging.Handler):
+        def emit(self, record):
+            # Written now, while the request's id is known.
+            written.append(json.loads(formatter.format(record)))
+
+    handler = Lines()
+    logging.getLogger().addHandler(handler)
+    yield written
+    logging.getLogger().removeHandler(handler)
+
+
+BOTH = pytest.mark.parametrize("address", ["/failing/", "/failing/plainly/"])
+
+
+@BOTH
+def test_a_failure_is_a_500_that_tells_nothing_but_its_request_id(fails, db, address):
+    answer = fails(RuntimeError("the secret of the house"), address)
+    assert answer.status_code == 500
+    assert answer["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == KEYS
+    assert (body["title"], body["status"], body["code"]) == (
+        "Internal Server Error",
+        500,
+        "server_error",
+    )
+    assert body["request_id"] == answer["X-Request-ID"]
+    assert "secret" not in answer.content.decode()
+    assert "Traceback" not in answer.content.decode()
+
+
+@BOTH
+def test_a_failure_leaves_exactly_one_log_line_with_its_traceback(fails, lines, db, address):
+    answer = fails(RuntimeError("for the log alone"), address)
+    (line,) = lines
+    assert (line["level"], line["logger"]) == ("ERROR", "nexus.request")
+    assert (line["method"], line["path"], line["status"]) == ("GET", address, 500)
+    assert line["request_id"] == answer["X-Request-ID"]
+    assert line["traceback"].startswith("Traceback")
+    assert line["traceback"].endswith("RuntimeError: for the log alone")
+    assert line["duration_ms"] >= 0
+
+
+def test_any_other_error_leaves_one_log_line_without_traceback(api, lines, db):
+    answers = {
+        404: api.get("/nowhere/?q=what-somebody-searched"),
+        405: api.post("/movies/", {}),
+        401: api.get("/ratings/"),
+        400: api.get("/movies/?year=0"),
+        413: api.generic("POST", "/ratings/", b"x" * 300_000, content_type="application/json"),
+    }
+    assert {code: answer.status_code for code, answer in answers.items()} == {n: n for n in answers}
+    assert [line["status"] for line in lines] == list(answers)
+    for line, answer in zip(lines, answers.values(), strict=True):
+        assert "traceback" not in line
+        assert line["request_id"] == answer["X-Request-ID"]
+    assert "what-somebody-searched" not in str(lines)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("server closed the connection unexpectedly"),
+        OperationalError("canceling statement due to statement timeout"),
+        InterfaceError("connection already closed"),
+    ],
+    ids=lambda error: f"{type(error).__name__}: {error}",
+)
+def test_a_database_that_is_away_is_503_with_retry_after(fails, lines, db, address, error):
+    answer = fails(error, address)
+    assert answer.status_code == 503
+    assert answer["Content-Type"] == "application/problem+json"
+    assert int(answer["Retry-After"]) > 0
+    body = answer.json()
+    assert set(body) == KEYS
+    assert body["code"] == "database_unavailable"
+    assert str(error) not in answer.content.decode()
+    assert [line["status"] for line in lines] == [503]
+
+
+def test_a_pool_without_a_free_connection_counts_as_a_database_that_is_away():
+    with pytest.raises(OperationalError), connection.wrap_database_errors:
+        raise PoolTimeout("couldn't get a connection after 3.00 sec")
+
+
+@pytest.mark.parametrize("sent", ["abc", "A-b_c.9", "x" * 64, "0"])
+def test_a_safe_request_id_is_taken_and_sent_back(fails, lines, db, sent):
+    answer = fails(RuntimeError("x"), **{"X-Request-ID": sent})
+    assert answer["X-Request-ID"] == answer.json()["request_id"] == sent
+    assert [line["request_id"] for line in lines] == [sent]
+
+
+@pytest.mark.parametrize("sent", ["", "x" * 65, "a b", "a\nb", "<b>", "é", "a;b", '"', "a/b"])
+def test_an_unsafe_request_id_is_replaced(fails, lines, db, sent):
+    answer = fails(RuntimeError("x"), **{"X-Request-ID": sent})
+    made = answer["X-Request-ID"]
+    assert made != sent
+    assert len(made) == 32
+    assert int(made, 16)
+    assert answer.json()["request_id"] == made == lines[0]["request_id"]
+
+
+def test_every_request_has_an_id_of_its_own(api, db):
+    ids = {api.get("/genres/")["X-Request-ID"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/movies/", "/nowhere/", "/ratings/", "/swagger/", "/redoc/", "/admin/login/"]
+    + ["/failing/", "/failing/plainly/", "/health/live/", "/swagger.json"],
+)
+def test_every_answer_carries_the_security_headers(fails, db, address):
+    answer = fails(RuntimeError("x"), address)
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["X-Request-ID"]
+    assert "Server" not in answer
+    assert "X-Powered-By" not in answer
+
+
+def test_over_https_browsers_are_told_to_stay_there(api, db, settings):
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    answer = api.get("/genres/", secure=True)
+    assert answer["Strict-Transport-Security"].startswith("max-age=31536000; includeSubDomains")
+
+
+@pytest.mark.parametrize("address", ["/nowhere/", "/ratings/", "/movies/?x=1", "/failing/"])
+def test_no_error_is_kept_by_a_cache(fails, db, address):
+    answer = fails(RuntimeError("x"), address)
+    assert answer.status_code >= 400
+    assert answer["Cache-Control"] == "private, no-store"
+
+
+def test_an_error_is_told_in_json_whatever_a_browser_accepts(api, db):
+    answer = api.get("/nowhere/", headers={"Accept": "text/html"})
+    assert answer["Content-Type"] == "application/problem+json"
+    answer = api.get("/movies/", headers={"Accept": "image/png"})
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_host_that_is_not_ours_is_400_and_one_log_line(api, db, lines):
+    answer = api.get("/", headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert "evil" not in answer.content.decode()
+    assert [line["status"] for line in lines] == [400]
+
+
+def test_one_long_value_does_not_come_back_whole(make_user, client_of):
+    client = client_of(make_user("ann"))
+    answer = client.patch("/profiles/me/", {"favorite_genres": ["x" * 10_000]})
+    assert answer.status_code == 400
+    assert len(answer.content) < 2_000
+    answer = client.patch("/profiles/me/", {"favorite_genres": list(range(5000))})
+    assert answer.status_code == 400
+    assert len(answer.json()["errors"]) == 20
+    assert len(answer.content) < 16_384
+
+
+def test_a_precondition_that_fails_on_a_read_is_told_as_a_problem(api, db):
+    answer = api.get("/genres/", headers={"If-Match": '"1"'})
+    assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_the_handlers_of_django_are_ours():
+    for name in ("handler400", "handler403", "handler404", "handler500"):
+        assert getattr(nexus.urls, name).startswith("nexus.core.errors.")

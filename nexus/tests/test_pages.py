@@ -1,0 +1,188 @@
+"""The pages for people, in a real browser against the real server."""
+
+import json
+import shutil
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.urls import reverse
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from nexus.testing import PASSWORD
+from nexus.tests.routes import api_routes
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+    *("--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-default-apps"),
+    *("--disable-domain-reliability", "--no-default-browser-check", "--window-size=1400,1000"),
+]
+WAIT_S = 20
+
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="the page tests need chromium and chromedriver (apt install chromium chromium-driver)",
+)
+
+
+class Browser:
+    """Chromium, with everything it asked for and complained of."""
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.requests = []
+        self.complaints = []
+
+    def open(self, url, selector):
+        """Load a page and wait until this part of it is there."""
+        self.driver.get(url)
+        WebDriverWait(self.driver, WAIT_S).until(
+            lambda driver: driver.find_elements(By.CSS_SELECTOR, selector)
+        )
+        self.note()
+
+    def note(self):
+        """Take in what the browser has logged since it was last asked."""
+        self.complaints += [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE"
+        ]
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                self.requests.append(message["params"]["request"]["url"])
+
+    def count(self, selector):
+        return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
+
+    def says(self, text):
+        # Cheaper than the visible text, which needs a layout of the whole page.
+        script = "return document.body.textContent.includes(arguments[0])"
+        return self.driver.execute_script(script, text)
+
+    def foreign(self, home):
+        """Requests that went to another host."""
+        return [
+            url
+            for url in self.requests
+            if urlsplit(url).scheme not in ("data", "blob", "about")
+            and urlsplit(url).netloc != urlsplit(home).netloc
+        ]
+
+
+@contextmanager
+def _chromium(folder):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in [*FLAGS, f"--user-data-dir={folder}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    with _chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(chromium):
+    browser = Browser(chromium)
+    # Away from Chromium's own first page, whose requests are none of ours.
+    browser.open("about:blank", "body")
+    chromium.delete_all_cookies()
+    browser.requests.clear()
+    browser.complaints.clear()
+    return browser
+
+
+@pytest.fixture
+def home(gunicorn):
+    return gunicorn(HTTPS="0", RATE_LIMIT_SCALE="1000")
+
+
+def _assert_clean(browser, home):
+    browser.note()
+    assert browser.complaints == []
+    assert browser.requests
+    assert browser.foreign(home) == []
+
+
+def test_swagger_ui_shows_every_operation_and_asks_no_other_host(browser, home):
+    browser.open(f"{home}/swagger/", ".opblock")
+    operations = sum(len(route.methods) for route in api_routes())
+    WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.count(".opblock") == operations)
+    assert browser.says("Find films worth your evening")
+    assert browser.says("TMDB")
+    _assert_clean(browser, home)
+
+
+def test_swagger_ui_carries_out_a_call(browser, home, make_movie):
+    make_movie("Alien")
+    browser.open(f"{home}/swagger/", ".opblock")
+    driver = browser.driver
+    driver.find_element(By.CSS_SELECTOR, "#operations-movies-movies_list .opblock-summary").click()
+    for selector in (".try-out__btn", ".execute"):
+        found = f"#operations-movies-movies_list {selector}"
+        WebDriverWait(driver, WAIT_S).until(lambda _, found=found: browser.count(found))
+        button = driver.find_element(By.CSS_SELECTOR, found)
+        driver.execute_script("arguments[0].scrollIntoView(); arguments[0].click()", button)
+    WebDriverWait(driver, WAIT_S).until(lambda _: browser.says('"title": "Alien"'))
+    _assert_clean(browser, home)
+
+
+def test_redoc_shows_the_calls_and_asks_no_other_host(browser, home):
+    browser.open(f"{home}/redoc/", "[data-section-id]")
+    WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.says("Find films."))
+    assert browser.says("Nexus Movie API")
+    _assert_clean(browser, home)
+
+
+def test_the_index_and_the_health_page_open(browser, home):
+    for path in ("/", "/health/ready/", "/swagger.json"):
+        browser.open(home + path, "body")
+    _assert_clean(browser, home)
+
+
+def test_the_admin_opens_from_login_to_each_list_and_form(
+    browser, home, make_user, make_movie, client_of
+):
+    boss = make_user("boss", is_staff=True, is_superuser=True)
+    # The server does not know the quick hasher of the tests.
+    boss.password = PBKDF2PasswordHasher().encode(PASSWORD, "a-salt-for-this-test")
+    boss.save()
+    film = make_movie("Alien", genres=["Horror"], directors=["Ridley Scott"], cast=["Ian Holm"])
+    member = client_of(boss)
+    assert member.post("/ratings/", {"movie": film.pk, "score": 4}).status_code == 201
+    playlist = {"name": "Nights", "movie_ids": [film.pk]}
+    assert member.post("/playlists/", playlist).status_code == 201
+
+    browser.open(f"{home}/admin/", "#login-form")
+    assert browser.driver.current_url == f"{home}/admin/login/?next=/admin/"
+    browser.driver.find_element(By.NAME, "username").send_keys("boss")
+    browser.driver.find_element(By.NAME, "password").send_keys(PASSWORD)
+    browser.driver.find_element(By.CSS_SELECTOR, "#login-form [type=submit]").click()
+    WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.count("#user-tools"))
+
+    for model, model_admin in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        browser.open(home + reverse(f"{name}_changelist"), "#changelist")
+        rows = browser.count("#result_list tbody tr")
+        assert rows == min(model._default_manager.count(), model_admin.list_per_page)
+        if rows:
+            first = model._default_manager.first()
+            browser.open(home + reverse(f"{name}_change", args=[first.pk]), "#content-main")
+            assert browser.count(".submit-row")
+    _assert_clean(browser, home)
