@@ -21,7 +21,8 @@ DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.text(
     "SECRET_KEY", example="$(python -c 'import secrets; print(secrets.token_urlsafe(64))')"
 )
-ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
+# This machine's own names are always served: the container's health check comes by them.
+ALLOWED_HOSTS = [*env.names("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
 if render_host := os.environ.get("RENDER_EXTERNAL_HOSTNAME"):
     ALLOWED_HOSTS.append(render_host)
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", example="https://app.example.org")

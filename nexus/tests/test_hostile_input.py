@@ -214,7 +214,7 @@ def test_no_query_parameter_takes_anything_down(world):
                 values = CURSORS
             elif json.dumps(each) in tried:
                 # Filters that lists share have been tried in full on the first of them.
-                values = TEXTS[::9]
+                values = TEXTS[::15]
             tried.add(json.dumps(each))
             for value in values:
                 query = f"{'' if name in ('query', 'q') else needed}{name}={value}"
@@ -281,7 +281,7 @@ def test_no_body_field_takes_anything_down(world):
             others = [(key, value) for key, value in good.items() if key != name]
             rest = "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in others)
             # PATCH takes what PUT takes.
-            for value in [*VALUES[:: 1 if method != "PATCH" else 4], *UNPARSED[::6]]:
+            for value in [*VALUES[:: 1 if method != "PATCH" else 5], *UNPARSED[::9]]:
                 body = f'{{"{name}": {value}{rest}}}'.encode()
                 answer = _send(world, method, world.path(template), body)
                 tried += 1
@@ -294,11 +294,15 @@ def test_no_body_field_takes_anything_down(world):
 
 def test_a_body_that_is_no_json_object_is_400_on_every_call(world):
     found = []
-    for template, method, parameters in _operations(world.schema, "post", "put", "patch", "delete"):
+    bad = [*BODIES, *(value.encode() for value in UNPARSED), *NO_OBJECTS]
+    for number, (template, method, parameters) in enumerate(
+        _operations(world.schema, "post", "put", "patch", "delete")
+    ):
         if _fields(world.schema, parameters) is None:
             continue
         path = world.path(template)
-        for body in [*BODIES, *(value.encode() for value in UNPARSED), *NO_OBJECTS]:
+        # One parser reads them all: each call gets every third body, and the first gets all.
+        for body in bad[number % 3 :: 3] if number else bad:
             answer = _send(world, method, path, body)
             _report(found, method, path, body[:60], answer)
             if answer.status_code != 400:
