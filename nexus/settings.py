@@ -224,6 +224,7 @@ RATE_LIMITS = {
     "login_account": (10, 300),
     "register": (20, 3600),
     "tmdb": (30, 60),
+    "tmdb_bulk": (10, 60),
 }
 RATE_LIMIT_SCALE = env.positive_number("RATE_LIMIT_SCALE", default=1.0)
 

@@ -76,6 +76,7 @@ MATRIX = {
     "/playlists/{pk}/items/{movie_id}/": {"PATCH": _WRITE_SHARED, "DELETE": _DELETE_SHARED},
     "/tmdb/search/": {"GET": (503, 503, 503, 503, 401, 401)},
     "/tmdb/import/": {"POST": _TMDB},
+    "/tmdb/import/bulk/": {"POST": _TMDB},
 }
 
 
@@ -150,6 +151,7 @@ def _body(world, template, method):
         ("PUT", "/playlists/{pk}/"): {"name": "Mine"},
         ("POST", "/playlists/{pk}/items/"): {"movie_ids": [world.film.pk]},
         ("PUT", "/playlists/{pk}/items/order/"): {"movie_ids": order},
+        ("POST", "/tmdb/import/bulk/"): {"tmdb_ids": [1]},
         ("POST", "/tmdb/import/"): {"tmdb_id": 603},
     }.get((method, template), {})
 
