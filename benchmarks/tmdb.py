@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -180,7 +181,7 @@ def from_the_cache(bench: Bench) -> None:
 def expire(bench: Bench) -> None:
     """Make every copy stale."""
     for name in bench.valkey.keys("*tmdb:*"):
-        raw = bench.valkey.get(name) if bench.valkey.type(name) == b"string" else None
+        raw: Any = bench.valkey.get(name) if bench.valkey.type(name) == b"string" else None
         if raw and raw.startswith(b"{"):
             entry = json.loads(raw)
             entry["fresh_until"] = entry["stored_at"]

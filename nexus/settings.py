@@ -26,6 +26,7 @@ if render_host := os.environ.get("RENDER_EXTERNAL_HOSTNAME"):
     ALLOWED_HOSTS.append(render_host)
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", example="https://app.example.org")
 CORS_EXPOSE_HEADERS = [
+    "Age",
     "ETag",
     "Location",
     "RateLimit",

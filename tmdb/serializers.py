@@ -22,7 +22,9 @@ class BreakerSerializer(serializers.Serializer[Any]):
         choices=("closed", "open", "half_open"),
         help_text="`open`: TMDb is in trouble and left alone; `half_open`: the next one finds out.",
     )
-    retry_after_s = serializers.IntegerField(help_text="Until one is let through; 0 but for `open`.")
+    retry_after_s = serializers.IntegerField(
+        help_text="Until one is let through; 0 but for `open`."
+    )
 
 
 class CacheCountsSerializer(serializers.Serializer[Any]):

@@ -16,7 +16,7 @@ from movies.models import Movie
 from movies.selectors import movie_with_credits
 from movies.services import Upserted, movie_mark_removed, movies_upsert
 from nexus.core import cache as core_cache
-from tmdb import cache, lists, parse
+from tmdb import aside, cache, lists, parse
 from tmdb.client import BUDGET_S, within
 from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound, TmdbUnavailable
 
@@ -79,7 +79,8 @@ def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
     """Have these films in the catalogue; one result for each id given, in order.
 
     All within the budget of one request; what it does not reach is an `error`, and one film's
-    trouble is its own. Raises TmdbNotConfigured or TmdbAuthFailed where that kept every film away.
+    trouble is its own. Raises TmdbNotConfigured or TmdbAuthFailed where that kept every film away,
+    and TmdbUnavailable where too many requests wait for TMDb already.
     """
     known = {movie.tmdb_id: movie for movie in Movie.objects.filter(tmdb_id__in=set(tmdb_ids))}
     asked = [
@@ -87,7 +88,12 @@ def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
         for tmdb_id in dict.fromkeys(tmdb_ids)
         if tmdb_id not in known or known[tmdb_id].wants_details
     ]
-    found = films_fetch(asked, cache.client().movie, at_once=BULK_AT_ONCE, budget_s=BUDGET_S)
+    found: dict[int, MovieFacts | TmdbError] = {}
+    if asked:
+        with aside.place():
+            found = films_fetch(
+                asked, cache.client().movie, at_once=BULK_AT_ONCE, budget_s=BUDGET_S
+            )
     stored = films_store([each for each in found.values() if isinstance(each, MovieFacts)])
     results = {}
     for tmdb_id in dict.fromkeys(tmdb_ids):

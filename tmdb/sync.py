@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from typing import Any
 
+from movies.facts import MovieFacts
 from movies.models import Movie
 from movies.services import movies_compare
 from nexus.core.transactions import long_transaction
@@ -144,49 +144,56 @@ def _advance(run: _Run, page: parse.SearchPage | None, *, is_last: bool, dry_run
         run.part, run.page = run.part + 1, 0
     else:
         run.page += 1
+    # Before the transaction, as it may have to ask TMDb for a genre's name.
+    entries = _entries(run, page) if page is not None else None
     if dry_run:
-        if page is not None:
-            _compare(run, page)
+        if entries is not None:
+            _compare(run, entries)
         return
     with long_transaction():
-        if page is not None:
-            _store(run, page)
+        if entries is not None:
+            _store(run, entries)
         position_keep(NAME, run.as_plain())
 
 
-def _store(run: _Run, page: parse.SearchPage) -> None:
-    found, wanted = _wanted(run, page)
-    stored = films_store(wanted)
+@dataclass(frozen=True)
+class _Entries:
+    """What a page has of films that are wanted, each once, and how many it has that are not taken."""
+
+    wanted: list[MovieFacts]
+    refused: int
+
+
+def _entries(run: _Run, page: parse.SearchPage) -> _Entries:
+    found = parse.list_page(page, lists.genre_names(page))
+    since = run.plan.since
+    wanted = {
+        fact.tmdb_id: fact
+        for fact in found.facts
+        if since is None or (fact.release_date is not None and fact.release_date >= since)
+    }
+    return _Entries(list(wanted.values()), len(found.refused))
+
+
+def _store(run: _Run, entries: _Entries) -> None:
+    stored = films_store(entries.wanted)
     created = sum(each.created for each in stored.values())
     run.done.created += created
     run.done.updated += len(stored) - created
     run.done.pages += 1
-    run.done.refused += len(found.refused)
-    for fact in wanted:
+    run.done.refused += entries.refused
+    for fact in entries.wanted:
         if fact.tmdb_id not in stored:
             run.done.failures.add(f"film {fact.tmdb_id}: it cannot be stored")
 
 
-def _compare(run: _Run, page: parse.SearchPage) -> None:
-    found, wanted = _wanted(run, page)
-    compared = movies_compare(facts=wanted, source=Movie.Source.TMDB)
+def _compare(run: _Run, entries: _Entries) -> None:
+    compared = movies_compare(facts=entries.wanted, source=Movie.Source.TMDB)
     run.done.created += sum(each.movie_id is None for each in compared)
     run.done.updated += sum(each.movie_id is not None and each.changes for each in compared)
     run.done.unchanged += sum(not each.changes for each in compared)
     run.done.pages += 1
-    run.done.refused += len(found.refused)
-
-
-def _wanted(run: _Run, page: parse.SearchPage) -> tuple[parse.ListPage, Sequence[Any]]:
-    found = parse.list_page(page, lists.genre_names(page))
-    since = run.plan.since
-    wanted = [
-        fact
-        for fact in found.facts
-        if since is None or (fact.release_date is not None and fact.release_date >= since)
-    ]
-    # A page may name a film twice; the first stands.
-    return found, list({fact.tmdb_id: fact for fact in reversed(wanted)}.values())[::-1]
+    run.done.refused += entries.refused
 
 
 def _try_again(run: _Run, client: Client, *, dry_run: bool) -> None:
@@ -198,9 +205,10 @@ def _try_again(run: _Run, client: Client, *, dry_run: bool) -> None:
             run.done.failures.add(f"{name}, page {number}: {error}")
             continue
         run.skipped.remove((part, number))
+        entries = _entries(run, page)
         if dry_run:
-            _compare(run, page)
+            _compare(run, entries)
             continue
         with long_transaction():
-            _store(run, page)
+            _store(run, entries)
             position_keep(NAME, run.as_plain())

@@ -130,7 +130,8 @@ class TmdbBulkImportViewSet(TmdbViewSet):
         errors={
             429: "Too many bulk imports from this address.",
             502: "tmdb_auth_failed, where no film could be had for it",
-            503: "tmdb_not_configured, where no film could be had for it",
+            503: "tmdb_not_configured, where no film could be had for it; tmdb_unavailable with "
+            "Retry-After, where too many wait for TMDb already",
         },
     )
     def create(self, request: Request) -> Response:

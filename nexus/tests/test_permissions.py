@@ -77,6 +77,7 @@ MATRIX = {
     "/tmdb/search/": {"GET": (503, 503, 503, 503, 401, 401)},
     "/tmdb/import/": {"POST": _TMDB},
     "/tmdb/import/bulk/": {"POST": _TMDB},
+    "/tmdb/status/": {"GET": _PUBLIC},
 }
 
 

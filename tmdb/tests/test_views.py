@@ -362,6 +362,20 @@ def test_a_search_that_finds_all_places_taken_is_told_to_come_back(api, tmdb_ser
     assert len(tmdb_server.requests) == 1
 
 
+def test_imports_that_find_all_places_taken_are_told_to_come_back(member, make_movie, tmdb_server):
+    make_movie("Held", tmdb_id=550)
+    with aside.place(), aside.place():
+        for path, body in (
+            ("/tmdb/import/", {"tmdb_id": FIRST_ID}),
+            ("/tmdb/import/bulk/", {"tmdb_ids": [550, FIRST_ID]}),
+        ):
+            answer = member.post(path, body)
+            assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+        # What asks TMDb nothing waits for nobody.
+        assert member.post("/tmdb/import/bulk/", {"tmdb_ids": [550]}).status_code == 200
+    assert tmdb_server.requests == []
+
+
 def test_after_a_series_of_failures_tmdb_is_left_alone(api, tmdb_server):
     tmdb_server.switch("500")
     for number in range(6):
