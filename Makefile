@@ -1,16 +1,18 @@
 # `make` alone lists what there is. Everything runs in .venv, made on first use.
 PYTHON ?= python3
 PORT ?= 8000
+# Test processes; a file's tests stay together, for its fixtures.
+JOBS ?= 2
 BIN := .venv/bin
 # Settings need these by name; checking code connects to neither.
 LINT_ENV := PRODUCTION=1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGH \
 	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost:6379/0 ALLOWED_HOSTS=localhost
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format clean
+.PHONY: help install run test lint format bench-tmdb clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .venv/installed: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -20,11 +22,11 @@ help:  ## list the targets
 
 install: .venv/installed  ## make .venv and install everything into it
 
-run: install  ## serve on PORT (8000), with PostgreSQL, Valkey and a starter catalogue
-	@PORT=$(PORT) $(BIN)/python manage.py run
+run: install  ## serve on PORT (8000), with a starter catalogue; TMDB=sample for a made-up TMDb
+	@PORT=$(PORT) $(BIN)/python manage.py run $(if $(TMDB),--tmdb $(TMDB))
 
 test: install  ## run the tests on the real servers
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: install  ## ruff, types, layers, migrations, deployment checks, known vulnerabilities
 	$(BIN)/ruff check .
@@ -38,6 +40,9 @@ lint: install  ## ruff, types, layers, migrations, deployment checks, known vuln
 format: install  ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-tmdb: install  ## measure what is promised of TMDb, beside its test server (4 minutes)
+	$(BIN)/python -m benchmarks.tmdb
 
 clean:  ## remove .venv, the embedded servers' data and caches
 	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

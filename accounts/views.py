@@ -45,16 +45,8 @@ WRONG_CREDENTIALS = "No active account found with the given credentials."
 TOKEN_REFUSED = "The token is wrong, expired or spent, or its session has ended."  # noqa: S105
 
 
-class AuthViewSet(ApiViewSet):
+class RegisterViewSet(ApiViewSet):
     permission_classes = [AllowAny]
-    # A stale Authorization header must not keep anybody from logging in.
-    authentication_classes = []
-
-    def get_authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="api"'
-
-
-class RegisterViewSet(AuthViewSet):
     throttle_classes = [ratelimit.ScopedThrottle]
     throttle_scope = "register"
 
@@ -67,7 +59,8 @@ class RegisterViewSet(AuthViewSet):
         return Response(RegisteredSerializer(answer).data, status=status.HTTP_201_CREATED)
 
 
-class TokenViewSet(AuthViewSet):
+class TokenViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
     throttle_classes = [ratelimit.ScopedThrottle]
     throttle_scope = "login"
 
@@ -92,7 +85,9 @@ class TokenViewSet(AuthViewSet):
         )
 
 
-class SessionViewSet(AuthViewSet):
+class SessionViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
+
     @contract(
         body=RefreshSerializer, answers={200: TokenPairSerializer}, errors={401: TOKEN_REFUSED}
     )

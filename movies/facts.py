@@ -51,3 +51,23 @@ class MovieFacts:
     popularity: float = 0.0
     directors: tuple[PersonFacts, ...] = ()
     cast: tuple[PersonFacts, ...] = ()
+    #: Whether this is an entry of a list, which says nothing of what is not in LISTED.
+    listed_only: bool = False
+
+
+#: The fields that an entry of a list has.
+LISTED = (
+    "tmdb_id",
+    "title",
+    "original_title",
+    "original_language",
+    "release_date",
+    "release_year",
+    "genres",
+    "overview",
+    "poster_path",
+    "backdrop_path",
+    "vote_average",
+    "vote_count",
+    "popularity",
+)

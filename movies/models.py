@@ -37,6 +37,9 @@ SUMMARY_FIELDS = (
     "rating_count",
     "poster_path",
     "backdrop_path",
+    # Not shown, but they decide what may be shown.
+    "source",
+    "synced_at",
 )
 
 
@@ -137,7 +140,12 @@ class Movie(models.Model):
     sort_title = models.CharField(max_length=600, editable=False, db_collation="C")
     search_vector = SearchVectorField(editable=False)
     source = models.CharField(max_length=10, choices=Source, default=Source.MANUAL)
+    #: When the source was asked for the oldest of what is held of it.
     synced_at = models.DateTimeField(null=True, blank=True)
+    #: Whether only an entry of a list is held: neither runtime, people, keywords nor an IMDb id.
+    details_missing = models.BooleanField(default=False, db_default=False, editable=False)
+    #: When the source was found to have the film no longer; it stays here, as ratings hang on it.
+    removed_at_source = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -235,6 +243,13 @@ class Movie(models.Model):
         if self.source != self.Source.TMDB:
             return False
         return self.synced_at is None or timezone.now() - self.synced_at > MAX_AGE
+
+    @property
+    def wants_details(self) -> bool:
+        """Whether TMDb should be asked for the film before it is shown in full."""
+        if self.source != self.Source.TMDB or self.tmdb_id is None or self.removed_at_source:
+            return False
+        return self.details_missing or self.is_stale
 
 
 class Credit(models.Model):

@@ -17,9 +17,14 @@ def vector(*, title: str, original_title: str, people: list[str]) -> str:
     """The tsvector literal of a film: title weighs A, original title B, people C."""
     places: dict[str, list[str]] = {}
     position = 0
-    texts = [(title, TITLE), (original_title, ORIGINAL_TITLE), *((each, PEOPLE) for each in people)]
-    for text, weight in texts:
-        for word in words(text):
+    of_title = words(title)
+    texts = [
+        (of_title, TITLE),
+        (of_title if original_title == title else words(original_title), ORIGINAL_TITLE),
+        *((words(each), PEOPLE) for each in people),
+    ]
+    for found, weight in texts:
+        for word in found:
             position += 1
             if position > MAX_WORDS:
                 break

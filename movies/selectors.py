@@ -36,6 +36,11 @@ def genre_counts() -> list[GenreCount]:
     ]
 
 
+def movie_with_credits(movie_id: int) -> Movie | None:
+    """A film with people and collection: three queries at most."""
+    return Movie.objects.with_credits().filter(pk=movie_id).first()
+
+
 def movies_in_use(movie_ids: Collection[int]) -> dict[str, set[int]]:
     """Which of these films anything outside the catalogue refers to, by what refers to them.
 

@@ -20,6 +20,8 @@ def image_url(path: str, size: str) -> str | None:
 
 
 class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
+    """A film in a line; of one that is stale, TMDb's images are left out."""
+
     genres = serializers.ListField(child=serializers.CharField())
     weighted_rating = serializers.SerializerMethodField()
     average_score = serializers.SerializerMethodField()
@@ -60,11 +62,11 @@ class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
 
     @swagger_serializer_method(serializers.URLField(allow_null=True))
     def get_poster_url(self, movie: Movie) -> str | None:
-        return image_url(movie.poster_path, POSTER_SIZE)
+        return None if movie.is_stale else image_url(movie.poster_path, POSTER_SIZE)
 
     @swagger_serializer_method(serializers.URLField(allow_null=True))
     def get_backdrop_url(self, movie: Movie) -> str | None:
-        return image_url(movie.backdrop_path, BACKDROP_SIZE)
+        return None if movie.is_stale else image_url(movie.backdrop_path, BACKDROP_SIZE)
 
 
 class DirectorSerializer(serializers.Serializer[Any]):
@@ -89,8 +91,15 @@ class ProvenanceSerializer(serializers.Serializer[Any]):
 
 
 class MovieSerializer(MovieSummarySerializer):
-    """A film with everything the catalogue knows; wants `with_credits()`."""
+    """A film with everything the catalogue knows; wants `with_credits()`.
 
+    TMDb's terms let nothing of it be kept over six months without refresh. A film that is stale
+    all the same, because TMDb could not be asked, is shown with its facts alone: without overview,
+    tagline and images.
+    """
+
+    overview = serializers.SerializerMethodField()
+    tagline = serializers.SerializerMethodField()
     keywords = serializers.ListField(child=serializers.CharField())
     directors = serializers.SerializerMethodField()
     cast = serializers.SerializerMethodField()
@@ -114,6 +123,14 @@ class MovieSerializer(MovieSummarySerializer):
             "updated_at",
         )
         read_only_fields = fields
+
+    @swagger_serializer_method(serializers.CharField())
+    def get_overview(self, movie: Movie) -> str:
+        return "" if movie.is_stale else movie.overview
+
+    @swagger_serializer_method(serializers.CharField())
+    def get_tagline(self, movie: Movie) -> str:
+        return "" if movie.is_stale else movie.tagline
 
     @swagger_serializer_method(DirectorSerializer(many=True))
     def get_directors(self, movie: Movie) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from django.db.models.functions import Abs, Coalesce, Greatest, Least, Ln, Power
 from django.utils import timezone
 
 from movies import search
-from movies.facts import MovieFacts, PersonFacts
+from movies.facts import LISTED, MovieFacts, PersonFacts
 from movies.models import Collection, Credit, Movie, Person
 from nexus.core import cache
 from nexus.core.text import fold
@@ -61,6 +61,8 @@ _WRITTEN = [
     "search_vector",
     "source",
     "synced_at",
+    "details_missing",
+    "removed_at_source",
     "updated_at",
 ]
 
@@ -92,13 +94,17 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
     """Store what one source says of some films, in the order given.
 
     A film is known by its TMDb id, else by its IMDb id. A source of less authority than the one a
-    film came from only fills what is empty. Writers take turns, so that the same film sent twenty
-    times at once is created once.
+    film came from only fills what is empty, and an entry of a list (`listed_only`) leaves alone
+    what lists do not say. Writers take turns, so that the same film sent twenty times at once is
+    created once.
     """
     catalogue_lock()
     collections = _collections(facts)
     people = _people(facts)
-    by_tmdb, by_imdb = _by_ids(list(_matching(facts).select_for_update()))
+    held = list(_matching(facts).select_for_update())
+    by_tmdb, by_imdb = _by_ids(held)
+    # An entry of a list names nobody; the people of the film stay in its search words.
+    billed = _credits_of(held) if any(fact.listed_only for fact in facts) else {}
     now = timezone.now()
     results: list[Upserted] = []
     fresh: list[Movie] = []
@@ -115,10 +121,13 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
         outranked = AUTHORITY.index(source) < AUTHORITY.index(Movie.Source(movie.source))
         _assign(movie, fact, collections, fill_only=outranked, taken=by_imdb)
         if not outranked:
-            movie.source = source
-            movie.synced_at = now
-            with_credits.append((movie, fact))
-            _index(movie, [person.name for person in (*fact.directors, *fact.cast)])
+            _mark_synced(movie, fact, source, now)
+            names = [person.name for person in (*fact.directors, *fact.cast)]
+            if fact.listed_only:
+                names = [name for _, name, _ in billed.get(movie.pk, ())]
+            else:
+                with_credits.append((movie, fact))
+            _index(movie, names)
         movie.updated_at = now
         if movie.tmdb_id:
             by_tmdb[movie.tmdb_id] = movie
@@ -170,7 +179,9 @@ def movies_compare(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list
         _assign(after, fact, collections, fill_only=outranked, taken=by_imdb)
         changes = any(getattr(after, name) != getattr(movie, name) for name in _FACT_COLUMNS)
         if not outranked:
-            changes |= movie.source != source or billed.get(movie.pk, []) != _billing(fact)
+            changes |= movie.source != source
+            if not fact.listed_only:
+                changes |= movie.details_missing or billed.get(movie.pk, []) != _billing(fact)
         if fact.collection and fact.collection.tmdb_id not in collections:
             changes = True
         results.append(Compared(movie.pk, changes))
@@ -198,6 +209,12 @@ def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
     return MoviesRemoved(
         movies=movies.get(Movie._meta.label, 0), people=persons.get(Person._meta.label, 0)
     )
+
+
+def movie_mark_removed(*, movie: Movie) -> None:
+    """Note that the source has the film no longer."""
+    removed = Movie.objects.filter(pk=movie.pk, removed_at_source=None)
+    removed.update(removed_at_source=timezone.now())
 
 
 def movie_reindex(*, movie: Movie) -> None:
@@ -333,6 +350,8 @@ def _assign(
         "popularity": fact.popularity,
     }
     for column in _FACT_COLUMNS:
+        if fact.listed_only and column not in LISTED:
+            continue
         # An id once known stays, whoever leaves it out.
         keeps = fill_only or column in ("tmdb_id", "imdb_id")
         if keeps and getattr(movie, column):
@@ -340,6 +359,17 @@ def _assign(
         setattr(movie, column, values[column])
     if movie.release_date is not None:
         movie.release_year = movie.release_date.year
+
+
+def _mark_synced(movie: Movie, fact: MovieFacts, source: Movie.Source, now: datetime) -> None:
+    """What the source says of the film now, and for how long that is good."""
+    has_details = movie.synced_at and movie.source == source and not movie.details_missing
+    # Beside an entry of a list, details stay as old as they were, and the oldest counts.
+    if not (fact.listed_only and has_details):
+        movie.synced_at = now
+        movie.details_missing = fact.listed_only
+    movie.source = source
+    movie.removed_at_source = None
 
 
 def _index(movie: Movie, people: list[str]) -> None:

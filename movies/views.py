@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, filtered, ranked
 from movies.models import Movie
-from movies.selectors import genre_counts
+from movies.selectors import genre_counts, movie_with_credits
 from movies.serializers import GenreSerializer, MovieSerializer, MovieSummarySerializer
 from nexus.core.pagination import paginated
 from nexus.core.query import PageQuery
@@ -56,11 +56,20 @@ class MovieViewSet(ApiViewSet):
 
     @contract(answers={200: MovieSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
-        """One film, with its people, keywords and provenance."""
-        movie = Movie.objects.with_credits().filter(pk=pk).first()
+        """One film, with its people, keywords and provenance.
+
+        What a list of TMDb's left out is fetched when the film is first asked for, and so is what
+        has grown older than TMDb's terms allow. Where that fails, `provenance.stale` tells, and
+        TMDb's texts and images are left out.
+        """
+        movie = self.held(pk)
         if movie is None:
             raise Http404
         return Response(MovieSerializer(movie).data)
+
+    def held(self, pk: int) -> Movie | None:
+        """The film to show; where the route is mounted, whoever knows its source may complete it."""
+        return movie_with_credits(pk)
 
 
 class GenreViewSet(ApiViewSet):

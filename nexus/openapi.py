@@ -17,7 +17,7 @@ from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticate
 
 from nexus.core.errors import PROBLEM_JSON
 from nexus.core.fields import MAX_ID
-from nexus.core.index import TMDB_NOTICE
+from nexus.core.index import TMDB_LOGO_RULE, TMDB_NOTICE, TMDB_URL
 from nexus.core.views import Contract, ListOf, Page
 
 API_INFO = openapi.Info(
@@ -27,7 +27,8 @@ API_INFO = openapi.Info(
         "Find films worth your evening, keep track of what you saw, and share it.\n\n"
         "Every list is `{count, next, previous, results}`; every error is "
         "`application/problem+json` with a `request_id`. Log in at `/auth/token/`, then send "
-        "`Authorization: Bearer <access>`.\n\n" + TMDB_NOTICE
+        "`Authorization: Bearer <access>`.\n\n"
+        f"{TMDB_NOTICE} {TMDB_LOGO_RULE} {TMDB_URL}"
     ),
     license=openapi.License(name="MIT"),
 )
@@ -156,7 +157,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
         statuses = {400, 429, 503}
         if self.method == "GET":
             statuses.add(304)
-        if self.view.authentication_classes:
+        if self.view.get_authenticators():
             statuses.add(401)
         if "{" in self.path:
             statuses.add(404)

@@ -27,6 +27,7 @@ if render_host := os.environ.get("RENDER_EXTERNAL_HOSTNAME"):
     ALLOWED_HOSTS.append(render_host)
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", example="https://app.example.org")
 CORS_EXPOSE_HEADERS = [
+    "Age",
     "ETag",
     "Location",
     "RateLimit",
@@ -230,6 +231,7 @@ RATE_LIMITS = {
     "login_account": (10, 300),
     "register": (20, 3600),
     "tmdb": (30, 60),
+    "tmdb_bulk": (10, 60),
 }
 RATE_LIMIT_SCALE = env.positive_number("RATE_LIMIT_SCALE", default=1.0)
 

@@ -36,7 +36,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     os.environ.setdefault(
         "SECRET_KEY", "a key for tests, long enough for HS256 and of no other use"
     )
-    os.environ["REDIS_URL"] = re.sub(r"([?]db=|/)\d+$", rf"\g<1>{SLOT}", os.environ["REDIS_URL"])
+    # Each process of a parallel run (gw0, gw1) has a cache database of its own; pytest-django sees
+    # to the same for PostgreSQL.
+    number = int(SLOT) + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.environ["REDIS_URL"] = re.sub(r"([?]db=|/)\d+$", rf"\g<1>{number}", os.environ["REDIS_URL"])
     os.environ["TEST_DATABASE"] = f"test_nexus_{SLOT}"
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"

@@ -1,18 +1,18 @@
-"""What the importers of whole communities share: long transactions, and ratings through COPY."""
+"""What the importers of whole communities share: films in steps, and ratings through COPY."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import connection, transaction
+from django.db import connection
 
 from movies.facts import MovieFacts
 from movies.models import Movie
 from movies.services import movies_upsert
+from nexus.core.transactions import long_transaction
 from social.services import ratings_recount
 
 FILMS_AT_ONCE = 1000
@@ -39,17 +39,6 @@ class WrittenRatings:
         self.updated += other.updated
         self.unchanged += other.unchanged
         return self
-
-
-@contextmanager
-def long_transaction() -> Iterator[None]:
-    """A transaction that the time limits of requests (settings.DATABASES) do not cut off."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = '10min'")
-            cursor.execute("SET LOCAL lock_timeout = '1min'")
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
-        yield
 
 
 def films_store(*, facts: Sequence[MovieFacts], source: Movie.Source) -> Iterator[list[int]]:

@@ -16,7 +16,7 @@ from accounts.models import User
 from movies.models import Credit, Movie, MovieQuerySet
 from nexus.core.genres import GENRE_NAMES, in_tmdb_order
 from recommendations import evidence, scoring
-from recommendations.likeness import likeness
+from recommendations.likeness import likeness, listed
 from recommendations.scoring import Array, Films, History, PeerVotes
 from recommendations.selectors import (
     CoLiked,
@@ -33,6 +33,7 @@ from recommendations.selectors import (
     peers_of,
     people_of,
 )
+from tmdb.selectors import listed_beside
 
 ALGORITHM = scoring.ALGORITHM
 # How deep a feed and a list of similar films go.
@@ -44,6 +45,8 @@ DIVERSIFIED_DEPTH = 100
 SIMILAR_SHRINKAGE = 20.0
 # Keeps two films that three people liked from being each other's double.
 TASTE_SHRINKAGE = 10.0
+# Taste that counts for less than this leaves room for what TMDb's visitors say.
+ASK_TMDB_BELOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -255,14 +258,18 @@ def similar(movie: Movie) -> list[SimilarFilm]:
 
     similarity = a * taste + (1 - a) * content with a = n / (n + SIMILAR_SHRINKAGE), n the sampled
     raters; taste is the shrunk cosine of likes, content the likeness of genres, period and people.
+    Where a is below ASK_TMDB_BELOW, content is raised for what TMDb recommends beside the film or
+    finds similar (likeness.listed), as far as a copy of that is held: TMDb is never waited for.
     """
     liked = co_liked(movie.pk)
+    trusted = scoring.trust(liked.sample, SIMILAR_SHRINKAGE)
+    at_tmdb = listed_beside(movie) if trusted < ASK_TMDB_BELOW else {}
     shared_people = Credit.objects.filter(
         person__credits__movie=movie, position__lt=4, person__credits__position__lt=4
     ).values("movie_id")[:500]
     kind = Q(genres__contains=movie.genres) if movie.genres else Q(pk__in=[])
     pool = Movie.objects.exclude(pk=movie.pk)
-    ids = set(liked.together)
+    ids = {*liked.together, *at_tmdb}
     ids.update(pool.filter(id__in=shared_people).values_list("id", flat=True)[:200])
     ids.update(
         pool.filter(kind)
@@ -281,7 +288,9 @@ def similar(movie: Movie) -> list[SimilarFilm]:
         [people[movie_id] for movie_id in described.ids.tolist()],
         [people[movie.pk]],
     )[:, 0]
-    trusted = scoring.trust(liked.sample, SIMILAR_SHRINKAGE)
+    content = listed(
+        content, np.array([at_tmdb.get(row.id, np.nan) for row in rows], dtype=np.float64)
+    )
     similarity = trusted * _taste(movie, rows, liked) + (1 - trusted) * content
     names = evidence.people_in_common(rows, of_movie)
     order = np.lexsort((described.ids, -similarity))[:SIMILAR_DEPTH]
@@ -290,7 +299,11 @@ def similar(movie: Movie) -> list[SimilarFilm]:
             movie_id=rows[index].id,
             similarity=round(float(similarity[index]), 3),
             reasons=evidence.of_similarity(
-                rows[index], of_movie[0], names, liked.together.get(rows[index].id, 0)
+                rows[index],
+                of_movie[0],
+                names,
+                liked.together.get(rows[index].id, 0),
+                at_tmdb=rows[index].id in at_tmdb,
             ),
         )
         for index in order

@@ -97,7 +97,10 @@ def reasons(
     return said[:MAX_REASONS]
 
 
-def of_similarity(film: FilmRow, target: FilmRow, names: SharedNames, together: int) -> list[str]:
+def of_similarity(
+    film: FilmRow, target: FilmRow, names: SharedNames, together: int, *, at_tmdb: bool
+) -> list[str]:
+    """Why one film is like another; `at_tmdb`: TMDb names it beside the other."""
     said = []
     if people := names.get((film.id, target.id)):
         said.append(f"Both with {_listed(people[:3])}.")
@@ -106,6 +109,8 @@ def of_similarity(film: FilmRow, target: FilmRow, names: SharedNames, together: 
         said.append(f"{together} {people_word} liked both.")
     if genres := [name for name in film.genres if name in target.genres]:
         said.append(f"Both {_listed(genres)}.")
+    if at_tmdb:
+        said.append("TMDb lists them side by side.")
     return said
 
 

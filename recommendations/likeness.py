@@ -12,6 +12,9 @@ from recommendations.scoring import Array, Films
 PERIOD_SCALE_YEARS = 15.0
 DIRECTOR, LEAD = 0.45, 0.15
 MOST_BY_PEOPLE = 0.75
+# What a place on another service's list says: half for the first, a quarter for the eleventh.
+MOST_BY_LIST = 0.5
+LIST_SCALE = 10.0
 
 #: The people of a film with the weight of their credit.
 People = Mapping[int, float]
@@ -26,6 +29,17 @@ def likeness(a: Films, b: Films, people_a: Sequence[People], people_b: Sequence[
     by_kind = _genre_cosine(a, b) * _closeness(a, b)
     together: Array = 1 - (1 - by_kind) * (1 - shared_people(people_a, people_b))
     return together
+
+
+def listed(content: Array, places: Array) -> Array:
+    """(n,) Likeness by content, raised for films that another service lists beside the target.
+
+    1 - (1 - content) * (1 - MOST_BY_LIST / (1 + place / LIST_SCALE)), the same noisy or; `places`
+    count from 0 and are NaN for films that are not on the list.
+    """
+    by_list = np.where(np.isnan(places), 0.0, MOST_BY_LIST / (1 + places / LIST_SCALE))
+    raised: Array = 1 - (1 - content) * (1 - by_list)
+    return raised
 
 
 def shared_people(people_a: Sequence[People], people_b: Sequence[People]) -> Array:

@@ -23,12 +23,12 @@ from movies.facts import FIRST_YEAR, LAST_YEAR, MovieFacts
 from movies.models import Movie
 from movies.services import movies_compare
 from nexus.core.genres import TMDB_GENRES, in_tmdb_order
+from nexus.core.transactions import long_transaction
 from recommendations.bulk import (
     StagedRating,
     WrittenRatings,
     films_recount,
     films_store,
-    long_transaction,
     ratings_stage,
     ratings_write,
 )

@@ -22,11 +22,11 @@ from movies.models import Movie
 from movies.selectors import movies_in_use
 from movies.services import catalogue_lock, movies_compare, movies_remove
 from nexus.core.genres import in_tmdb_order
+from nexus.core.transactions import long_transaction
 from recommendations.bulk import (
     StagedRating,
     films_recount,
     films_store,
-    long_transaction,
     ratings_stage,
     ratings_write,
 )

@@ -74,7 +74,8 @@ class SimilarViewSet(ApiViewSet):
     def list(self, request: Request, pk: int) -> Response:
         """Films like this one, most alike first.
 
-        By shared taste where this community's ratings say enough, else by genres, period and people.
+        By shared taste where this community's ratings say enough, else by genres, period, people and
+        what TMDb lists beside the film.
         """
         movie = Movie.objects.summaries().filter(pk=pk).first()
         if movie is None:

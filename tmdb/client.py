@@ -8,15 +8,19 @@ from __future__ import annotations
 import json
 import logging
 import math
+import random
 import re
+import threading
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -26,9 +30,11 @@ from requests.auth import AuthBase
 from tmdb.errors import (
     DEFAULT_RETRY_AFTER_S,
     TmdbAuthFailed,
+    TmdbBusy,
     TmdbError,
     TmdbNotConfigured,
     TmdbNotFound,
+    TmdbRefused,
     TmdbUnavailable,
     TmdbUnusable,
 )
@@ -40,13 +46,61 @@ BUDGET_S = 3.0
 LEAST_LEFT_S = 0.25
 MAX_BYTES = 2 * 1024 * 1024
 MAX_RETRY_AFTER_S = 3600
-# Per process: TMDb is never sent more, and the service's other threads stay free.
-MAX_CONCURRENT = 2
+RETRIES = 1
+# Before the first retry, and twice as much before each further one, less up to half by chance.
+RETRY_DELAY_S = 0.3
+# A 429 that does not say for how long.
+BUSY_S = 1.0
+# For work that nobody waits for.
+BATCH_BUDGET_S = 20.0
+BATCH_RETRIES = 4
+# Per process: two for requests that wait (tmdb.aside) and two for refreshes in the background.
+MAX_CONCURRENT = 4
 
 _CHUNK_BYTES = 64 * 1024
 _CREDENTIAL = re.compile(r"[!-~]+")
 _V3_KEY = re.compile(r"[0-9a-fA-F]{32}")
 _LOG = logging.getLogger(__name__)
+_deadline: ContextVar[float | None] = ContextVar("tmdb_deadline", default=None)
+
+Outcome = Literal["ok", "failed", "busy", "auth", "none"]
+
+
+@contextmanager
+def within(budget_s: float) -> Iterator[None]:
+    """Let all calls of this block together take `budget_s`; a block inside cannot take longer."""
+    token = _deadline.set(deadline_at(budget_s))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def deadline_at(budget_s: float) -> float:
+    """When what starts now must end, on the monotonic clock: after `budget_s`, or with its block."""
+    until = time.monotonic() + budget_s
+    outer = _deadline.get()
+    return until if outer is None else min(until, outer)
+
+
+class Gate(Protocol):
+    """Gives leave for each single request to TMDb, and hears how it ended."""
+
+    def enter(self, deadline: float) -> str:
+        """Wait for leave until shortly before `deadline`; a token for `leave`. Raises TmdbError."""
+
+    def leave(self, token: str, outcome: Outcome, *, closed_s: float = 0) -> None:
+        """Say how it ended, and for how long TMDb wants to be left alone."""
+
+
+class OpenGate:
+    """Leave for everybody."""
+
+    def enter(self, deadline: float) -> str:
+        return ""
+
+    def leave(self, token: str, outcome: Outcome, *, closed_s: float = 0) -> None:
+        """Nothing hangs on it."""
 
 
 class _Bearer(AuthBase):
@@ -70,7 +124,8 @@ class _Bearer(AuthBase):
 class Client:
     """TMDb's API at one address, with one credential.
 
-    Each call returns TMDb's JSON as it is, within `budget_s` seconds, or raises a TmdbError.
+    Each call returns TMDb's JSON as it is, within `budget_s` seconds and the block of `within`, or
+    raises a TmdbError. What may help to send again is sent again, `retries` times at most.
     """
 
     def __init__(
@@ -82,6 +137,8 @@ class Client:
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
         budget_s: float = BUDGET_S,
+        retries: int = RETRIES,
+        gate: Gate | None = None,
     ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
@@ -89,6 +146,8 @@ class Client:
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._budget_s = budget_s
+        self._retries = retries
+        self._gate: Gate = gate or OpenGate()
         self._refusal = _refusal(self._base_url, credential)
         self._looks_like_v3 = bool(_V3_KEY.fullmatch(credential))
         # In threads of its own, because neither a name look-up nor dripping headers heed a timeout.
@@ -125,17 +184,61 @@ class Client:
         params = {"append_to_response": "credits,keywords", "language": "en-US"}
         return self._get(f"/movie/{tmdb_id}", params)
 
+    def trending(self, *, window: str, page: int) -> Any:
+        """One page of /trending/movie/{window}: `day` or `week`."""
+        return self._get(f"/trending/movie/{window}", _in_english(page))
+
+    def movie_list(self, name: str, *, page: int) -> Any:
+        """One page of /movie/{name}: `popular`, `top_rated`, `now_playing` or `upcoming`."""
+        return self._get(f"/movie/{name}", _in_english(page))
+
+    def discover(
+        self, *, page: int, year: int | None = None, released_from: date | None = None
+    ) -> Any:
+        """One page of /discover/movie, most popular first."""
+        params = {"sort_by": "popularity.desc", "include_adult": "false", "include_video": "false"}
+        if year is not None:
+            params["primary_release_year"] = str(year)
+        if released_from is not None:
+            params["primary_release_date.gte"] = released_from.isoformat()
+        return self._get("/discover/movie", {**params, **_in_english(page)})
+
+    def recommendations(self, tmdb_id: int) -> Any:
+        """The first page of /movie/{id}/recommendations: what its viewers liked."""
+        return self._get(f"/movie/{tmdb_id}/recommendations", _in_english(1))
+
+    def similar(self, tmdb_id: int) -> Any:
+        """The first page of /movie/{id}/similar: of the same genres and keywords."""
+        return self._get(f"/movie/{tmdb_id}/similar", _in_english(1))
+
+    def find(self, imdb_id: str) -> Any:
+        """/find/{imdb_id}: what TMDb has under an id of IMDb's."""
+        return self._get(f"/find/{imdb_id}", {"external_source": "imdb_id", "language": "en-US"})
+
+    def changes(self, *, start: date, end: date, page: int) -> Any:
+        """One page of /movie/changes: the ids of what changed, over 14 days at most."""
+        days = {"start_date": start.isoformat(), "end_date": end.isoformat()}
+        return self._get("/movie/changes", {**days, "page": str(page)})
+
+    def genres(self, *, language: str) -> Any:
+        """/genre/movie/list in a language."""
+        return self._get("/genre/movie/list", {"language": language})
+
     def _get(self, path: str, params: Mapping[str, str]) -> Any:
         if self._refusal is not None:
             refuse, reason = self._refusal
             raise refuse(reason)
-        deadline = time.monotonic() + self._budget_s
-        call: Future[Any] = self._pool.submit(self._call, path, params, deadline)
+        deadline = deadline_at(self._budget_s)
+        left_s = max(0.0, deadline - time.monotonic())
+        leave = _Leave(self._gate)
+        call: Future[Any] = self._pool.submit(self._call, path, params, deadline, leave)
         try:
-            return call.result(timeout=self._budget_s)
+            return call.result(timeout=left_s)
         except TimeoutError:
             call.cancel()
-            error: TmdbError = TmdbUnavailable(f"no answer within {self._budget_s:g} s")
+            # Told from here, because the call itself may hang for long.
+            leave.give_up()
+            error: TmdbError = TmdbUnavailable(f"no answer within {left_s:.1f} s")
         except TmdbNotFound:
             raise
         except TmdbError as failed:
@@ -144,19 +247,31 @@ class Client:
         _LOG.warning("TMDb %s: %s: %s", path, type(error).__name__, error)
         raise error
 
-    def _call(self, path: str, params: Mapping[str, str], deadline: float) -> Any:
-        try:
-            return self._attempt(path, params, deadline)
-        except _ConnectionReset:
-            if deadline - time.monotonic() < LEAST_LEFT_S:
+    def _call(self, path: str, params: Mapping[str, str], deadline: float, leave: _Leave) -> Any:
+        for retry in range(self._retries + 1):
+            leave.ask(deadline)
+            try:
+                document = self._attempt(path, params, deadline)
+            except TmdbError as error:
+                leave.end(_outcome(error), closed_s=_closed_s(error))
+                delay_s = _delay_s(error, retry)
+                if delay_s is None or retry == self._retries:
+                    raise
+                if time.monotonic() + delay_s > deadline - LEAST_LEFT_S:
+                    raise
+                time.sleep(delay_s)
+            except BaseException:
+                leave.end("none")
                 raise
-        return self._attempt(path, params, deadline)
+            else:
+                leave.end("ok")
+                return document
+        raise AssertionError("the last attempt returns or raises")
 
     def _attempt(self, path: str, params: Mapping[str, str], deadline: float) -> Any:
         left_s = deadline - time.monotonic()
         if left_s < LEAST_LEFT_S:
             raise TmdbUnavailable("too many calls at once")
-        # Errors of requests are not chained: they hold the request, and that the credential.
         try:
             with self._session.get(
                 self._base_url + path,
@@ -170,11 +285,15 @@ class Client:
                 body = _body(response, deadline)
                 return self._answer(response, body)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            raise TmdbUnavailable("timeout") from None
+            trouble = TmdbUnavailable("timeout")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             if _is_reset(error):
-                raise _ConnectionReset("the connection was cut") from None
-            raise TmdbUnavailable(f"no connection ({type(error).__name__})") from None
+                trouble = _Passing("the connection was cut")
+            else:
+                trouble = TmdbUnavailable(f"no connection ({type(error).__name__})")
+        # Raised out here, so that it has no tie to the error of requests, which holds the request,
+        # and that the credential.
+        raise trouble
 
     def _answer(self, response: requests.Response, body: bytes) -> Any:
         status = response.status_code
@@ -190,14 +309,81 @@ class Client:
             raise TmdbAuthFailed(f"status {status}{hint}")
         if status == 404:
             raise TmdbNotFound("unknown to TMDb")
-        if status == 429 or status >= 500:
-            after_s = _retry_after_s(response.headers.get("Retry-After"))
-            raise TmdbUnavailable(f"status {status}", retry_after_s=after_s)
+        told = response.headers.get("Retry-After")
+        if status == 429:
+            raise TmdbBusy("status 429", retry_after_s=_retry_after_s(told), told=told is not None)
+        if status >= 500:
+            raise _Passing(
+                f"status {status}", retry_after_s=_retry_after_s(told), told=told is not None
+            )
+        if status >= 400 and _is_error_of_tmdb(body):
+            raise TmdbRefused(f"status {status}")
         raise TmdbUnusable(f"status {status}")
 
 
-class _ConnectionReset(TmdbUnavailable):
-    """The connection ended before the answer did; asking once more may help."""
+class _Passing(TmdbUnavailable):
+    """Asking once more may help; `told`: TMDb said itself when."""
+
+    def __init__(
+        self, reason: str, *, retry_after_s: int = DEFAULT_RETRY_AFTER_S, told: bool = False
+    ) -> None:
+        super().__init__(reason, retry_after_s=retry_after_s)
+        self.told = told
+
+
+class _Leave:
+    """The gate's leave for the attempt that runs, given back once: by the call or its caller."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._given_up = False
+
+    def ask(self, deadline: float) -> None:
+        token = self._gate.enter(deadline)
+        with self._lock:
+            if not self._given_up:
+                self._token = token
+                return
+        self._gate.leave(token, "none")
+        raise TmdbUnavailable("nobody waits any more")
+
+    def end(self, outcome: Outcome, *, closed_s: float = 0) -> None:
+        with self._lock:
+            token, self._token = self._token, None
+        if token is not None:
+            self._gate.leave(token, outcome, closed_s=closed_s)
+
+    def give_up(self) -> None:
+        with self._lock:
+            self._given_up = True
+        self.end("failed")
+
+
+def _outcome(error: TmdbError) -> Outcome:
+    """What an error says of TMDb's health; that it refuses what was asked says that it is well."""
+    if isinstance(error, TmdbNotFound | TmdbRefused):
+        return "ok"
+    if isinstance(error, TmdbAuthFailed):
+        return "auth"
+    return "busy" if isinstance(error, TmdbBusy) else "failed"
+
+
+def _closed_s(error: TmdbError) -> float:
+    if not isinstance(error, TmdbBusy):
+        return 0
+    return error.retry_after_s if error.told else BUSY_S
+
+
+def _delay_s(error: TmdbError, retry: int) -> float | None:
+    """Seconds before the call is worth another try; None where it is not."""
+    if not isinstance(error, TmdbBusy | _Passing):
+        return None
+    delay_s: float = RETRY_DELAY_S * 2**retry * random.uniform(0.5, 1)  # noqa: S311 (it hides nothing)
+    if error.told:
+        return error.retry_after_s + delay_s
+    return BUSY_S + delay_s if isinstance(error, TmdbBusy) else delay_s
 
 
 def _refusal(base_url: str, credential: str) -> tuple[type[TmdbError], str] | None:
@@ -210,6 +396,10 @@ def _refusal(base_url: str, credential: str) -> tuple[type[TmdbError], str] | No
     if urlsplit(base_url).scheme != "https" and not _is_loopback(base_url):
         return TmdbNotConfigured, "TMDB_BASE_URL is neither https nor on this machine"
     return None
+
+
+def _in_english(page: int) -> dict[str, str]:
+    return {"language": "en-US", "page": str(page)}
 
 
 def _is_loopback(url: str) -> bool:
@@ -256,12 +446,16 @@ def _unzipped(body: bytes) -> bytes:
     return plain
 
 
-def _decoded(body: bytes) -> Any:
-    """The JSON of a body; NaN and infinities, which Python's decoder takes, are refused."""
+def _decoded(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; NaN and infinities, which Python's decoder takes, are refused."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        document = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise TmdbUnusable("a body that is not JSON") from None
+    if not isinstance(document, dict):
+        # Each of TMDb's answers is one.
+        raise TmdbUnusable("a body that is not an object")
+    return document
 
 
 def _refuse_constant(name: str) -> None:
@@ -273,7 +467,7 @@ def _is_error_of_tmdb(body: bytes) -> bool:
         document = _decoded(body)
     except TmdbUnusable:
         return False
-    return isinstance(document, dict) and type(document.get("status_code")) is int
+    return type(document.get("status_code")) is int
 
 
 def _retry_after_s(header: str | None) -> int:

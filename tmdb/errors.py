@@ -26,6 +26,10 @@ class TmdbAdult(TmdbNotFound):
     """TMDb has the film, but this catalogue does not take it."""
 
 
+class TmdbVideo(TmdbNotFound):
+    """TMDb has it, but as a video (bonus material, a recorded show) and not as a film."""
+
+
 class TmdbUnavailable(TmdbError):
     """TMDb is slow, busy, broken or gone; try again after `retry_after_s` seconds."""
 
@@ -36,3 +40,15 @@ class TmdbUnavailable(TmdbError):
 
 class TmdbUnusable(TmdbUnavailable):
     """TMDb answered something that is not what was asked for."""
+
+
+class TmdbRefused(TmdbUnusable):
+    """TMDb is well and does not take what was asked."""
+
+
+class TmdbBusy(TmdbUnavailable):
+    """TMDb wants fewer requests; `told`: it said itself for how long."""
+
+    def __init__(self, reason: str, *, retry_after_s: int, told: bool) -> None:
+        super().__init__(reason, retry_after_s=retry_after_s)
+        self.told = told

@@ -7,8 +7,8 @@ Source: https://developer.themoviedb.org/reference.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, TypeVar
 
@@ -23,8 +23,8 @@ from movies.facts import (
     MovieFacts,
     PersonFacts,
 )
-from nexus.core.genres import genre_of_id, in_tmdb_order
-from tmdb.errors import TmdbAdult, TmdbUnusable
+from nexus.core.genres import genre_named, genre_of_id, in_tmdb_order
+from tmdb.errors import TmdbAdult, TmdbUnusable, TmdbVideo
 
 MAX_CAST = 20
 MAX_DIRECTORS = 20
@@ -74,10 +74,32 @@ class SearchHit:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """What of TMDb's is not stored, and why."""
+
+    tmdb_id: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class SearchPage:
+    """A page of a search, or of any other list of films."""
+
     hits: tuple[SearchHit, ...]
     total_results: int
     total_pages: int
+    #: What could not be read; not kept by `as_plain`.
+    refused: tuple[Refused, ...] = field(default=(), compare=False)
+
+    @property
+    def unknown_genres(self) -> set[int]:
+        """The genre ids of its films that the catalogue does not know."""
+        return {
+            genre_id
+            for hit in self.hits
+            for genre_id in hit.genre_ids
+            if genre_of_id(genre_id) is None
+        }
 
     def as_plain(self) -> dict[str, Any]:
         """As JSON data in TMDb's own shape, so that `search_page` reads it back."""
@@ -94,7 +116,7 @@ class SearchPage:
 
 
 def search_page(document: Any) -> SearchPage:
-    """A page of /search/movie; a hit that makes no sense is left out.
+    """A page of /search/movie or of another list; a hit that makes no sense is left out.
 
     Raises TmdbUnusable where it is no such page, or no hit of it makes sense.
     """
@@ -102,26 +124,147 @@ def search_page(document: Any) -> SearchPage:
     results = page.get("results")
     if not isinstance(results, list):
         raise TmdbUnusable("a page without results")
-    hits = _usable(_hit, results)
+    hits, refused = [], []
+    for each in results:
+        try:
+            hits.append(_hit(each))
+        except TmdbUnusable as error:
+            refused.append(Refused(_id_or_none(each), str(error)))
     if results and not hits:
         raise TmdbUnusable("a page of which no film can be read")
     return SearchPage(
         hits=tuple(hits),
         total_results=_whole(page.get("total_results"), "total_results", MAX_COUNT),
         total_pages=_whole(page.get("total_pages"), "total_pages", MAX_COUNT),
+        refused=tuple(refused),
+    )
+
+
+_NO_NAMES: Mapping[int, str] = {}
+
+
+def listed(hit: SearchHit, genre_names: Mapping[int, str] = _NO_NAMES) -> MovieFacts:
+    """What an entry of a list says of a film, with the catalogue's names of further genre ids.
+
+    Raises TmdbAdult and TmdbVideo where it is not for this catalogue.
+    """
+    if hit.adult:
+        raise TmdbAdult("an adult title")
+    if hit.video:
+        raise TmdbVideo("a video, not a film")
+    return MovieFacts(
+        tmdb_id=hit.id,
+        title=hit.title,
+        original_title=hit.original_title,
+        original_language=hit.original_language,
+        release_date=hit.release_date,
+        release_year=hit.release_date.year if hit.release_date else None,
+        genres=tuple(_genre_names(hit.genre_ids, genre_names)),
+        overview=hit.overview,
+        poster_path=hit.poster_path or "",
+        backdrop_path=hit.backdrop_path or "",
+        vote_average=hit.vote_average,
+        vote_count=hit.vote_count,
+        popularity=hit.popularity,
+        listed_only=True,
+    )
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """A page of a list as facts in TMDb's order, and what of it is not stored."""
+
+    facts: tuple[MovieFacts, ...]
+    refused: tuple[Refused, ...]
+    total_pages: int
+
+
+def list_page(page: SearchPage, genre_names: Mapping[int, str] = _NO_NAMES) -> ListPage:
+    """The films of a page that are for this catalogue."""
+    facts, refused = [], list(page.refused)
+    for hit in page.hits:
+        try:
+            facts.append(listed(hit, genre_names))
+        except (TmdbAdult, TmdbVideo) as error:
+            refused.append(Refused(hit.id, str(error)))
+    return ListPage(tuple(facts), tuple(refused), page.total_pages)
+
+
+def genre_names(document: Any) -> dict[int, str]:
+    """/genre/movie/list in English: the catalogue's name of each id that it has one for."""
+    genres = _list(_object(document, "a list of genres"), "genres")
+    if not genres:
+        raise TmdbUnusable("no genres")
+    named = {}
+    for each in _usable(lambda genre: (_id(genre), _name(genre, "name", MAX_NAME)), genres):
+        name = genre_named(each[1])
+        if name is not None:
+            named[each[0]] = name
+    return named
+
+
+def found_id(document: Any) -> int | None:
+    """The film of /find/{imdb_id}; None where TMDb has none under that id."""
+    films = _list(_object(document, "a find"), "movie_results")
+    found = _usable(_id, films)
+    if films and not found:
+        raise TmdbUnusable("a find of which no film can be read")
+    return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class ChangesPage:
+    tmdb_ids: tuple[int, ...]
+    total_pages: int
+
+
+def changes_page(document: Any) -> ChangesPage:
+    """A page of /movie/changes; entries without an id, as TMDb has some, are left out."""
+    page = _object(document, "a page")
+    if not isinstance(page.get("results"), list):
+        raise TmdbUnusable("a page without results")
+    return ChangesPage(
+        tmdb_ids=tuple(_usable(_id, page["results"])),
+        total_pages=_whole(page.get("total_pages"), "total_pages", MAX_COUNT),
+    )
+
+
+@dataclass(frozen=True)
+class ExportedFilm:
+    """A line of TMDb's daily export of ids."""
+
+    tmdb_id: int
+    original_title: str
+    popularity: float
+
+
+def exported(document: Any) -> ExportedFilm:
+    """A film of the export. Raises TmdbUnusable, and TmdbAdult or TmdbVideo as `listed` does."""
+    film = _object(document, "a line")
+    if _flag(film, "adult"):
+        raise TmdbAdult("an adult title")
+    if _flag(film, "video"):
+        raise TmdbVideo("a video, not a film")
+    return ExportedFilm(
+        tmdb_id=_id(film),
+        original_title=_name(film, "original_title", MAX_TITLE),
+        popularity=_number(film, "popularity", highest=MAX_POPULARITY),
     )
 
 
 def movie(document: Any, *, tmdb_id: int) -> MovieFacts:
     """The film of /movie/{id} with credits and keywords appended.
 
-    Raises TmdbUnusable where it is not that film, TmdbAdult where it is not for this catalogue.
+    Raises TmdbUnusable where it is not that film, TmdbAdult or TmdbVideo where it is not for this
+    catalogue.
     """
     film = _object(document, "a film")
     if _id(film) != tmdb_id:
         raise TmdbUnusable("a film other than the one asked for")
     if _flag(film, "adult"):
         raise TmdbAdult("an adult title")
+    if _flag(film, "video"):
+        raise TmdbVideo("a video, not a film")
     credits_ = _object(film.get("credits") or {}, "credits")
     keywords = _object(film.get("keywords") or {}, "keywords")
     released = _date(film, "release_date")
@@ -133,7 +276,7 @@ def movie(document: Any, *, tmdb_id: int) -> MovieFacts:
         original_language=_language(film),
         release_date=released,
         release_year=released.year if released else None,
-        genres=tuple(_genre_names(_usable(_id, _list(film, "genres")))),
+        genres=tuple(in_tmdb_order(filter(None, _usable(_genre, _list(film, "genres"))))),
         runtime_min=_runtime_min(film),
         overview=_text(film, "overview", MAX_OVERVIEW),
         tagline=_text(film, "tagline", MAX_TAGLINE),
@@ -225,8 +368,13 @@ def _imdb_id(film: dict[str, Any]) -> str | None:
     return found if _IMDB_ID.fullmatch(found) else None
 
 
-def _genre_names(tmdb_ids: list[int] | tuple[int, ...]) -> list[str]:
-    names = (genre_of_id(tmdb_id) for tmdb_id in tmdb_ids)
+def _genre(document: Any) -> str | None:
+    """By its id, or by its name where TMDb has given the genre a new one."""
+    return genre_of_id(_id(document)) or genre_named(_text(document, "name", MAX_NAME))
+
+
+def _genre_names(tmdb_ids: Iterable[int], more: Mapping[int, str] = _NO_NAMES) -> list[str]:
+    names = (genre_of_id(tmdb_id) or more.get(tmdb_id) for tmdb_id in tmdb_ids)
     return in_tmdb_order(name for name in names if name is not None)
 
 
@@ -319,6 +467,13 @@ def _id(document: Any) -> int:
     if tmdb_id == 0:
         raise TmdbUnusable("id 0")
     return tmdb_id
+
+
+def _id_or_none(document: Any) -> int | None:
+    try:
+        return _id(document)
+    except TmdbUnusable:
+        return None
 
 
 def _count(source: dict[str, Any], name: str) -> int:

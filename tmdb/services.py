@@ -2,25 +2,187 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.db import DataError, IntegrityError
+
+from movies.facts import MovieFacts
 from movies.models import Movie
-from movies.services import Upserted, movies_upsert
-from tmdb import cache
-from tmdb.errors import TmdbError
+from movies.selectors import movie_with_credits
+from movies.services import Upserted, movie_mark_removed, movies_upsert
+from nexus.core import cache as core_cache
+from tmdb import aside, cache, lists, parse
+from tmdb.client import BUDGET_S, within
+from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound, TmdbUnavailable
+
+BULK_MAX = 20
+# Half of what may be in flight: who searches meanwhile is not held up.
+BULK_AT_ONCE = 2
+# A film whose details could not be had is shown without them, and not asked for, for this long.
+TRIED_TTL_S = 30
+
+_LOG = logging.getLogger(__name__)
+
+BulkStatus = Literal["created", "existing", "not_found", "error"]
+
+
+@dataclass(frozen=True)
+class BulkImported:
+    """What became of one film of a bulk import."""
+
+    tmdb_id: int
+    status: BulkStatus
+    movie_id: int | None
 
 
 def movie_import(*, tmdb_id: int, refresh: bool = False) -> Upserted:
-    """Have the film of this TMDb id in the catalogue, brought up to date where it is stale.
+    """Have the film of this TMDb id in the catalogue, complete, brought up to date where stale.
 
     A film that is held is served as it is while TMDb is in trouble; for a new one TmdbError is
     raised. TMDb is asked outside of any transaction, so that its slowness holds no lock.
     """
     known = Movie.objects.filter(tmdb_id=tmdb_id).first()
-    if known is not None and not (refresh or known.is_stale):
+    if known is not None and not (refresh or known.wants_details):
         return Upserted(known, created=False)
     try:
-        facts = cache.movie(tmdb_id)
+        facts = cache.movie(tmdb_id, anew=refresh)
+    except TmdbError as error:
+        if known is None:
+            raise
+        if isinstance(error, TmdbNotFound):
+            movie_mark_removed(movie=known)
+        return Upserted(known, created=False)
+    return movies_upsert(facts=[facts], source=Movie.Source.TMDB)[0]
+
+
+def movie_import_by_imdb_id(*, imdb_id: str, refresh: bool = False) -> Upserted:
+    """The same for an id of IMDb's, which TMDb is asked for unless the catalogue knows it."""
+    known = Movie.objects.filter(imdb_id=imdb_id).first()
+    if known is not None and known.tmdb_id is not None:
+        return movie_import(tmdb_id=known.tmdb_id, refresh=refresh)
+    if known is not None and not refresh:
+        return Upserted(known, created=False)
+    try:
+        return movie_import(tmdb_id=lists.found_tmdb_id(imdb_id), refresh=refresh)
     except TmdbError:
         if known is None:
             raise
         return Upserted(known, created=False)
-    return movies_upsert(facts=[facts], source=Movie.Source.TMDB)[0]
+
+
+def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
+    """Have these films in the catalogue; one result for each id given, in order.
+
+    All within the budget of one request; what it does not reach is an `error`, and one film's
+    trouble is its own. Raises TmdbNotConfigured or TmdbAuthFailed where that kept every film away,
+    and TmdbUnavailable where too many requests wait for TMDb already.
+    """
+    known = {movie.tmdb_id: movie for movie in Movie.objects.filter(tmdb_id__in=set(tmdb_ids))}
+    asked = [
+        tmdb_id
+        for tmdb_id in dict.fromkeys(tmdb_ids)
+        if tmdb_id not in known or known[tmdb_id].wants_details
+    ]
+    found: dict[int, MovieFacts | TmdbError] = {}
+    if asked:
+        with aside.place():
+            found = films_fetch(
+                asked, cache.client().movie, at_once=BULK_AT_ONCE, budget_s=BUDGET_S
+            )
+    stored = films_store([each for each in found.values() if isinstance(each, MovieFacts)])
+    results = {}
+    for tmdb_id in dict.fromkeys(tmdb_ids):
+        error = found.get(tmdb_id)
+        if tmdb_id in stored:
+            status: BulkStatus = "created" if stored[tmdb_id].created else "existing"
+            results[tmdb_id] = BulkImported(tmdb_id, status, stored[tmdb_id].movie.pk)
+        elif tmdb_id in known:
+            if isinstance(error, TmdbNotFound):
+                movie_mark_removed(movie=known[tmdb_id])
+            results[tmdb_id] = BulkImported(tmdb_id, "existing", known[tmdb_id].pk)
+        else:
+            status = "not_found" if isinstance(error, TmdbNotFound) else "error"
+            results[tmdb_id] = BulkImported(tmdb_id, status, None)
+    if all(each.status == "error" for each in results.values()):
+        for each in found.values():
+            if isinstance(each, TmdbNotConfigured | TmdbAuthFailed):
+                raise each
+    return [results[tmdb_id] for tmdb_id in tmdb_ids]
+
+
+def movie_shown(movie_id: int) -> Movie | None:
+    """A film with people and collection, completed or refreshed where it wants that.
+
+    TMDb is asked once, within the budget of a request; in its trouble the film is as it is held.
+    """
+    movie = movie_with_credits(movie_id)
+    if movie is None or not movie.wants_details:
+        return movie
+    assert movie.tmdb_id is not None
+    tried = f"tmdb:tried:{movie.tmdb_id}"
+    if core_cache.get(tried) is not None:
+        return movie
+    try:
+        facts = cache.movie(movie.tmdb_id)
+    except TmdbNotFound:
+        movie_mark_removed(movie=movie)
+        return movie
+    except TmdbError:
+        core_cache.put(tried, True, ttl_s=TRIED_TTL_S)
+        return movie
+    movies_upsert(facts=[facts], source=Movie.Source.TMDB)
+    return movie_with_credits(movie_id)
+
+
+def films_fetch(
+    tmdb_ids: Iterable[int], ask: Callable[[int], Any], *, at_once: int, budget_s: float
+) -> dict[int, MovieFacts | TmdbError]:
+    """What TMDb says of each film, or why it does not: a few at a time, all within the budget."""
+    deadline = time.monotonic() + budget_s
+
+    def fetch(tmdb_id: int) -> MovieFacts | TmdbError:
+        try:
+            with within(max(0.0, deadline - time.monotonic())):
+                return parse.movie(ask(tmdb_id), tmdb_id=tmdb_id)
+        except TmdbError as error:
+            return error
+
+    wanted = list(tmdb_ids)
+    if not wanted:
+        return {}
+    with ThreadPoolExecutor(at_once, thread_name_prefix="tmdb-films") as threads:
+        return dict(zip(wanted, threads.map(fetch, wanted), strict=True))
+
+
+def films_store(facts: Sequence[MovieFacts]) -> dict[int, Upserted]:
+    """Store films in one transaction, or each in its own where one of them cannot be stored.
+
+    By TMDb's id; a film that cannot be stored is left out, and written to the log.
+    """
+    if not facts:
+        return {}
+    try:
+        return _upserted(facts)
+    except (DataError, IntegrityError):
+        stored: dict[int, Upserted] = {}
+        for fact in facts:
+            try:
+                stored |= _upserted([fact])
+            except (DataError, IntegrityError):
+                _LOG.exception("TMDb's film %s cannot be stored.", fact.tmdb_id)
+        return stored
+
+
+def _upserted(facts: Sequence[MovieFacts]) -> dict[int, Upserted]:
+    done = movies_upsert(facts=facts, source=Movie.Source.TMDB)
+    return {fact.tmdb_id or 0: each for fact, each in zip(facts, done, strict=True)}
+
+
+def is_away(error: TmdbError) -> bool:
+    """Whether TMDb as a whole is in trouble, rather than one thing asked of it."""
+    return isinstance(error, TmdbUnavailable | TmdbNotConfigured | TmdbAuthFailed)

@@ -12,20 +12,21 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from nexus.core.genres import TMDB_GENRES
-from nexus.core.text import fold, words
+from nexus.core.text import words
+from tmdb import samplefilms
 
 CREDENTIAL = "sample-credential-of-the-tmdb-test-server"
 FIRST_ID = 9_000_000
-PAGE_SIZE = 20
-MAX_PAGE = 500
 HUGE_BYTES = 3 * 1024 * 1024
 
 MODES = (
@@ -37,6 +38,7 @@ MODES = (
     "403_html",
     "404",
     "404_html",
+    "422",
     "429",
     "429_retry_after",
     "500",
@@ -174,10 +176,6 @@ def _catalogue() -> dict[int, dict[str, Any]]:
 
 FILMS: dict[int, dict[str, Any]] = _catalogue()
 _APPENDED = ("credits", "keywords")
-_SUMMARY = (
-    "adult", "backdrop_path", "id", "original_language", "original_title", "overview", "popularity",
-    "poster_path", "release_date", "title", "video", "vote_average", "vote_count",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -189,6 +187,8 @@ class Asked:
     #: The request line as sent, where no credential may stand.
     line: str
     authorized: bool
+    #: On the monotonic clock.
+    at: float
 
 
 class TestServer:
@@ -199,6 +199,9 @@ class TestServer:
     def __init__(self, *, port: int = 0, credential: str = CREDENTIAL) -> None:
         self.credential = credential
         self.requests: list[Asked] = []
+        #: What the changes feed tells, and the films that TMDb is to have no longer.
+        self.changed: list[int] = []
+        self.deleted: set[int] = set()
         self.stopping = threading.Event()
         self.mode, self.seconds, self.retry_after = "ok", 0.0, "7"
         self._times: int | None = None
@@ -279,7 +282,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         authorized = self.headers.get("Authorization") == f"Bearer {server.credential}"
-        mode = server.asked(Asked(parts.path, query, self.requestline, authorized))
+        mode = server.asked(
+            Asked(parts.path, query, self.requestline, authorized, time.monotonic())
+        )
         if not authorized or mode == "401":
             message = "Invalid API key: You must be granted a valid key."
             return self._refuse(401, 7, message)
@@ -299,6 +304,7 @@ class _Handler(BaseHTTPRequestHandler):
             "403_html": lambda: self._html(403),
             "404": self._missing,
             "404_html": lambda: self._html(404),
+            "422": lambda: self._refuse(422, 5, "Invalid parameters: Your request is invalid."),
             "429": lambda: self._refuse(429, 25, "Your request count is over the allowed limit."),
             "429_retry_after": lambda: self._refuse(
                 429, 25, "Over the limit.", {"Retry-After": server.retry_after}
@@ -340,13 +346,44 @@ class _Handler(BaseHTTPRequestHandler):
             return {
                 "genres": [{"id": number, "name": name} for name, number in TMDB_GENRES.items()]
             }
-        number = path.removeprefix("/3/movie/")
-        if number.isdigit() and int(number) in FILMS:
-            film = FILMS[int(number)]
-            appended = query.get("append_to_response", "").split(",")
-            left_out = [name for name in _APPENDED if name not in appended]
-            return {name: value for name, value in film.items() if name not in left_out}
-        return None
+        if path == "/3/movie/changes":
+            return self._changes(query)
+        held = [film for film in FILMS.values() if film["id"] not in self.server_of_films.deleted]
+        found = samplefilms.listed(path, query, held)
+        if found is not None:
+            return samplefilms.page(found, query)
+        if path.startswith("/3/find/"):
+            return _find(path.removeprefix("/3/find/"))
+        number, _, part = path.removeprefix("/3/movie/").partition("/")
+        film = self._film(int(number)) if number.isdigit() else None
+        if film is None:
+            return None
+        if part in ("recommendations", "similar"):
+            return samplefilms.page(samplefilms.related(film, held), query)
+        if part:
+            return None
+        appended = query.get("append_to_response", "").split(",")
+        left_out = [name for name in _APPENDED if name not in appended]
+        return {name: value for name, value in film.items() if name not in left_out}
+
+    def _film(self, tmdb_id: int) -> dict[str, Any] | None:
+        if tmdb_id in self.server_of_films.deleted:
+            return None
+        if samplefilms.is_generated(tmdb_id):
+            return samplefilms.film(tmdb_id)
+        return FILMS.get(tmdb_id)
+
+    def _changes(self, query: dict[str, str]) -> dict[str, Any]:
+        """Of 100 a page, as TMDb has them."""
+        ids, page = self.server_of_films.changed, int(query.get("page", "1"))
+        return {
+            "results": [
+                {"id": each, "adult": False} for each in ids[(page - 1) * 100 : page * 100]
+            ],
+            "page": page,
+            "total_pages": max(1, math.ceil(len(ids) / 100)),
+            "total_results": len(ids),
+        }
 
     def _json(self, status: int, document: Any, headers: dict[str, str] | None = None) -> None:
         self._send(status, json.dumps(document).encode(), "application/json", headers)
@@ -402,28 +439,34 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
+_words = lru_cache(maxsize=2 * samplefilms.GENERATED)(words)
+
+
 def _search(query: dict[str, str]) -> dict[str, Any]:
     wanted = words(query.get("query", ""))
-    page = int(query.get("page", "1"))
     found = [
         film
-        for film in FILMS.values()
-        if all(word in fold(film["title"]) for word in wanted)
+        for film in (*FILMS.values(), *samplefilms.films())
+        if all(any(each.startswith(word) for each in _words(film["title"])) for word in wanted)
         and (query.get("include_adult") == "true" or not film["adult"])
         and ("year" not in query or film["release_date"].startswith(query["year"]))
     ]
     found.sort(key=lambda film: -film["popularity"])
+    return samplefilms.page(found, query)
+
+
+def _find(imdb_id: str) -> dict[str, Any]:
+    number = imdb_id.removeprefix("tt")
+    films = [film for film in FILMS.values() if film["imdb_id"] == imdb_id]
+    if number.isdigit() and samplefilms.is_generated(int(number)):
+        films = [samplefilms.film(int(number))]
     return {
-        "page": page,
-        "results": [_summary(film) for film in found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]],
-        "total_pages": min(math.ceil(len(found) / PAGE_SIZE), MAX_PAGE),
-        "total_results": len(found),
+        "movie_results": [{**samplefilms.summary(film), "media_type": "movie"} for film in films],
+        "person_results": [],
+        "tv_results": [],
+        "tv_episode_results": [],
+        "tv_season_results": [],
     }
-
-
-def _summary(film: dict[str, Any]) -> dict[str, Any]:
-    genre_ids = [genre["id"] for genre in film["genres"]]
-    return {**{name: film[name] for name in _SUMMARY}, "genre_ids": genre_ids}
 
 
 def _wrong_types(document: dict[str, Any]) -> dict[str, Any]:
@@ -438,13 +481,22 @@ def _wrong_types(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve until interrupted: `python -m tmdb.testserver PORT`."""
-    server = TestServer(port=int(sys.argv[1]) if len(sys.argv) > 1 else 0).start()
+    """Serve until interrupted or, with `--until-eof`, until standard input ends.
+
+    `python -m tmdb.testserver [--until-eof] [PORT]`; the settings for it go to standard output.
+    """
+    options, ports = sys.argv[1:], [each for each in sys.argv[1:] if each.isdigit()]
+    server = TestServer(port=int(ports[0]) if ports else 0).start()
     print(f"TMDB_BASE_URL={server.base_url} TMDB_ACCESS_TOKEN={server.credential}", flush=True)  # noqa: T201
     try:
-        threading.Event().wait()
+        if "--until-eof" in options:
+            # It ends when whoever started it is gone, however that went.
+            sys.stdin.read()
+        else:
+            threading.Event().wait()
     except KeyboardInterrupt:
-        server.stop()
+        pass
+    server.stop()
 
 
 if __name__ == "__main__":

@@ -12,13 +12,14 @@ from rest_framework.response import Response
 
 from movies.models import Movie
 from movies.serializers import MovieSerializer, MovieSummarySerializer
-from movies.views import summaries
+from movies.views import MovieViewSet, summaries
 from nexus.core.errors import Problem
 from nexus.core.fields import UTCDateTimeField
-from nexus.core.pagination import paginated, paginated_upstream
+from nexus.core.pagination import paginated, paginated_span, paginated_upstream, span
 from nexus.core.ratelimit import ScopedThrottle
-from nexus.core.views import PUBLIC, ApiViewSet, Page, contract
+from nexus.core.views import PUBLIC, ApiViewSet, ListOf, Page, contract
 from tmdb.cache import SearchTerms
+from tmdb.client import BUDGET_S, within
 from tmdb.errors import (
     TmdbAdult,
     TmdbAuthFailed,
@@ -26,11 +27,18 @@ from tmdb.errors import (
     TmdbNotConfigured,
     TmdbNotFound,
     TmdbUnavailable,
+    TmdbVideo,
 )
 from tmdb.filters import LAST_PAGE, TmdbSearchQuery, TrendingQuery
-from tmdb.selectors import tmdb_search, trending
-from tmdb.serializers import SearchHitSerializer, TmdbImportWriteSerializer
-from tmdb.services import movie_import
+from tmdb.selectors import TmdbTrend, tmdb_search, tmdb_status, trending
+from tmdb.serializers import (
+    BulkImportedSerializer,
+    SearchHitSerializer,
+    TmdbBulkImportWriteSerializer,
+    TmdbImportWriteSerializer,
+    TmdbStatusSerializer,
+)
+from tmdb.services import movie_import, movie_import_by_imdb_id, movie_shown, movies_import
 
 TROUBLE = {
     502: "tmdb_auth_failed: TMDb does not take this service's credential",
@@ -61,13 +69,27 @@ class TmdbSearchViewSet(TmdbViewSet):
         In TMDb's own fields, with `in_library` and `movie_id` where this catalogue holds the film.
         """
         found = tmdb_search(SearchTerms(**self.query))
-        return paginated_upstream(
+        response = paginated_upstream(
             request,
             number=self.query["page"],
             last=min(found.total_pages, LAST_PAGE),
             count=found.total_results,
             results=list(SearchHitSerializer(found.films, many=True).data),
         )
+        response["Age"] = str(found.age_s)
+        return response
+
+
+class TmdbStatusViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
+
+    @contract(answers={200: TmdbStatusSerializer})
+    def retrieve(self, request: Request) -> Response:
+        """How this service stands with TMDb.
+
+        Of all workers together, and without a request to TMDb.
+        """
+        return Response(TmdbStatusSerializer(tmdb_status()).data)
 
 
 class TmdbImportViewSet(TmdbViewSet):
@@ -79,12 +101,14 @@ class TmdbImportViewSet(TmdbViewSet):
         errors={404: "TMDb has no such film, or it is an adult title.", **TROUBLE},
     )
     def create(self, request: Request) -> Response:
-        """Bring one film in from TMDb.
+        """Bring one film in from TMDb, by its TMDb id or by its IMDb id.
 
         201 where it is new, 200 where it was here; TMDb is asked again where the film is older
         than TMDb's terms allow, or with `refresh`.
         """
-        imported = movie_import(**self.body)
+        wanted = self.body
+        importer = movie_import_by_imdb_id if "imdb_id" in wanted else movie_import
+        imported = importer(**wanted)
         movie = Movie.objects.with_credits().filter(pk=imported.movie.pk).first()
         if movie is None:
             raise Http404
@@ -93,6 +117,38 @@ class TmdbImportViewSet(TmdbViewSet):
             status=status.HTTP_201_CREATED if imported.created else status.HTTP_200_OK,
             headers={"Location": reverse("movie-detail", args=[movie.pk])},
         )
+
+
+class TmdbBulkImportViewSet(TmdbViewSet):
+    permission_classes = [IsAuthenticated]
+    throttle_classes = [ScopedThrottle]
+    throttle_scope = "tmdb_bulk"
+
+    @contract(
+        body=TmdbBulkImportWriteSerializer,
+        answers={200: ListOf(BulkImportedSerializer)},
+        errors={
+            429: "Too many bulk imports from this address.",
+            502: "tmdb_auth_failed, where no film could be had for it",
+            503: "tmdb_not_configured, where no film could be had for it; tmdb_unavailable with "
+            "Retry-After, where too many wait for TMDb already",
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """Bring up to twenty films in from TMDb.
+
+        One result for each id, in order. What TMDb did not answer in time is an `error` and can be
+        asked for again; it keeps no other film away.
+        """
+        imported = movies_import(tmdb_ids=self.body["tmdb_ids"])
+        return Response(BulkImportedSerializer(imported, many=True).data)
+
+
+class FilmViewSet(MovieViewSet):
+    """The film's page, mounted here because TMDb is asked for what is missing of it."""
+
+    def held(self, pk: int) -> Movie | None:
+        return movie_shown(pk)
 
 
 class TrendingViewSet(ApiViewSet):
@@ -111,9 +167,32 @@ class TrendingViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """What is seen and rated most of late.
 
-        `source` is `local`: this community's ratings, the newer the weightier; `window` says how
-        fast their weight fades. While nobody has rated anything, by TMDb's popularity.
+        `source` is `tmdb`: TMDb's own list, 100 films deep, in TMDb's order; a page may be short of
+        what TMDb lists and this catalogue does not take. `as_of` is when TMDb was asked, and `stale`
+        that it should be asked again. Without TMDb `source` is `local`: this community's ratings,
+        the newer the weightier; `window` says how fast their weight fades. While nobody has rated
+        anything, by popularity.
         """
+        try:
+            # A page of ours may take several of TMDb's.
+            with within(BUDGET_S):
+                trend = TmdbTrend(self.query["window"])
+                found = trend.films(*span(self.query, trend.count))
+        except TmdbError:
+            return self._local(request)
+        response = paginated_span(
+            request,
+            self.query,
+            trend.count,
+            summaries(found.films),
+            source="tmdb",
+            as_of=UTCDateTimeField().to_representation(found.as_of),
+            stale=found.stale,
+        )
+        response["Age"] = str(max(0, int((timezone.now() - found.as_of).total_seconds())))
+        return response
+
+    def _local(self, request: Request) -> Response:
         movies, ordering = trending(self.query["window"])
         # To the minute, so that the answer keeps its ETag meanwhile.
         as_of = timezone.now().replace(second=0, microsecond=0)
@@ -135,6 +214,8 @@ def _problem(error: TmdbError) -> Problem:
         return Problem(
             404, "not_found", "TMDb marks this as an adult title; they are not kept here."
         )
+    if isinstance(error, TmdbVideo):
+        return Problem(404, "not_found", "TMDb marks this as a video, not as a film.")
     if isinstance(error, TmdbNotFound):
         return Problem(404, "not_found", "TMDb has no film of this id.")
     if isinstance(error, TmdbNotConfigured):

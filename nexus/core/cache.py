@@ -6,20 +6,28 @@ alone for two seconds at a time, so that a hung server does not cost every reque
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import secrets
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache as django_cache
 from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 # Seconds a thing is kept, in one table.
 TTL_S = {
     "genre_counts": 600,
     "tmdb_search": 3_600,
+    "tmdb_list": 3_600,
+    "tmdb_find": 86_400,
+    "tmdb_genres": 604_800,
+    # The film itself goes to the catalogue; this is for those who ask at the same time.
+    "tmdb_movie": 60,
     "tmdb_missing": 300,
     # Beyond its freshness a copy is kept this long, to be served while TMDb is in trouble.
     "tmdb_stale": 86_400,
@@ -132,6 +140,108 @@ def forget_window(key: str) -> None:
 
 def _window(key: str) -> str:
     return f"{settings.CACHES['default']['KEY_PREFIX']}:{key}"
+
+
+def run(script: str, *, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    """What a Lua script answers; None without the cache, or where its keys hold garbage."""
+    if _pause.holds():
+        return None
+    names = [_window(key) for key in keys]
+    redis = get_redis_connection("default")
+    try:
+        try:
+            digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+            answer = redis.evalsha(digest, len(names), *names, *args)
+        except NoScriptError:
+            answer = redis.eval(script, len(names), *names, *args)
+    except ResponseError as error:
+        # It answers, and cannot do it: what stands in the way is not ours, or it is full.
+        _LOG.warning("A script of the cache failed: %s", error)
+        _drop(names)
+        return None
+    except RedisError as error:
+        _pause.failed(error)
+        return None
+    _pause.worked()
+    return answer
+
+
+def _drop(names: Sequence[str]) -> None:
+    try:
+        get_redis_connection("default").delete(*names)
+    except RedisError as error:
+        _pause.failed(error)
+
+
+# --- Leases: who may do a thing that one alone should do -----------------------------------------
+
+# Only its holder ends or shortens a lease: by now it may have run out and be another's.
+_END_LEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if tonumber(ARGV[2]) > 0 then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return redis.call('DEL', KEYS[1])
+"""
+# A token instead of a lease where there is no cache to ask; everybody gets it.
+UNSHARED = "unshared"
+
+
+def lease_take(key: str, *, lease_s: float) -> str | None:
+    """A token where nobody holds the lease, which ends by itself; None where somebody does.
+
+    UNSHARED without the cache, when each process must look after itself.
+    """
+    if _pause.holds():
+        return UNSHARED
+    token = secrets.token_hex(8)
+    try:
+        taken = get_redis_connection("default").set(
+            _window(key), token, nx=True, px=int(lease_s * 1000)
+        )
+    except RedisError as error:
+        _pause.failed(error)
+        return UNSHARED
+    _pause.worked()
+    return token if taken else None
+
+
+def lease_end(key: str, token: str, *, in_s: float = 0) -> None:
+    """End the lease, now or a little later, if this token still holds it."""
+    if token != UNSHARED:
+        run(_END_LEASE, keys=[key], args=[token, int(in_s * 1000)])
+
+
+# --- Counters ------------------------------------------------------------------------------------
+
+
+def tally(key: str, field: str, *, ttl_s: int) -> None:
+    """Count one more of `field`, best effort."""
+    if _pause.holds():
+        return
+    try:
+        pipeline = get_redis_connection("default").pipeline(transaction=False)
+        pipeline.hincrby(_window(key), field, 1)
+        pipeline.expire(_window(key), ttl_s)
+        pipeline.execute()
+    except ResponseError:
+        _drop([_window(key)])
+    except RedisError as error:
+        _pause.failed(error)
+
+
+def tallies(key: str) -> Mapping[str, int]:
+    """The counts by field; none without the cache."""
+    if _pause.holds():
+        return {}
+    try:
+        found = get_redis_connection("default").hgetall(_window(key))
+        return {field.decode(): int(count) for field, count in found.items()}
+    except ResponseError:
+        _drop([_window(key)])
+    except RedisError as error:
+        _pause.failed(error)
+    except ValueError:
+        pass
+    return {}
 
 
 def answers() -> bool:

@@ -1,4 +1,7 @@
-"""The root: what this is, and where everything else is."""
+"""The root: what this is, and where everything else is.
+
+Source of the notice and the rule: https://developer.themoviedb.org/docs/faq.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from nexus.core.errors import read_only
 
 TMDB_NOTICE = "This product uses the TMDB API but is not endorsed or certified by TMDB."
+TMDB_URL = "https://www.themoviedb.org/"
+TMDB_LOGO_RULE = (
+    "A client that shows TMDb's data or images shows this notice, beside one of TMDb's approved logos "
+    "(https://www.themoviedb.org/about/logos-attribution) that is less prominent than the client's own."
+)
 
 _ICON = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
@@ -44,7 +52,8 @@ def index(request: HttpRequest) -> JsonResponse:
         },
         "attribution": {
             "notice": TMDB_NOTICE,
-            "url": "https://www.themoviedb.org/",
+            "url": TMDB_URL,
+            "logo_rule": TMDB_LOGO_RULE,
         },
     }
     response = JsonResponse(body)

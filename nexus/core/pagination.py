@@ -107,7 +107,17 @@ def paginated_list(
     **more: Any,
 ) -> Response:
     """One page of a list that is already at hand; its cursor is an offset."""
-    size, count = query["page_size"], len(items)
+    start, end = span(query, len(items))
+    page = serialize(list(items[start:end]))
+    return paginated_span(request, query, len(items), page, **more)
+
+
+def span(query: Mapping[str, Any], count: int) -> tuple[int, int]:
+    """The part of a list of `count` things that a validated PageQuery asks for: from, to before.
+
+    Raises ValidationError where page or cursor lead nowhere.
+    """
+    size = query["page_size"]
     if "cursor" in query:
         start = 0
         if query["cursor"]:
@@ -115,12 +125,21 @@ def paginated_list(
             if len(position) != 1 or type(position[0]) is not int or position[0] < 0:
                 raise _bad_cursor()
             start = position[0]
-        end = start + size
-        next_url = _with(request, "cursor", _encode([end])) if end < count else None
-        return _envelope(count, next_url, None, serialize(list(items[start:end])), more)
+        return start, start + size
     number = _checked_page(query, count)
-    page = list(items[(number - 1) * size : number * size])
-    return _envelope(count, *_neighbours(request, number, size, count), serialize(page), more)
+    return (number - 1) * size, number * size
+
+
+def paginated_span(
+    request: Request, query: Mapping[str, Any], count: int, results: Sequence[Any], **more: Any
+) -> Response:
+    """What stands in the `span` of a list of `count` things, in the envelope."""
+    start, end = span(query, count)
+    if "cursor" in query:
+        next_url = _with(request, "cursor", _encode([end])) if end < count else None
+        return _envelope(count, next_url, None, results, more)
+    size = query["page_size"]
+    return _envelope(count, *_neighbours(request, start // size + 1, size, count), results, more)
 
 
 def paginated_upstream(

@@ -17,6 +17,9 @@ MAX_WORD = 60
 
 def fold(text: str) -> str:
     """Lower case, without accents: `Amélie` and `AMELIE` are both `amelie`."""
+    if text.isascii():
+        # Nothing to decompose; most titles are, and a million of them are folded in one go.
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     bare = "".join(char for char in decomposed if not unicodedata.combining(char))
     # Once more: some letters decompose into capitals or compatibility forms.

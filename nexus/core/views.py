@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rest_framework import viewsets
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
-from rest_framework.permissions import SAFE_METHODS
+from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -83,6 +84,16 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
     def contract(self) -> Contract | None:
         handler = getattr(self, self.action or "", None)
         return getattr(handler, "contract", None)
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """None where everybody may: a dead token closes no public page, and costs it no query."""
+        if self.permission_classes == [AllowAny]:
+            return []
+        return super().get_authenticators()
+
+    def get_authenticate_header(self, request: Request) -> str:
+        # Also where no token is read but credentials are (/auth/): a 401 names the way in.
+        return 'Bearer realm="api"'
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         # Before anybody is asked who they are: what a route does not offer, it offers to nobody.

@@ -21,8 +21,9 @@ CALLERS = ("anonymous", "stranger", "owner", "staff", "deactivated", "expired")
 
 # Expected statuses in the order of CALLERS. Staff get what strangers get: moderation is the
 # admin's. A token that does not hold is told so (401) wherever tokens are read at all, which is
-# everywhere but under /auth/.
-_PUBLIC = (200, 200, 200, 200, 401, 401)
+# where an answer depends on the caller.
+_PUBLIC = (200,) * len(CALLERS)
+_SHARED = (200, 200, 200, 200, 401, 401)
 _MEMBERS = (401, 200, 200, 200, 401, 401)
 _OWNER = (401, 404, 200, 404, 401, 401)
 _WRITE_SHARED = (401, 403, 200, 403, 401, 401)
@@ -64,18 +65,20 @@ MATRIX = {
         "PATCH": _OWNER,
         "DELETE": (401, 404, 204, 404, 401, 401),
     },
-    "/playlists/": {"GET": _PUBLIC, "POST": (401, 201, 201, 201, 401, 401)},
+    "/playlists/": {"GET": _SHARED, "POST": (401, 201, 201, 201, 401, 401)},
     "/playlists/{pk}/": {
-        "GET": _PUBLIC,
+        "GET": _SHARED,
         "PUT": _WRITE_SHARED,
         "PATCH": _WRITE_SHARED,
         "DELETE": _DELETE_SHARED,
     },
-    "/playlists/{pk}/items/": {"GET": _PUBLIC, "POST": _WRITE_SHARED},
+    "/playlists/{pk}/items/": {"GET": _SHARED, "POST": _WRITE_SHARED},
     "/playlists/{pk}/items/order/": {"PUT": _WRITE_SHARED},
     "/playlists/{pk}/items/{movie_id}/": {"PATCH": _WRITE_SHARED, "DELETE": _DELETE_SHARED},
-    "/tmdb/search/": {"GET": (503, 503, 503, 503, 401, 401)},
+    "/tmdb/search/": {"GET": _everyone(503)},
     "/tmdb/import/": {"POST": _TMDB},
+    "/tmdb/import/bulk/": {"POST": _TMDB},
+    "/tmdb/status/": {"GET": _PUBLIC},
 }
 
 
@@ -150,6 +153,7 @@ def _body(world, template, method):
         ("PUT", "/playlists/{pk}/"): {"name": "Mine"},
         ("POST", "/playlists/{pk}/items/"): {"movie_ids": [world.film.pk]},
         ("PUT", "/playlists/{pk}/items/order/"): {"movie_ids": order},
+        ("POST", "/tmdb/import/bulk/"): {"tmdb_ids": [1]},
         ("POST", "/tmdb/import/"): {"tmdb_id": 603},
     }.get((method, template), {})
 

@@ -33,8 +33,6 @@ LATER = [
     "/imports/1/apply/",
     "/imports/1/undo/",
     "/exports/",
-    "/tmdb/import/bulk/",
-    "/tmdb/status/",
     "/metrics",
     "/metrics/",
 ]

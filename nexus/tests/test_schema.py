@@ -325,6 +325,9 @@ def _calls(world, api):
     yield "GET", "/tmdb/search/?query=staircase", None, 200
     yield "POST", "/tmdb/import/", {"tmdb_id": FIRST_ID}, 201
     yield "POST", "/tmdb/import/", {"tmdb_id": FIRST_ID}, 200
+    yield "POST", "/tmdb/import/", {"imdb_id": f"tt{FIRST_ID + 9}"}, 201
+    yield "POST", "/tmdb/import/bulk/", {"tmdb_ids": [FIRST_ID, FIRST_ID + 8, 42]}, 200
+    yield "GET", "/tmdb/status/", None, 200
     yield "DELETE", "/profiles/me/", {"password": "wrong"}, 400
     yield "DELETE", "/profiles/me/", {"password": PASSWORD}, 204
 

@@ -74,10 +74,10 @@ def test_a_film_comes_with_credits_and_keywords_in_one_request(server, client):
 
 
 def test_a_search_is_sent_as_tmdb_reads_it(server, client):
-    page = client.search_movies(**{**SEARCH, "query": "é & ü", "include_adult": True}, year=2019)
+    page = client.search_movies(**{**SEARCH, "query": "é & ü zz", "include_adult": True}, year=2019)
     assert page["results"] == []
     assert server.requests[0].query == {
-        "query": "é & ü",
+        "query": "é & ü zz",
         "page": "1",
         "language": "en-US",
         "include_adult": "true",
@@ -122,6 +122,8 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(server, make_c
         ("truncated", TmdbUnavailable),
         ("nan", TmdbUnusable),
         ("huge", TmdbUnusable),
+        ("list_for_object", TmdbUnusable),
+        ("null", TmdbUnusable),
         ("redirect", TmdbUnusable),
         ("deep", TmdbUnusable),
     ],
@@ -194,6 +196,117 @@ def test_a_connection_that_is_cut_again_is_given_up(server, client):
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("mode", ["500", "429", "429_retry_after", "drop"])
+def test_what_passes_is_tried_again(server, client, mode):
+    server.switch(mode, times=1, retry_after="1")
+    started = time.monotonic()
+    assert client.movie(FIRST_ID)["id"] == FIRST_ID
+    assert len(server.requests) == 2
+    # Half of the delay at least, and no less than TMDb asks for.
+    at_least = {"429": 0.1, "429_retry_after": 1.0}.get(mode, 0.02)
+    assert time.monotonic() - started > at_least
+
+
+@pytest.mark.parametrize("mode", ["401", "404", "html", "slow", "redirect", "nan"])
+def test_what_stays_is_not_tried_again(server, make_client, mode):
+    server.switch(mode, seconds=5)
+    with pytest.raises(TmdbError):
+        make_client(server.base_url, read_timeout_s=0.3).movie(FIRST_ID)
+    assert len(server.requests) == 1
+
+
+def test_a_wait_beyond_the_budget_is_not_waited(server, client):
+    server.switch("429_retry_after", retry_after="7")
+    started = time.monotonic()
+    with pytest.raises(TmdbUnavailable) as raised:
+        client.movie(FIRST_ID)
+    assert time.monotonic() - started < 0.5
+    assert raised.value.retry_after_s == 7
+    assert len(server.requests) == 1
+
+
+def test_batch_work_tries_as_often_as_it_is_told(server, make_client):
+    server.switch("500", times=4)
+    client = make_client(server.base_url, budget_s=20, retries=4)
+    assert client.movie(FIRST_ID)["id"] == FIRST_ID
+    assert len(server.requests) == 5
+
+
+def test_calls_of_one_block_share_its_budget(server, client):
+    server.switch("slow", seconds=0.4)
+    started = time.monotonic()
+    with client_module.within(1.0):
+        client.movie(FIRST_ID)
+        # A longer budget inside does not lengthen the block's.
+        with client_module.within(60):
+            client.movie(FIRST_ID)
+            with pytest.raises(TmdbUnavailable):
+                client.movie(FIRST_ID)
+    assert time.monotonic() - started < 1.3
+
+
+class RecordingGate:
+    """Lets everybody in, or raises `refusal`; notes what it is told."""
+
+    def __init__(self, refusal=None):
+        self.refusal, self.left, self.entered = refusal, [], 0
+
+    def enter(self, deadline):
+        if self.refusal:
+            raise self.refusal
+        self.entered += 1
+        return f"ticket {self.entered}"
+
+    def leave(self, token, outcome, *, closed_s=0):
+        self.left.append((token, outcome, closed_s))
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome", "closed_s"),
+    [
+        ("ok", "ok", 0),
+        ("404", "ok", 0),
+        ("422", "ok", 0),
+        ("401", "auth", 0),
+        ("500", "failed", 0),
+        ("drop", "failed", 0),
+        ("html", "failed", 0),
+        ("403_html", "failed", 0),
+        ("slow", "failed", 0),
+        ("drip", "failed", 0),
+        ("429", "busy", 0.1),
+        ("429_retry_after", "busy", 7),
+    ],
+)
+def test_the_gate_hears_once_how_each_attempt_ended(server, make_client, mode, outcome, closed_s):
+    gate = RecordingGate()
+    client = make_client(server.base_url, gate=gate, retries=0, read_timeout_s=0.4, budget_s=0.8)
+    server.switch(mode, seconds=5)
+    if mode == "ok":
+        client.movie(FIRST_ID)
+    else:
+        with pytest.raises(TmdbError):
+            client.movie(FIRST_ID)
+    time.sleep(0.1)
+    assert gate.left == [("ticket 1", outcome, closed_s)]
+
+
+def test_each_attempt_asks_the_gate_for_itself(server, make_client):
+    gate = RecordingGate()
+    server.switch("500", times=1)
+    make_client(server.base_url, gate=gate).movie(FIRST_ID)
+    assert gate.left == [("ticket 1", "failed", 0), ("ticket 2", "ok", 0)]
+
+
+def test_what_the_gate_refuses_is_not_sent(server, make_client):
+    refusal = TmdbUnavailable("the breaker is open", retry_after_s=3)
+    client = make_client(server.base_url, gate=RecordingGate(refusal))
+    with pytest.raises(TmdbUnavailable) as raised:
+        client.movie(FIRST_ID)
+    assert raised.value.retry_after_s == 3
+    assert server.requests == []
+
+
 def test_a_port_where_nobody_listens_is_unavailable(make_client):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -201,7 +314,7 @@ def test_a_port_where_nobody_listens_is_unavailable(make_client):
         make_client(f"http://127.0.0.1:{port}/3").movie(FIRST_ID)
 
 
-def test_no_more_than_two_calls_run_at_once_and_the_rest_wait_their_budget(server, make_client):
+def test_no_more_than_four_calls_run_at_once_and_the_rest_wait_their_budget(server, make_client):
     client = make_client(server.base_url, budget_s=0.5)
     server.switch("slow", seconds=1.5)
     started = time.monotonic()
@@ -213,7 +326,7 @@ def test_no_more_than_two_calls_run_at_once_and_the_rest_wait_their_budget(serve
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(ask, range(8)))
     assert time.monotonic() - started < 0.9
-    assert len(server.requests) == 2
+    assert len(server.requests) == client_module.MAX_CONCURRENT == 4
 
 
 def test_a_compressed_answer_is_read(make_client):

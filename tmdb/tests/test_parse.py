@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import json
 from datetime import date
@@ -185,7 +186,7 @@ def test_keywords_are_lower_case_and_stand_once(film):
 def test_a_search_page_keeps_its_hits_in_order(page):
     found = parse.search_page(page)
     assert [hit.id for hit in found.hits] == [each["id"] for each in page["results"]]
-    assert found.total_results == len(found.hits)
+    assert found.total_results == page["total_results"]
     assert found.hits[0].genres == ["Drama", "Mystery"]
 
 
@@ -234,3 +235,79 @@ def test_whatever_a_document_is_it_is_read_or_refused(document):
     for attempt in (parse.search_page, read):
         with pytest.raises(TmdbUnusable):
             attempt(document)
+
+
+# --- Lists, genres, find, changes, the export ----------------------------------------------------
+
+
+def test_an_entry_of_a_list_says_what_a_list_says_and_no_more(page):
+    facts = parse.list_page(parse.search_page(page)).facts[0]
+    assert facts.listed_only
+    assert (facts.tmdb_id, facts.title) == (FIRST_ID, "The Salt Cartographer")
+    assert facts.genres == ("Drama", "Mystery")
+    assert facts.release_year == 2011
+    assert facts.poster_path == "/poster9000000.jpg"
+    assert (facts.runtime_min, facts.imdb_id, facts.directors, facts.tagline) == (
+        None,
+        None,
+        (),
+        "",
+    )
+
+
+def test_what_of_a_list_is_not_taken_is_told_with_its_reason(page):
+    page["results"][0] |= {"adult": True}
+    page["results"][1] |= {"video": True}
+    page["results"][2] = "film"
+    page["results"][3] |= {"vote_average": 11}
+    found = parse.list_page(parse.search_page(page))
+    assert len(found.facts) == 16
+    assert {(each.tmdb_id, each.reason) for each in found.refused} == {
+        (FIRST_ID, "an adult title"),
+        (page["results"][1]["id"], "a video, not a film"),
+        (None, "a film that is not an object"),
+        (page["results"][3]["id"], "vote_average that is not a number from 0 to 10"),
+    }
+
+
+def test_genres_that_the_catalogue_has_no_name_for_are_known_to_be_unknown(page):
+    page["results"][0]["genre_ids"] = [18, 991, 992]
+    found = parse.search_page(page)
+    assert found.unknown_genres == {991, 992}
+    assert parse.list_page(found, {991: "Comedy"}).facts[0].genres == ("Comedy", "Drama")
+
+
+def test_a_film_whose_genre_has_a_new_id_keeps_it_by_its_name(film):
+    film["genres"] = [{"id": 991, "name": "comedy"}, {"id": 992, "name": "Telenovela"}]
+    assert read(film).genres == ("Comedy",)
+
+
+def test_the_list_of_genres_names_those_of_the_catalogue():
+    document = {"genres": [{"id": 1, "name": "War"}, {"id": 2, "name": "Odd"}, {"id": "3"}, None]}
+    assert parse.genre_names(document) == {1: "War"}
+    for wrong in (None, [], {}, {"genres": []}, {"genres": {}}):
+        with pytest.raises(TmdbUnusable):
+            parse.genre_names(wrong)
+
+
+def test_a_find_gives_the_film_or_none():
+    assert parse.found_id({"movie_results": [{"id": 5}], "tv_results": [{"id": 6}]}) == 5
+    assert parse.found_id({"movie_results": []}) is None
+    for wrong in (None, {"movie_results": {}}, {"movie_results": [{"id": "5"}]}):
+        with pytest.raises(TmdbUnusable):
+            parse.found_id(wrong)
+
+
+def test_the_changes_are_ids_and_those_without_are_left_out():
+    document = {"results": [{"id": 5, "adult": None}, {"id": None}, {}], "total_pages": 3}
+    assert parse.changes_page(document) == parse.ChangesPage((5,), 3)
+    for wrong in (None, {}, {"results": None, "total_pages": 1}, {"results": []}):
+        with pytest.raises(TmdbUnusable):
+            parse.changes_page(wrong)
+
+
+@pytest.mark.parametrize("read_it", [parse.genre_names, parse.found_id, parse.changes_page])
+@given(document=anything)
+def test_no_answer_of_another_kind_gives_another_error(read_it, document):
+    with contextlib.suppress(TmdbUnusable):
+        read_it(document)

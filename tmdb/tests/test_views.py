@@ -2,7 +2,7 @@ import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +13,9 @@ from django_redis import get_redis_connection
 from movies.models import Credit, Movie
 from movies.services import rating_changed
 from nexus.core.cache import TTL_S
+from tmdb import aside
 from tmdb.cache import SearchTerms, search_key
+from tmdb.gate import FAILURES_TO_OPEN
 from tmdb.testserver import ADULT_ID, CREDENTIAL, FILMS, FIRST_ID, MODES, UNDATED_ID
 
 pytestmark = pytest.mark.django_db
@@ -38,12 +40,13 @@ def import_(client, tmdb_id=FIRST_ID, **more):
     return client.post("/tmdb/import/", {"tmdb_id": tmdb_id, **more})
 
 
-def age_copy(terms, seconds):
-    """Make the cached page this much older."""
+def age_copy(terms, seconds=2 * TTL_S["tmdb_search"]):
+    """Make the cached page this much older; by default stale."""
     redis = get_redis_connection("default")
     name = next(key for key in redis.keys("*") if key.decode().endswith(search_key(terms)))
     entry = json.loads(redis.get(name))
     entry["stored_at"] -= seconds
+    entry["fresh_until"] -= seconds
     redis.set(name, json.dumps(entry))
 
 
@@ -171,39 +174,63 @@ def test_an_import_shows_in_the_next_cached_search(api, member, tmdb_server):
     assert (hit["in_library"], hit["movie_id"]) == (True, movie_id)
 
 
-def test_a_copy_past_its_ttl_is_fetched_anew(api, tmdb_server):
-    api.get("/tmdb/search/?query=lamps")
-    age_copy(LAMPS, TTL_S["tmdb_search"])
-    api.get("/tmdb/search/?query=lamps")
+def test_a_copy_past_its_ttl_is_served_at_once_and_renewed_behind(api, tmdb_server):
+    first = api.get("/tmdb/search/?query=lamps").json()
+    age_copy(LAMPS)
+    tmdb_server.switch("slow", seconds=0.4)
+    started = time.monotonic()
+    for _ in range(3):
+        answer = api.get("/tmdb/search/?query=lamps")
+        assert answer.json() == first
+        assert int(answer["Age"]) >= 2 * TTL_S["tmdb_search"]
+    assert time.monotonic() - started < 0.3
+    aside.settle()
     assert len(tmdb_server.requests) == 2
+    assert int(api.get("/tmdb/search/?query=lamps")["Age"]) <= 1
+
+
+def test_the_age_of_the_answer_is_told(api, tmdb_server):
+    assert api.get("/tmdb/search/?query=lamps")["Age"] == "0"
+    age_copy(LAMPS, 100)
+    assert api.get("/tmdb/search/?query=lamps")["Age"] == "100"
 
 
 @pytest.mark.parametrize("mode", ["401", "404", "500", "html", "nan", "drop"])
 def test_an_old_copy_is_served_while_tmdb_is_in_trouble(api, tmdb_server, mode):
     first = api.get("/tmdb/search/?query=lamps").json()
-    age_copy(LAMPS, TTL_S["tmdb_search"])
+    age_copy(LAMPS)
     tmdb_server.switch(mode)
-    answer = api.get("/tmdb/search/?query=lamps")
-    assert answer.status_code == 200
-    assert answer.json() == first
+    for _ in range(2):
+        answer = api.get("/tmdb/search/?query=lamps")
+        aside.settle()
+        assert answer.status_code == 200
+        assert answer.json() == first
+    assert len(tmdb_server.requests) >= 2
 
 
 def test_an_old_copy_is_served_without_a_key(api, tmdb_server, settings):
     first = api.get("/tmdb/search/?query=lamps").json()
-    age_copy(LAMPS, TTL_S["tmdb_search"])
+    age_copy(LAMPS)
     settings.TMDB_TOKEN = ""
     assert api.get("/tmdb/search/?query=lamps").json() == first
 
 
 def test_an_error_is_not_cached(api, tmdb_server):
-    tmdb_server.switch("500", times=1)
+    # The first call and its one retry.
+    tmdb_server.switch("500", times=2)
     assert api.get("/tmdb/search/?query=lamps").status_code == 503
     assert api.get("/tmdb/search/?query=lamps").json()["count"] == 1
 
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"\xff\xfe", b"not json", b"[]", b'{"stored_at": "x"}', b'{"stored_at": 9e99, "page": {}}'],
+    [
+        b"\xff\xfe",
+        b"not json",
+        b"[]",
+        b'{"stored_at": "x"}',
+        b'{"stored_at": 1, "fresh_until": 9e9, "value": {}}',
+    ],
 )
 def test_garbage_in_the_cache_is_a_miss(api, tmdb_server, garbage):
     first = api.get("/tmdb/search/?query=lamps").json()
@@ -224,13 +251,15 @@ def test_without_the_cache_tmdb_is_asked_each_time(api, tmdb_server, settings):
 
 
 @pytest.mark.parametrize("mode", sorted({*TROUBLE, "404"}))
-def test_each_trouble_of_tmdb_is_told_as_its_own(api, tmdb_server, mode, caplog):
+def test_each_trouble_of_tmdb_is_told_as_its_own(api, tmdb_server, mode, caplog, monkeypatch):
+    # test_load.py holds the real budget of 3 s.
+    monkeypatch.setattr(aside, "BUDGET_S", 0.8)
     caplog.set_level(logging.DEBUG)
     status, code = TROUBLE.get(mode, (503, "tmdb_unavailable"))
     tmdb_server.switch(mode, seconds=30)
     started = time.monotonic()
     answer = api.get("/tmdb/search/?query=lamps")
-    assert time.monotonic() - started < 3.5
+    assert time.monotonic() - started < 1.2
     body = answer.json()
     assert (answer.status_code, body["status"], body["code"]) == (status, status, code)
     assert answer["Content-Type"] == "application/problem+json"
@@ -309,7 +338,7 @@ def test_too_many_searches_of_one_address_are_refused(api, tmdb_server, settings
 
 @pytest.mark.django_db(transaction=True)
 def test_twenty_equal_searches_at_once_are_one_call(client_of, tmdb_server, api):
-    tmdb_server.switch("slow", seconds=0.3)
+    tmdb_server.switch("slow", seconds=0.1)
 
     def search(_):
         try:
@@ -320,6 +349,105 @@ def test_twenty_equal_searches_at_once_are_one_call(client_of, tmdb_server, api)
     with ThreadPoolExecutor(20) as threads:
         assert list(threads.map(search, range(20))) == [1] * 20
     assert len(tmdb_server.requests) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_search_that_finds_all_places_taken_is_told_to_come_back(api, tmdb_server):
+    api.get("/tmdb/search/?query=lamps")
+    with aside.place(), aside.place():
+        answer = api.get("/tmdb/search/?query=quarry")
+        assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+        assert answer.json()["code"] == "tmdb_unavailable"
+        assert api.get("/tmdb/search/?query=lamps").status_code == 200
+    assert len(tmdb_server.requests) == 1
+
+
+def test_imports_that_find_all_places_taken_are_told_to_come_back(member, make_movie, tmdb_server):
+    make_movie("Held", tmdb_id=550)
+    with aside.place(), aside.place():
+        for path, body in (
+            ("/tmdb/import/", {"tmdb_id": FIRST_ID}),
+            ("/tmdb/import/bulk/", {"tmdb_ids": [550, FIRST_ID]}),
+        ):
+            answer = member.post(path, body)
+            assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+        # What asks TMDb nothing waits for nobody.
+        assert member.post("/tmdb/import/bulk/", {"tmdb_ids": [550]}).status_code == 200
+    assert tmdb_server.requests == []
+
+
+def test_after_a_series_of_failures_tmdb_is_left_alone(api, tmdb_server):
+    tmdb_server.switch("500")
+    for number in range(6):
+        answer = api.get(f"/tmdb/search/?query=lamps{number}")
+        assert answer.status_code == 503
+    assert len(tmdb_server.requests) == FAILURES_TO_OPEN
+    assert 1 <= int(answer["Retry-After"]) <= 5
+
+
+def test_a_refused_credential_is_not_tried_again_at_once(api, tmdb_server):
+    tmdb_server.switch("401")
+    for number in range(3):
+        answer = api.get(f"/tmdb/search/?query=lamps{number}")
+        assert (answer.status_code, answer.json()["code"]) == (502, "tmdb_auth_failed")
+    assert len(tmdb_server.requests) == 1
+
+
+# --- Status --------------------------------------------------------------------------------------
+
+
+def test_the_status_of_a_service_at_rest(api, tmdb_server):
+    answer = api.get("/tmdb/status/")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "configured": True,
+        "breaker": {"state": "closed", "retry_after_s": 0},
+        "requests_left": 30,
+        "budget_per_s": 30,
+        "cache": {"hits": 0, "stale_hits": 0, "misses": 0, "hit_rate": None},
+        "last_success": None,
+    }
+    assert answer["Cache-Control"] == "private, no-store"
+    assert tmdb_server.requests == []
+
+
+def test_the_status_counts_reads_and_requests(api, tmdb_server):
+    for _ in range(4):
+        api.get("/tmdb/search/?query=lamps")
+    body = api.get("/tmdb/status/").json()
+    assert body["cache"] == {"hits": 3, "stale_hits": 0, "misses": 1, "hit_rate": 0.75}
+    assert body["requests_left"] == 29
+    assert datetime.fromisoformat(body["last_success"]) <= timezone.now()
+    assert body["last_success"].endswith("Z")
+
+
+def test_the_status_tells_an_open_breaker(api, tmdb_server):
+    tmdb_server.switch("500")
+    for number in range(3):
+        api.get(f"/tmdb/search/?query=lamps{number}")
+    body = api.get("/tmdb/status/").json()
+    assert body["breaker"]["state"] == "open"
+    assert 1 <= body["breaker"]["retry_after_s"] <= 5
+    assert body["requests_left"] == 0
+    assert body["last_success"] is None
+
+
+def test_the_status_without_a_key_or_a_cache(api, settings):
+    settings.TMDB_TOKEN = ""
+    location = {"LOCATION": "redis://127.0.0.1:9/0"}
+    settings.CACHES = {"default": {**settings.CACHES["default"], **location}}
+    body = api.get("/tmdb/status/").json()
+    assert body["configured"] is False
+    assert body["breaker"]["state"] == "closed"
+    assert body["cache"]["hit_rate"] is None
+    # This process's share.
+    assert body["requests_left"] == body["budget_per_s"] == 10
+
+
+def test_the_status_takes_no_query_and_no_parameter(api, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert api.get("/tmdb/status/").status_code == 200
+    assert list(api.get("/tmdb/status/?verbose=1").json()["errors"]) == ["verbose"]
 
 
 # --- Import --------------------------------------------------------------------------------------

@@ -183,3 +183,72 @@ def test_counts_of_many_threads_are_each_number_once():
     for thread in threads:
         thread.join()
     assert sorted(seen) == list(range(1, 321))
+
+
+# --- Scripts, leases, tallies --------------------------------------------------------------------
+
+ECHO = "return {KEYS[1], ARGV[1]}"
+
+
+def test_a_script_runs_on_keys_of_ours():
+    assert cache.run(ECHO, keys=["thing"], args=["x"]) == [cache._window("thing").encode(), b"x"]
+    get_redis_connection("default").script_flush()
+    assert cache.run(ECHO, keys=["thing"], args=[7])[1] == b"7"
+
+
+def test_a_script_that_meets_garbage_clears_it_and_says_nothing(caplog):
+    redis = get_redis_connection("default")
+    redis.set(cache._window("thing"), b"garbage")
+    push = "return redis.call('RPUSH', KEYS[1], ARGV[1])"
+    assert cache.run(push, keys=["thing"], args=["x"]) is None
+    assert "script" in caplog.text
+    assert cache.run(push, keys=["thing"], args=["x"]) == 1
+
+
+def test_a_lease_is_one_holders_until_it_ends():
+    token = cache.lease_take("work", lease_s=5)
+    assert token
+    assert cache.lease_take("work", lease_s=5) is None
+    cache.lease_end("work", "another's token")
+    assert cache.lease_take("work", lease_s=5) is None
+    cache.lease_end("work", token)
+    assert cache.lease_take("work", lease_s=5)
+
+
+def test_a_lease_ends_by_itself_and_can_be_shortened():
+    cache.lease_take("work", lease_s=0.05)
+    time.sleep(0.08)
+    token = cache.lease_take("work", lease_s=5)
+    cache.lease_end("work", token, in_s=0.05)
+    assert cache.lease_take("work", lease_s=5) is None
+    time.sleep(0.08)
+    assert cache.lease_take("work", lease_s=5)
+
+
+def test_one_of_many_gets_the_lease():
+    got = []
+    threads = [
+        threading.Thread(target=lambda: got.append(cache.lease_take("work", lease_s=5)))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([token for token in got if token]) == 1
+
+
+def test_tallies_add_up():
+    for field in ("hits", "hits", "misses"):
+        cache.tally("reads", field, ttl_s=60)
+    assert cache.tallies("reads") == {"hits": 2, "misses": 1}
+    assert cache.tallies("other") == {}
+
+
+def test_without_the_cache_everybody_gets_a_lease_and_nothing_is_counted(dead):
+    for _ in range(2):
+        assert cache.lease_take("work", lease_s=5) == cache.UNSHARED
+    cache.lease_end("work", cache.UNSHARED)
+    assert cache.run(ECHO, keys=["thing"], args=["x"]) is None
+    cache.tally("reads", "hits", ttl_s=60)
+    assert cache.tallies("reads") == {}

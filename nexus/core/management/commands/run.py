@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 from urllib.error import URLError
@@ -24,12 +26,34 @@ READY_TIMEOUT_S = 60.0
 STARTER_MARK = DATA_DIR / "starter-loaded"
 
 
+@contextmanager
+def _sample_tmdb() -> Iterator[dict[str, str]]:
+    """Hold TMDb's test server for the length of the block; the settings that lead to it."""
+    command = [sys.executable, "-m", "tmdb.testserver", "--until-eof"]
+    # Not in the foreground group, so that Ctrl-C does not end it before the service.
+    server = subprocess.Popen(  # noqa: S603 (our own command)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert server.stdout is not None
+    # Left, it closes the server's standard input and waits for its end.
+    with server:
+        words = server.stdout.readline().split()
+        if not words:
+            raise CommandError("The sample of TMDb did not start; the lines above say why.")
+        yield dict(word.split("=", 1) for word in words)
+
+
 class Command(BaseCommand):
     help = "Migrate, load the starter catalogue on the first run, and serve with gunicorn."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--no-starter", action="store_true", help="begin with an empty catalogue"
+        )
+        parser.add_argument(
+            "--tmdb",
+            choices=("sample",),
+            help="instead of TMDb: a server in its shapes with made-up films, for which no key is needed",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,14 +64,18 @@ class Command(BaseCommand):
             call_command("load_starter", stdout=self.stdout, stderr=self.stderr)
             DATA_DIR.mkdir(exist_ok=True)
             STARTER_MARK.touch()
-        self._serve(port)
+        if options["tmdb"] == "sample":
+            with _sample_tmdb() as settings:
+                self._serve(port, settings)
+        else:
+            self._serve(port, {})
 
-    def _serve(self, port: int) -> None:
+    def _serve(self, port: int, settings: dict[str, str]) -> None:
         command = [sys.executable, "-m", "gunicorn", "-c", "python:nexus.gunicorn", "nexus.wsgi"]
         command += ["--bind", f"127.0.0.1:{port}"]
         # A group of its own: Ctrl-C reaches this process, which ends gunicorn in good order.
         server = subprocess.Popen(  # noqa: S603 (our own command)
-            command, env={**os.environ, "PORT": str(port)}, start_new_session=True
+            command, env={**os.environ, "PORT": str(port), **settings}, start_new_session=True
         )
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -56,7 +84,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
         if self._is_ready(server, port):
-            self._greet(port)
+            self._greet(port, sample_tmdb=bool(settings))
         code = server.wait()
         if code not in (0, -signal.SIGTERM):
             raise CommandError(f"gunicorn ended with status {code}; the lines above say why.")
@@ -72,8 +100,15 @@ class Command(BaseCommand):
                 time.sleep(0.1)
         return False
 
-    def _greet(self, port: int) -> None:
+    def _greet(self, port: int, *, sample_tmdb: bool) -> None:
         base = f"http://localhost:{port}"
+        tmdb = ""
+        if sample_tmdb:
+            tmdb = f"""
+TMDb is a sample of thousands of made-up films, on this machine; nothing goes to TMDb:
+  {base}/movies/trending/
+  {base}/tmdb/search/?query=copper    (and import them at /tmdb/import/)
+"""
         self.stdout.write(
             f"""
 Nexus Movie API is ready.
@@ -82,7 +117,7 @@ Nexus Movie API is ready.
   Swagger UI  {base}/swagger/
   ReDoc       {base}/redoc/
   Admin       {base}/admin/   (make an admin: .venv/bin/python manage.py createsuperuser)
-
+{tmdb}
 Ctrl-C stops everything; the data stays in {DATA_DIR.name}/.
 """
         )

@@ -1,0 +1,19 @@
+"""Transactions of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+
+
+@contextmanager
+def long_transaction() -> Iterator[None]:
+    """A transaction that the time limits of requests (settings.DATABASES) do not cut off."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '10min'")
+            cursor.execute("SET LOCAL lock_timeout = '1min'")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
+        yield
