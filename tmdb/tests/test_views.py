@@ -342,12 +342,16 @@ def test_twenty_equal_searches_at_once_are_one_call(client_of, tmdb_server, api)
 
     def search(_):
         try:
-            return api.get("/tmdb/search/?query=lamps").json()["count"]
+            answer = api.get("/tmdb/search/?query=lamps")
+            return answer.status_code, answer.json().get("count")
         finally:
             connection.close()
 
     with ThreadPoolExecutor(20) as threads:
-        assert list(threads.map(search, range(20))) == [1] * 20
+        found = list(threads.map(search, range(20)))
+    # On a slow machine the call may outlast the crowd's patience; those then come back.
+    assert set(found) <= {(200, 1), (503, None)}
+    assert found.count((200, 1)) >= aside.MAX_WAITING
     assert len(tmdb_server.requests) == 1
 
 
