@@ -18,7 +18,7 @@ from movies.services import Upserted, movie_mark_removed, movies_upsert
 from nexus.core import cache as core_cache
 from tmdb import aside, cache, lists, parse
 from tmdb.client import BUDGET_S, within
-from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound, TmdbUnavailable
+from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
 
 BULK_MAX = 20
 # Half of what may be in flight: who searches meanwhile is not held up.
@@ -181,8 +181,3 @@ def films_store(facts: Sequence[MovieFacts]) -> dict[int, Upserted]:
 def _upserted(facts: Sequence[MovieFacts]) -> dict[int, Upserted]:
     done = movies_upsert(facts=facts, source=Movie.Source.TMDB)
     return {fact.tmdb_id or 0: each for fact, each in zip(facts, done, strict=True)}
-
-
-def is_away(error: TmdbError) -> bool:
-    """Whether TMDb as a whole is in trouble, rather than one thing asked of it."""
-    return isinstance(error, TmdbUnavailable | TmdbNotConfigured | TmdbAuthFailed)
