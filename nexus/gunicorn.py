@@ -1,8 +1,18 @@
 """gunicorn's configuration: `gunicorn -c python:nexus.gunicorn nexus.wsgi`."""
 
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus import env
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
 
 bind = f"0.0.0.0:{env.whole_number('PORT', default=8000, at_least=1, at_most=65535)}"
 workers = env.whole_number("WEB_CONCURRENCY", default=2, at_least=1, at_most=64)
@@ -15,8 +25,13 @@ graceful_timeout = 20
 keepalive = 75
 max_requests = 100_000
 max_requests_jitter = 10_000
-if Path("/dev/shm").is_dir():  # noqa: S108 (the heartbeat file must not wait for a disk)
-    worker_tmp_dir = "/dev/shm"  # noqa: S108
+# Neither the heartbeat nor the metrics must wait for a disk.
+_memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+if _memory:
+    worker_tmp_dir = _memory
+# Read when prometheus_client is imported, so it is here and not in the settings. A reload keeps it.
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="nexus-", dir=_memory)
 # gunicorn 27 would open a control socket in the home folder.
 control_socket_disable = True
 # RequestLogMiddleware writes the access log.
@@ -33,3 +48,14 @@ logconfig_dict = {
         "gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
     },
 }
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    # Imported late: it reads PROMETHEUS_MULTIPROC_DIR when it is imported.
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Arbiter) -> None:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

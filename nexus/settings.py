@@ -263,6 +263,11 @@ EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 5
 
+# --- Metrics -------------------------------------------------------------------------------------
+
+# Who may read /metrics; without it nobody in production, and anybody elsewhere.
+METRICS_TOKEN = env.text("METRICS_TOKEN", default="")
+
 # --- Log -----------------------------------------------------------------------------------------
 
 LOG_LEVEL = env.one_of(

@@ -33,8 +33,6 @@ LATER = [
     "/imports/1/apply/",
     "/imports/1/undo/",
     "/exports/",
-    "/metrics",
-    "/metrics/",
 ]
 OPERATIONS = [
     "/",
@@ -45,6 +43,7 @@ OPERATIONS = [
     "/favicon.ico",
     "/health/live/",
     "/health/ready/",
+    "/metrics",
 ]
 
 NOTHING_HERE = "There is nothing at this address."
