@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.postgres.search import SearchQuery, SearchRank
@@ -183,6 +184,16 @@ def filtered(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
     return movies.filter(conditions)
 
 
+def by_relevance(text: str) -> Ordering:
+    """The order of what `ranked` returns: the best match first.
+
+    Of words that more than 10,000 films have, only the very title makes one a better match, and
+    popularity orders the others: to rank them all would take as long as the table is large.
+    """
+    title = Q(sort_title=search.sort_title(text))
+    return replace(ORDERINGS["relevance"], split=((title, 1.0), (~title, 0.0)))
+
+
 def ranked(movies: MovieQuerySet, text: str) -> MovieQuerySet:
     """With `rank`: how well a film matches the words; its very title comes before all else."""
     rank = SearchRank(F("search_vector"), _tsquery(text), weights=[0.1, 0.3, 0.8, 1.0])
@@ -206,11 +217,11 @@ _LOOKUPS = {
 
 
 def _genres(joiner: str, names: list[str]) -> Q:
-    if joiner == ",":
-        return Q(genres__contains=names)
+    # Each genre by itself, because that is what its index is of.
     condition = Q()
     for name in names:
-        condition |= Q(genres__contains=[name])
+        has = Q(genres__contains=[name])
+        condition = condition & has if joiner == "," else condition | has
     return condition
 
 

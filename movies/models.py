@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
 from movies.ratings import PRIOR_MEAN, PRIOR_VOTES
+from nexus.core.genres import GENRE_NAMES
 
 MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months without refresh.
 
@@ -41,6 +42,23 @@ SUMMARY_FIELDS = (
     "source",
     "synced_at",
 )
+
+
+# What films are filtered by, apart from words, keywords and people, and the best ordered by.
+_FILTERED = (
+    "genres",
+    "release_year",
+    "original_language",
+    "vote_average",
+    "vote_count",
+    "runtime",
+    "popularity",
+    "weighted_rating",
+)
+
+
+def _beside(column: str) -> list[str]:
+    return [name for name in _FILTERED if name != column]
 
 
 class Collection(models.Model):
@@ -156,32 +174,57 @@ class Movie(models.Model):
             GinIndex(fields=["genres"], name="movie_genres", opclasses=["jsonb_path_ops"]),
             GinIndex(fields=["keywords"], name="movie_keywords", opclasses=["jsonb_path_ops"]),
             GinIndex(fields=["search_vector"], name="movie_search"),
-            models.Index("sort_title", "id", name="movie_sort_title"),
-            models.Index("release_year", name="movie_release_year"),
-            models.Index("original_language", name="movie_language"),
-            # Both directions of each nullable ordering, because nulls stand last in both.
+            # What a filter finds or an ordering walks is held against the other filters within the
+            # index: a list reads rows for its own page alone.
             *(
-                models.Index(F(column).asc(nulls_last=True), "id", name=f"movie_{column}_asc")
-                for column in ("release_date", "runtime")
+                models.Index(
+                    F("popularity").desc(),
+                    "id",
+                    name=f"movie_{name.lower().replace(' ', '_')}",
+                    include=_beside("popularity"),
+                    condition=Q(genres__contains=[name]),
+                )
+                for name in GENRE_NAMES
             ),
             *(
-                models.Index(F(column).desc(nulls_last=True), "id", name=f"movie_{column}_desc")
-                for column in ("release_date", "runtime")
+                models.Index(column, "id", name=f"movie_by_{column}", include=_beside(column))
+                for column in ("release_year", "original_language", "vote_count")
+            ),
+            *(
+                # Read backwards they serve the ascending orderings, whose ids run downwards.
+                models.Index(
+                    F(column).desc(), "id", name=f"movie_by_{column}", include=_beside(column)
+                )
+                for column in ("popularity", "vote_average", "weighted_rating")
+            ),
+            *(
+                models.Index(F(column).desc(), "id", name=f"movie_{column}_desc")
+                for column in ("rating_count", "created_at")
+            ),
+            models.Index("sort_title", "id", name="movie_sort_title"),
+            # Both directions of each nullable ordering, because nulls stand last in both.
+            models.Index(
+                F("runtime").desc(nulls_last=True),
+                "id",
+                name="movie_by_runtime",
+                include=_beside("runtime"),
+            ),
+            models.Index(F("runtime").asc(nulls_last=True), "id", name="movie_runtime_asc"),
+            models.Index(
+                F("release_date").asc(nulls_last=True),
+                "id",
+                name="movie_by_release_date_asc",
+                include=_FILTERED,
+            ),
+            models.Index(
+                F("release_date").desc(nulls_last=True),
+                "id",
+                name="movie_by_release_date_desc",
+                include=_FILTERED,
             ),
             *(
                 models.Index(F(column).desc(nulls_last=True), "id", name=f"movie_{column}")
                 for column in ("trend_day", "trend_week")
-            ),
-            *(
-                # Read backwards they serve the ascending orderings, whose ids run downwards.
-                models.Index(F(column).desc(), "id", name=f"movie_{column}_desc")
-                for column in (
-                    "popularity",
-                    "vote_average",
-                    "weighted_rating",
-                    "rating_count",
-                    "created_at",
-                )
             ),
         ]
         constraints = [

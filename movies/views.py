@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.http import Http404
@@ -9,7 +10,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, filtered, ranked
+from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, by_relevance, filtered, ranked
 from movies.models import Movie
 from movies.selectors import genre_counts, movie_with_credits
 from movies.serializers import GenreSerializer, MovieSerializer, MovieSummarySerializer
@@ -27,6 +28,20 @@ def summaries(movies: list[Any]) -> Any:
     return MovieSummarySerializer(movies, many=True).data
 
 
+def movie_page(
+    request: Request,
+    query: dict[str, Any],
+    ordering: str,
+    serialize: Callable[[list[Any]], Sequence[Any]],
+) -> Response:
+    """The page that a validated MovieListQuery asks for, in one of ORDERINGS."""
+    movies = filtered(Movie.objects.summaries(), query)
+    order = ORDERINGS[ordering]
+    if ordering.endswith("relevance"):
+        movies, order = ranked(movies, query["search"]), by_relevance(query["search"])
+    return paginated(request, query, movies, order, serialize)
+
+
 class MovieViewSet(ApiViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
@@ -38,11 +53,7 @@ class MovieViewSet(ApiViewSet):
 
         Filters narrow one another; `search` looks at title, original title and people.
         """
-        ordering = self.query["ordering"]
-        movies = filtered(Movie.objects.summaries(), self.query)
-        if ordering.endswith("relevance"):
-            movies = ranked(movies, self.query["search"])
-        return paginated(request, self.query, movies, ORDERINGS[ordering], summaries)
+        return movie_page(request, self.query, self.query["ordering"], summaries)
 
     @contract(query=TopRatedQuery, answers={200: Page(MovieSummarySerializer)})
     def top_rated(self, request: Request) -> Response:
@@ -51,8 +62,7 @@ class MovieViewSet(ApiViewSet):
         The Bayesian mean of TMDb's votes and this community's ratings, so that a film with few
         votes does not stand above one that thousands liked.
         """
-        movies = filtered(Movie.objects.summaries(), self.query)
-        return paginated(request, self.query, movies, ORDERINGS["-weighted_rating"], summaries)
+        return movie_page(request, self.query, "-weighted_rating", summaries)
 
     @contract(answers={200: MovieSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:

@@ -328,18 +328,19 @@ def test_every_ordering_of_the_contract_is_there():
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "queries"),
     [
-        {},
-        {"genre": "Action,Science Fiction", "exclude_genre": "Horror"},
-        {"search": "keanu", "ordering": "relevance"},
-        {"person": "Keanu Reeves", "keyword": "dystopia", "year": "1999"},
+        ({}, 2),
+        ({"genre": "Action,Science Fiction", "exclude_genre": "Horror"}, 2),
+        # Counted before they are ranked, as too many would not be.
+        ({"search": "keanu", "ordering": "relevance"}, 3),
+        ({"person": "Keanu Reeves", "keyword": "dystopia", "year": "1999"}, 2),
     ],
 )
-def test_the_list_costs_two_queries_whatever_is_asked(
-    api, catalogue, query, django_assert_num_queries
+def test_the_list_costs_a_few_queries_whatever_is_asked(
+    api, catalogue, query, queries, django_assert_num_queries
 ):
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(queries):
         assert api.get("/movies/", query).json()["count"] >= 1
 
 
@@ -388,8 +389,8 @@ def test_on_a_big_table_each_ordering_reads_an_index_and_sorts_nothing(big_table
 
 def test_on_a_big_table_a_narrow_filter_reads_its_index(big_table):
     for params, index in (
-        ({"genre": [(",", ["Western"])]}, "movie_genres"),
-        ({"genre": [("|", ["Western", "War"])]}, "movie_genres"),
+        ({"genre": [(",", ["Western"])]}, "movie_western"),
+        ({"genre": [("|", ["Western", "War"])]}, "movie_western"),
         ({"keyword": "paris"}, "movie_keywords"),
     ):
         plan = plan_of("-popularity", **params)
@@ -405,7 +406,8 @@ def test_on_a_big_table_a_narrow_filter_reads_its_index(big_table):
 
 def test_on_a_big_table_a_cursor_begins_where_it_points(big_table):
     ordering = ORDERINGS["-popularity"]
-    rows = ordering.apply(Movie.objects.summaries()).filter(ordering.after([1000.0, 5]))[:20]
-    plan = rows.explain()
-    assert "movie_popularity_desc" in plan
-    assert "Seq Scan" not in plan
+    for part in ordering.parts_after([1000.0, 5]):
+        plan = ordering.apply(Movie.objects.values("pk").filter(part))[:20].explain()
+        assert "Index Only Scan using movie_by_popularity" in plan
+        assert "Index Cond" in plan
+        assert "Filter" not in plan

@@ -11,14 +11,24 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import EmptyResultSet
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import connections
 from django.db.models import F, Model, Q, QuerySet
+from django.db.models.sql.datastructures import BaseTable
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from nexus.core.errors import field_error
 from nexus.core.query import MAX_DEPTH
+
+# A walk along an ordering's index goes this far, and further the deeper the page is: of more than
+# MAX_DEPTH in a million rows, chance puts a page's twenty among the first few thousand.
+WALK = 20_000
+WALK_A_ROW = 10
+# So many rows are rather sorted than looked for along an index on which they come late.
+GATHERED = 100_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,10 @@ class Ordering:
     """Columns that end in a unique one, so that pages neither repeat nor miss a row."""
 
     keys: tuple[Key, ...]
+    #: Where the first key is computed and no index holds it, what stands for it among more than
+    #: MAX_DEPTH rows: conditions that part them, in order, each with the whole number that the
+    #: first key of its rows has when rounded down; within a part the other keys order.
+    split: tuple[tuple[Q, float], ...] = ()
 
     def apply(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.order_by(*(key.expression for key in self.keys))
@@ -50,20 +64,30 @@ class Ordering:
         return [_plain(_attribute(row, key.name)) for key in self.keys]
 
     def after(self, position: Sequence[Any]) -> Q:
-        """The rows behind a position: for each key, equal so far and then beyond."""
+        """The rows behind a position."""
         behind = Q()
+        for part in self.parts_after(position):
+            behind |= part
+        return behind
+
+    def parts_after(self, position: Sequence[Any]) -> list[Q]:
+        """The rows behind a position in parts, in order, each one range of the ordering's index.
+
+        For each key, from the last to the first: equal up to there, and then beyond, and then null.
+        """
+        parts: list[Q] = []
         equal = Q()
         for key, value in zip(self.keys, position, strict=True):
-            if value is not None:
-                comparison = "lt" if key.descending else "gt"
-                beyond = Q(**{f"{key.name}__{comparison}": value})
-                if key.nullable:
-                    beyond |= Q(**{f"{key.name}__isnull": True})
-                behind |= equal & beyond
-                equal &= Q(**{key.name: value})
-            else:
+            if value is None:
                 equal &= Q(**{f"{key.name}__isnull": True})
-        return behind
+                continue
+            comparison = "lt" if key.descending else "gt"
+            beyond = [equal & Q(**{f"{key.name}__{comparison}": value})]
+            if key.nullable:
+                beyond.append(equal & Q(**{f"{key.name}__isnull": True}))
+            parts = beyond + parts
+            equal &= Q(**{key.name: value})
+        return parts
 
 
 def paginated(
@@ -79,14 +103,11 @@ def paginated(
     `query` is a validated PageQuery; `serialize` turns the page's rows into plain data; `more` goes
     beside the envelope's own keys. Raises ValidationError where page or cursor lead nowhere.
     """
-    ordered = ordering.apply(rows)
-    count = rows.order_by().values("pk")[: MAX_DEPTH + 1].count()
     size = query["page_size"]
     if "cursor" in query:
         try:
-            if query["cursor"]:
-                ordered = ordered.filter(_behind(ordering, query["cursor"]))
-            page = list(ordered[: size + 1])
+            position = _position(ordering, query["cursor"]) if query["cursor"] else None
+            count, page = _cut(rows, ordering, 0, size + 1, position)
         except (DjangoValidationError, ValueError, TypeError) as error:
             raise _bad_cursor() from error
         next_url = None
@@ -94,9 +115,188 @@ def paginated(
             page = page[:size]
             next_url = _with(request, "cursor", _encode(ordering.position(page[-1])))
         return _envelope(count, next_url, None, serialize(page), more)
-    number = _checked_page(query, count)
-    page = list(ordered[(number - 1) * size : number * size])
+    number = query.get("page", 1)
+    count, page = _cut(rows, ordering, (number - 1) * size, number * size)
+    _checked_page(query, count)
     return _envelope(count, *_neighbours(request, number, size, count), serialize(page), more)
+
+
+def _cut(
+    rows: QuerySet[Any],
+    ordering: Ordering,
+    start: int,
+    end: int,
+    position: Sequence[Any] | None = None,
+) -> tuple[int, list[Any]]:
+    """How many rows there are, up to one over MAX_DEPTH, and those from `start` to before `end`.
+
+    `end` counts from behind `position` where there is one. Left to itself, the planner would guess
+    how many rows match, and a wrong guess sorts most of the table or walks it from end to end.
+
+    1. A probe reads matching rows until there are more than MAX_DEPTH, by whatever index finds them
+       soonest. Where that is all of them they are sorted, and there is the page.
+    2. Else there are many, and the ordering's own index soon meets enough of them: a walk.
+    3. Only where they stand at the far end of that index are they gathered and sorted, or if they
+       are a good part of the table, walked to. This alone costs more the larger the table is.
+    """
+    first = MAX_DEPTH + 1
+    count = None if position is None else rows.order_by().values("pk")[:first].count()
+    ids = None
+    if count is None or count <= MAX_DEPTH:
+        behind = rows if position is None else rows.filter(ordering.after(position))
+        found, ids = _probed(behind, ordering, start, end)
+        count = found if count is None else count
+    if ids is None:
+        ids = _of_many(rows, ordering, ordering.split or ((Q(), None),), position, end)[start:]
+    place = {pk: number for number, pk in enumerate(ids)}
+    page = list(rows.filter(pk__in=ids)) if ids else []
+    return count, sorted(page, key=lambda row: place[_attribute(row, "pk")])
+
+
+def _keys_of(rows: QuerySet[Any], ordering: Ordering) -> QuerySet[Any]:
+    return rows.order_by().values_list("pk", *(key.name for key in ordering.keys))
+
+
+def _as_sorted(ordering: Ordering) -> tuple[str, str]:
+    """The names and the order of what `_keys_of` selects, as SQL."""
+    names = [f"k{number}" for number in range(len(ordering.keys))]
+    order = [
+        name + (" DESC" if key.descending else "") + (" NULLS LAST" if key.nullable else "")
+        for name, key in zip(names, ordering.keys, strict=True)
+    ]
+    return ", ".join(["pk", *names]), ", ".join(order)
+
+
+def _probed(
+    rows: QuerySet[Any], ordering: Ordering, start: int, end: int
+) -> tuple[int, list[Any] | None]:
+    """The bounded count, and where it is exact the ids of the page."""
+    if not _is_beside_filters(rows, ordering):
+        count = rows.order_by().values("pk")[: MAX_DEPTH + 1].count()
+        return count, None if count > MAX_DEPTH else _gathered(rows, ordering, start, end)
+    names, order = _as_sorted(ordering)
+    try:
+        statement, params = _keys_of(rows, ordering)[: MAX_DEPTH + 1].query.sql_with_params()
+    except EmptyResultSet:
+        return 0, []
+    with connections[rows.db].cursor() as cursor:
+        # S608: Django's own statement and names made above. A LIMIT of 0 spares the sort.
+        cursor.execute(
+            f"WITH found ({names}) AS MATERIALIZED ({statement}),"  # noqa: S608
+            " counted AS MATERIALIZED (SELECT count(*) AS count FROM found)"
+            f" SELECT count, ARRAY(SELECT pk FROM found ORDER BY {order} OFFSET %s"
+            " LIMIT CASE WHEN (SELECT count FROM counted) > %s THEN 0 ELSE %s END) FROM counted",
+            [*params, start, MAX_DEPTH, end - start],
+        )
+        count, ids = cursor.fetchone()
+    return count, None if count > MAX_DEPTH else ids
+
+
+def _is_beside_filters(rows: QuerySet[Any], ordering: Ordering) -> bool:
+    """Whether the indexes that find rows hold the ordering too, or none holds more than its own.
+
+    Else counting 10,000 rows from an index would read each of them only for its place.
+    """
+    beside = {
+        name.removeprefix("-")
+        for index in rows.model._meta.indexes
+        if index.include
+        for name in (*index.include, *index.fields)
+    }
+    key = rows.model._meta.pk
+    own = {"pk", "id", key.name if key else ""}
+    return not beside or all(each.name in beside | own for each in ordering.keys)
+
+
+def _of_many(
+    rows: QuerySet[Any],
+    ordering: Ordering,
+    split: Sequence[tuple[Q, float | None]],
+    position: Sequence[Any] | None,
+    end: int,
+) -> list[Any]:
+    """The ids of the first rows behind a position, where far too many match to sort them all."""
+    ids: list[Any] = []
+    for condition, rank in split:
+        within, since = ordering, position
+        if rank is not None:
+            within = Ordering(ordering.keys[1:])
+            if position is not None:
+                reached = math.floor(position[0])
+                if reached < rank:
+                    continue
+                since = position[1:] if reached == rank else None
+        some, wanted = rows.filter(condition), end - len(ids)
+        parts = [Q()] if since is None else within.parts_after(since)
+        found = _walked(some, within, parts, wanted, WALK + WALK_A_ROW * wanted)
+        if found is None:
+            behind = some if since is None else some.filter(within.after(since))
+            if _guessed(behind) <= GATHERED:
+                found = _gathered(behind, within, 0, wanted)
+            else:
+                found = _walked(some, within, parts, wanted, None)
+        ids += found or []
+        if len(ids) == end:
+            break
+    return ids
+
+
+def _walked(
+    rows: QuerySet[Any], ordering: Ordering, parts: list[Q], wanted: int, far: int | None
+) -> list[Any] | None:
+    """The first ids along the ordering's index; None where they are not among its first `far`."""
+    ids: list[Any] = []
+    for part in parts:
+        walked = ordering.apply(rows)
+        index = ordering.apply(rows.model._default_manager.filter(part))
+        if far is None:
+            walked = walked.filter(part)
+        else:
+            alias = str(walked.query.get_initial_alias())
+            walked.query.alias_map[alias] = _Ahead(alias, index[:far])
+        ids += walked.values_list("pk", flat=True)[: wanted - len(ids)]
+        if len(ids) == wanted:
+            break
+        # Alone, a part that many rows match and that gave few was cut short.
+        if far is not None and (len(parts) == 1 or index.values("pk")[far : far + 1].exists()):
+            return None
+    return ids
+
+
+def _guessed(rows: QuerySet[Any]) -> float:
+    """How many rows the planner takes to match."""
+    plan: Any = rows.order_by().values("pk").explain(format="json")
+    rows_guessed: float = json.loads(plan)[0]["Plan"]["Plan Rows"]
+    return rows_guessed
+
+
+class _Ahead(BaseTable):
+    """In the place of a table its first rows in some order; whoever reads them keeps that order."""
+
+    def __init__(self, alias: str, rows: QuerySet[Any]) -> None:
+        super().__init__(alias, alias)
+        self.rows = rows
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        statement, params = self.rows.query.get_compiler(connection=connection).as_sql()
+        return f"({statement}) {compiler.quote_name_unless_alias(self.table_alias)}", tuple(params)
+
+
+def _gathered(rows: QuerySet[Any], ordering: Ordering, start: int, end: int) -> list[Any]:
+    """The ids of the page from all matching rows."""
+    names, order = _as_sorted(ordering)
+    try:
+        statement, params = _keys_of(rows, ordering).query.sql_with_params()
+    except EmptyResultSet:
+        return []
+    with connections[rows.db].cursor() as cursor:
+        # OFFSET 0 keeps the planner from walking the ordering's index after all.
+        cursor.execute(
+            f"SELECT pk FROM ({statement} OFFSET 0) AS found ({names})"  # noqa: S608 (as above)
+            f" ORDER BY {order} LIMIT %s OFFSET %s",
+            [*params, end - start, start],
+        )
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def paginated_list(
@@ -203,7 +403,7 @@ def _with(request: Request, name: str, value: Any) -> str:
     return str(replace_query_param(request.build_absolute_uri(), name, value))
 
 
-def _behind(ordering: Ordering, cursor: str) -> Q:
+def _position(ordering: Ordering, cursor: str) -> list[Any]:
     position = _decode(cursor)
     if len(position) != len(ordering.keys):
         raise _bad_cursor()
@@ -212,7 +412,7 @@ def _behind(ordering: Ordering, cursor: str) -> Q:
             raise _bad_cursor()
         if isinstance(value, int) and abs(value) >= 2**63:
             raise _bad_cursor()
-    return ordering.after(position)
+    return position
 
 
 def _encode(position: list[Any]) -> str:

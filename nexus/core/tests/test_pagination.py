@@ -10,9 +10,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from movies.filters import ORDERING_NAMES
+from movies.filters import ORDERING_NAMES, ORDERINGS
 from movies.models import Movie
-from nexus.core.pagination import paginated_list, paginated_upstream
+from nexus.core import pagination
+from nexus.core.pagination import paginated, paginated_list, paginated_upstream
 from nexus.core.query import PageQuery
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +120,48 @@ def test_a_cursor_is_not_shifted_by_what_is_added_meanwhile(api, make_movie):
     rest = api.get(body["next"]).json()
     assert [movie["id"] for movie in rest["results"]] == ids[3:]
     assert rest["next"] is None
+
+
+@pytest.fixture(params=[0, 1000], ids=["walked to the end", "gathered"])
+def long_lists(request, monkeypatch):
+    """Bounds so low that a few films are too many to sort, and stand far along an index."""
+    for name, bound in (("MAX_DEPTH", 12), ("WALK", 5), ("WALK_A_ROW", 1)):
+        monkeypatch.setattr(pagination, name, bound)
+    monkeypatch.setattr(pagination, "GATHERED", request.param)
+
+
+@pytest.mark.parametrize("ordering", PLAIN_ORDERINGS)
+def test_a_list_too_long_to_sort_is_cut_from_the_same_order(api, mixed_films, long_lists, ordering):
+    films = ORDERINGS[ordering].apply(Movie.objects.filter(vote_count__gte=3, popularity__gte=0.1))
+    expected = list(films.values_list("id", flat=True))
+    query = {"ordering": ordering, "min_votes": 3, "min_popularity": 0.1, "page_size": 6}
+    assert len(expected) > 12
+    assert walked(api, {"cursor": ""}, **query) == expected
+    assert walked(api, {"page": 1}, **query) == expected[:12]
+    assert page(api, **query)["count_is_lower_bound"] is True
+
+
+def test_of_too_many_to_rank_the_very_title_comes_first_and_then_the_popular(
+    api, mixed_films, long_lists, make_movie
+):
+    ids = [
+        make_movie(title, popularity=popularity).id
+        for title, popularity in (("Same", 0.5), ("Same", 0.2), ("Same Again", 900.0))
+    ]
+    Movie.objects.filter(id__in=mixed_films).update(sort_title="other")
+    others = ORDERINGS["-popularity"].apply(Movie.objects.filter(id__in=mixed_films))
+    expected = ids + list(others.values_list("id", flat=True))
+    query = {"ordering": "relevance", "search": "same", "page_size": 4}
+    assert walked(api, {"cursor": ""}, **query) == expected
+    assert walked(api, {"page": 1}, **query) == expected[:12]
+
+
+@pytest.mark.parametrize("ordering", ["-popularity", "title"])
+def test_a_list_that_no_row_can_match_is_empty(ordering):
+    request = Request(APIRequestFactory().get("/"))
+    query = {"page_size": 20}
+    answer = paginated(request, query, Movie.objects.none(), ORDERINGS[ordering], list)
+    assert answer.data == {"count": 0, "next": None, "previous": None, "results": []}
 
 
 def test_an_empty_list_has_one_empty_page(api):

@@ -1,0 +1,640 @@
+"""Catalogues with TMDb's shape, from a seed and by COPY: 10,000, 100,000 and 1,000,000 films.
+
+`python -m benchmarks.catalogue [--films N ...] [--members N]` makes what is missing. Each size has a
+database of its own in the embedded PostgreSQL, made once and kept; its stamp (a comment on the
+database) names the generator's version, so that another version makes it anew. For other
+benchmarks: `prepared(films, members)` makes or finds one, brings its migrations up to date and gives
+its URL.
+
+Members are called member1, member2, …, and all have the password `PASSWORD`. Ratings are about a
+hundred a member, long-tailed in members and films; films' counters agree with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+import psycopg
+from psycopg import sql
+
+from movies import search
+from nexus.core import embedded
+from nexus.core.genres import GENRE_NAMES
+
+VERSION = 1
+SEED = 7
+SIZES = (10_000, 100_000, 1_000_000)
+MEMBERS = {10_000: 2_000, 100_000: 20_000, 1_000_000: 200_000}
+PASSWORD = "correct-horse-7"
+RATINGS_A_MEMBER = 100
+# As movies.services has them, whose import would need Django's settings, and those a database.
+TREND_HALF_LIFE_DAYS = {"trend_day": 1.0, "trend_week": 7.0}
+TREND_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+CHUNK = 5_000
+
+# Shares of all films. Source: TMDb's public site and daily export, read off roughly; what matters
+# here is the shape, from a third of all films to less than one in a hundred.
+_GENRES = {
+    "Drama": 0.270,
+    "Documentary": 0.170,
+    "Comedy": 0.150,
+    "Animation": 0.055,
+    "Horror": 0.052,
+    "Romance": 0.050,
+    "Music": 0.048,
+    "Thriller": 0.047,
+    "Action": 0.047,
+    "Crime": 0.034,
+    "Family": 0.031,
+    "TV Movie": 0.027,
+    "Adventure": 0.026,
+    "Science Fiction": 0.025,
+    "Fantasy": 0.024,
+    "Mystery": 0.022,
+    "History": 0.020,
+    "War": 0.011,
+    "Western": 0.007,
+}
+# What stands beside a genre more (or less) often than chance has it.
+_BESIDE = {
+    ("Drama", "Romance"): 3.0,
+    ("Drama", "Crime"): 2.5,
+    ("Drama", "History"): 2.0,
+    ("Drama", "War"): 2.0,
+    ("Drama", "Documentary"): 0.05,
+    ("Comedy", "Documentary"): 0.05,
+    ("Comedy", "Romance"): 3.0,
+    ("Comedy", "Family"): 2.0,
+    ("Action", "Adventure"): 5.0,
+    ("Action", "Thriller"): 4.0,
+    ("Action", "Crime"): 3.0,
+    ("Animation", "Family"): 6.0,
+    ("Animation", "Fantasy"): 3.0,
+    ("Horror", "Thriller"): 5.0,
+    ("Horror", "Mystery"): 4.0,
+    ("Crime", "Thriller"): 6.0,
+    ("Documentary", "Music"): 5.0,
+    ("Documentary", "History"): 4.0,
+    ("Adventure", "Fantasy"): 6.0,
+    ("Action", "Science Fiction"): 4.0,
+    ("Action", "Western"): 4.0,
+}
+_LANGUAGES = {
+    "en": 0.50, "fr": 0.06, "es": 0.06, "de": 0.05, "ja": 0.045, "zh": 0.040, "pt": 0.035,
+    "it": 0.030, "ru": 0.026, "ko": 0.018, "hi": 0.014, "cs": 0.012, "ar": 0.011, "tr": 0.011,
+    "nl": 0.011, "sv": 0.011, "pl": 0.010, "cn": 0.009, "el": 0.007, "tl": 0.007, "da": 0.006,
+    "fi": 0.006, "ta": 0.006, "te": 0.005, "ml": 0.005, "hu": 0.005, "fa": 0.005, "th": 0.004,
+    "no": 0.004, "xx": 0.010, "bn": 0.003, "he": 0.003, "id": 0.003, "uk": 0.002, "ro": 0.002,
+    "kn": 0.001, "mr": 0.001, "ka": 0.0008, "is": 0.0004, "eu": 0.0003, "am": 0.0001, "mt": 0.00003,
+}  # fmt: skip
+# The share of films that have more votes than this, and more popularity.
+_VOTES = ((1e-6, 36_000), (6e-4, 10_000), (4.5e-3, 1_000), (2.3e-2, 100), (9e-2, 10), (0.2, 3), (0.4, 1))  # fmt: skip
+_POPULARITY = ((1e-6, 2_000), (1e-4, 150), (1e-3, 50), (1e-2, 12), (5e-2, 4), (0.2, 1.4), (0.5, 0.6), (0.8, 0.2), (1.0, 0.01))  # fmt: skip
+# The commonest words of titles; the tail is made up.
+_WORDS = [
+    "the",
+    "of",
+    "a",
+    "and",
+    "in",
+    "love",
+    "man",
+    "night",
+    "life",
+    "my",
+    "story",
+    "la",
+    "de",
+    "world",
+    "day",
+    "girl",
+    "house",
+    "blood",
+    "time",
+    "women",
+    "dead",
+    "last",
+    "black",
+    "one",
+    "lost",
+    "home",
+    "death",
+    "king",
+    "city",
+    "boy",
+    "war",
+    "dark",
+    "return",
+    "heart",
+    "red",
+    "dream",
+    "song",
+    "big",
+    "white",
+    "game",
+    "family",
+    "secret",
+    "road",
+    "summer",
+    "child",
+    "wild",
+    "american",
+    "dragon",
+    "star",
+    "moon",
+    "live",
+    "little",
+    "great",
+    "christmas",
+    "murder",
+    "ghost",
+    "angel",
+    "devil",
+    "island",
+    "blue",
+    "wolf",
+    "journey",
+    "school",
+    "river",
+    "queen",
+    "ice",
+    "fire",
+    "money",
+    "train",
+]
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Ratings as parallel arrays; members and films count from 0."""
+
+    member: np.ndarray[Any, Any]
+    film: np.ndarray[Any, Any]
+    score: np.ndarray[Any, Any]
+    #: Days before NOW.
+    days: np.ndarray[Any, Any]
+
+
+def name_of(films: int, members: int) -> str:
+    return f"bench_{films}_{members}"
+
+
+def prepared(
+    films: int, members: int | None = None, *, tell: Callable[[str], None] | None = None
+) -> str:
+    """The URL of the database of that many films, made where it is missing.
+
+    Needs the embedded servers (nexus.core.embedded.servers) or a DATABASE_URL that may create
+    databases. `members` is MEMBERS[films] unless told; 0 leaves out members and ratings.
+    """
+    members = MEMBERS.get(films, films // 5) if members is None else members
+    tell = tell or (lambda text: print(text, file=sys.stderr, flush=True))
+    name = name_of(films, members)
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    url = urlunsplit(parts._replace(path=f"/{name}"))
+    stamp = f"nexus benchmark {VERSION}, seed {SEED}"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        held = server.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
+            [name],
+        ).fetchone()
+        if held and held[0] == stamp:
+            _migrate(url)
+            return url
+        began = time.monotonic()
+        identifier = sql.Identifier(name)
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+        server.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
+        _migrate(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            _fill(connection, films, members, tell)
+        server.execute(
+            sql.SQL("COMMENT ON DATABASE {} IS {}").format(identifier, sql.Literal(stamp))
+        )
+    tell(f"{name}: made in {time.monotonic() - began:.0f} s")
+    return url
+
+
+def _migrate(url: str) -> None:
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+        cwd=embedded.ROOT,
+        env={**os.environ, "DATABASE_URL": url},
+        check=True,
+    )
+
+
+def _fill(
+    connection: psycopg.Connection[Any], films: int, members: int, tell: Callable[[str], None]
+) -> None:
+    random = np.random.default_rng([SEED, films, members])
+    name = name_of(films, members)
+    ratings = _ratings(random, films, members)
+    # Foreign keys hold by the way the rows are made; checking each would take the longest of all.
+    connection.execute("SET session_replication_role = replica")
+    connection.execute("SET maintenance_work_mem = '512MB'")
+    connection.execute("SET synchronous_commit = off")
+    tables = ["movies_movie", "movies_person", "movies_credit", "accounts_user", "social_rating"]
+    later = connection.execute(
+        """
+        SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+        FROM pg_index
+        WHERE indrelid::regclass::text = ANY(%s)
+          AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+        """,
+        [tables],
+    ).fetchall()
+    for index, _ in later:
+        connection.execute(f"DROP INDEX {index}")
+    names = _Names(random, films)
+    people = max(films * 9 // 10, 100)
+    person_names = names.people(people)
+    _copy(
+        connection,
+        "movies_person (id, name, folded_name, tmdb_id)",
+        (f"{i + 1}\t{each}\t{each.lower()}\t{i + 1}\n" for i, each in enumerate(person_names)),
+        f"{name}: people",
+        tell,
+    )
+    billings: list[str] = []
+    lines = _film_lines(random, films, names, person_names, ratings, billings)
+    _copy(connection, f"movies_movie ({_FILM_COLUMNS})", lines, f"{name}: films", tell)
+    _copy(
+        connection,
+        "movies_credit (movie_id, person_id, role, position, character)",
+        billings,
+        f"{name}: credits",
+        tell,
+    )
+    billings.clear()
+    if members:
+        _copy(
+            connection,
+            "accounts_user (id, password, is_superuser, username, first_name, last_name, is_staff,"
+            " is_active, date_joined, email, origin, display_name, bio, avatar_url,"
+            " favorite_genres, visibility, follower_count, following_count)",
+            _member_lines(members),
+            f"{name}: members",
+            tell,
+        )
+        _copy(
+            connection,
+            "social_rating (user_id, movie_id, score, review, contains_spoilers, created_at,"
+            " updated_at)",
+            _rating_lines(ratings, films),
+            f"{name}: ratings",
+            tell,
+        )
+    for number, (_, definition) in enumerate(later, start=1):
+        tell(f"{name}: index {number} of {len(later)}")
+        connection.execute(definition)
+    for table, last in (("movies_movie", films), ("movies_person", people), ("accounts_user", members)):  # fmt: skip
+        connection.execute(
+            "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, max(last, 1)]
+        )
+    tell(f"{name}: vacuum")
+    connection.execute("VACUUM (FREEZE, ANALYZE)")
+
+
+def _copy(
+    connection: psycopg.Connection[Any],
+    target: str,
+    lines: Iterable[str],
+    what: str,
+    tell: Callable[[str], None],
+) -> None:
+    done, told = 0, time.monotonic()
+    found = iter(lines)
+    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
+        while some := list(islice(found, CHUNK)):
+            copy.write("".join(some))
+            done += len(some)
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                tell(f"{what}: {done:,}")
+    tell(f"{what}: {done:,}")
+
+
+def _tail(random: np.random.Generator, points: Any, count: int) -> np.ndarray[Any, Any]:
+    """Values by rank, the greatest first, through the points (share above, value)."""
+    share = (np.arange(count) + 0.5) / count
+    at, values = zip(*points, strict=True)
+    return np.exp(np.interp(np.log(share), np.log(at), np.log(values), right=-np.inf))
+
+
+class _Names:
+    """Made-up words and names, the common ones far more often than the rare."""
+
+    def __init__(self, random: np.random.Generator, films: int) -> None:
+        self.random = random
+        syllables = [
+            a + b
+            for a in [
+                "b",
+                "c",
+                "d",
+                "f",
+                "g",
+                "h",
+                "j",
+                "k",
+                "l",
+                "m",
+                "n",
+                "p",
+                "r",
+                "s",
+                "t",
+                "v",
+                "w",
+                "z",
+                "br",
+                "st",
+                "tr",
+                "ch",
+            ]
+            for b in "aeiou"
+        ]
+        tail = max(2_000, films // 20)
+        parts = random.integers(0, len(syllables), (tail, 4))
+        lengths = random.integers(2, 5, tail)
+        made = [
+            "".join(syllables[p] for p in row[:n]) for row, n in zip(parts, lengths, strict=True)
+        ]
+        self.words = [*_WORDS, *made]
+        weights = 1.0 / (np.arange(len(self.words)) + 3.0)
+        self.cumulative = np.cumsum(weights / weights.sum())
+
+    def some_words(self, count: int) -> list[str]:
+        at = np.searchsorted(self.cumulative, self.random.random(count))
+        return [self.words[i] for i in np.minimum(at, len(self.words) - 1)]
+
+    def people(self, count: int) -> list[str]:
+        firsts = [each.capitalize() for each in self.words[len(_WORDS) :][:3_000]]
+        lasts = [each.capitalize() for each in self.words[len(_WORDS) :]]
+        first = (len(firsts) * self.random.random(count) ** 2).astype(int)
+        last = (len(lasts) * self.random.random(count) ** 1.5).astype(int)
+        return [f"{firsts[a]} {lasts[b]}" for a, b in zip(first, last, strict=True)]
+
+
+_FILM_COLUMNS = (
+    "id, tmdb_id, imdb_id, title, original_title, original_language, release_date, release_year,"
+    " genres, runtime, overview, tagline, status, keywords, poster_path, backdrop_path,"
+    " vote_average, vote_count, popularity, rating_count, rating_sum, trend_day, trend_week,"
+    " sort_title, search_vector, source, synced_at, details_missing, created_at, updated_at"
+)
+
+
+def _genre_lists(random: np.random.Generator, obscure: np.ndarray[Any, Any]) -> list[list[str]]:
+    """Genres in TMDb's order; obscure films more often have none."""
+    names = list(_GENRES)
+    share = np.array(list(_GENRES.values()))
+    beside = np.tile(share, (len(names), 1))
+    for (one, other), factor in _BESIDE.items():
+        a, b = names.index(one), names.index(other)
+        beside[a, b] *= factor
+        beside[b, a] *= factor
+    np.fill_diagonal(beside, 0.0)
+    first_of = np.cumsum(share / share.sum())
+    next_of = np.cumsum(beside / beside.sum(axis=1, keepdims=True), axis=1)
+    count = len(obscure)
+    none = random.random(count) < np.where(obscure, 0.36, 0.02)
+    first = np.searchsorted(first_of, random.random(count)).clip(max=len(names) - 1)
+    how_many = np.where(obscure, random.geometric(0.75, count), random.geometric(0.45, count))
+    draws = random.random((count, 3))
+    position = {name: at for at, name in enumerate(GENRE_NAMES)}
+    lists: list[list[str]] = []
+    for i in range(count):
+        if none[i]:
+            lists.append([])
+            continue
+        found = {int(first[i])}
+        for j in range(min(int(how_many[i]) - 1, 3)):
+            found.add(min(int(np.searchsorted(next_of[first[i]], draws[i, j])), len(names) - 1))
+        lists.append(sorted((names[g] for g in found), key=position.__getitem__))
+    return lists
+
+
+def _film_lines(
+    random: np.random.Generator,
+    films: int,
+    names: _Names,
+    person_names: list[str],
+    ratings: Ratings,
+    billings: list[str],
+) -> Iterator[str]:
+    """The films as lines of COPY; the lines of their credits are added to `billings`.
+
+    Film number i, from 0, is the i-th in fame before ids are shuffled, as `_ratings` has it too.
+    """
+    ids = _shuffled_ids(films)
+    votes = np.floor(_tail(random, _VOTES, films) * np.exp(random.normal(0, 0.3, films))).astype(
+        int
+    )
+    rank = np.argsort(np.log(np.arange(films) + 1.0) + random.normal(0, 0.5, films))
+    popularity = np.empty(films)
+    popularity[rank] = np.round(_tail(random, _POPULARITY, films), 3)
+    average = np.round(
+        np.clip(
+            random.normal(6.2, 0.8, films) + random.normal(0, 2.0, films) / np.sqrt(votes + 1),
+            1,
+            10,
+        ),
+        3,
+    )
+    average = np.where(votes == 0, 0.0, np.where(votes < 3, np.round(average), average))
+    obscure = votes < 3
+    genres = _genre_lists(random, obscure)
+    years = (2026 - np.minimum(random.exponential(22, films), 140)).astype(int)
+    no_year = random.random(films) < np.where(obscure, 0.16, 0.0)
+    only_year = random.random(films) < 0.02
+    day_of_year = np.where(random.random(films) < 0.25, 0, random.integers(0, 365, films))
+    codes = list(_LANGUAGES)
+    shares = np.array(list(_LANGUAGES.values()))
+    language = random.choice(len(codes), films, p=shares / shares.sum())
+    short = random.random(films) < np.where(obscure, 0.35, 0.05)
+    runtime = np.where(
+        short, random.gamma(3.0, 5.0, films) + 1, np.clip(random.normal(96, 22, films), 41, None)
+    ).astype(int)
+    runtime = np.where(random.random(films) < 0.002, random.integers(300, 2_000, films), runtime)
+    no_runtime = random.random(films) < np.where(obscure, 0.34, 0.01)
+    keyword_count = np.where(random.random(films) < np.where(obscure, 0.15, 0.8), random.geometric(0.25, films), 0)  # fmt: skip
+    vocabulary = max(500, films // 25)
+    cast_count = np.where(random.random(films) < np.where(obscure, 0.45, 0.02), 0, np.minimum(random.geometric(0.16, films), 15))  # fmt: skip
+    director_count = np.where(random.random(films) < np.where(obscure, 0.2, 0.01), 0, random.geometric(0.92, films))  # fmt: skip
+    title_words = random.choice([1, 2, 3, 4, 5, 7], films, p=[0.2, 0.3, 0.24, 0.14, 0.08, 0.04])
+    translated = random.random(films) < 0.2
+    has_imdb = random.random(films) < np.where(obscure, 0.55, 0.98)
+    missing = obscure & (random.random(films) < 0.2)
+    prose = " ".join(names.some_words(60_000))
+    counts = np.bincount(ratings.film, minlength=films)
+    sums = np.bincount(ratings.film, weights=ratings.score, minlength=films)
+    trends = {column: _trend(ratings, films, days) for column, days in TREND_HALF_LIFE_DAYS.items()}
+    made = random.integers(0, 730 * 86_400, films)
+    person_draws, people = (
+        random.random(int((cast_count + director_count).sum())),
+        len(person_names),
+    )
+    person_at = 0
+    word_at, keyword_at = 0, 0
+    title_pool = names.some_words(int(title_words.sum() + title_words[translated].sum()))
+    keyword_draws = (vocabulary * random.random(int(keyword_count.sum())) ** 3).astype(int)
+    for i in range(films):
+        movie_id = int(ids[i])
+        n = int(title_words[i])
+        title = " ".join(title_pool[word_at : word_at + n]).capitalize()
+        word_at += n
+        original = title
+        if translated[i]:
+            original = " ".join(title_pool[word_at : word_at + n]).capitalize()
+            word_at += n
+        names_of: list[str] = []
+        if not missing[i]:
+            for role, count, tail in (
+                ("director", int(director_count[i]), 1.4),
+                ("cast", int(cast_count[i]), 1.6),
+            ):
+                drawn = dict.fromkeys(
+                    int(people * d**tail) for d in person_draws[person_at : person_at + count]
+                )
+                person_at += count
+                for position, person in enumerate(drawn):
+                    names_of.append(person_names[person])
+                    billings.append(f"{movie_id}\t{person + 1}\t{role}\t{position}\t\n")
+        words = {f"keyword {k}" for k in keyword_draws[keyword_at : keyword_at + keyword_count[i]]}
+        keyword_at += int(keyword_count[i])
+        year = r"\N" if no_year[i] else str(years[i])
+        day = r"\N"
+        if not no_year[i] and not only_year[i]:
+            day = (date(int(years[i]), 1, 1) + timedelta(days=int(day_of_year[i]))).isoformat()
+        vector = search.vector(title=title, original_title=original, people=names_of)
+        length = 0 if obscure[i] and i % 4 == 0 else 120 + (i * 37) % 320
+        start = (i * 7919) % (len(prose) - 500)
+        created = (NOW - timedelta(seconds=int(made[i]))).isoformat()
+        rating_count = int(counts[i])
+        path = f"/{movie_id:027d}.jpg"
+        yield (
+            "\t".join(
+                (
+                    str(movie_id),
+                    str(movie_id),
+                    f"tt{movie_id:07d}" if has_imdb[i] else r"\N",
+                    title,
+                    original,
+                    codes[language[i]],
+                    day,
+                    year,
+                    json.dumps(genres[i]),
+                    r"\N" if no_runtime[i] or missing[i] else str(runtime[i]),
+                    prose[start : start + length],
+                    "",
+                    "" if missing[i] else "Released",
+                    "[]" if missing[i] else json.dumps(sorted(words)),
+                    path if i % 10 < 8 else "",
+                    path if i % 10 < 4 else "",
+                    repr(float(average[i])),
+                    str(votes[i]),
+                    repr(float(popularity[i])),
+                    str(rating_count),
+                    repr(float(sums[i])),
+                    repr(float(trends["trend_day"][i])) if rating_count else r"\N",
+                    repr(float(trends["trend_week"][i])) if rating_count else r"\N",
+                    search.sort_title(title),
+                    vector,
+                    "tmdb",
+                    NOW.isoformat(),
+                    "t" if missing[i] else "f",
+                    created,
+                    created,
+                )
+            )
+            + "\n"
+        )
+
+
+def _shuffled_ids(films: int) -> np.ndarray[Any, Any]:
+    """Ids from 1, so that fame says nothing of where a film lies."""
+    return np.random.default_rng([SEED, films]).permutation(films) + 1
+
+
+def _ratings(random: np.random.Generator, films: int, members: int) -> Ratings:
+    """Ratings of films by number in fame, few members with many and many with few."""
+    if not members:
+        empty = np.zeros(0, dtype=np.int64)
+        return Ratings(empty, empty, empty.astype(float), empty)
+    each = np.clip(random.lognormal(np.log(45), 1.25, members), 3, min(2_000, films // 4))
+    each = each * RATINGS_A_MEMBER / each.mean()
+    member = np.repeat(np.arange(members), each.astype(int))
+    film = (films * random.random(len(member)) ** 2.6).astype(np.int64)
+    pairs = np.unique(member * films + film)
+    member, film = pairs // films, pairs % films
+    quality = random.normal(3.5, 0.45, films)[film]
+    taste = random.normal(0, 0.4, members)[member]
+    score = np.clip(np.round((quality + taste + random.normal(0, 0.8, len(film))) * 2) / 2, 1, 5)
+    days = np.floor(random.exponential(400, len(film))).clip(max=2_400).astype(np.int64)
+    return Ratings(member, film, score, days)
+
+
+def _trend(ratings: Ratings, films: int, half_life_days: float) -> np.ndarray[Any, Any]:
+    """log2 of the decayed count of each film's ratings, as rating_changed keeps it."""
+    with np.errstate(divide="ignore"):
+        weight = np.exp2(-np.minimum(ratings.days / half_life_days, 900.0))
+        total = np.bincount(ratings.film, weights=weight, minlength=films)
+        return np.log2(total) + (NOW - TREND_EPOCH).days / half_life_days
+
+
+def _member_lines(members: int) -> Iterator[str]:
+    rounds = 1_000
+    digest = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), b"bench", rounds)
+    password = f"pbkdf2_sha256${rounds}$bench${base64.b64encode(digest).decode()}"
+    joined = (NOW - timedelta(days=2_500)).isoformat()
+    for number in range(1, members + 1):
+        name = f"member{number}"
+        yield (
+            f"{number}\t{password}\tf\t{name}\t\t\tf\tt\t{joined}\t{name}@example.org\tregistered"
+            "\t\t\t\t[]\tpublic\t0\t0\n"
+        )
+
+
+def _rating_lines(ratings: Ratings, films: int) -> Iterator[str]:
+    ids = _shuffled_ids(films)
+    times = [(NOW - timedelta(days=day)).isoformat() for day in range(2_401)]
+    # In the order they were given, as a table that grew has them.
+    order = np.argsort(-ratings.days, kind="stable")
+    for start in range(0, len(order), CHUNK):
+        some = order[start : start + CHUNK]
+        columns = (ratings.member[some] + 1, ids[ratings.film[some]], ratings.score[some])
+        for user, movie, score, day in zip(
+            *(column.tolist() for column in columns), ratings.days[some].tolist(), strict=True
+        ):
+            at = times[day]
+            yield f"{user}\t{movie}\t{score}\t\tf\t{at}\t{at}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--films", type=int, nargs="*", default=list(SIZES))
+    parser.add_argument("--members", type=int, help="0: neither members nor ratings")
+    options = parser.parse_args()
+    with embedded.servers():
+        for films in options.films:
+            print(prepared(films, options.members))
+
+
+if __name__ == "__main__":
+    main()
