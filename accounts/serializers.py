@@ -15,6 +15,7 @@ from accounts.services import EMAIL_TAKEN, USERNAME_TAKEN
 from nexus.core.errors import field_error
 from nexus.core.fields import PlainCharField, UTCDateTimeField
 from nexus.core.genres import GENRE_NAMES, genre_named, in_tmdb_order
+from nexus.core.lookups import without_case
 
 # Words that stand where a username stands in a path.
 RESERVED_USERNAMES = frozenset({"me", "stats"})
@@ -47,12 +48,12 @@ class RegisterSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(message)
         name = value.lower()
         reserved = name in RESERVED_USERNAMES or name.startswith(RESERVED_PREFIXES)
-        if reserved or User.objects.filter(username__iexact=value).exists():
+        if reserved or User.objects.filter(username__lower=without_case(value)).exists():
             raise serializers.ValidationError(USERNAME_TAKEN, code="unique")
         return value
 
     def validate_email(self, value: str) -> str:
-        if User.objects.filter(email__iexact=value).exists():
+        if User.objects.filter(email__lower=without_case(value)).exists():
             raise serializers.ValidationError(EMAIL_TAKEN, code="unique")
         return value
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from nexus.core.errors import field_error
+from nexus.core.lookups import without_case
 
 USERNAME_TAKEN = "A user with that username already exists."
 EMAIL_TAKEN = "A user with that e-mail address already exists."
@@ -23,7 +24,7 @@ def user_register(*, username: str, email: str, password: str) -> User:
             return User.objects.create_user(username=username, email=email, password=password)
     except IntegrityError:
         # Of two at once, the constraint lets one through; tell the other which field it was.
-        if User.objects.filter(username__iexact=username).exists():
+        if User.objects.filter(username__lower=without_case(username)).exists():
             raise field_error("username", USERNAME_TAKEN, "unique") from None
         raise field_error("email", EMAIL_TAKEN, "unique") from None
 
@@ -31,8 +32,8 @@ def user_register(*, username: str, email: str, password: str) -> User:
 def user_named(login: str) -> User | None:
     """The member of a username or an e-mail address, without case."""
     # No username holds an @, so that one can never pose as another's address.
-    column = "email__iexact" if "@" in login else "username__iexact"
-    return User.objects.filter(Q(**{column: login})).first()
+    column = "email__lower" if "@" in login else "username__lower"
+    return User.objects.filter(Q(**{column: without_case(login)})).first()
 
 
 def password_matches(*, user: User | None, password: str) -> bool:

@@ -1,8 +1,13 @@
 """gunicorn's configuration: `gunicorn -c python:nexus.gunicorn nexus.wsgi`."""
 
 from pathlib import Path
+from typing import Any
+
+from django.utils.module_loading import import_string
 
 from nexus import env
+
+_WORKER = "social.services.imports.worker"
 
 bind = f"0.0.0.0:{env.whole_number('PORT', default=8000, at_least=1, at_most=65535)}"
 workers = env.whole_number("WEB_CONCURRENCY", default=2, at_least=1, at_most=64)
@@ -33,3 +38,14 @@ logconfig_dict = {
         "gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
     },
 }
+
+
+# Named by a path, because this is read before Django is set up.
+def post_worker_init(worker: Any) -> None:
+    """Work on imports beside the requests."""
+    import_string(f"{_WORKER}.start")()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Let the worker end what it is at, so that another goes on at once."""
+    import_string(f"{_WORKER}.stop")()

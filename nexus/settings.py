@@ -142,7 +142,7 @@ DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
     # One connection a thread, so that no thread waits for another; 3 s, so that one that must
     # wait (a restart of the database) ends as a 503 and not as a hung request.
-    "pool": {"min_size": 1, "max_size": WEB_THREADS + 2, "timeout": 3},
+    "pool": {"min_size": 1, "max_size": WEB_THREADS + 3, "timeout": 3},
     # Nobody waits long for a lock: a migration behind a long reader would stop all others.
     "options": f"-c lock_timeout=2s {_request_limits if SERVING else ''}".strip(),
     "connect_timeout": 2,
@@ -232,10 +232,14 @@ RATE_LIMITS = {
     "register": (20, 3600),
     "tmdb": (30, 60),
     "tmdb_bulk": (10, 60),
+    "import": (20, 3600),
+    "export": (20, 3600),
 }
 RATE_LIMIT_SCALE = env.positive_number("RATE_LIMIT_SCALE", default=1.0)
 
 MAX_BODY_BYTES = 256 * 1024
+# Where more may come in: a file of 20 MiB to import, and what multipart/form-data wraps it in.
+BODY_LIMITS = {"/imports/": 20 * 1024 * 1024 + 64 * 1024}
 # Above our own limit, so that ours answers first and with a problem document.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * MAX_BODY_BYTES
 
@@ -250,6 +254,12 @@ TMDB_BASE_URL = env.url(
     example="https://api.themoviedb.org/3",
 ).rstrip("/")
 TMDB_IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
+
+# --- Imports -------------------------------------------------------------------------------------
+
+# Where films that the catalogue does not have are looked for: a path, because social may not know
+# tmdb. Empty: nowhere.
+IMPORT_FILM_FINDER = "tmdb.finder.films_found" if TMDB_TOKEN else ""
 
 # --- Mail ----------------------------------------------------------------------------------------
 

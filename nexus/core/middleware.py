@@ -149,7 +149,8 @@ class BodyLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         # Cut, because int() refuses thousands of digits; what is left is still far over the limit.
-        if length.isascii() and length.isdigit() and int(length[:20]) > settings.MAX_BODY_BYTES:
-            detail = f"The body is over {settings.MAX_BODY_BYTES // 1024} KiB."
+        limit = settings.BODY_LIMITS.get(request.path_info, settings.MAX_BODY_BYTES)
+        if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+            detail = f"The body is over {limit // 1024} KiB."
             return problem_response(request, 413, "too_large", detail)
         return self.get_response(request)

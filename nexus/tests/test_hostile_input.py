@@ -13,6 +13,7 @@ from django.db import transaction
 
 from accounts.tokens import family_open
 from nexus.testing import PASSWORD
+from social.models import Import, ImportRow
 
 # As they stand in a URL, percent-encoded where they must be.
 TEXTS = [
@@ -114,6 +115,10 @@ def world(make_user, make_movie, client_of, settings):
     ]
     ids = [film.pk, other.pk]
     playlist = client.post("/playlists/", {"name": "Nights", "movie_ids": ids}).json()["id"]
+    sent = Import.objects.create(user=ann, format="imdb", sha256="x", state="ready", step="")
+    ImportRow.objects.create(
+        of=sent, number=1, file="r.csv", line=2, kind="watchlist", movie_id=film.pk
+    )
     refresh = family_open(user=ann).refresh
     account = {"username": "new", "email": "new@example.org", "password": PASSWORD}
     bodies = {
@@ -125,19 +130,31 @@ def world(make_user, make_movie, client_of, settings):
         "/profiles/me/": {"password": PASSWORD},
         "/ratings/": {"movie": other.pk, "score": 3.5},
         "/ratings/{id}/": {"score": 3.5},
+        "/ratings/{id}/report/": {"reason": "spam"},
+        "/watchlist/": {"movie": film.pk},
+        "/history/": {"movie": film.pk, "watched_at": "2020-02-29T12:00:00Z"},
         "/playlists/": {"name": "More"},
         "/playlists/{id}/": {"name": "Fewer"},
+        "/playlists/{id}/copy/": {"name": "Mine too"},
         "/playlists/{id}/items/": {"movie_ids": [film.pk]},
         "/playlists/{id}/items/order/": {"movie_ids": ids},
         "/playlists/{id}/items/{movie_id}/": {"note": "Loud."},
+        "/imports/{id}/rows/{number}/": {"skip": True},
+        "/imports/{id}/apply/": {"on_conflict": "keep"},
         "/tmdb/import/": {"tmdb_id": 603},
     }
     schema = client.get("/swagger.json").json()
 
     def path(template, **parts):
-        pk = {"/playlists/": playlist, "/ratings/": rating}
+        pk = {"/playlists/": playlist, "/ratings/": rating, "/imports/": sent.pk}
         fitting = [each for start, each in pk.items() if template.startswith(start)]
-        known = {"id": fitting[0] if fitting else film.pk, "movie_id": film.pk, **parts}
+        known = {
+            "id": fitting[0] if fitting else film.pk,
+            "movie_id": film.pk,
+            "username": "ann",
+            "number": 1,
+            **parts,
+        }
         return template.format(**known)
 
     return SimpleNamespace(client=client, schema=schema, path=path, bodies=bodies)
@@ -152,11 +169,11 @@ def _operations(schema, *methods):
 
 
 def _fields(schema, parameters):
-    """The body's fields, or None where there is no body."""
+    """The body's fields by name, or None where there is no body."""
     for each in parameters:
         if each["in"] == "body":
             name = each["schema"]["$ref"].rpartition("/")[2]
-            return list(schema["definitions"][name]["properties"])
+            return schema["definitions"][name]["properties"]
     return None
 
 
@@ -211,7 +228,9 @@ def test_no_query_parameter_takes_anything_down(world):
                 continue
             name, values = each["name"], TEXTS
             if name == "cursor":
-                values = CURSORS
+                # Most lists read theirs with the same few lines; the first and the feed's in full.
+                first = not any('"cursor"' in each for each in tried)
+                values = CURSORS if first or template == "/feed/" else CURSORS[::5]
             elif json.dumps(each) in tried:
                 # Filters that lists share have been tried in full on the first of them.
                 values = TEXTS[::15]
@@ -271,17 +290,20 @@ def test_no_path_part_takes_anything_down(world):
 
 
 def test_no_body_field_takes_anything_down(world):
-    found, tried = [], 0
+    found, tried, seen = [], 0, set()
     for template, method, parameters in _operations(world.schema, "post", "put", "patch", "delete"):
-        fields = _fields(world.schema, parameters) or []
+        fields = _fields(world.schema, parameters) or {}
         good = {
             key: value for key, value in world.bodies.get(template, {}).items() if key in fields
         }
         for name in fields:
             others = [(key, value) for key, value in good.items() if key != name]
             rest = "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in others)
-            # PATCH takes what PUT takes.
-            for value in [*VALUES[:: 1 if method != "PATCH" else 5], *UNPARSED[::9]]:
+            # PATCH takes what PUT takes, and a field that others share has been tried in full.
+            kind = json.dumps([name, fields[name]])
+            sparing = method == "PATCH" or kind in seen
+            seen.add(kind)
+            for value in [*VALUES[:: 5 if sparing else 1], *UNPARSED[::9]]:
                 body = f'{{"{name}": {value}{rest}}}'.encode()
                 answer = _send(world, method, world.path(template), body)
                 tried += 1
@@ -333,6 +355,9 @@ def test_json_is_utf8_whatever_the_charset_says(world):
 def test_a_body_over_the_limit_is_413_on_every_call(world):
     exact, over = (b'{"a": "' + b"x" * (256 * 1024 - 9 + more) + b'"}' for more in (0, 1))
     for template, method, _ in _operations(world.schema, "post", "put", "patch", "delete"):
+        if template == "/imports/":
+            # Files have a limit of their own, which social/tests/test_imports.py is at.
+            continue
         for content_type in (JSON, "text/plain"):
             answer = _send(world, method, world.path(template), over, content_type=content_type)
             assert (answer.status_code, answer.json()["code"]) == (413, "too_large")

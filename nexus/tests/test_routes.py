@@ -16,23 +16,6 @@ LATER = [
     "/auth/password/reset/confirm/",
     "/movies/1/feedback/",
     "/feedback/",
-    "/profiles/somebody/",
-    "/profiles/somebody/stats/",
-    "/profiles/somebody/ratings/",
-    "/profiles/somebody/playlists/",
-    "/profiles/somebody/follow/",
-    "/profiles/somebody/followers/",
-    "/profiles/somebody/following/",
-    "/feed/",
-    "/watchlist/",
-    "/watchlist/1/",
-    "/history/",
-    "/history/1/",
-    "/imports/",
-    "/imports/1/",
-    "/imports/1/apply/",
-    "/imports/1/undo/",
-    "/exports/",
     "/metrics",
     "/metrics/",
 ]
@@ -57,12 +40,12 @@ def member(make_user, client_of):
 
 def _path(route):
     pk = uuid.UUID(int=1) if route.template.startswith("/playlists/") else 1
-    return route.path(pk=pk, movie_id=1)
+    return route.path(pk=pk, movie_id=1, username="somebody", number=1)
 
 
 def _told(answer):
     """What a client learns, without what differs from request to request."""
-    body = answer.json() if answer.content else None
+    body = answer.json() if not answer.streaming and answer.content else None
     for name in ("request_id", "access", "refresh") if isinstance(body, dict) else ():
         body.pop(name, None)
     return answer.status_code, body
@@ -77,7 +60,7 @@ def test_a_route_answers_with_and_without_slash_and_under_api_alike(member, unli
             answer = member.generic(method, address, "{}", content_type="application/json")
             assert not 300 <= answer.status_code < 400
             told.append(_told(answer))
-            assert NOTHING_HERE not in answer.content.decode(), address
+            assert answer.streaming or NOTHING_HERE not in answer.content.decode(), address
         assert told == [told[0]] * 4
 
 
@@ -162,6 +145,12 @@ def test_what_a_later_landing_brings_is_not_there(member, path):
         "/playlists/{00000000-0000-0000-0000-000000000001}/",
         "/playlists/00000000000000000000000000000001/",
         "/ratings/1%00/",
+        "/profiles/a%00/",
+        "/profiles/nobody/",
+        "/profiles/ME/",
+        "/profiles/me/stats/",
+        "/profiles/Ängste/",
+        f"/profiles/{'a' * 151}/",
     ],
 )
 def test_a_path_that_is_none_is_404_with_a_problem_document(member, path):

@@ -1,4 +1,4 @@
-"""What members do with films: rate, review, and collect them in lists."""
+"""Lists of films, ordered and annotated."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Floor
 
-from movies.models import SUMMARY_FIELDS, Movie
+from movies.models import Movie
+from social.models.people import member_visible_to
+from social.models.ratings import MOVIE_COLUMNS
 
-MIN_SCORE, MAX_SCORE = 1.0, 5.0
-MAX_REVIEW_LENGTH = 10_000
 MAX_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 2000
 MAX_NOTE_LENGTH = 500
-
-_MOVIE_COLUMNS = tuple(f"movie__{name}" for name in SUMMARY_FIELDS)
 
 
 def _name_words() -> SearchVector:
@@ -29,83 +25,19 @@ def _name_words() -> SearchVector:
     return SearchVector("name", config="simple")
 
 
-class RatingQuerySet(models.QuerySet["Rating"]):
-    def with_movie(self) -> Self:
-        """With what a MovieSummary shows of each film, in the same query."""
-        own = [field.name for field in Rating._meta.concrete_fields if field.name != "movie"]
-        return self.select_related("movie").only(*own, *_MOVIE_COLUMNS)
-
-    def with_author(self) -> Self:
-        """With the member's name, in the same query."""
-        own = [field.name for field in Rating._meta.concrete_fields if field.name != "user"]
-        return self.select_related("user").only(*own, "user__username")
-
-    def visible_reviews(self) -> Self:
-        """Reviews with words, by active members whose profile is public."""
-        return self.exclude(review="").filter(user__visibility="public", user__is_active=True)
-
-
-class Rating(models.Model):
-    """One member's stars for one film, with a review where they wrote one."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="ratings")
-    movie = models.ForeignKey(Movie, models.CASCADE, related_name="ratings")
-    score = models.FloatField("stars, 1 to 5 in halves")
-    review = models.TextField(blank=True, validators=[MaxLengthValidator(MAX_REVIEW_LENGTH)])
-    contains_spoilers = models.BooleanField(default=False)
-    created_at = models.DateTimeField()
-    updated_at = models.DateTimeField()
-
-    objects = RatingQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["user", "movie"], name="rating_once_per_movie"),
-            models.CheckConstraint(
-                condition=Q(
-                    score__gte=MIN_SCORE, score__lte=MAX_SCORE, score=Floor(F("score") * 2) / 2
-                ),
-                name="rating_score_half_stars",
-            ),
-        ]
-        indexes = [
-            # The engine reads thousands of these for one feed, from the index alone.
-            models.Index(
-                fields=["user", "-created_at", "-id"],
-                include=["movie", "score"],
-                name="rating_user_newest",
-            ),
-            models.Index(
-                fields=["movie", "-created_at", "-id"],
-                include=["user", "score"],
-                name="rating_movie_newest",
-            ),
-            models.Index(
-                "movie",
-                F("created_at").desc(),
-                F("id").desc(),
-                condition=~Q(review=""),
-                name="rating_movie_reviews",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.user}: {self.movie} {self.score:g}"
-
-
 class PlaylistQuerySet(models.QuerySet["Playlist"]):
     def readable_by(self, user_id: int | None) -> Self:
-        """What may be opened by its link: all but other members' private lists."""
+        """What may be opened by its link: all but private lists, and of members who may be seen."""
         return self.filter(
             ~Q(visibility=Playlist.Visibility.PRIVATE) | Q(owner_id=user_id),
-            Q(owner__is_active=True),
+            member_visible_to(user_id, "owner"),
         )
 
     def listed_for(self, user_id: int | None) -> Self:
-        """What shows in lists: public ones and the member's own."""
+        """What shows in lists: public ones of members who may be seen, and the member's own."""
         return self.filter(
             Q(visibility=Playlist.Visibility.PUBLIC) | Q(owner_id=user_id),
-            Q(owner__is_active=True),
+            member_visible_to(user_id, "owner"),
         )
 
     def named_like(self, text: str) -> Self:
@@ -134,6 +66,8 @@ class Playlist(models.Model):
     #: One more with each change of its items; the ETag that a reorder must match.
     version = models.PositiveIntegerField(default=1, editable=False)
     movie_count = models.PositiveIntegerField(default=0, editable=False)
+    #: When it first became public; for the feed.
+    published_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -150,6 +84,13 @@ class Playlist(models.Model):
                 for column in ("created_at", "updated_at", "name", "movie_count")
             ),
             models.Index("owner", F("created_at").desc(), F("id").desc(), name="playlist_owner"),
+            models.Index(
+                "owner",
+                F("published_at").desc(),
+                F("id").desc(),
+                condition=Q(visibility="public"),
+                name="playlist_owner_published",
+            ),
             GinIndex(_name_words(), name="playlist_name_words"),
         ]
 
@@ -161,7 +102,7 @@ class PlaylistItemQuerySet(models.QuerySet["PlaylistItem"]):
     def with_movie(self) -> Self:
         """With what a MovieSummary shows of each film, in the same query."""
         own = [field.name for field in PlaylistItem._meta.concrete_fields if field.name != "movie"]
-        return self.select_related("movie").only(*own, *_MOVIE_COLUMNS)
+        return self.select_related("movie").only(*own, *MOVIE_COLUMNS)
 
 
 class PlaylistItem(models.Model):
