@@ -10,7 +10,7 @@ LINT_ENV := PRODUCTION=1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopq
 	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost:6379/0 ALLOWED_HOSTS=localhost
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint format bench-tmdb clean
+.PHONY: help install run test coverage lint format bench-tmdb chaos clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ format: install  ## let ruff lay out the code
 
 bench-tmdb: install  ## measure what is promised of TMDb, beside its test server (4 minutes)
 	$(BIN)/python -m benchmarks.tmdb
+
+chaos: install  ## bring each fault about under load and print what it cost (4 minutes)
+	$(BIN)/python -m benchmarks.chaos
 
 clean:  ## remove .venv, the embedded servers' data and caches
 	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -140,9 +140,10 @@ SERVING = env.flag("SERVING", default=False)
 _request_limits = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=30s"
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
-    # One connection a thread, so that no thread waits for another; 3 s, so that one that must
-    # wait (a restart of the database) ends as a 503 and not as a hung request.
-    "pool": {"min_size": 1, "max_size": WEB_THREADS + 2, "timeout": 3},
+    # One connection a thread, open from the start, so that no thread waits for another; where the
+    # database is gone two wait 3 s for its return and the rest are told so at once (503), so that
+    # whatever needs no database is still answered.
+    "pool": {"min_size": WEB_THREADS, "max_size": WEB_THREADS + 2, "max_waiting": 2, "timeout": 3},
     # Nobody waits long for a lock: a migration behind a long reader would stop all others.
     "options": f"-c lock_timeout=2s {_request_limits if SERVING else ''}".strip(),
     "connect_timeout": 2,
