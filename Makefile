@@ -1,15 +1,16 @@
 # `make` alone lists what there is. Everything runs in .venv, made on first use.
 PYTHON ?= python3
 PORT ?= 8000
-# Test processes; a file's tests stay together, for its fixtures.
-JOBS ?= 2
+# Test processes, one more than cores, as many tests wait for a server of theirs; a file's tests
+# stay together, for its fixtures.
+JOBS ?= 3
 BIN := .venv/bin
 # Settings need these by name; checking code connects to neither.
 LINT_ENV := PRODUCTION=1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGH \
 	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost:6379/0 ALLOWED_HOSTS=localhost
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format bench-tmdb clean
+.PHONY: help install run test coverage lint format bench-tmdb chaos clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,10 +27,13 @@ run: install  ## serve on PORT (8000), with a starter catalogue; TMDB=sample for
 	@PORT=$(PORT) $(BIN)/python manage.py run $(if $(TMDB),--tmdb $(TMDB))
 
 test: install  ## run the tests on the real servers
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report= \
-		nexus movies accounts social recommendations
-# On their own: they measure how long TMDb's trouble lasts for others.
-	$(BIN)/python -m pytest tmdb --cov --cov-append --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not clocked" $(TEST_ARGS)
+# On their own: what they measure is how long something takes.
+	$(BIN)/python -m pytest -m clocked $(TEST_ARGS)
+
+coverage:  ## run the tests and say which lines they leave out (half as long again)
+	rm -f .coverage
+	$(MAKE) test TEST_ARGS="--cov --cov-append --cov-report=term:skip-covered"
 
 lint: install  ## ruff, types, layers, migrations, deployment checks, known vulnerabilities
 	$(BIN)/ruff check .
@@ -46,6 +50,9 @@ format: install  ## let ruff lay out the code
 
 bench-tmdb: install  ## measure what is promised of TMDb, beside its test server (4 minutes)
 	$(BIN)/python -m benchmarks.tmdb
+
+chaos: install  ## bring each fault about under load and print what it cost (4 minutes)
+	$(BIN)/python -m benchmarks.chaos
 
 clean:  ## remove .venv, the embedded servers' data and caches
 	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -138,11 +138,13 @@ DATABASES = {
 # A request may not take longer; a migration, an import or a test's database may. wsgi.py sets it.
 SERVING = env.flag("SERVING", default=False)
 _request_limits = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=30s"
+# One connection a thread, open from the start, so that no thread waits for another; where the
+# database is gone two wait 3 s for its return and the rest are told so at once (503), so that
+# whatever needs no database is still answered.
+_pool = {"min_size": WEB_THREADS, "max_waiting": 2} if SERVING else {"min_size": 1}
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
-    # One connection a thread, so that no thread waits for another; 3 s, so that one that must
-    # wait (a restart of the database) ends as a 503 and not as a hung request.
-    "pool": {"min_size": 1, "max_size": WEB_THREADS + 3, "timeout": 3},
+    "pool": {"max_size": WEB_THREADS + 3, "timeout": 3, **_pool},
     # Nobody waits long for a lock: a migration behind a long reader would stop all others.
     "options": f"-c lock_timeout=2s {_request_limits if SERVING else ''}".strip(),
     "connect_timeout": 2,
@@ -272,6 +274,11 @@ EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 5
+
+# --- Metrics -------------------------------------------------------------------------------------
+
+# Who may read /metrics; without it nobody in production, and anybody elsewhere.
+METRICS_TOKEN = env.text("METRICS_TOKEN", default="")
 
 # --- Log -----------------------------------------------------------------------------------------
 

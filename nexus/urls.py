@@ -33,6 +33,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/live/", health.live, name="health-live"),
     path("health/ready/", health.ready, name="health-ready"),
+    path("metrics/", health.metrics, name="metrics"),
 ]
 
 handler400 = "nexus.core.errors.bad_request"

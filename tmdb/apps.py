@@ -1,5 +1,13 @@
 from django.apps import AppConfig
 
+from nexus.core import metrics
+
 
 class TmdbConfig(AppConfig):
     name = "tmdb"
+
+    def ready(self) -> None:
+        # Not above: its models' modules can be imported from here on.
+        from tmdb.metrics import GateCollector
+
+        metrics.at_scrape(GateCollector())

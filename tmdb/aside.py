@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeGuard, TypeVar
 
 from django.db import connections
+from prometheus_client import Counter, Histogram
 
 from nexus.core import cache
 from tmdb.client import BUDGET_S, LEAST_LEFT_S, deadline_at, within
@@ -57,6 +58,16 @@ REFRESHERS = 2
 POLL_S = (0.02, 0.1)
 STATS_WINDOW_S = 3600
 
+READS = Counter(
+    "nexus_tmdb_reads_total",
+    "Reads of what TMDb says: of a fresh copy (hits), a stale one (stale_hits), of none (misses).",
+    ["outcome"],
+)
+COPY_AGE = Histogram(
+    "nexus_tmdb_copy_age_seconds",
+    "Age of the copies that were served.",
+    buckets=(60, 600, 3600, 6 * 3600, 86_400, 2 * 86_400, 7 * 86_400),
+)
 # What is remembered by its name.
 _ABSENCES = {each.__name__: each for each in (TmdbNotFound, TmdbAdult, TmdbVideo)}
 _LOG = logging.getLogger(__name__)
@@ -101,12 +112,11 @@ def cached(
     except TmdbNotFound:
         _count("hits")
         raise
-    if copy is not None and copy.source == "fresh":
-        _count("hits")
-        return copy
     if copy is not None:
-        _count("stale_hits")
-        _refresh(key, kind, fetch)
+        COPY_AGE.observe(copy.age_s)
+        _count("stale_hits" if copy.stale else "hits")
+        if copy.stale:
+            _refresh(key, kind, fetch)
         return copy
     _count("misses")
     with within(BUDGET_S):
@@ -406,6 +416,7 @@ def _refresh(key: str, kind: str, fetch: Callable[[], Any]) -> None:
 
 
 def _count(outcome: str) -> None:
+    READS.labels(outcome).inc()
     window = int(time.time() // STATS_WINDOW_S)
     cache.tally(_stats_key(window), outcome, ttl_s=2 * STATS_WINDOW_S)
 

@@ -23,6 +23,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
+from prometheus_client import Counter
+
 from nexus.core import cache
 from tmdb.client import LEAST_LEFT_S, Outcome
 from tmdb.errors import TmdbAuthFailed, TmdbUnavailable
@@ -40,6 +42,8 @@ BATCH_IN_FLIGHT = 2
 LEASE_S = 5.0
 FULL_STEP_S = 0.03
 STATE_TTL_S = 7 * 86_400
+
+CALLS = Counter("nexus_tmdb_calls_total", "Requests sent to TMDb, by their outcome.", ["outcome"])
 
 _LOCAL = "local:"
 _ENTER = """
@@ -159,6 +163,7 @@ class SharedGate:
                 raise TmdbUnavailable(reason, retry_after_s=max(1, math.ceil(wait_s)))
 
     def leave(self, token: str, outcome: Outcome, *, closed_s: float = 0) -> None:
+        CALLS.labels(outcome).inc()
         if token.startswith(_LOCAL):
             self._local.leave(token, outcome, closed_s=closed_s)
             return

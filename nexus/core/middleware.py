@@ -15,7 +15,7 @@ from django.middleware import http
 from django.urls import is_valid_path
 from django.utils.cache import set_response_etag
 
-from nexus.core import ratelimit
+from nexus.core import metrics, ratelimit
 from nexus.core.errors import problem_response
 from nexus.core.logs import current_request_id
 
@@ -23,6 +23,8 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ALIAS = "/api/"
+# What machines ask for often, and what costs nothing.
+_UNLIMITED = ("/health/", "/metrics", f"/{settings.STATIC_URL.strip('/')}/")
 _ACCESS_LOG = logging.getLogger("nexus.request")
 
 
@@ -40,7 +42,9 @@ class RequestLogMiddleware:
         try:
             response = self.get_response(request)
             response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
-            self._log(request, response, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            metrics.observe(request, response, seconds)
+            self._log(request, response, seconds)
         finally:
             current_request_id.reset(token)
         return response
@@ -119,7 +123,7 @@ class RateLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith(("/health/", f"/{settings.STATIC_URL.strip('/')}/")):
+        if request.path_info.startswith(_UNLIMITED):
             return self.get_response(request)
         member_id = ratelimit.member_of(request)
         request.member_id = member_id  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
 from nexus.core import cache
+from nexus.core.metrics import LIMITS_HIT
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def hit(request: HttpRequest, scope: str, account: str) -> Count:
     limit = max(1, round(requests * settings.RATE_LIMIT_SCALE))
     used, reset_s = cache.count_in_window(_key(scope, account), window_s=window_s)
     count = Count(scope=scope, limit=limit, window_s=window_s, used=used, reset_s=reset_s)
+    if count.exceeded:
+        LIMITS_HIT.labels(scope).inc()
     counts_of(request).append(count)
     return count
 

@@ -16,8 +16,6 @@ LATER = [
     "/auth/password/reset/confirm/",
     "/movies/1/feedback/",
     "/feedback/",
-    "/metrics",
-    "/metrics/",
 ]
 OPERATIONS = [
     "/",
@@ -28,6 +26,7 @@ OPERATIONS = [
     "/favicon.ico",
     "/health/live/",
     "/health/ready/",
+    "/metrics",
 ]
 
 NOTHING_HERE = "There is nothing at this address."

@@ -20,6 +20,8 @@ from tmdb.errors import (
     TmdbVideo,
 )
 
+pytestmark = pytest.mark.clocked
+
 KEY = "tmdb:test:thing"
 
 

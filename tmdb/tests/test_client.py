@@ -22,6 +22,8 @@ from tmdb.errors import (
 )
 from tmdb.testserver import CREDENTIAL, FIRST_ID, TestServer
 
+pytestmark = pytest.mark.clocked
+
 SEARCH = {"query": "lamps", "page": 1, "language": "en-US", "include_adult": False}
 
 

@@ -194,4 +194,5 @@ def test_one_run_at_a_time(run, file):
     with psycopg.connect(url) as other:
         other.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [progress._LOCK, export.NAME])
         assert "running already" in run(file(film(1)))[2]
+        other.execute("SELECT pg_advisory_unlock_all()")
     assert "films 1 new" in run(file(film(1)))[0]

@@ -10,6 +10,8 @@ from tmdb import gate as gate_module
 from tmdb.errors import TmdbAuthFailed, TmdbUnavailable
 from tmdb.gate import BUDGET_PER_S, FAILURES_TO_OPEN, SharedGate
 
+pytestmark = pytest.mark.clocked
+
 BASE_URL = "http://127.0.0.1:1/3"
 
 

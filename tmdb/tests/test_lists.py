@@ -172,6 +172,7 @@ def test_without_a_copy_trouble_gives_the_communitys_trend(api, tmdb_server, mak
     assert (body["source"], titles(body)) == ("local", ["Ours"])
 
 
+@pytest.mark.clocked
 @pytest.mark.parametrize("mode", ["500", "slow"])
 def test_an_old_copy_is_served_at_once_and_says_so(api, tmdb_server, mode):
     first = trend(api)
@@ -441,6 +442,7 @@ def test_a_film_that_the_database_refuses_hurts_no_other(member, tmdb_server, mo
     assert statuses == ["error", "created"]
 
 
+@pytest.mark.clocked
 def test_a_bulk_import_ends_within_the_budget_while_tmdb_hangs(member, tmdb_server, make_movie):
     make_movie("Held", tmdb_id=FIRST_ID + 1)
     tmdb_server.switch("slow", seconds=30)
@@ -494,6 +496,7 @@ def similar(api, movie_id):
     return api.get(f"/movies/{movie_id}/similar/?page_size=100").json()["results"]
 
 
+@pytest.mark.clocked
 def test_similar_asks_tmdb_in_the_background_and_uses_its_answer_from_then_on(
     api, tmdb_server, make_movie
 ):

@@ -11,7 +11,7 @@ import requests
 
 from tmdb.testserver import CREDENTIAL
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.clocked]
 
 
 @pytest.fixture

@@ -174,6 +174,7 @@ def test_an_import_shows_in_the_next_cached_search(api, member, tmdb_server):
     assert (hit["in_library"], hit["movie_id"]) == (True, movie_id)
 
 
+@pytest.mark.clocked
 def test_a_copy_past_its_ttl_is_served_at_once_and_renewed_behind(api, tmdb_server):
     first = api.get("/tmdb/search/?query=lamps").json()
     age_copy(LAMPS)
@@ -250,6 +251,7 @@ def test_without_the_cache_tmdb_is_asked_each_time(api, tmdb_server, settings):
     assert len(tmdb_server.requests) == 2
 
 
+@pytest.mark.clocked
 @pytest.mark.parametrize("mode", sorted({*TROUBLE, "404"}))
 def test_each_trouble_of_tmdb_is_told_as_its_own(api, tmdb_server, mode, caplog, monkeypatch):
     # test_load.py holds the real budget of 3 s.
@@ -533,6 +535,7 @@ def test_a_known_film_is_served_as_it_is_while_tmdb_is_in_trouble(member, tmdb_s
     assert answer.json() == first
 
 
+@pytest.mark.clocked
 @pytest.mark.parametrize("mode", sorted(set(TROUBLE) - {"drip", "slow"} | {"wrong_id"}))
 def test_each_trouble_of_tmdb_leaves_nothing_half_imported(member, tmdb_server, mode):
     status, code = TROUBLE.get(mode, (503, "tmdb_unavailable"))
@@ -603,6 +606,7 @@ def test_a_body_that_makes_no_sense_is_named(member, tmdb_server, body, field):
     assert tmdb_server.requests == []
 
 
+@pytest.mark.clocked
 @pytest.mark.django_db(transaction=True)
 def test_twenty_equal_imports_at_once_create_one_film(client_of, make_user, tmdb_server):
     clients = [client_of(user) for user in [make_user("ann")] * 20]

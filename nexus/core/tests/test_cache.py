@@ -87,6 +87,7 @@ def test_garbage_in_the_cache_does_not_reach_an_answer(api, db):
         assert {genre["movie_count"] for genre in answer.json()} == {0}
 
 
+@pytest.mark.clocked
 def test_a_dead_server_is_a_miss_at_once(dead):
     started = time.monotonic()
     assert cache.get("thing") is None
@@ -98,6 +99,7 @@ def test_a_dead_server_is_a_miss_at_once(dead):
     assert time.monotonic() - started < 0.3
 
 
+@pytest.mark.clocked
 def test_a_hung_server_costs_three_requests_a_moment_and_later_ones_nothing(hung):
     for _ in range(cache.FAILURES_BEFORE_PAUSE):
         started = time.monotonic()

@@ -1,0 +1,61 @@
+"""What Prometheus reads at `/metrics`, of all workers of this instance together.
+
+gunicorn's workers each keep their figures in a file of PROMETHEUS_MULTIPROC_DIR (nexus.gunicorn makes
+it); the worker that is asked adds them up. What is kept elsewhere, such as the state of a breaker in
+Valkey, is looked up then, by the collectors that the apps hand to `at_scrape`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import REGISTRY, Collector
+
+# What a client may send as a method is endless; a label may not be.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+REQUESTS = Counter("nexus_http_requests_total", "Requests answered.", ["method", "route", "status"])
+LATENCY = Histogram(
+    "nexus_http_request_duration_seconds",
+    "Time to the answer.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+LIMITS_HIT = Counter("nexus_rate_limit_refusals_total", "Requests over a limit.", ["scope"])
+
+_collectors: list[Collector] = []
+
+
+def at_scrape(collector: Collector) -> None:
+    """Have `collector` asked at each scrape; an app calls it once, when it is ready."""
+    _collectors.append(collector)
+
+
+def observe(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+    """Count one answered request under the pattern of its route, never under its path."""
+    method = request.method if request.method in _METHODS else "other"
+    match = request.resolver_match
+    route = f"/{match.route}" if match else "none"
+    REQUESTS.labels(method, route, response.status_code).inc()
+    LATENCY.labels(method, route).observe(seconds)
+
+
+def as_text() -> bytes:
+    """All figures as Prometheus' text, version 0.0.4."""
+    body = generate_latest(_registry())
+    for collector in _collectors:
+        once = CollectorRegistry()
+        once.register(collector)
+        body += generate_latest(once)
+    return body
+
+
+def _registry() -> CollectorRegistry:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
