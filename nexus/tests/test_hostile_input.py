@@ -125,6 +125,7 @@ def world(make_user, make_movie, client_of, settings):
         "/profiles/me/": {"password": PASSWORD},
         "/ratings/": {"movie": other.pk, "score": 3.5},
         "/ratings/{id}/": {"score": 3.5},
+        "/movies/{id}/feedback/": {"kind": "less"},
         "/playlists/": {"name": "More"},
         "/playlists/{id}/": {"name": "Fewer"},
         "/playlists/{id}/items/": {"movie_ids": [film.pk]},
