@@ -263,6 +263,12 @@ TMDB_IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
 # tmdb. Empty: nowhere.
 IMPORT_FILM_FINDER = "tmdb.finder.films_found" if TMDB_TOKEN else ""
 
+# --- Recommendations -----------------------------------------------------------------------------
+
+# Whether TMDb's votes may stand in, as a fixed formula, for ratings that are not there yet. What is
+# learned is learned from our own members' ratings alone, either way.
+RECOMMEND_WITH_TMDB_VOTES = env.flag("RECOMMEND_WITH_TMDB_VOTES", default=True)
+
 # --- Mail ----------------------------------------------------------------------------------------
 
 _mail = env.email("EMAIL_URL", example="smtp+tls://user:password@host:587")

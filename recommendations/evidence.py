@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
 from movies.models import Credit
 from nexus.core.genres import GENRE_NAMES
 from recommendations.scoring import LIKED, Affinities, Array
-from recommendations.selectors import LEADS, FilmRow, PeerCounts
+from recommendations.selectors import COLUMNS, LEADS, FilmRow, PeerCounts
+from recommendations.trained import rows_in_binary
 
 #: Names of the people two films share: (film, rated film) -> names, directors first.
 SharedNames = Mapping[tuple[int, int], list[str]]
@@ -27,6 +29,36 @@ def people_in_common(films: Sequence[FilmRow], rated: Sequence[FilmRow]) -> Shar
         .order_by("-role", "position")
         .values_list("movie_id", "person_id", "person__name")
     )
+    return _shared(billed, film_ids, rated_ids)
+
+
+def films_with_names(
+    film_ids: Sequence[int], rated_ids: Sequence[int]
+) -> tuple[dict[int, FilmRow], SharedNames]:
+    """The films of both lists by id, and the people they share, in one query."""
+    rows: dict[int, FilmRow] = {}
+    billed = []
+    for *film, person_id, name in rows_in_binary(_BILLED_SQL, [LEADS, [*film_ids, *rated_ids]]):
+        rows[film[0]] = FilmRow(*film)
+        if person_id is not None:
+            billed.append((film[0], person_id, name))
+    return rows, _shared(billed, set(film_ids), set(rated_ids))
+
+
+_BILLED_SQL = f"""
+SELECT {", ".join(f"film.{column}" for column in COLUMNS)}, person.id, person.name
+FROM movies_movie AS film
+LEFT JOIN movies_credit AS credit ON credit.movie_id = film.id AND credit.position < %s
+LEFT JOIN movies_person AS person ON person.id = credit.person_id
+WHERE film.id = ANY(%s::bigint[])
+ORDER BY credit.role DESC, credit.position
+"""  # noqa: S608 (column names of our own)
+
+
+def _shared(
+    billed: Iterable[tuple[int, int, str]], film_ids: AbstractSet[int], rated_ids: AbstractSet[int]
+) -> SharedNames:
+    """Of (film, person, name), directors first: who is in a film of both."""
     of_person: dict[int, tuple[str, list[int]]] = {}
     for movie_id, person_id, name in billed:
         of_person.setdefault(person_id, (name, []))[1].append(movie_id)
@@ -56,13 +88,13 @@ def of_parts(
 ) -> dict[str, list[str]]:
     """The evidence of each part of the score, most telling first."""
     return {
-        "genre_affinity": _of_genres(row, affinities, favourites),
+        "genre_affinity": of_genres(row, affinities, favourites),
         "rating_history": [
             *_of_films(row, rated, stars, likeness, names),
             *_of_peers(peers),
-            *_of_generosity(len(rated), generosity),
+            *of_generosity(len(rated), generosity),
         ],
-        "popularity": _of_votes(row),
+        "popularity": of_votes(row),
     }
 
 
@@ -93,20 +125,22 @@ def reasons(
         for name in row.genres
         if favourites[GENRE_NAMES.index(name)]
     )
-    said.extend(_of_votes(row))
+    said.extend(of_votes(row))
     return said[:MAX_REASONS]
 
 
 def of_similarity(
-    film: FilmRow, target: FilmRow, names: SharedNames, together: int, *, at_tmdb: bool
+    film: FilmRow, target: FilmRow, names: SharedNames, taste: str, *, at_tmdb: bool
 ) -> list[str]:
-    """Why one film is like another; `at_tmdb`: TMDb names it beside the other."""
+    """Why one film is like another; `taste` says it of who likes them, or is empty.
+
+    `at_tmdb`: TMDb names it beside the other.
+    """
     said = []
     if people := names.get((film.id, target.id)):
         said.append(f"Both with {_listed(people[:3])}.")
-    if together:
-        people_word = "member" if together == 1 else "members"
-        said.append(f"{together} {people_word} liked both.")
+    if taste:
+        said.append(taste)
     if genres := [name for name in film.genres if name in target.genres]:
         said.append(f"Both {_listed(genres)}.")
     if at_tmdb:
@@ -114,7 +148,45 @@ def of_similarity(
     return said
 
 
-def _of_genres(row: FilmRow, affinities: Affinities, favourites: Array) -> list[str]:
+def of_feed(
+    row: FilmRow, speaking: Sequence[tuple[FilmRow, float | None]], favourites: Array
+) -> list[str]:
+    """Why a film is in the trained feed; `speaking`: what of the member's films speaks for it."""
+    said = []
+    if speaking:
+        liked = [other.title for other, stars in speaking if stars is None or stars >= LIKED]
+        other, stars = speaking[0]
+        if len(liked) > 1:
+            said.append(f"You liked {_listed(liked)}.")
+        elif stars is None:
+            said.append(f"You asked for more like {other.title}.")
+        else:
+            said.append(f"You gave {other.title} {_stars(stars)}.")
+    said.extend(
+        f"{name} is one of your favourite genres."
+        for name in row.genres
+        if favourites[GENRE_NAMES.index(name)]
+    )
+    said.extend(of_votes(row))
+    return said[:MAX_REASONS]
+
+
+def of_films(
+    row: FilmRow, told: Sequence[tuple[FilmRow, float | None]], names: SharedNames
+) -> list[str]:
+    """The member's films that moved a score most, with what they share with its film."""
+    said = []
+    for other, stars in told:
+        common = names.get((row.id, other.id), [])[:2]
+        common += [name for name in row.genres if name in other.genres]
+        shared = f"; both {_listed(common)}" if common else ""
+        given = "spoke of" if stars is None else "gave"
+        what = f" {_stars(stars)}" if stars is not None else " in your feedback"
+        said.append(f"You {given} {other.title}{what}{shared}.")
+    return said
+
+
+def of_genres(row: FilmRow, affinities: Affinities, favourites: Array) -> list[str]:
     columns = [GENRE_NAMES.index(name) for name in row.genres]
     columns.sort(key=lambda column: -abs(affinities.genre[column]))
     said = []
@@ -154,14 +226,14 @@ def _of_peers(peers: PeerCounts) -> list[str]:
     return [f"{peers.liked} of {peers.rated} members with your taste who rated it liked it."]
 
 
-def _of_generosity(n: int, generosity: float) -> list[str]:
+def of_generosity(n: int, generosity: float) -> list[str]:
     if not n or abs(generosity) < 0.05:
         return []
     more = "more" if generosity > 0 else "fewer"
     return [f"You like {more} of the films you rate than most members do."]
 
 
-def _of_votes(row: FilmRow) -> list[str]:
+def of_votes(row: FilmRow) -> list[str]:
     votes = row.rating_count + row.vote_count
     if not votes:
         return ["Nobody has rated it yet."]

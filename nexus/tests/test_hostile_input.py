@@ -133,6 +133,7 @@ def world(make_user, make_movie, client_of, settings):
         "/ratings/{id}/report/": {"reason": "spam"},
         "/watchlist/": {"movie": film.pk},
         "/history/": {"movie": film.pk, "watched_at": "2020-02-29T12:00:00Z"},
+        "/movies/{id}/feedback/": {"kind": "less"},
         "/playlists/": {"name": "More"},
         "/playlists/{id}/": {"name": "Fewer"},
         "/playlists/{id}/copy/": {"name": "Mine too"},

@@ -15,6 +15,7 @@ from accounts.tokens import FAMILY_CLAIM, family_open
 from movies.models import Movie
 from nexus.testing import PASSWORD
 from nexus.tests.routes import METHODS, api_routes
+from recommendations.models import Feedback
 from social.models import Block, Follow, Import, ImportRow, Playlist, Rating, Viewing, WatchlistItem
 
 CALLERS = ("anonymous", "stranger", "owner", "staff", "deactivated", "expired")
@@ -50,9 +51,12 @@ MATRIX = {
     "/movies/top_rated/": {"GET": _PUBLIC},
     "/movies/trending/": {"GET": _PUBLIC},
     "/movies/recommendations/": {"GET": _MEMBERS},
+    "/movies/onboarding/": {"GET": _MEMBERS},
     "/movies/{pk}/": {"GET": _PUBLIC},
     "/movies/{pk}/match_score/": {"GET": _MEMBERS},
     "/movies/{pk}/similar/": {"GET": _PUBLIC},
+    "/movies/{pk}/feedback/": {"PUT": _MEMBERS, "DELETE": (401, 404, 204, 404, 401, 401)},
+    "/feedback/": {"GET": _MEMBERS},
     "/movies/{movie_id}/reviews/": {"GET": _SHARED},
     "/genres/": {"GET": _PUBLIC},
     "/profiles/me/": {
@@ -151,6 +155,7 @@ def world(make_user, make_movie):
 
     owner = clients["owner"]
     rating = owner.post("/ratings/", {"movie": film.pk, "score": 4, "review": "Quiet terror."})
+    owner.put(f"/movies/{film.pk}/feedback/", {"kind": "more"})
     playlists = {
         visibility: owner.post(
             "/playlists/",
@@ -205,6 +210,7 @@ def _body(world, template, method):
         ("POST", "/watchlist/"): {"movie": world.film.pk},
         ("POST", "/history/"): {"movie": world.film.pk},
         ("PATCH", "/imports/{pk}/rows/{number}/"): {"skip": True},
+        ("PUT", "/movies/{pk}/feedback/"): {"kind": "hide"},
         ("POST", "/playlists/"): {"name": "Mine"},
         ("PUT", "/playlists/{pk}/"): {"name": "Mine"},
         ("POST", "/playlists/{pk}/items/"): {"movie_ids": [world.film.pk]},
@@ -366,6 +372,7 @@ def _assert_problem(answer):
 def _assert_nothing_changed(world):
     rating = Rating.objects.get(pk=world.rating)
     assert (rating.score, rating.review) == (4, "Quiet terror.")
+    assert list(Feedback.objects.values_list("kind", flat=True)) == ["more"]
     playlists = Playlist.objects.order_by("name").values_list("name", "movie_count", "version")
     versions = {version for *_, version in playlists}
     assert [name for name, *_ in playlists] == ["Zebra private", "Zebra public", "Zebra unlisted"]
@@ -386,6 +393,7 @@ def test_what_a_caller_may_not_see_is_in_no_list_count_or_search(world, caller):
         assert [each["id"] for each in answer["results"]] == [world.playlists["public"]]
     if caller != "anonymous":
         assert client.get("/ratings/").json()["count"] == 0
+        assert client.get("/feedback/").json()["count"] == 0
         assert client.get("/profiles/stats/").json()["total_ratings"] == 0
 
 

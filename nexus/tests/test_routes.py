@@ -14,8 +14,6 @@ LATER = [
     "/auth/password/change/",
     "/auth/password/reset/",
     "/auth/password/reset/confirm/",
-    "/movies/1/feedback/",
-    "/feedback/",
 ]
 OPERATIONS = [
     "/",

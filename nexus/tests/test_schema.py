@@ -315,6 +315,14 @@ def _calls(world, api):
             yield "GET", f"/movies/{pk}/{tail}", None, 200
     yield "GET", "/movies/404404/", None, 404
     yield "GET", "/movies/recommendations/", None, 200
+    yield "GET", "/movies/recommendations/?diversity=0.5", None, 200
+    yield "GET", "/movies/onboarding/", None, 200
+    yield "PUT", f"/movies/{film}/feedback/", {"kind": "more"}, 200
+    yield "PUT", "/movies/404404/feedback/", {"kind": "hide"}, 404
+    yield "PUT", f"/movies/{film}/feedback/", {"kind": "loud"}, 400
+    yield "GET", "/feedback/", None, 200
+    yield "DELETE", f"/movies/{film}/feedback/", None, 204
+    yield "DELETE", f"/movies/{film}/feedback/", None, 404
     yield "GET", "/profiles/me/", None, 200
     yield "PUT", "/profiles/me/", {"bio": "Films."}, 200
     yield "PATCH", "/profiles/me/", {"favorite_genres": ["Drama"]}, 200

@@ -1,6 +1,5 @@
 """Reads across models that return plain data."""
 
-from social.selectors.diary import films_on_watchlist, films_watched
 from social.selectors.feed import Event, Feed, Position, feed_of
 from social.selectors.people import Profile, member_named, member_seen, profile_seen
 from social.selectors.playlists import PlaylistLook, playlist_looks
@@ -14,8 +13,6 @@ __all__ = [
     "Position",
     "Profile",
     "feed_of",
-    "films_on_watchlist",
-    "films_watched",
     "member_named",
     "member_seen",
     "member_stats",

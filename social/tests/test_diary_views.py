@@ -4,7 +4,6 @@ import pytest
 from django.utils import timezone
 
 from social.models import Viewing, WatchlistItem
-from social.selectors import films_on_watchlist, films_watched
 from social.tests.helpers import at_once
 
 
@@ -142,15 +141,6 @@ def test_one_viewing_sent_twenty_times_at_once_is_one(client, films):
     answers = at_once(*[lambda: client.post("/history/", sent)] * 20)
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert Viewing.objects.count() == 1
-
-
-def test_what_was_watched_is_what_was_rated_or_seen(client, ann, films):
-    client.post("/ratings/", {"movie": films[0], "score": 4})
-    for film in films[:2]:
-        client.post("/history/", {"movie": film})
-    client.post("/watchlist/", {"movie": films[2]})
-    assert sorted(films_watched(ann)) == films[:2]
-    assert list(films_on_watchlist(ann)) == films[2:]
 
 
 def test_viewings_make_the_watch_time_and_a_rating_without_one_counts_once(client, ann, make_movie):
