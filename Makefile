@@ -7,6 +7,7 @@ JOBS ?= 3
 BIN := .venv/bin
 # Settings need these by name; checking code connects to neither.
 LINT_ENV := PRODUCTION=1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGH \
+	JWT_SIGNING_KEYS=only-for-checks-0123456789-abcdefghijklmnop \
 	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost:6379/0 ALLOWED_HOSTS=localhost
 
 # With --data the database is not asked for anything.

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import URLValidator
 from rest_framework import serializers
 
-from accounts.models import User, Visibility
+from accounts.models import TokenFamily, User, Visibility
 from accounts.services import EMAIL_TAKEN, USERNAME_TAKEN
 from nexus.core.errors import field_error
 from nexus.core.fields import PlainCharField, UTCDateTimeField
@@ -84,6 +84,52 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 class PasswordSerializer(serializers.Serializer[Any]):
     password = SecretField()
+
+
+class PasswordChangeSerializer(serializers.Serializer[Any]):
+    old_password = SecretField()
+    new_password = SecretField()
+
+    def validate_new_password(self, value: str) -> str:
+        try:
+            validate_password(value, self.context["request"].user)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages, code="weak_password") from error
+        return value
+
+
+class PasswordResetSerializer(serializers.Serializer[Any]):
+    email = PlainCharField(max_length=254)
+
+    def validate_email(self, value: str) -> str:
+        if "@" not in value:
+            raise serializers.ValidationError("Enter a valid email address.")
+        return value
+
+
+class PasswordResetConfirmSerializer(serializers.Serializer[Any]):
+    uid = PlainCharField(max_length=64, help_text="As the mail has it.")
+    token = SecretField(max_length=100, help_text="As the mail has it; works once.")
+    new_password = SecretField()
+
+
+class SessionSerializer(serializers.ModelSerializer[TokenFamily]):
+    """A session: all tokens that descend from one login."""
+
+    created_at = UTCDateTimeField(read_only=True)
+    last_used_at = UTCDateTimeField(read_only=True, help_text="When it was last refreshed.")
+    expires_at = UTCDateTimeField(
+        read_only=True, help_text="It ends then, however often it is refreshed."
+    )
+    current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
+
+    class Meta:
+        model = TokenFamily
+        fields = ("id", "user_agent", "created_at", "last_used_at", "expires_at", "current")
+        read_only_fields = fields
+
+    def get_current(self, family: TokenFamily) -> bool:
+        return str(family.id) == self.context.get("session_id")
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):

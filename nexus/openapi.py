@@ -70,6 +70,10 @@ class ProblemSerializer(serializers.Serializer[Any]):
         ref_name = "Problem"
 
 
+# Of these the id is a UUID.
+_RANDOM_IDS = ("/playlists/", "/auth/sessions/")
+
+
 class ContractAutoSchema(SwaggerAutoSchema):
     """Reads the action's Contract; drf-yasg's own guesses are not asked."""
 
@@ -214,7 +218,7 @@ class SchemaGenerator(OpenAPISchemaGenerator):
         parameters = []
         for name in uritemplate.variables(path):
             kind: dict[str, Any] = {"type": openapi.TYPE_INTEGER, "minimum": 1, "maximum": MAX_ID}
-            if path.startswith("/playlists/") and name == "id":
+            if path.startswith(_RANDOM_IDS) and name == "id":
                 kind = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID}
             elif name == "username":
                 kind = {"type": openapi.TYPE_STRING, "maxLength": 150}

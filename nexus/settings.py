@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from nexus import env
 
@@ -20,6 +23,15 @@ PRODUCTION = env.flag("PRODUCTION", default=False)
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.text(
     "SECRET_KEY", example="$(python -c 'import secrets; print(secrets.token_urlsafe(64))')"
+)
+# The first signs tokens, all verify them: a new one is put in front, and the old one taken away when
+# its last token has expired. In production a key of its own; elsewhere one is made of SECRET_KEY.
+JWT_SIGNING_KEYS = env.keys(
+    "JWT_SIGNING_KEYS",
+    default=None
+    if PRODUCTION
+    else hmac.new(SECRET_KEY.encode(), b"JWT_SIGNING_KEYS", hashlib.sha256).hexdigest(),
+    example="$(python -c 'import secrets; print(secrets.token_urlsafe(48))')",
 )
 # This machine's own names are always served: the container's health check comes by them.
 ALLOWED_HOSTS = [*env.names("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
@@ -42,7 +54,7 @@ WSGI_APPLICATION = "nexus.wsgi.application"
 APPEND_SLASH = False
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "accounts.staff.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -195,14 +207,22 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-SIMPLE_JWT = {
+SIMPLE_JWT: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
     "ALGORITHM": "HS256",
-    "SIGNING_KEY": SECRET_KEY,
+    # nexus.core.tokens signs and verifies; this key is for nobody who goes past it.
+    "SIGNING_KEY": JWT_SIGNING_KEYS[0],
+    "ISSUER": "nexus-movie-api",
+    "AUDIENCE": "nexus-movie-api",
+    "AUTH_TOKEN_CLASSES": ["nexus.core.tokens.AccessToken"],
 }
 # A session ends here however often it is refreshed.
 SESSION_FAMILY_LIFETIME = timedelta(days=90)
+# How long the token of a reset mail holds.
+PASSWORD_RESET_TIMEOUT = 3600
+# The client's page for it, with {uid} and {token}; without one the mail holds the two alone.
+PASSWORD_RESET_URL = env.text("PASSWORD_RESET_URL", default="")
 
 SWAGGER_SETTINGS = {
     "DEFAULT_INFO": "nexus.openapi.API_INFO",
@@ -225,13 +245,21 @@ SWAGGER_USE_COMPAT_RENDERERS = False
 # Answers folded: with all of them open the page takes many seconds to show.
 REDOC_SETTINGS = {"SPEC_URL": "schema-json", "NATIVE_SCROLLBARS": True, "EXPAND_RESPONSES": ""}
 
-# Requests and their window in seconds, by scope; counted in the cache for all workers together.
+# Requests and their window in seconds, by scope; counted for all workers together.
 RATE_LIMITS = {
+    # All requests of a client address without a token, and of a member.
     "anonymous": (120, 60),
     "member": (600, 60),
+    # Of those: what a member writes, and searches of the catalogue by whomever.
+    "write": (300, 60),
+    "search": (90, 60),
+    # Attempts of a client address; wrong passwords for one account, and for all together.
     "login": (20, 60),
     "login_account": (10, 300),
+    "login_overall": (600, 300),
     "register": (20, 3600),
+    "password_reset": (10, 3600),
+    "password_reset_account": (3, 3600),
     "tmdb": (30, 60),
     "tmdb_bulk": (10, 60),
     "import": (20, 3600),
@@ -280,6 +308,11 @@ EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", default="Nexus Movie API <no-reply@localhost>")
+NO_EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+if PRODUCTION and not os.environ.get("EMAIL_URL"):
+    # What a mail holds has no business in a log that others read.
+    EMAIL_BACKEND = NO_EMAIL_BACKEND
 
 # --- Metrics -------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from urllib.parse import quote
 import pytest
 from django.db import transaction
 
+from accounts.models import TokenFamily
+from accounts.services import password_reset_credentials
 from accounts.tokens import family_open
 from nexus.testing import PASSWORD
 from social.models import Import, ImportRow
@@ -120,6 +122,8 @@ def world(make_user, make_movie, client_of, settings):
         of=sent, number=1, file="r.csv", line=2, kind="watchlist", movie_id=film.pk
     )
     refresh = family_open(user=ann).refresh
+    uid, token = password_reset_credentials(ann)
+    session = str(TokenFamily.objects.first().id)
     account = {"username": "new", "email": "new@example.org", "password": PASSWORD}
     bodies = {
         "/auth/register/": {**account, "password_confirm": PASSWORD},
@@ -127,6 +131,9 @@ def world(make_user, make_movie, client_of, settings):
         "/auth/token/refresh/": {"refresh": refresh},
         "/auth/token/verify/": {"token": refresh},
         "/auth/logout/": {"refresh": refresh},
+        "/auth/password/change/": {"old_password": PASSWORD, "new_password": "another-horse-9"},
+        "/auth/password/reset/": {"email": "ann@example.org"},
+        "/auth/password/reset/confirm/": {"uid": uid, "token": token, "new_password": PASSWORD},
         "/profiles/me/": {"password": PASSWORD},
         "/ratings/": {"movie": other.pk, "score": 3.5},
         "/ratings/{id}/": {"score": 3.5},
@@ -147,7 +154,12 @@ def world(make_user, make_movie, client_of, settings):
     schema = client.get("/swagger.json").json()
 
     def path(template, **parts):
-        pk = {"/playlists/": playlist, "/ratings/": rating, "/imports/": sent.pk}
+        pk = {
+            "/playlists/": playlist,
+            "/ratings/": rating,
+            "/imports/": sent.pk,
+            "/auth/sessions/": session,
+        }
         fitting = [each for start, each in pk.items() if template.startswith(start)]
         known = {
             "id": fitting[0] if fitting else film.pk,
@@ -308,8 +320,9 @@ def test_no_body_field_takes_anything_down(world):
                 body = f'{{"{name}": {value}{rest}}}'.encode()
                 answer = _send(world, method, world.path(template), body)
                 tried += 1
-                # A name may make the password too like it, and a password its confirmation wrong.
-                for fault in _faults(answer, name, "password", "password_confirm"):
+                # A name may make the password too like it, a password its confirmation wrong, and
+                # a uid is wrong together with its token.
+                for fault in _faults(answer, name, "password", "password_confirm", "token"):
                     found.append(f"{method} {template} {name}={value[:40]}: {fault}")
     assert not found, "\n".join(found[:60])
     assert tried > 1000

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import pytest
 from django.db import transaction
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.models import User
+from accounts.models import TokenFamily, User
+from accounts.services import password_reset_credentials
 from accounts.tokens import FAMILY_CLAIM, family_open
 from movies.models import Movie
+from nexus.core.tokens import AccessToken
 from nexus.testing import PASSWORD
 from nexus.tests.routes import METHODS, api_routes
 from recommendations.models import Feedback
@@ -47,6 +48,12 @@ MATRIX = {
     "/auth/token/refresh/": {"POST": _everyone(200)},
     "/auth/token/verify/": {"POST": _everyone(200)},
     "/auth/logout/": {"POST": _everyone(204)},
+    "/auth/logout/all/": {"POST": (401, 204, 204, 204, 401, 401)},
+    "/auth/sessions/": {"GET": _MEMBERS},
+    "/auth/sessions/{pk}/": {"DELETE": (401, 404, 204, 404, 401, 401)},
+    "/auth/password/change/": {"POST": (401, 204, 204, 204, 401, 401)},
+    "/auth/password/reset/": {"POST": _everyone(204)},
+    "/auth/password/reset/confirm/": {"POST": _everyone(204)},
     "/movies/": {"GET": _PUBLIC},
     "/movies/top_rated/": {"GET": _PUBLIC},
     "/movies/trending/": {"GET": _PUBLIC},
@@ -187,6 +194,8 @@ def world(make_user, make_movie):
         playlists=playlists,
         clients=clients,
         refresh=pairs["owner"].refresh,
+        session=TokenFamily.objects.get(user=people["owner"]).id,
+        reset=dict(zip(("uid", "token"), password_reset_credentials(people["owner"]), strict=True)),
     )
 
 
@@ -203,6 +212,15 @@ def _body(world, template, method):
         ("POST", "/auth/token/refresh/"): {"refresh": world.refresh},
         ("POST", "/auth/token/verify/"): {"token": world.refresh},
         ("POST", "/auth/logout/"): {"refresh": world.refresh},
+        ("POST", "/auth/password/change/"): {
+            "old_password": PASSWORD,
+            "new_password": "another-horse-9",
+        },
+        ("POST", "/auth/password/reset/"): {"email": "owner@example.org"},
+        ("POST", "/auth/password/reset/confirm/"): {
+            **world.reset,
+            "new_password": "another-horse-9",
+        },
         ("DELETE", "/profiles/me/"): {"password": PASSWORD},
         ("POST", "/ratings/"): {"movie": world.film.pk, "score": 3},
         ("PUT", "/ratings/{pk}/"): {"score": 3},
@@ -230,6 +248,8 @@ def _path(world, template, playlist):
         pk = world.viewing
     elif template.startswith("/imports/"):
         pk = world.imports["applied" if template.endswith("/undo/") else "ready"]
+    elif template.startswith("/auth/sessions/"):
+        pk = world.session
     path = template.format(pk=pk, movie_id=world.film.pk, username="Owner", number=1)
     return path + "?query=alien" if path == "/tmdb/search/" else path
 

@@ -9,6 +9,9 @@ import pytest
 import yaml
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from accounts.models import TokenFamily, User
+from accounts.services import password_reset_credentials
+from accounts.tokens import family_open
 from nexus.testing import PASSWORD
 from nexus.tests.routes import api_routes
 from social.services.imports import imports_run
@@ -225,10 +228,10 @@ def test_every_operation_has_a_summary_its_statuses_and_its_reasons(schema):
 def test_a_token_is_asked_for_where_an_anonymous_call_is_401(schema, api, db, settings):
     settings.RATE_LIMIT_SCALE = 10_000
     for path, method, operation, _ in operations(schema):
-        if operation["tags"] == ["auth"]:
-            assert operation["security"] == []
+        if operation["tags"] == ["auth"] and not operation["security"]:
+            # These take credentials in their body, and a wrong one is 401 too.
             continue
-        pk = UUID(int=1) if path.startswith("/playlists/") else 1
+        pk = UUID(int=1) if path.startswith(("/playlists/", "/auth/sessions/")) else 1
         address = path.format(id=pk, movie_id=1, username="ann", number=1)
         answer = api.generic(method.upper(), address, "{}", content_type="application/json")
         assert (answer.status_code == 401) == (operation["security"] == [{"Bearer": []}]), path
@@ -290,6 +293,30 @@ def world(make_user, make_movie, client_of, settings):
     tmdb_cache.client_for.cache_clear()
 
 
+def _identity_calls(world):
+    """The caller's sessions and passwords; the caller is logged in at the end."""
+    ann = User.objects.get(username="ann")
+    uid, token = password_reset_credentials(User.objects.get(username="bob"))
+    family_open(user=ann)
+    other = TokenFamily.objects.latest("created_at").id
+    yield "GET", "/auth/sessions/", None, 200
+    yield "DELETE", f"/auth/sessions/{other}/", None, 204
+    yield "DELETE", f"/auth/sessions/{other}/", None, 404
+    passwords = {"old_password": PASSWORD, "new_password": "another-horse-9"}
+    yield "POST", "/auth/password/change/", passwords, 204
+    yield "POST", "/auth/password/change/", passwords, 400
+    back = {"old_password": "another-horse-9", "new_password": PASSWORD}
+    yield "POST", "/auth/password/change/", back, 204
+    yield "POST", "/auth/password/reset/", {"email": "bob@example.org"}, 204
+    reset = {"uid": uid, "token": token, "new_password": "another-horse-9"}
+    yield "POST", "/auth/password/reset/confirm/", reset, 204
+    yield "POST", "/auth/password/reset/confirm/", reset, 400
+    yield "POST", "/auth/logout/all/", None, 204
+    ann.refresh_from_db()
+    access = family_open(user=ann).access
+    world["client"].credentials(HTTP_AUTHORIZATION=f"Bearer {access}")
+
+
 def _calls(world, api):
     """Calls of every operation, each with the status it should get."""
     film, bare, playlist = world["film"].pk, world["bare"].pk, f"/playlists/{world['playlist']}/"
@@ -306,6 +333,7 @@ def _calls(world, api):
     yield "POST", "/auth/logout/", {"refresh": "x"}, 401
     refresh = api.post("/auth/token/", account).json()["refresh"]
     yield "POST", "/auth/logout/", {"refresh": refresh}, 204
+    yield from _identity_calls(world)
     for path in ("/movies/", "/movies/top_rated/", "/movies/trending/", "/genres/"):
         yield "GET", path, None, 200
     yield "GET", "/movies/?page_size=1&page=2", None, 200

@@ -8,14 +8,13 @@ from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnl
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.logins import password_confirmed
 from accounts.models import User
 from accounts.serializers import PasswordSerializer
-from accounts.services import password_matches
 from accounts.views import ProfileViewSet
 from nexus.core.errors import field_error
 from nexus.core.pagination import paginated, paginated_behind
 from nexus.core.query import PageQuery
-from nexus.core.ratelimit import hit_or_refuse
 from nexus.core.views import ApiViewSet, Page, contract
 from social import services
 from social.filters import (
@@ -214,8 +213,8 @@ class MeViewSet(ProfileViewSet):
     def destroy(self, request: Request) -> Response:
         """Delete the account and everything it owns."""
         user = member(request)
-        hit_or_refuse(request, "login_account", str(user.pk))
-        if not password_matches(user=user, password=self.body["password"]):
+        password = self.body["password"]
+        if not password_confirmed(request._request, user=user, password=password):
             raise field_error("password", "This is not the account's password.", "wrong_password")
         services.account_delete(user=user)
         return Response(status=204)
