@@ -17,8 +17,9 @@ from recommendations.maths.gram import BLOCK, Gram
 
 # Blocks in work at a time; each is a thread, with BLAS held to one so that they do not fight.
 WORKERS = 2
-#: For a block of targets: the neighbours (b, k) as places among the sources, and their weights.
-Block = tuple[NDArray[np.intp], Floats]
+#: For a block of targets: how many neighbours each has (b,), and one after the other their places
+#: among the sources and their weights.
+Block = tuple[NDArray[np.int64], NDArray[np.intp], Floats]
 Told = Callable[[float], None]
 
 
@@ -48,11 +49,20 @@ def for_ranking(
     ridge: float,
     dropout: float,
     shrinkage: float,
+    alone: float,
+    alone_k: int,
+    alone_shrinkage: float,
     member_power: float,
     film_power: float,
     told: Told,
 ) -> Neighbours:
-    """By target: what interest in each neighbour says of it, the scales folded in."""
+    """By target: what interest in each neighbour says of it, the scales folded in.
+
+    The ridge's weights are what a film says beside many others. Of a short history, which has few
+    others, a film says more: `alone` times g_ij / (g_jj + alone_shrinkage), the share of those
+    interested in j who are so in i (the ridge's own limit where dropout takes all other films), is
+    added for the `alone_k` films j that say most so.
+    """
     of_members = encode.member_scale(given, member_power)
     of_films = encode.film_scale(given, film_power)
     scaled = encode.weights(given) * of_members[given.users] * of_films[given.films]
@@ -69,7 +79,15 @@ def for_ranking(
         weights = edlae.solved(among, products, chosen, diagonal, ridge=ridge, dropout=dropout)
         # A film nobody rated together with the target was only drawn to fill the number.
         weights *= np.take_along_axis(alike, chosen, axis=1) > 0
-        return chosen, weights * of_films[sources][chosen]
+        said = np.zeros_like(products)
+        np.put_along_axis(said, chosen, weights * of_films[sources][chosen], axis=1)
+        share = products / (diagonal + np.float32(alone_shrinkage))
+        _never_itself(share, sources, places)
+        most = nearest(share, alone_k)
+        by_itself = np.maximum(np.take_along_axis(share, most, axis=1), np.float32(0))
+        by_itself *= np.float32(alone)
+        np.put_along_axis(said, most, np.take_along_axis(said, most, axis=1) + by_itself, axis=1)
+        return _without_zeros(said)
 
     return _lists(given, sources, targets, block, lambda share: told(0.3 + 0.7 * share))
 
@@ -94,7 +112,9 @@ def for_taste(
         _never_itself(alike, sources, places)
         chosen = nearest(alike, k)
         cosine = np.maximum(np.take_along_axis(alike, chosen, axis=1), np.float32(0))
-        return chosen, cosine ** np.float32(power)
+        said = np.zeros_like(alike)
+        np.put_along_axis(said, chosen, cosine ** np.float32(power), axis=1)
+        return _without_zeros(said)
 
     return _lists(given, sources, targets, block, told)
 
@@ -108,6 +128,12 @@ def _rows(gram: Gram, among: Floats, places: Places) -> Floats:
     products[held] = among[at[held]]
     products[~held] = gram.rows(places[~held])
     return products
+
+
+def _without_zeros(said: Floats) -> Block:
+    """Of (b, s) weights those that are not 0."""
+    rows, columns = np.nonzero(said)
+    return np.bincount(rows, minlength=len(said)), columns, said[rows, columns]
 
 
 def _never_itself(alike: Floats, sources: Places, places: Places) -> None:
@@ -129,16 +155,15 @@ def _lists(
     weights: list[Floats] = []
     done = 0
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(WORKERS) as pool:
-        for start, (chosen, heavy) in zip(
+        for start, (each, chosen, heavy) in zip(
             starts,
             _few_ahead(pool, block, [targets[at : at + BLOCK] for at in starts]),
             strict=True,
         ):
             places = targets[start : start + BLOCK]
-            kept = heavy != 0
-            counts[places] = kept.sum(axis=1)
-            films.append(given.film_ids[sources[chosen[kept]]])
-            weights.append(heavy[kept].astype(np.float32))
+            counts[places] = each
+            films.append(given.film_ids[sources[chosen]])
+            weights.append(heavy.astype(np.float32))
             done += len(places)
             told(done / len(targets))
     return Neighbours(

@@ -15,6 +15,10 @@ class Parameters:
     ridge: float = 50.0  # lambda
     dropout: float = 1 / 3  # p
     likeness_shrinkage: float = 20.0
+    # What a film says alone, for short histories: see neighbours.for_ranking.
+    alone: float = 0.01
+    alone_neighbours: int = 100
+    alone_shrinkage: float = 5.0
     member_power: float = 0.3
     film_power: float = 0.1
     taste_neighbours: int = 100
@@ -31,6 +35,8 @@ class Parameters:
 
         The ridge grows with the sums it stands against: 50 at a hundred thousand ratings, 300 at
         a million and more. Few members say more when those who rated much are scaled down less.
+        What a film says alone wins 2 to 5 % of nDCG for histories of 3 to 50 ratings (validation);
+        with few members it is noisy, and more than 0.01 costs long histories as much.
         """
         decades = math.log10(max(ratings, 1) / 1e5)
         ridge = 50.0 * 6.0 ** min(max(decades, -1.0), 1.0)
@@ -38,6 +44,7 @@ class Parameters:
         return cls(
             neighbours=100 if few else 200,
             member_power=0.2 if few else 0.3,
+            alone=0.01 if few else 0.03,
             ridge=round(ridge, 1),
             use_votes=use_votes,
         )
@@ -48,6 +55,7 @@ class Parameters:
             self,
             ridge=share * self.ridge,
             likeness_shrinkage=share * self.likeness_shrinkage,
+            alone_shrinkage=share * self.alone_shrinkage,
             taste_shrinkage=share * self.taste_shrinkage,
         )
 

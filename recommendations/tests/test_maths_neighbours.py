@@ -14,7 +14,7 @@ def community(u=60, m=25, seed=1, share=0.4):
     return Ratings(users + 100, films * 10 + 3, stars)
 
 
-def learned(given, *, k=6, sources=None, told=lambda share: None):
+def learned(given, *, k=6, sources=None, alone=0.0, told=lambda share: None):
     m = given.shape[1]
     return neighbours.for_ranking(
         given,
@@ -24,6 +24,9 @@ def learned(given, *, k=6, sources=None, told=lambda share: None):
         ridge=4.0,
         dropout=1 / 3,
         shrinkage=2.0,
+        alone=alone,
+        alone_k=4,
+        alone_shrinkage=3.0,
         member_power=0.5,
         film_power=0.1,
         told=told,
@@ -48,8 +51,8 @@ def test_a_target_with_one_neighbour_by_hand():
     assert weights.tolist() == [[pytest.approx(1 / 7)]]
 
 
-@pytest.mark.parametrize("k", [6, 24, 100])
-def test_ranking_weights_agree_with_a_dense_reference(k):
+@pytest.mark.parametrize(("k", "alone"), [(6, 0.0), (24, 0.0), (100, 0.0), (6, 0.3)])
+def test_ranking_weights_agree_with_a_dense_reference(k, alone):
     given = encode.encoded(community())
     m = given.shape[1]
     x = encode.weights(given).astype(float)
@@ -64,7 +67,11 @@ def test_ranking_weights_agree_with_a_dense_reference(k):
         chosen = np.sort(np.argsort(-alike)[: min(k, m - 1)])
         system = g[np.ix_(chosen, chosen)] + np.diag(4.0 + 0.5 * np.diag(g)[chosen])
         expected[chosen, j] = np.linalg.solve(system, g[chosen, j]) * scale[chosen]
-    assert dense(learned(given, k=k), given) == pytest.approx(expected, abs=1e-6)
+        share = g[:, j] / (np.diag(g) + 3.0)
+        share[j] = -1
+        most = np.argsort(-share)[:4]
+        expected[most, j] += alone * share[most]
+    assert dense(learned(given, k=k, alone=alone), given) == pytest.approx(expected, abs=1e-6)
 
 
 def test_taste_weights_agree_with_a_dense_reference():

@@ -12,6 +12,7 @@ from recommendations.maths.films import Totals
 from recommendations.maths.numbers import logit, sigmoid
 from recommendations.maths.rerank import diversified
 from recommendations.maths.scoring import (
+    Scores,
     contributions,
     percents,
     popularity_prior,
@@ -249,9 +250,21 @@ def test_contributions_share_out_what_feed_and_taste_added():
 
 
 def test_the_popularity_prior_fades_with_the_history():
-    assert popularity_prior(0) == 0.1
-    assert popularity_prior(20) == pytest.approx(0.05)
+    assert popularity_prior(0) == 0.2
+    assert popularity_prior(10) == pytest.approx(0.1)
     assert popularity_prior(1) > popularity_prior(5) > popularity_prior(50)
+
+
+def test_the_order_leans_on_the_chance_less_and_less():
+    two = films(2)
+    scores = Scores(np.array([80.0, 20.0]), {}, 50.0, np.array([1.0, 1.0]))
+    shares = []
+    for n in (0, 10, 1000):
+        history = History.of(films(n), np.full(n, 4.0))
+        bare = 1.0 + popularity_prior(n) * two.rate
+        order = rank(scores, history, two) / bare
+        shares.append(float(np.log(order[0] / order[1]) / np.log(4.0)))
+    assert shares == pytest.approx([1.0, 0.75, 0.505], abs=0.001)
 
 
 def test_points_and_baseline_add_up_to_a_tenth_in_ten_thousand_cases():
