@@ -1,4 +1,4 @@
-"""What a model is worth to members it never saw. Free of Django."""
+"""What a model is worth to members it has not seen yet. Free of Django."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from recommendations.evaluation.splits import draw, held_out
 from recommendations.maths.data import LIKED, Content, History, Ids, Ratings
 from recommendations.maths.model import Model, rank, score
 
-# Members kept out of every training, by a hash of their id: enough to tell a broken training from a
-# good one, and few enough that what they would have taught is hardly missed.
+# Members kept out while a training is tried, by a hash of their id: enough to tell a broken training
+# from a good one, and few enough that what they would have taught is hardly missed.
 HELD_OUT_SHARE = 0.05
 HELD_OUT_AT_MOST = 500
 # A fixed seed: two trainings keep the same members out, and so can be compared on them.
@@ -22,7 +22,7 @@ RANKED = 10
 
 
 def kept_out(users: NDArray[np.integer], *, members: int) -> NDArray[np.bool_]:
-    """(r,) Which ratings are of members that a training of so many members does not see.
+    """(r,) Which ratings are of members that a training of so many members is tried on.
 
     Whoever is kept out among many is kept out among fewer too.
     """

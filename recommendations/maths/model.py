@@ -36,7 +36,7 @@ from recommendations.maths.scoring import (
     score,
     without_each,
 )
-from recommendations.maths.training import train
+from recommendations.maths.training import learned_anew, train
 
 VERSION = "edlae-1"
 
@@ -48,6 +48,7 @@ __all__ = [
     "Scores",
     "Totals",
     "contributions",
+    "learned_anew",
     "percents",
     "popularity_prior",
     "rank",

@@ -77,6 +77,19 @@ def train(
     return films_learned(given, content, parameters, coefficients, progress=progress)
 
 
+def learned_anew(model: Model, ratings: Ratings, content: Content, *, progress: Progress) -> Model:
+    """The films' side made from these ratings, with the model's coefficients and parameters.
+
+    For members who were kept out while the model was tried.
+    """
+    ratings.check()
+    if not model.parameters.use_votes:
+        content = content.without_votes()
+    return films_learned(
+        encoded(ratings), content, model.parameters, model.coefficients, progress=progress
+    )
+
+
 def films_learned(
     given: Encoded,
     content: Content,

@@ -97,7 +97,7 @@ class Command(BaseCommand):
         )
         self.stdout.write(f"On members it never saw: {_told(outcome.figures)}.")
         if outcome.of_active is not None:
-            self.stdout.write(f"The one before it on the same: {_told(outcome.of_active)}.")
+            self.stdout.write(f"The one before it had: {_told(outcome.of_active)}.")
         if outcome.removed:
             self.stdout.write(f"Removed: training {', '.join(map(str, outcome.removed))}.")
 
