@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from nexus.core.embedded import ROOT
+from recommendations.models import Training
 
 METRIC = re.compile(r"\bnexus_\w+")
 RULES = yaml.safe_load((ROOT / "ops" / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
@@ -17,6 +18,7 @@ GRAPHS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 @pytest.fixture
 def known(api, db):
     """The names of all series at /metrics, with those that a histogram makes."""
+    Training.objects.create(algorithm="edlae-1", state=Training.State.READY, active=True)
     names = set()
     for name, kind in re.findall(
         r"^# TYPE (\S+) (\w+)$", api.get("/metrics").content.decode(), re.M

@@ -132,7 +132,7 @@ def test_a_query_bears_the_id_of_its_request(api, make_user, client_of):
     assert not any("DROP" in each["sql"] for each in queries.captured_queries)
 
 
-def test_with_a_token_the_metrics_are_for_its_bearer_alone(api, settings):
+def test_with_a_token_the_metrics_are_for_its_bearer_alone(api, db, settings):
     settings.METRICS_TOKEN = "a-token"
     for header in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Basic a-token"}):
         answer = api.get("/metrics", headers=header)
