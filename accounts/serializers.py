@@ -42,6 +42,11 @@ class RegisterSerializer(serializers.Serializer[Any]):
     password = SecretField()
     password_confirm = SecretField(required=False, help_text="When sent, it must equal password.")
 
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"username": "ann", "email": "ann@example.org", "password": "blue-kettle-42"}
+        }
+
     def validate_username(self, value: str) -> str:
         if not _USERNAME.fullmatch(value):
             message = "Use letters, digits and _ . + - only, beginning with a letter or digit."
@@ -65,7 +70,7 @@ class RegisterSerializer(serializers.Serializer[Any]):
             user = User(username=attrs["username"], email=attrs["email"])
             validate_password(attrs["password"], user)
         except DjangoValidationError as error:
-            raise serializers.ValidationError({"password": error.messages}) from error
+            raise field_error("password", error.messages, "weak_password") from error
         return attrs
 
 
@@ -73,22 +78,39 @@ class CredentialsSerializer(serializers.Serializer[Any]):
     username = PlainCharField(max_length=254, help_text="The username or the e-mail address.")
     password = SecretField()
 
+    class Meta:
+        swagger_schema_fields = {"example": {"username": "ann", "password": "blue-kettle-42"}}
+
 
 class RefreshSerializer(serializers.Serializer[Any]):
     refresh = SecretField(max_length=4096)
+
+    class Meta:
+        swagger_schema_fields = {"example": {"refresh": "the refresh token of the last answer"}}
 
 
 class TokenSerializer(serializers.Serializer[Any]):
     token = SecretField(max_length=4096)
 
+    class Meta:
+        swagger_schema_fields = {"example": {"token": "an access or a refresh token"}}
+
 
 class PasswordSerializer(serializers.Serializer[Any]):
     password = SecretField()
+
+    class Meta:
+        swagger_schema_fields = {"example": {"password": "blue-kettle-42"}}
 
 
 class PasswordChangeSerializer(serializers.Serializer[Any]):
     old_password = SecretField()
     new_password = SecretField()
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"old_password": "blue-kettle-42", "new_password": "quiet-lantern-77"}
+        }
 
     def validate_new_password(self, value: str) -> str:
         try:
@@ -101,6 +123,9 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
 class PasswordResetSerializer(serializers.Serializer[Any]):
     email = PlainCharField(max_length=254)
 
+    class Meta:
+        swagger_schema_fields = {"example": {"email": "ann@example.org"}}
+
     def validate_email(self, value: str) -> str:
         if "@" not in value:
             raise serializers.ValidationError("Enter a valid email address.")
@@ -111,6 +136,15 @@ class PasswordResetConfirmSerializer(serializers.Serializer[Any]):
     uid = PlainCharField(max_length=64, help_text="As the mail has it.")
     token = SecretField(max_length=100, help_text="As the mail has it; works once.")
     new_password = SecretField()
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "uid": "the mail's uid",
+                "token": "the mail's token",
+                "new_password": "quiet-lantern-77",
+            }
+        }
 
 
 class SessionSerializer(serializers.ModelSerializer[TokenFamily]):
@@ -171,6 +205,16 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
         help_text="Genres of /genres/, by name.",
     )
     visibility = serializers.ChoiceField(choices=Visibility.choices, required=False)
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "display_name": "Ann",
+                "bio": "Mostly at the late show.",
+                "favorite_genres": ["Drama", "Crime"],
+                "visibility": "public",
+            }
+        }
 
     def validate_avatar_url(self, value: str) -> str:
         if value:

@@ -84,7 +84,7 @@ def user_password_reset(*, uid: str, token: str, new_password: str) -> None:
     try:
         validate_password(new_password, user)
     except DjangoValidationError as error:
-        raise field_error("new_password", " ".join(error.messages), "weak_password") from error
+        raise field_error("new_password", error.messages, "weak_password") from error
     user.set_password(new_password)
     user.save(update_fields=["password"])
     sessions_end(user_id=user.pk)

@@ -72,6 +72,9 @@ class FeedbackWriteSerializer(serializers.Serializer[Any]):
         help_text="`hide`: never show it; `less` or `more`: films like it less or more often.",
     )
 
+    class Meta:
+        swagger_schema_fields = {"example": {"kind": "less"}}
+
 
 class FeedbackSerializer(serializers.Serializer[Any]):
     movie = MovieSummarySerializer()

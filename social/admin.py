@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.text import Truncator
 
 from social import services
-from social.models import Playlist, PlaylistItem, Rating, ReviewReport
+from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
 
 
 class _NoAddition:
@@ -88,6 +88,7 @@ class ReviewReportAdmin(_NoAddition, admin.ModelAdmin):
     list_filter = (_OpenFirst, "reason")
     list_select_related = ("rating__user",)
     raw_id_fields = ("rating", "reporter")
+    readonly_fields = ("member", "whole_review")
     ordering = ("created_at", "id")
     actions = ("uphold", "dismiss")
     show_full_result_count = False
@@ -103,6 +104,10 @@ class ReviewReportAdmin(_NoAddition, admin.ModelAdmin):
     @admin.display(description="review")
     def review(self, report: ReviewReport) -> str:
         return Truncator(report.rating.review).chars(200)
+
+    @admin.display(description="review")
+    def whole_review(self, report: ReviewReport) -> str:
+        return report.rating.review
 
     @admin.action(
         description="Hide the review, and uphold all reports of it", permissions=["change"]
@@ -172,3 +177,20 @@ class PlaylistItemAdmin(_NoAddition, admin.ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PlaylistItem]) -> None:
         for playlist_id, movie_id in queryset.values_list("playlist_id", "movie_id"):
             services.playlist_item_remove(playlist_id=playlist_id, movie_id=movie_id)
+
+
+@admin.register(Import)
+class ImportAdmin(_NoAddition, admin.ModelAdmin):
+    """How far each import is, and why it failed, for who is asked; the rows stay the member's."""
+
+    list_display = ("id", "user", "filename", "format", "state", "position", "total", "reason")
+    list_filter = ("state", "format")
+    list_select_related = ("user",)
+    search_fields = ("=user__username",)
+    search_help_text = "A username."
+    ordering = ("-id",)
+    show_full_result_count = False
+
+    def has_change_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
+        # Members apply and undo their own.
+        return False

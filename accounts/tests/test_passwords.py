@@ -206,6 +206,22 @@ def test_a_reset_with_something_else_is_refused_on_the_token(ann, changes):
     assert answer.json()["errors"]["token"][0]["code"] == "wrong_token"
 
 
+def test_a_weak_password_gets_one_message_for_each_fault_wherever_it_is_chosen(ann, client_of):
+    uid, token = password_reset_credentials(ann)
+    weak = "123"
+    new = {"username": "bob", "email": "bob@example.org", "password": weak}
+    reset = {"uid": uid, "token": token, "new_password": weak}
+    change = {"old_password": PASSWORD, "new_password": weak}
+    anybody = APIClient()
+    answers = [
+        anybody.post("/auth/register/", new).json()["errors"]["password"],
+        anybody.post("/auth/password/reset/confirm/", reset).json()["errors"]["new_password"],
+        client_of(ann).post("/auth/password/change/", change).json()["errors"]["new_password"],
+    ]
+    assert answers[0] == answers[1] == answers[2]
+    assert [error["code"] for error in answers[0]] == ["weak_password"] * 3
+
+
 def test_a_weak_new_password_is_named_and_the_mail_can_be_used_again(ann):
     uid, token = password_reset_credentials(ann)
     body = {"uid": uid, "token": token, "new_password": "password"}

@@ -254,14 +254,18 @@ def _path(world, template, playlist):
     return path + "?query=alien" if path == "/tmdb/search/" else path
 
 
-def _cases():
+def _room(template):
+    """The first word of a path: its rows share one world, which takes longer to make than to ask."""
+    return template.split("/")[1]
+
+
+def _cases(room):
     for template, rows in MATRIX.items():
         shared = "{pk}" in template and template.startswith("/playlists/")
-        for method, row in rows.items():
+        for method, row in rows.items() if _room(template) == room else ():
             for visibility in Playlist.Visibility.values if shared else ["public"]:
                 expected = _hidden(row, *_OTHERS) if visibility == "private" else row
-                name = f"{method} {template}" + (f" {visibility}" if shared else "")
-                yield pytest.param(template, method, visibility, expected, id=name)
+                yield template, method, visibility, expected
 
 
 def test_every_route_and_method_has_its_row():
@@ -270,23 +274,27 @@ def test_every_route_and_method_has_its_row():
     }
 
 
-@pytest.mark.parametrize(("template", "method", "visibility", "row"), list(_cases()))
-def test_each_caller_gets_the_status_of_the_row(world, template, method, visibility, row):
-    playlist = world.playlists[visibility]
-    body = "" if method == "GET" else json.dumps(_body(world, template, method))
-    for caller, expected in zip(CALLERS, row, strict=True):
-        with _undone():
-            answer = world.clients[caller].generic(
-                method,
-                _path(world, template, playlist),
-                body,
-                content_type="application/json",
-                headers={"If-Match": "*"} if method == "PUT" else {},
-            )
-            assert answer.status_code == expected, (caller, answer.content)
-            if expected >= 400:
-                _assert_problem(answer)
-                _assert_nothing_changed(world)
+@pytest.mark.parametrize("room", sorted({_room(template) for template in MATRIX}))
+def test_each_caller_gets_the_status_of_the_row(world, unlimited, room):
+    wrong = []
+    for template, method, visibility, row in _cases(room):
+        path = _path(world, template, world.playlists[visibility])
+        body = "" if method == "GET" else json.dumps(_body(world, template, method))
+        for caller, expected in zip(CALLERS, row, strict=True):
+            with _undone():
+                answer = world.clients[caller].generic(
+                    method,
+                    path,
+                    body,
+                    content_type="application/json",
+                    headers={"If-Match": "*"} if method == "PUT" else {},
+                )
+                if answer.status_code != expected:
+                    wrong.append(f"{method} {path} {visibility} {caller}: {answer.status_code}")
+                elif expected >= 400:
+                    _assert_problem(answer)
+                    _assert_nothing_changed(world)
+    assert wrong == []
 
 
 def _of_the_owner():

@@ -18,7 +18,7 @@ from accounts.tokens import family_open, family_refresh
 from movies.models import Collection, Person
 from nexus.testing import PASSWORD
 from recommendations.models import Feedback, Training
-from social.models import Playlist, PlaylistItem, Rating, ReviewReport
+from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +31,8 @@ MATRIX = {
     "social.playlistitem": {MODERATOR: "vcd", ADMIN: "vcd"},
     # Its queue is worked by actions; the page of one is read.
     "social.reviewreport": {MODERATOR: "vd", ADMIN: "vd"},
+    # For who runs the service.
+    "social.import": {},
     "recommendations.training": {ADMIN: "v"},
     "recommendations.feedback": {ADMIN: "v"},
     "movies.movie": {CURATOR: "vacd", ADMIN: "vacd"},
@@ -74,6 +76,7 @@ def stored(make_user, make_movie):
         "social.reviewreport": ReviewReport.objects.create(
             rating=rating, reporter=make_user("bob"), reason="abuse"
         ),
+        "social.import": Import.objects.create(user=ann, format="imdb", state="failed", step=""),
         "recommendations.training": Training.objects.create(algorithm="edlae-1"),
         "recommendations.feedback": Feedback.objects.create(
             user=ann, movie=film, kind="less", created_at=now, updated_at=now

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import date, datetime
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -235,6 +236,29 @@ def test_a_token_is_asked_for_where_an_anonymous_call_is_401(schema, api, db, se
         address = path.format(id=pk, movie_id=1, username="ann", number=1)
         answer = api.generic(method.upper(), address, "{}", content_type="application/json")
         assert (answer.status_code == 401) == (operation["security"] == [{"Bearer": []}]), path
+
+
+def test_every_body_has_an_example_that_its_view_takes(schema, make_user):
+    request = SimpleNamespace(user=make_user("bob"))
+    documented = {
+        (method, path.replace("{id}", "{pk}")): parameter["schema"]
+        for path, method, operation, _ in operations(schema)
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "body"
+    }
+    taken = 0
+    for route in api_routes():
+        for method, action in route.actions.items():
+            body = getattr(route.view, action).contract.body
+            if body is None or (method, route.template) not in documented:
+                continue
+            node = documented[method, route.template]
+            example = resolved(schema, node)["example"]
+            assert mismatches(schema, node, example) == [], route
+            tried = body(data=example, partial=method == "patch", context={"request": request})
+            assert tried.is_valid(), (route, tried.errors)
+            taken += 1
+    assert taken == len(documented)
 
 
 def test_secrets_only_go_in(schema):

@@ -18,6 +18,9 @@ EARLIEST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 class WatchlistWriteSerializer(serializers.Serializer[Any]):
     movie = IdField(help_text="A film's id.")
 
+    class Meta:
+        swagger_schema_fields = {"example": {"movie": 1}}
+
 
 class WatchlistItemSerializer(serializers.Serializer[Any]):
     movie = MovieSummarySerializer()
@@ -29,6 +32,9 @@ class ViewingWriteSerializer(serializers.Serializer[Any]):
     watched_at = UTCDateTimeField(
         required=False, help_text="Now where it is not sent; not in the future."
     )
+
+    class Meta:
+        swagger_schema_fields = {"example": {"movie": 1, "watched_at": "2026-01-31T20:15:00Z"}}
 
     def validate_watched_at(self, value: datetime) -> datetime:
         if value > timezone.now():

@@ -46,12 +46,18 @@ class ImportApplySerializer(serializers.Serializer[Any]):
         ),
     )
 
+    class Meta:
+        swagger_schema_fields = {"example": {"on_conflict": "newer"}}
+
 
 class ImportRowEditSerializer(serializers.Serializer[Any]):
     """A correction of a row: the film it means, or whether it is left out."""
 
     movie = IdField(required=False, help_text="A candidate's id, or any other film's.")
     skip = serializers.BooleanField(required=False)
+
+    class Meta:
+        swagger_schema_fields = {"example": {"movie": 1}}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) != 1:

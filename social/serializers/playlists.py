@@ -33,6 +33,16 @@ class PlaylistWriteSerializer(serializers.Serializer[Any]):
         help_text="The whole content, in order. Left out of an update, the films stay as they are.",
     )
 
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "name": "Rainy evenings",
+                "description": "With the lights off.",
+                "visibility": "public",
+                "movie_ids": [3, 1, 2],
+            }
+        }
+
 
 class PlaylistCopySerializer(serializers.Serializer[Any]):
     """What the copy of a playlist is to differ in."""
@@ -41,6 +51,11 @@ class PlaylistCopySerializer(serializers.Serializer[Any]):
     visibility = serializers.ChoiceField(
         choices=Playlist.Visibility.values, required=False, help_text="Private unless sent."
     )
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"name": "Rainy evenings, mine", "visibility": "private"}
+        }
 
 
 class PlaylistSerializer(serializers.Serializer[Any]):
@@ -84,6 +99,9 @@ class PlaylistItemSerializer(serializers.Serializer[Any]):
 class PlaylistItemsAddSerializer(serializers.Serializer[Any]):
     movie_ids = movie_ids_field(allow_empty=False)
 
+    class Meta:
+        swagger_schema_fields = {"example": {"movie_ids": [4, 5]}}
+
 
 class PlaylistItemsAddedSerializer(serializers.Serializer[Any]):
     """What became of the films sent."""
@@ -96,8 +114,14 @@ class PlaylistItemsAddedSerializer(serializers.Serializer[Any]):
 class PlaylistItemNoteSerializer(serializers.Serializer[Any]):
     note = PlainCharField(required=False, allow_blank=True, max_length=MAX_NOTE_LENGTH)
 
+    class Meta:
+        swagger_schema_fields = {"example": {"note": "For the last scene."}}
+
 
 class PlaylistOrderSerializer(serializers.Serializer[Any]):
     movie_ids = movie_ids_field(
         max_length=MAX_ITEMS, help_text="Every film of the playlist, in the new order."
     )
+
+    class Meta:
+        swagger_schema_fields = {"example": {"movie_ids": [1, 2, 3]}}

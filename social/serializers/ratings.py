@@ -43,6 +43,11 @@ class RatingEditSerializer(serializers.Serializer[Any]):
     review = PlainCharField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
     contains_spoilers = serializers.BooleanField(required=False)
 
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"score": 4.5, "review": "Better every time.", "contains_spoilers": False}
+        }
+
 
 class RatingWriteSerializer(RatingEditSerializer):
     """A rating as POST takes it."""
@@ -51,6 +56,16 @@ class RatingWriteSerializer(RatingEditSerializer):
     keep_in_watchlist = serializers.BooleanField(
         default=False, help_text="A rated film leaves the caller's watchlist, unless this is true."
     )
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "movie": 1,
+                "score": 4.5,
+                "review": "Better every time.",
+                "contains_spoilers": False,
+            }
+        }
 
 
 class ReviewSerializer(serializers.Serializer[Any]):
@@ -83,6 +98,9 @@ class PublicRatingSerializer(serializers.Serializer[Any]):
 class ReportWriteSerializer(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(choices=ReviewReport.Reason.values)
     comment = PlainCharField(required=False, allow_blank=True, max_length=MAX_COMMENT_LENGTH)
+
+    class Meta:
+        swagger_schema_fields = {"example": {"reason": "spam", "comment": "An advertisement."}}
 
 
 class ReportSerializer(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 import pytest
 
 from movies.models import Movie
-from social.models import Playlist, PlaylistItem, Rating, ReviewReport
+from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
 from social.services import follow_set, playlist_create, rating_set
 
 
@@ -143,3 +143,24 @@ def test_a_list_that_a_moderator_publishes_is_in_the_feed(admin_client, stored, 
     playlist.refresh_from_db()
     assert (playlist.name, playlist.visibility) == ("Evenings", "public")
     assert playlist.published_at is not None
+
+
+def test_one_report_shows_the_whole_review_and_who_wrote_it(admin_client, stored, make_user):
+    rating = Rating.objects.get()
+    words = "Rude words. " * 30
+    Rating.objects.filter(pk=rating.pk).update(review=words)
+    report = ReviewReport.objects.create(rating=rating, reporter=make_user("bob"), reason="abuse")
+    page = admin_client.get(f"/admin/social/reviewreport/{report.pk}/change/").content.decode()
+    assert words.strip() in page
+    assert "ann" in page
+
+
+def test_imports_are_read_with_why_they_failed_and_not_changed(admin_client, make_user):
+    failed = Import.objects.create(
+        user=make_user("ann"), format="imdb", state="failed", step="", reason="The ZIP is cut off."
+    )
+    url = "/admin/social/import/"
+    assert "The ZIP is cut off." in admin_client.get(f"{url}?q=ann").content.decode()
+    assert admin_client.get(f"{url}{failed.pk}/change/").status_code == 200
+    assert admin_client.post(f"{url}{failed.pk}/change/", {"state": "ready"}).status_code == 403
+    assert admin_client.get(f"{url}add/").status_code == 403

@@ -176,6 +176,8 @@ def test_an_archive_fills_history_watchlist_and_lists_and_leaves_nothing_when_un
     assert verdicts[("seen", "Brazil")] == "matched"
     assert verdicts[("playlist", "Nights")] == "unchanged"
     assert made["verdicts"]["invalid"] == 0
+    reasons = {row["reason"] for row in made["rows"]["results"] if row["kind"] == "playlist_item"}
+    assert reasons == {"", "You have this already."}, "the member's own note is no reason"
     made = done(client, made, "apply")
     rating = Rating.objects.get()
     assert (rating.score, rating.review) == (4, "Quiet terror.")

@@ -201,13 +201,13 @@ def test_a_new_rating_counts_at_once(client, make_movie):
     assert (stats["total_ratings"], stats["watch_time_hours"]) == (1, 1.5)
 
 
-def test_five_thousand_ratings_take_three_queries(client, ann, django_assert_num_queries):
+def test_a_thousand_ratings_take_three_queries(client, ann, django_assert_num_queries):
     now = datetime(2026, 6, 1, tzinfo=UTC)
     movies = Movie.objects.bulk_create(
         Movie(
             title=f"Film {number}", sort_title="film", search_vector="", genres=["Drama", "Crime"]
         )
-        for number in range(5_000)
+        for number in range(1_000)
     )
     Rating.objects.bulk_create(
         Rating(user=ann, movie=movie, score=1 + number % 9 / 2, created_at=when, updated_at=when)
@@ -219,8 +219,8 @@ def test_five_thousand_ratings_take_three_queries(client, ann, django_assert_num
         cursor.execute("ANALYZE social_rating, movies_movie")
     with django_assert_num_queries(3):  # the session, the numbers, the films at both ends
         stats = client.get("/profiles/stats/").json()
-    assert stats["total_ratings"] == 5_000
-    assert stats["top_genres"][0] == {"genre": "Crime", "count": 5_000, "average_score": 3.0}
+    assert stats["total_ratings"] == 1_000
+    assert stats["top_genres"][0] == {"genre": "Crime", "count": 1_000, "average_score": 3.0}
 
 
 @pytest.mark.parametrize("query", ["user=ann", "page=1"])

@@ -162,7 +162,9 @@ class _Theirs:
         movie = row.movie_id or 0
         rating = self.ratings.get(movie)
         seen = self.viewings.get(movie, set())
-        matched = (Verdict.MATCHED, "", str(row.values.get("note") or ""))
+        # A rating's note tells what reading changed; a playlist item's is the member's own words.
+        changed = "" if row.kind == Kind.PLAYLIST_ITEM else str(row.values.get("note") or "")
+        matched = (Verdict.MATCHED, "", changed)
         same = (Verdict.UNCHANGED, "", "You have this already.")
         if row.kind in (Kind.RATING, Kind.REVIEW):
             if rating is None:
