@@ -183,8 +183,9 @@ def playlist_reorder(
 ) -> Reordered:
     """Put all films of a playlist into this order, if its version `is_current`.
 
-    Where they are in this order already, nothing changes, the version included. Raises Problem (412) where it is not, ValidationError (400) where the films are not exactly its
-    own, NotFound where the playlist is gone.
+    Where they are in this order already, nothing changes, the version included. Raises Problem (412)
+    where the version is not current, ValidationError (400) where the films are not exactly its own,
+    NotFound where the playlist is gone.
     """
     playlist = _locked(playlist_id)
     if not is_current(playlist.version):
