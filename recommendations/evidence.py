@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +20,17 @@ SharedNames = Mapping[tuple[int, int], list[str]]
 # Below this two films have too little in common to be named together.
 MIN_LIKENESS = 0.25
 MAX_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Told:
+    """A film of the member's to be named, and what they said of it."""
+
+    film: FilmRow
+    #: None where there is feedback alone.
+    stars: float | None
+    #: Whether the feedback asks for more like it.
+    more: bool = False
 
 
 def people_in_common(films: Sequence[FilmRow], rated: Sequence[FilmRow]) -> SharedNames:
@@ -142,26 +154,26 @@ def of_similarity(
     if taste:
         said.append(taste)
     if genres := [name for name in film.genres if name in target.genres]:
-        said.append(f"Both {_listed(genres)}.")
+        said.append(f"Shared {_genres(genres)}.")
     if at_tmdb:
         said.append("TMDb lists them side by side.")
     return said
 
 
-def of_feed(
-    row: FilmRow, speaking: Sequence[tuple[FilmRow, float | None]], favourites: Array
-) -> list[str]:
+def of_feed(row: FilmRow, speaking: Sequence[Told], favourites: Array) -> list[str]:
     """Why a film is in the trained feed; `speaking`: what of the member's films speaks for it."""
     said = []
-    if speaking:
-        liked = [other.title for other, stars in speaking if stars is None or stars >= LIKED]
-        other, stars = speaking[0]
-        if len(liked) > 1:
-            said.append(f"You liked {_listed(liked)}.")
-        elif stars is None:
-            said.append(f"You asked for more like {other.title}.")
-        else:
-            said.append(f"You gave {other.title} {_stars(stars)}.")
+    liked = [each for each in speaking if each.stars is not None and each.stars >= LIKED]
+    asked = [each.film.title for each in speaking if each.stars is None and each.more]
+    if len(liked) == 1:
+        said.append(_rated(liked[0]) + ".")
+    elif liked:
+        said.append(f"You liked {_listed([each.film.title for each in liked])}.")
+    if asked:
+        said.append(f"You asked for more like {_listed(asked)}.")
+    if speaking and not said:
+        # Nobody is told that a film is for them because they did not like another.
+        said.append(f"Often liked by those who have rated {speaking[0].film.title}, as you have.")
     said.extend(
         f"{name} is one of your favourite genres."
         for name in row.genres
@@ -171,19 +183,9 @@ def of_feed(
     return said[:MAX_REASONS]
 
 
-def of_films(
-    row: FilmRow, told: Sequence[tuple[FilmRow, float | None]], names: SharedNames
-) -> list[str]:
+def of_films(row: FilmRow, told: Sequence[Told], names: SharedNames) -> list[str]:
     """The member's films that moved a score most, with what they share with its film."""
-    said = []
-    for other, stars in told:
-        common = names.get((row.id, other.id), [])[:2]
-        common += [name for name in row.genres if name in other.genres]
-        shared = f"; both {_listed(common)}" if common else ""
-        given = "spoke of" if stars is None else "gave"
-        what = f" {_stars(stars)}" if stars is not None else " in your feedback"
-        said.append(f"You {given} {other.title}{what}{shared}.")
-    return said
+    return [f"{_rated(each)}{_in_common(row, each.film, names)}." for each in told]
 
 
 def of_genres(row: FilmRow, affinities: Affinities, favourites: Array) -> list[str]:
@@ -193,13 +195,16 @@ def of_genres(row: FilmRow, affinities: Affinities, favourites: Array) -> list[s
     for column in columns:
         name, count = GENRE_NAMES[column], int(affinities.counts[column])
         if count:
-            films = "film" if count == 1 else "films"
             mean = affinities.mean_stars[column]
             above = affinities.genre[column]
-            tone = "about what you give others"
+            # Held against what others give these films and the member gives any.
+            tone = "about as expected"
             if abs(above) >= 0.05:
-                tone = "more than you give others" if above > 0 else "less than you give others"
-            said.append(f"You gave {count} {name} {films} {mean:.1f} stars on average, {tone}.")
+                tone = "more than expected" if above > 0 else "less than expected"
+            if count == 1:
+                said.append(f"You gave the one {name} film you rated {_stars(mean)}, {tone}.")
+            else:
+                said.append(f"You gave {count} {name} films {mean:.1f} stars on average, {tone}.")
         if favourites[column]:
             said.append(f"{name} is one of your favourite genres.")
     return said[:MAX_REASONS]
@@ -213,16 +218,17 @@ def _of_films(
         if likeness[index] < MIN_LIKENESS:
             break
         other = rated[int(index)]
-        common = names.get((row.id, other.id), [])[:2]
-        common += [name for name in row.genres if name in other.genres]
-        shared = f"; both {_listed(common)}" if common else ""
-        said.append(f"You gave {other.title} {_stars(stars[index])}{shared}.")
+        told = Told(other, float(stars[index]))
+        said.append(f"{_rated(told)}{_in_common(row, other, names)}.")
     return said
 
 
 def _of_peers(peers: PeerCounts) -> list[str]:
     if not peers.rated:
         return []
+    if peers.rated == 1:
+        liked = "liked" if peers.liked else "did not like"
+        return [f"The one member with your taste who rated it {liked} it."]
     return [f"{peers.liked} of {peers.rated} members with your taste who rated it liked it."]
 
 
@@ -238,7 +244,27 @@ def of_votes(row: FilmRow) -> list[str]:
     if not votes:
         return ["Nobody has rated it yet."]
     people = "vote" if votes == 1 else "votes"
-    return [f"Weighted rating {row.weighted_rating:.1f} of 10 from {votes} {people}."]
+    return [f"Weighted rating {row.weighted_rating:.1f} of 10 from {votes:,} {people}."]
+
+
+def _rated(told: Told) -> str:
+    """What the member said of a film, without a full stop."""
+    if told.stars is None:
+        return f"You asked for {'more' if told.more else 'less'} like {told.film.title}"
+    return f"You gave {told.film.title} {_stars(told.stars)}"
+
+
+def _in_common(row: FilmRow, other: FilmRow, names: SharedNames) -> str:
+    """People and genres of both films, to follow what was said of the other; or nothing."""
+    people = names.get((row.id, other.id), [])[:2]
+    genres = [name for name in row.genres if name in other.genres]
+    told = [f"both with {_listed(people)}"] if people else []
+    told += [f"shared {_genres(genres)}"] if genres else []
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _genres(names: Sequence[str]) -> str:
+    return f"{'genre' if len(names) == 1 else 'genres'}: {_listed(names)}"
 
 
 def _stars(value: float) -> str:

@@ -110,22 +110,23 @@ def packed(places: Places, weights: Floats) -> bytes:
 
 @dataclass(frozen=True)
 class Lists:
-    """Packed lists of f films laid end to end; e entries in parallel."""
+    """Packed lists of f films laid end to end; e entries in parallel.
 
-    owners: Places  # (e,) whose list, 0 to f - 1
-    places: Places  # (e,) place of the film named, among the training's
+    As narrow as they are stored, and not copied: fresh memory is most of what a list costs.
+    """
+
+    owners: NDArray[np.integer]  # (e,) whose list, 0 to f - 1
+    places: NDArray[np.integer]  # (e,) place of the film named, among the training's
     weights: Floats  # (e,)
 
     @classmethod
     def of(cls, lists: Sequence[bytes | None]) -> Lists:
         """None is the list of a film that the training does not know: empty."""
-        entries = np.frombuffer(b"".join([data or b"" for data in lists]), _ENTRY)
-        lengths = [len(data or b"") // _ENTRY.itemsize for data in lists]
-        return cls(
-            np.repeat(np.arange(len(lists)), lengths),
-            entries["place"].astype(np.intp),
-            np.ascontiguousarray(entries["weight"]),
-        )
+        held = [data or b"" for data in lists]
+        entries = np.frombuffer(b"".join(held), _ENTRY)
+        lengths = [len(data) // _ENTRY.itemsize for data in held]
+        owners = np.repeat(np.arange(len(held), dtype=np.int32), lengths)
+        return cls(owners, entries["place"], entries["weight"])
 
     @classmethod
     def some(cls, lists: Lists, starts: Places, chosen: Places) -> Lists:
@@ -151,19 +152,19 @@ class Lists:
         lengths = np.bincount(self.owners, minlength=count)
         return np.concatenate(([0], np.cumsum(lengths)))
 
-    def naming(self, head: Head, film_ids: Ids) -> tuple[NDArray[np.bool_], Places]:
-        """(e,) Which entries name one of these films, and for those (k,) where it stands there."""
+    def naming(self, head: Head, film_ids: Ids) -> tuple[Places, Places]:
+        """(k,) each: the entries that name one of these films, and where it stands there."""
         at = np.full(len(head.film_ids), -1, dtype=np.intp)
         places, held = positions(head.film_ids, film_ids)
         at[places[held]] = np.flatnonzero(held)
-        found = at[self.places]
-        named = found >= 0
-        return named, found[named]
+        named = np.flatnonzero((at >= 0)[self.places])
+        return named, at[self.places[named]]
 
     def from_targets(self, head: Head, history: Ids) -> Links:
         """Of the lists of films to score: what in the history speaks for each."""
         named, rated = self.naming(head, history)
-        return Links(films=self.owners[named], rated=rated, weights=self.weights[named])
+        films = self.owners[named].astype(np.intp)
+        return Links(films=films, rated=rated, weights=self.weights[named])
 
     def neighbours(self, head: Head, count: int) -> Neighbours:
         """As the maths takes them, of `count` films."""

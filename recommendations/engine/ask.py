@@ -63,5 +63,6 @@ def _taste(head: Head, pool: Candidates) -> Array:
 def _asked(row: FilmRow, chance: float) -> AskedFilm:
     if row.rating_count:
         members = "member has" if row.rating_count == 1 else "members have"
-        return AskedFilm(row.id, [f"{row.rating_count} {members} rated it; {chance:.0%} like it."])
+        rated = f"{row.rating_count:,} {members} rated it."
+        return AskedFilm(row.id, [f"{rated} About {chance:.0%} of those who see it like it."])
     return AskedFilm(row.id, [f"About {chance:.0%} of those who see it like it."])

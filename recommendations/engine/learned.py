@@ -49,6 +49,8 @@ from recommendations.serving import Candidates, Member, candidates_read, films_r
 THIN_HISTORY = 5
 # Of how many of the member's films evidence and counterfactuals tell.
 TOLD = 3
+# What moved a score by fewer points of percent is no evidence for it.
+LEAST_TOLD = 0.05
 
 
 def feed(
@@ -102,9 +104,9 @@ def feed_of(member: Member, candidates: Candidates, *, diversity: float = 0.0) -
         order = order + (films.genres @ history.favourites > 0) * (np.ptp(order) + 1.0)
     chosen, told = mixed(order, films, diversity=diversity)
 
-    ids = films.ids.tolist()
+    ids, percents_shown = films.ids.tolist(), scores.percent.tolist()
     ranked = [
-        (place, Recommendation(ids[place], round(float(scores.percent[place]), 1)))
+        (place, Recommendation(ids[place], round(percents_shown[place], 1)))
         for place in chosen[:FEED_DEPTH]
     ]
     return Feed(
@@ -130,7 +132,7 @@ def matches(member: Member, movie_ids: Sequence[int], *, explained: bool = True)
         _Asked(films[np.array([place])], _of_one(feed, place), _of_one(taste, place))
         for place in places
     ]
-    told = [_most_telling(member, each) if explained else [] for each in asked]
+    told = [_most_telling(member, each) if explained else {} for each in asked]
     named = [int(history.films.ids[index]) for some in told for index in some]
     rows, names = evidence.films_with_names(films.ids[places].tolist(), named)
     affinities = _affinities(member)
@@ -140,13 +142,14 @@ def matches(member: Member, movie_ids: Sequence[int], *, explained: bool = True)
         if row is None:
             continue  # deleted since the query before
         # A film of the history that is gone meanwhile has no name to be told by.
-        some = [index for index in some if int(history.films.ids[index]) in rows]
+        left = [index for index in some if int(history.films.ids[index]) in rows]
+        speaking = [index for index in left if abs(some[index]) >= LEAST_TOLD]
         percent = round(float(scores.percent[place]), 1)
         points = {part: float(scores.parts[part][place]) for part in PARTS}
         said = {
             "genre_affinity": evidence.of_genres(row, affinities, history.favourites),
             "rating_history": [
-                *evidence.of_films(row, [_said(member, index, rows) for index in some], names),
+                *evidence.of_films(row, [_said(member, index, rows) for index in speaking], names),
                 *evidence.of_generosity(history.n, _generosity(member)),
             ],
             "popularity": evidence.of_votes(row),
@@ -165,7 +168,7 @@ def matches(member: Member, movie_ids: Sequence[int], *, explained: bool = True)
                     for part, value in zip(PARTS, to_tenths, strict=True)
                 },
                 because=evidence.because(points=points, said=said),
-                counterfactuals=_counterfactuals(member, each, some, rows, percent),
+                counterfactuals=_counterfactuals(member, each, left, rows, percent),
                 algorithm=head.algorithm,
             )
         )
@@ -214,13 +217,14 @@ def _counterfactuals(
     return sorted(found, key=lambda each: -abs(each.match_score_without - match_score))
 
 
-def _most_telling(member: Member, asked: _Asked) -> list[int]:
-    """Places in the history of the TOLD films that moved one film's score most, most first."""
+def _most_telling(member: Member, asked: _Asked) -> dict[int, float]:
+    """Places in the history of the TOLD films that moved one film's score most, most first, each
+    with the points of percent that it added."""
     moved = contributions(
         member.history, asked.film, asked.feed, asked.taste, member.head.coefficients
     )
     order = np.argsort(-np.abs(np.round(moved, 9)), kind="stable")
-    return [int(index) for index in order[:TOLD]]
+    return {int(index): float(moved[index]) for index in order[:TOLD]}
 
 
 def _of_one(links: Links, place: int) -> Links:
@@ -230,11 +234,13 @@ def _of_one(links: Links, place: int) -> Links:
     return Links(np.zeros_like(rated), rated, links.weights[chosen])
 
 
-def _said(member: Member, index: int, rows: Mapping[int, FilmRow]) -> tuple[FilmRow, float | None]:
-    """A film of the history with the member's stars, None where there is feedback alone."""
+def _said(member: Member, index: int, rows: Mapping[int, FilmRow]) -> evidence.Told:
+    """A film of the history with what the member said of it."""
     history = member.history
     stars = float(history.stars[index]) if history.rated[index] else None
-    return rows[int(history.films.ids[index])], stars
+    return evidence.Told(
+        rows[int(history.films.ids[index])], stars, more=bool(history.wants[index] > 0)
+    )
 
 
 def _affinities(member: Member) -> Affinities:
@@ -263,7 +269,8 @@ def _generosity(member: Member) -> float:
 def _reasons(member: Member, films: Films, feed: Links, places: Sequence[int]) -> list[list[str]]:
     """Why the films in these places are in the feed; one query for all of them."""
     history = member.history
-    spoken = feed.weights * history.wants[feed.rated]
+    # What the member wants less of speaks for nothing that could be told as a reason.
+    spoken = feed.weights * np.maximum(history.wants[feed.rated], 0.0)
     speaking: list[list[int]] = []
     for place in places:
         entries = np.flatnonzero(feed.films == place)

@@ -60,7 +60,12 @@ def percents(
     history: History, films: Films, feed: Links, taste: Links, coefficients: Coefficients
 ) -> Array:
     """(m,) `score` without its parts."""
-    values = signals.signals(history, films, feed, taste, coefficients.totals)
+    return _percents(
+        coefficients, signals.signals(history, films, feed, taste, coefficients.totals)
+    )
+
+
+def _percents(coefficients: Coefficients, values: dict[str, Array]) -> Array:
     names = [name for part in PARTS.values() for name in part]
     logit = sum((_weighted(coefficients, values, name) for name in names), np.zeros(1))
     percent: Array = 100 * sigmoid(coefficients.intercept + logit)
@@ -104,7 +109,7 @@ def contributions(
     by_feed = by_feed / max(float(values["spoken"][0]), 1e-9)
     mean = alike / (float(taste.weights.sum()) + signals.TASTE_SHRINKAGE)
     by_taste = mean * _slope(coefficients, "taste", history.n)
-    chance = float(percents(history, films, feed, taste, coefficients)[0]) / 100
+    chance = float(_percents(coefficients, values)[0]) / 100
     points: Array = 100 * chance * (1 - chance) * (by_feed + by_taste)
     return points
 
