@@ -347,12 +347,11 @@ def _served(data: Path) -> Iterator[Chaos]:
         [*GUNICORN, "--bind", f"127.0.0.1:{port}"], env=environment, cwd=embedded.ROOT
     )
     url = f"http://127.0.0.1:{port}"
-    group = os.getpgid(master.pid)
     try:
         wait_until_ready(url)
         yield Chaos(url, data, environment, master, tokens.split(), [each[0] for each in found])
     finally:
-        _end(port, group)
+        _end(port)
 
 
 _TOKENS = f"""
@@ -363,7 +362,7 @@ for user in User.objects.order_by("id")[:{MEMBERS}]:
 """
 
 
-def _end(port: int, group: int) -> None:
+def _end(port: int) -> None:
     """End whichever gunicorn serves now; after a deploy it is no child of ours."""
     mark = f"127.0.0.1:{port}".encode()
     for process in Path("/proc").iterdir():

@@ -401,12 +401,6 @@ class Whole:
     targets: Lists  # by source
     taste: Lists
 
-    def model(self) -> Model:
-        """As the maths knows it."""
-        head, m = self.head, len(self.films)
-        feed, taste = self.feed.neighbours(head, m), self.taste.neighbours(head, m)
-        return Model(self.films, feed, taste, head.totals, head.coefficients, head.parameters)
-
 
 def whole_read(head: Head) -> Whole:
     """All rows of a training, in one query."""

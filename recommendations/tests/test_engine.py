@@ -11,7 +11,7 @@ from movies.models import Movie
 from recommendations import engine, serving
 from recommendations.batch import Batch
 from recommendations.maths.data import History
-from recommendations.maths.model import score
+from recommendations.maths.model import Model, score
 from recommendations.models import Feedback
 from recommendations.selectors import FEED_DEPTH
 from recommendations.services.training import training_run
@@ -114,7 +114,11 @@ def test_a_counterfactual_is_what_the_score_becomes_when_the_rating_goes(ann, cl
 
 def test_the_answer_is_that_of_the_model_in_memory(trained):
     users, films = trained
-    model = whole_read(active_head()).model()
+    head, stored = active_head(), whole_read(active_head())
+    feed, taste = (
+        lists.neighbours(head, len(stored.films)) for lists in (stored.feed, stored.taste)
+    )
+    model = Model(stored.films, feed, taste, head.totals, head.coefficients, head.parameters)
     content = content_read(np.array([film.pk for film in films]))
     for user in users[:3]:
         rows = user.ratings.order_by("-created_at", "-id").values_list("movie_id", "score")
