@@ -11,7 +11,8 @@ WORKDIR /app
 COPY --from=build /venv /venv
 COPY . .
 # Collecting static files reads settings, not servers: the values go no further than this line.
-RUN SECRET_KEY=build DATABASE_URL=postgres://build@localhost/build REDIS_URL=redis://localhost \
+RUN SECRET_KEY=build JWT_SIGNING_KEYS=only-to-collect-static-files-with \
+    DATABASE_URL=postgres://build@localhost/build REDIS_URL=redis://localhost \
     python manage.py collectstatic --no-input
 USER nexus
 EXPOSE 8000

@@ -7,10 +7,15 @@ JOBS ?= 3
 BIN := .venv/bin
 # Settings need these by name; checking code connects to neither.
 LINT_ENV := PRODUCTION=1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGH \
+	JWT_SIGNING_KEYS=only-for-checks-0123456789-abcdefghijklmnop \
 	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost:6379/0 ALLOWED_HOSTS=localhost
 
+# With --data the database is not asked for anything.
+EVALUATE_ENV := SECRET_KEY=only-for-measuring DATABASE_URL=postgres://nobody@localhost/none \
+	REDIS_URL=redis://localhost:6379/0
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint format bench-tmdb bench-quick bench clean
+.PHONY: help install run test coverage lint format bench-tmdb bench-quick bench chaos evaluate clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -58,5 +63,12 @@ bench: install  ## measure lists on 10,000 to 1,000,000 films (half an hour at f
 	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot .data/bench-queries.png
 	$(BIN)/python -m benchmarks.genres
 
+chaos: install  ## bring each fault about under load and print what it cost (4 minutes)
+	$(BIN)/python -m benchmarks.chaos
+
+evaluate: install  ## measure the engine beside baselines; DATA=a MovieLens folder, else made-up ratings
+	test -n "$(DATA)" || $(BIN)/python -m benchmarks.ratings .data/made-up --members 600 --films 2000 --ratings 100000
+	$(EVALUATE_ENV) $(BIN)/python manage.py evaluate_recommender --data $(or $(DATA),.data/made-up) $(ARGS)
+
 clean:  ## remove .venv, the embedded servers' data and caches
-	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .data evaluation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,15 +6,18 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db import models
 from django.http import HttpRequest
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
+from accounts.services import sessions_end
 
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
     list_display = ("username", "email", "origin", "visibility", "is_active", "is_staff")
     list_filter = ("origin", "is_active", "is_staff", "visibility", "groups")
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     readonly_fields = ("follower_count", "following_count", "last_login", "date_joined")
     fieldsets = (
         *(DjangoUserAdmin.fieldsets or ()),
@@ -34,6 +37,23 @@ class UserAdmin(DjangoUserAdmin):
             },
         ),
     )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Whoever may change members may not make themselves more than they are.
+        more = () if request.user.is_superuser else ("is_superuser", "user_permissions")
+        return (*super().get_readonly_fields(request, obj), *more)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers are changed by superusers alone, their passwords above all."""
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002 (Django's name)
+        response = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and response.status_code == 302:
+            sessions_end(user_id=int(id))
+        return response
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Members leave through DELETE /profiles/me/, which keeps the films' counts right.

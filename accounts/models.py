@@ -85,3 +85,23 @@ class SpentRefreshToken(models.Model):
 
     def __str__(self) -> str:
         return self.jti
+
+
+class KnownAddress(models.Model):
+    """A client address from which a member logged in: there the owner is never locked out.
+
+    No address is stored, only a keyed hash of it and the member.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="known_addresses", db_index=False)
+    digest = models.CharField(max_length=64)
+    last_login_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "known addresses"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "digest"], name="known_address_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.digest[:8]}"

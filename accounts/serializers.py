@@ -10,11 +10,12 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import URLValidator
 from rest_framework import serializers
 
-from accounts.models import User, Visibility
+from accounts.models import TokenFamily, User, Visibility
 from accounts.services import EMAIL_TAKEN, USERNAME_TAKEN
 from nexus.core.errors import field_error
 from nexus.core.fields import PlainCharField, UTCDateTimeField
 from nexus.core.genres import GENRE_NAMES, genre_named, in_tmdb_order
+from nexus.core.lookups import without_case
 
 # Words that stand where a username stands in a path.
 RESERVED_USERNAMES = frozenset({"me", "stats"})
@@ -41,18 +42,23 @@ class RegisterSerializer(serializers.Serializer[Any]):
     password = SecretField()
     password_confirm = SecretField(required=False, help_text="When sent, it must equal password.")
 
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"username": "ann", "email": "ann@example.org", "password": "blue-kettle-42"}
+        }
+
     def validate_username(self, value: str) -> str:
         if not _USERNAME.fullmatch(value):
             message = "Use letters, digits and _ . + - only, beginning with a letter or digit."
             raise serializers.ValidationError(message)
         name = value.lower()
         reserved = name in RESERVED_USERNAMES or name.startswith(RESERVED_PREFIXES)
-        if reserved or User.objects.filter(username__iexact=value).exists():
+        if reserved or User.objects.filter(username__lower=without_case(value)).exists():
             raise serializers.ValidationError(USERNAME_TAKEN, code="unique")
         return value
 
     def validate_email(self, value: str) -> str:
-        if User.objects.filter(email__iexact=value).exists():
+        if User.objects.filter(email__lower=without_case(value)).exists():
             raise serializers.ValidationError(EMAIL_TAKEN, code="unique")
         return value
 
@@ -64,7 +70,7 @@ class RegisterSerializer(serializers.Serializer[Any]):
             user = User(username=attrs["username"], email=attrs["email"])
             validate_password(attrs["password"], user)
         except DjangoValidationError as error:
-            raise serializers.ValidationError({"password": error.messages}) from error
+            raise field_error("password", error.messages, "weak_password") from error
         return attrs
 
 
@@ -72,17 +78,92 @@ class CredentialsSerializer(serializers.Serializer[Any]):
     username = PlainCharField(max_length=254, help_text="The username or the e-mail address.")
     password = SecretField()
 
+    class Meta:
+        swagger_schema_fields = {"example": {"username": "ann", "password": "blue-kettle-42"}}
+
 
 class RefreshSerializer(serializers.Serializer[Any]):
     refresh = SecretField(max_length=4096)
+
+    class Meta:
+        swagger_schema_fields = {"example": {"refresh": "the refresh token of the last answer"}}
 
 
 class TokenSerializer(serializers.Serializer[Any]):
     token = SecretField(max_length=4096)
 
+    class Meta:
+        swagger_schema_fields = {"example": {"token": "an access or a refresh token"}}
+
 
 class PasswordSerializer(serializers.Serializer[Any]):
     password = SecretField()
+
+    class Meta:
+        swagger_schema_fields = {"example": {"password": "blue-kettle-42"}}
+
+
+class PasswordChangeSerializer(serializers.Serializer[Any]):
+    old_password = SecretField()
+    new_password = SecretField()
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"old_password": "blue-kettle-42", "new_password": "quiet-lantern-77"}
+        }
+
+    def validate_new_password(self, value: str) -> str:
+        try:
+            validate_password(value, self.context["request"].user)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages, code="weak_password") from error
+        return value
+
+
+class PasswordResetSerializer(serializers.Serializer[Any]):
+    email = PlainCharField(max_length=254)
+
+    class Meta:
+        swagger_schema_fields = {"example": {"email": "ann@example.org"}}
+
+    def validate_email(self, value: str) -> str:
+        if "@" not in value:
+            raise serializers.ValidationError("Enter a valid email address.")
+        return value
+
+
+class PasswordResetConfirmSerializer(serializers.Serializer[Any]):
+    uid = PlainCharField(max_length=64, help_text="As the mail has it.")
+    token = SecretField(max_length=100, help_text="As the mail has it; works once.")
+    new_password = SecretField()
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "uid": "the mail's uid",
+                "token": "the mail's token",
+                "new_password": "quiet-lantern-77",
+            }
+        }
+
+
+class SessionSerializer(serializers.ModelSerializer[TokenFamily]):
+    """A session: all tokens that descend from one login."""
+
+    created_at = UTCDateTimeField(read_only=True)
+    last_used_at = UTCDateTimeField(read_only=True, help_text="When it was last refreshed.")
+    expires_at = UTCDateTimeField(
+        read_only=True, help_text="It ends then, however often it is refreshed."
+    )
+    current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
+
+    class Meta:
+        model = TokenFamily
+        fields = ("id", "user_agent", "created_at", "last_used_at", "expires_at", "current")
+        read_only_fields = fields
+
+    def get_current(self, family: TokenFamily) -> bool:
+        return str(family.id) == self.context.get("session_id")
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):
@@ -124,6 +205,16 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
         help_text="Genres of /genres/, by name.",
     )
     visibility = serializers.ChoiceField(choices=Visibility.choices, required=False)
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "display_name": "Ann",
+                "bio": "Mostly at the late show.",
+                "favorite_genres": ["Drama", "Crime"],
+                "visibility": "public",
+            }
+        }
 
     def validate_avatar_url(self, value: str) -> str:
         if value:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
+from nexus.core.tokens import AnyToken, RefreshToken
 
 FAMILY_CLAIM = "family"
+SESSION_ENDED = "This session has ended. Log in again."
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,22 @@ class TokenPair:
 
 
 def family_open(*, user: User, user_agent: str = "") -> TokenPair:
-    """Begin a session of this user."""
-    family = TokenFamily.objects.create(
-        user=user,
-        user_agent=user_agent[:300],
-        expires_at=timezone.now() + settings.SESSION_FAMILY_LIFETIME,
-    )
+    """Begin a session of this user.
+
+    Raises InvalidToken where the password has changed since it was checked.
+    """
+    with transaction.atomic():
+        # Locked, so that a change of the password waits for this session and ends it too.
+        unchanged = User.objects.select_for_update(no_key=True).filter(
+            pk=user.pk, password=user.password
+        )
+        if not list(unchanged.values_list("pk")):
+            raise InvalidToken(SESSION_ENDED)
+        family = TokenFamily.objects.create(
+            user=user,
+            user_agent=user_agent[:300],
+            expires_at=timezone.now() + settings.SESSION_FAMILY_LIFETIME,
+        )
     return _mint(family)
 
 
@@ -56,7 +69,7 @@ def family_refresh(*, refresh: str) -> TokenPair:
             living = TokenFamily.objects.select_for_update().filter(id=family.id, revoked_at=None)
             is_first = living.update(last_used_at=timezone.now()) == 1
     if not is_first:
-        raise InvalidToken("This session has ended. Log in again.")
+        raise InvalidToken(SESSION_ENDED)
     return _mint(family)
 
 
@@ -66,16 +79,48 @@ def family_revoke(*, refresh: str) -> None:
     TokenFamily.objects.filter(id=family.id).update(revoked_at=timezone.now())
 
 
+def token_verify(*, token: str) -> None:
+    """Raises InvalidToken where a token of either kind would not be accepted now."""
+    try:
+        verified = AnyToken(token.encode())  # type: ignore[arg-type]
+    except (TokenError, UnicodeEncodeError) as error:
+        raise InvalidToken("This is no valid token.") from error
+    living_family(verified.get(FAMILY_CLAIM))
+
+
+def families_living(*, user_id: int) -> QuerySet[TokenFamily]:
+    """The member's sessions that a refresh token can still continue."""
+    now = timezone.now()
+    idle: timedelta = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+    return TokenFamily.objects.filter(
+        user_id=user_id, revoked_at=None, expires_at__gt=now, last_used_at__gt=now - idle
+    )
+
+
+def family_end(*, user_id: int, family_id: uuid.UUID) -> bool:
+    """End one session of this member; False where it is not there, not theirs or over."""
+    living = families_living(user_id=user_id).filter(id=family_id)
+    return living.update(revoked_at=timezone.now()) == 1
+
+
+def families_end(*, user_id: int, but: object = None) -> None:
+    """End all sessions of this member, but the one with this id."""
+    families = TokenFamily.objects.filter(user_id=user_id, revoked_at=None)
+    if but is not None:
+        families = families.exclude(id=str(but))
+    families.update(revoked_at=timezone.now())
+
+
 def living_family(family_id: object) -> TokenFamily:
     """The family with its user, in one query. Raises InvalidToken where it has ended."""
     try:
         key = uuid.UUID(str(family_id))
         family = TokenFamily.objects.select_related("user").get(id=key)
     except (ValueError, TokenFamily.DoesNotExist):
-        raise InvalidToken("This session has ended. Log in again.") from None
+        raise InvalidToken(SESSION_ENDED) from None
     now = timezone.now()
     if family.revoked_at is not None or family.expires_at <= now or not family.user.is_active:
-        raise InvalidToken("This session has ended. Log in again.")
+        raise InvalidToken(SESSION_ENDED)
     return family
 
 
@@ -93,5 +138,4 @@ def _family_of(refresh: str) -> tuple[RefreshToken, TokenFamily]:
 def _mint(family: TokenFamily) -> TokenPair:
     refresh = RefreshToken.for_user(family.user)
     refresh[FAMILY_CLAIM] = str(family.id)
-    access: AccessToken = refresh.access_token
-    return TokenPair(access=str(access), refresh=str(refresh))
+    return TokenPair(access=str(refresh.access_token), refresh=str(refresh))

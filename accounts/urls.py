@@ -1,6 +1,13 @@
 from django.urls import path
 
-from accounts.views import RegisterViewSet, SessionViewSet, TokenViewSet
+from accounts.views import (
+    PasswordResetViewSet,
+    PasswordViewSet,
+    RegisterViewSet,
+    SessionListViewSet,
+    SessionViewSet,
+    TokenViewSet,
+)
 
 urlpatterns = [
     path("auth/register/", RegisterViewSet.as_view({"post": "create"}), name="register"),
@@ -8,4 +15,26 @@ urlpatterns = [
     path("auth/token/refresh/", SessionViewSet.as_view({"post": "refresh"}), name="token-refresh"),
     path("auth/token/verify/", SessionViewSet.as_view({"post": "verify"}), name="token-verify"),
     path("auth/logout/", SessionViewSet.as_view({"post": "logout"}), name="logout"),
+    path(
+        "auth/logout/all/", SessionListViewSet.as_view({"post": "destroy_all"}), name="logout-all"
+    ),
+    path("auth/sessions/", SessionListViewSet.as_view({"get": "list"}), name="session-list"),
+    path(
+        "auth/sessions/<uuid:pk>/",
+        SessionListViewSet.as_view({"delete": "destroy"}),
+        name="session-detail",
+    ),
+    path(
+        "auth/password/change/", PasswordViewSet.as_view({"post": "change"}), name="password-change"
+    ),
+    path(
+        "auth/password/reset/",
+        PasswordResetViewSet.as_view({"post": "ask"}),
+        name="password-reset",
+    ),
+    path(
+        "auth/password/reset/confirm/",
+        PasswordResetViewSet.as_view({"post": "confirm"}),
+        name="password-reset-confirm",
+    ),
 ]

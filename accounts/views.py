@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
 from django.http import Http404
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
-from rest_framework_simplejwt.tokens import UntypedToken
 
-from accounts.models import User
+from accounts.logins import log_in, password_confirmed, remember_address
+from accounts.mail import password_reset_mail, send_beside
+from accounts.models import TokenFamily, User
 from accounts.serializers import (
     CredentialsSerializer,
     EmptySerializer,
+    PasswordChangeSerializer,
+    PasswordResetConfirmSerializer,
+    PasswordResetSerializer,
     ProfileSerializer,
     ProfileWriteSerializer,
     RefreshSerializer,
     RegisteredSerializer,
     RegisterSerializer,
+    SessionSerializer,
     TokenPairSerializer,
     TokenSerializer,
 )
 from accounts.services import (
-    password_matches,
     profile_update,
-    user_logged_in,
     user_named,
+    user_password_change,
+    user_password_reset,
     user_register,
 )
 from accounts.tokens import (
     FAMILY_CLAIM,
+    families_end,
+    families_living,
+    family_end,
     family_open,
     family_refresh,
     family_revoke,
-    living_family,
+    token_verify,
 )
 from nexus.core import ratelimit
+from nexus.core.errors import NotFound, field_error
+from nexus.core.pagination import Key, Ordering, paginated
+from nexus.core.query import PageQuery
 from nexus.core.text import fold
-from nexus.core.views import ApiViewSet, contract
+from nexus.core.views import ApiViewSet, Page, contract
 
+LAST_USED_FIRST = Ordering((Key("last_used_at", descending=True), Key("id")))
 WRONG_CREDENTIALS = "No active account found with the given credentials."
 TOKEN_REFUSED = "The token is wrong, expired or spent, or its session has ended."  # noqa: S105
 
@@ -54,6 +68,7 @@ class RegisterViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Make an account, and log in with it."""
         user = user_register(**self.body)
+        remember_address(request._request, user=user)
         pair = family_open(user=user, user_agent=_user_agent(request))
         answer = {"user": user, "access": pair.access, "refresh": pair.refresh}
         return Response(RegisteredSerializer(answer).data, status=status.HTTP_201_CREATED)
@@ -72,14 +87,11 @@ class TokenViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Log in: a pair of tokens, and with it a new session."""
         credentials = self.body
-        user = user_named(credentials["username"])
-        account = str(user.pk) if user else fold(credentials["username"])
-        ratelimit.hit_or_refuse(request, "login_account", account)
-        if not password_matches(user=user, password=credentials["password"]):
+        user = log_in(
+            request._request, login=credentials["username"], password=credentials["password"]
+        )
+        if user is None:
             raise AuthenticationFailed(WRONG_CREDENTIALS, code="no_active_account")
-        assert user is not None
-        ratelimit.forgive("login_account", account)
-        user_logged_in(user=user)
         return Response(
             TokenPairSerializer(family_open(user=user, user_agent=_user_agent(request))).data
         )
@@ -101,17 +113,100 @@ class SessionViewSet(ApiViewSet):
     @contract(body=TokenSerializer, answers={200: EmptySerializer}, errors={401: TOKEN_REFUSED})
     def verify(self, request: Request) -> Response:
         """Whether a token would be accepted now."""
-        try:
-            token = UntypedToken(self.body["token"].encode())
-        except TokenError as error:
-            raise InvalidToken(TOKEN_REFUSED) from error
-        living_family(token.get(FAMILY_CLAIM))
+        token_verify(token=self.body["token"])
         return Response({})
 
     @contract(body=RefreshSerializer, answers={204: None}, errors={401: TOKEN_REFUSED})
     def logout(self, request: Request) -> Response:
         """End the session a refresh token belongs to, its access tokens included."""
         family_revoke(refresh=self.body["refresh"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SessionListViewSet(ApiViewSet):
+    """The caller's sessions."""
+
+    permission_classes = [IsAuthenticated]
+
+    @contract(query=PageQuery, answers={200: Page(SessionSerializer)})
+    def list(self, request: Request) -> Response:
+        """The caller's sessions, last used first."""
+
+        def shown(rows: list[TokenFamily]) -> Any:
+            context = {"session_id": _session_id(request)}
+            return SessionSerializer(rows, many=True, context=context).data
+
+        return paginated(
+            request,
+            self.query,
+            families_living(user_id=_member(request).pk),
+            LAST_USED_FIRST,
+            shown,
+        )
+
+    @contract(answers={204: None})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """End one session: its refresh token and its access tokens."""
+        if not family_end(user_id=_member(request).pk, family_id=pk):
+            raise NotFound
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @contract(answers={204: None})
+    def destroy_all(self, request: Request) -> Response:
+        """End all sessions of the caller, this one too."""
+        families_end(user_id=_member(request).pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(
+        body=PasswordChangeSerializer,
+        answers={204: None},
+        errors={400: "The old password is wrong, or the new one too weak."},
+    )
+    def change(self, request: Request) -> Response:
+        """Change the caller's password. Every other session ends."""
+        user, body = _member(request), self.body
+        if not password_confirmed(request._request, user=user, password=body["old_password"]):
+            message = "This is not the account's password."
+            raise field_error("old_password", message, "wrong_password")
+        user_password_change(
+            user=user, new_password=body["new_password"], session_id=_session_id(request)
+        )
+        remember_address(request._request, user=user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordResetViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
+    throttle_classes = [ratelimit.ScopedThrottle]
+    throttle_scope = "password_reset"
+
+    @contract(body=PasswordResetSerializer, answers={204: None})
+    def ask(self, request: Request) -> Response:
+        """Have a mail sent that lets its reader choose a new password.
+
+        204 whether or not there is such an account.
+        """
+        email = self.body["email"]
+        user = user_named(email)
+        # Nobody's mailbox is filled; that it was is not told, because 204 is always the answer.
+        count = ratelimit.hit_unseen("password_reset_account", fold(email))
+        entitled = user is not None and user.is_active and user.has_usable_password()
+        mail = password_reset_mail(user)
+        send_beside(mail if entitled and not count.exceeded else None)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @contract(
+        body=PasswordResetConfirmSerializer,
+        answers={204: None},
+        errors={400: "The token is wrong, used or too old, or the new password too weak."},
+    )
+    def confirm(self, request: Request) -> Response:
+        """Choose a new password with what the mail holds. All sessions end."""
+        user_password_reset(**self.body)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -141,6 +236,18 @@ class ProfileViewSet(ApiViewSet):
     def partial_update(self, request: Request) -> Response:
         """Change some fields of the caller's profile."""
         return self.update(request)
+
+
+def _member(request: Request) -> User:
+    """The caller, where the permissions let members alone in."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def _session_id(request: Request) -> str:
+    """The session of the caller's access token."""
+    token: Any = request.auth
+    return str(token[FAMILY_CLAIM])
 
 
 def _user_agent(request: Request) -> str:

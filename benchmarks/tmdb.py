@@ -26,21 +26,23 @@ from urllib.request import urlopen
 import psycopg
 import redis
 
+from benchmarks.load import Outcome, run
+from benchmarks.service import (
+    GUNICORN,
+    SETTINGS,
+    free_port,
+    manage,
+    ms,
+    percentile,
+    wait_until_ready,
+)
 from nexus.core import embedded
-from nexus.testing import free_port
 from tmdb.testserver import TestServer
 
 SLOW_S = 1.2
 DATABASE = "bench_tmdb"
 VALKEY_DATABASE = 13
 OUTAGE_S = 30.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    started_s: float
-    latency_s: float
 
 
 @dataclass(frozen=True)
@@ -81,25 +83,13 @@ class Bench:
 
     def begin_load(
         self, paths: Sequence[str], *, rate_s: float | None, connections: int
-    ) -> subprocess.Popen[str]:
-        host, port = self.url.removeprefix("http://").split(":")
-        loader = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=embedded.ROOT,
-        )
-        spec = {"host": host, "port": int(port), "paths": list(paths), "rate_s": rate_s}
-        assert loader.stdin is not None
-        loader.stdin.write(json.dumps({**spec, "connections": connections}))
-        loader.stdin.close()
-        return loader
+    ) -> Callable[[], list[Outcome]]:
+        return run(self.url, paths, rate_s=rate_s, connections=connections)
 
     def load(
         self, paths: Sequence[str], *, rate_s: float | None, connections: int = 16
     ) -> list[Outcome]:
-        return outcomes(self.begin_load(paths, rate_s=rate_s, connections=connections))
+        return self.begin_load(paths, rate_s=rate_s, connections=connections)()
 
     def upstream(self, work: Callable[[], object]) -> list[float]:
         """When TMDb was asked while `work` ran, on the monotonic clock."""
@@ -114,18 +104,6 @@ class Bench:
         self.valkey.flushdb()
 
 
-def outcomes(loader: subprocess.Popen[str]) -> list[Outcome]:
-    assert loader.stdout is not None
-    found = json.load(loader.stdout)
-    loader.wait()
-    return [Outcome(int(status), started, latency) for status, started, latency in found]
-
-
-def percentile(values: Sequence[float], part: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
-
-
 def most_in_a_second(times: Sequence[float]) -> int:
     """The most of them in any one second, however it is cut."""
     ordered = sorted(times)
@@ -135,10 +113,6 @@ def most_in_a_second(times: Sequence[float]) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
-
-
-def ms(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms"
 
 
 def statuses(found: Sequence[Outcome]) -> str:
@@ -268,7 +242,7 @@ def others(bench: Bench) -> None:
                 time.sleep(0.01)
             time.sleep(after_s)
             found = bench.load([name] * 40, rate_s=25, connections=8)
-            outcomes(hanging)
+            hanging()
             latencies = [each.latency_s for each in found]
             p95, worst = percentile(latencies, 0.95), max(latencies)
             failed = sum(each.status != 200 for each in found)
@@ -288,7 +262,7 @@ def killed(bench: Bench) -> None:
     for pid in children.split():
         os.kill(int(pid), signal.SIGKILL)
     started = time.perf_counter()
-    outcomes(hanging)
+    hanging()
     while time.perf_counter() - started < 20:
         try:
             if bench.get(path)[0] == 200:
@@ -307,16 +281,15 @@ def running() -> Iterator[Bench]:
         environment = _environment(server)
         valkey = redis.Redis.from_url(environment["REDIS_URL"])
         valkey.flushdb()
-        _manage("migrate", "--verbosity", "0", environment=environment)
-        _manage("load_starter", environment=environment)
+        manage("migrate", "--verbosity", "0", environment=environment)
+        manage("load_starter", environment=environment)
         port = free_port()
-        command = [sys.executable, "-m", "gunicorn", "-c", "python:nexus.gunicorn", "nexus.wsgi"]
         service = subprocess.Popen(
-            [*command, "--bind", f"127.0.0.1:{port}"], env=environment, cwd=embedded.ROOT
+            [*GUNICORN, "--bind", f"127.0.0.1:{port}"], env=environment, cwd=embedded.ROOT
         )
         try:
             bench = Bench(f"http://127.0.0.1:{port}", service.pid, server, valkey)
-            _wait_until_ready(bench)
+            wait_until_ready(bench.url)
             yield bench
         finally:
             service.terminate()
@@ -330,37 +303,12 @@ def _environment(server: TestServer) -> dict[str, str]:
         connection.execute(f"CREATE DATABASE {DATABASE}")
     return {
         **os.environ,
+        **SETTINGS,
         "DATABASE_URL": re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{DATABASE}", url),
         "REDIS_URL": re.sub(r"([?]db=|/)\d+$", rf"\g<1>{VALKEY_DATABASE}", os.environ["REDIS_URL"]),
         "TMDB_BASE_URL": server.base_url,
         "TMDB_ACCESS_TOKEN": server.credential,
-        "RATE_LIMIT_SCALE": "1000",
-        "WEB_CONCURRENCY": "2",
-        "LOG_LEVEL": "CRITICAL",
-        "SECRET_KEY": "a key for the benchmark, long enough for HS256 and of no other use",
-        "ALLOWED_HOSTS": "127.0.0.1",
     }
-
-
-def _manage(*arguments: str, environment: dict[str, str]) -> None:
-    subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        env=environment,
-        cwd=embedded.ROOT,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-
-
-def _wait_until_ready(bench: Bench) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if bench.get("/health/ready/")[0] == 200:
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("gunicorn did not start")
 
 
 def main(wanted: Sequence[str]) -> int:

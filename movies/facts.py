@@ -71,3 +71,15 @@ LISTED = (
     "vote_count",
     "popularity",
 )
+
+
+@dataclass(frozen=True)
+class FilmReference:
+    """What somebody else's file says to name a film: ids where it has them, title and year."""
+
+    title: str
+    year: int | None = None
+    tmdb_id: int | None = None
+    imdb_id: str | None = None
+    #: An id of this catalogue's, or of another instance's.
+    movie_id: int | None = None

@@ -44,6 +44,11 @@ def query(text: str, *, weights: str = "") -> str | None:
     return " & ".join([f"'{word}'{suffix}" for word in found[:-1]] + [f"'{found[-1]}':*{weights}"])
 
 
+def all_words(text: str, *, weights: str) -> str:
+    """The tsquery literal for all words of a text, whole, with any of the weights."""
+    return " & ".join(f"'{word}':{weights}" for word in dict.fromkeys(words(text)[:20]))
+
+
 _ARTICLES = {"the", "a", "an"}
 
 

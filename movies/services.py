@@ -256,6 +256,66 @@ def rating_changed(*, movie_id: int, old: float | None, new: float | None) -> No
     Movie.objects.filter(id=movie_id).update(**changes)
 
 
+@dataclass(frozen=True)
+class RatingChange:
+    """One rating of a film set (`old` None), changed, or withdrawn (`new` None) as of a moment."""
+
+    movie_id: int
+    old: float | None
+    new: float | None
+    at: datetime | None = None
+
+
+def ratings_changed(*, changes: Sequence[RatingChange]) -> None:
+    """rating_changed for many at once, in two queries; the films are locked in order of their ids.
+
+    A rating of long ago weighs in the trend as it would by now.
+    """
+    if not changes:
+        return
+    counts: dict[int, int] = {}
+    sums: dict[int, float] = {}
+    newest: dict[int, datetime | None] = {}
+    for change in changes:
+        film = change.movie_id
+        counts[film] = counts.get(film, 0) + (change.new is not None) - (change.old is not None)
+        sums[film] = sums.get(film, 0.0) + (change.new or 0.0) - (change.old or 0.0)
+        if change.old is None:
+            newest[film] = change.at
+    ids = sorted(counts)
+    positions = {
+        column: [
+            trend_position(half_life_days, newest[film]) if film in newest else None for film in ids
+        ]
+        for column, half_life_days in TREND_HALF_LIFE_DAYS.items()
+    }
+    trends = ", ".join(
+        f"{column} = CASE WHEN by.{column} IS NULL THEN movie.{column} ELSE"
+        f" greatest(coalesce(movie.{column}, by.{column} - 200), by.{column}) + ln(1 + power(2, -least("
+        f"abs(coalesce(movie.{column}, by.{column} - 200) - by.{column}), 200))) / ln(2) END"
+        for column in TREND_HALF_LIFE_DAYS
+    )
+    columns = ", ".join(TREND_HALF_LIFE_DAYS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT id FROM movies_movie WHERE id = ANY(%s::bigint[])"
+            " ORDER BY id FOR NO KEY UPDATE) AS locked",
+            [ids],
+        )
+        cursor.execute(
+            f"UPDATE movies_movie AS movie SET rating_count = movie.rating_count + by.count,"  # noqa: S608
+            f" rating_sum = movie.rating_sum + by.sum, {trends}"
+            " FROM unnest(%s::bigint[], %s::int[], %s::float8[], %s::float8[], %s::float8[])"
+            f" AS by (movie_id, count, sum, {columns}) WHERE movie.id = by.movie_id",
+            [
+                ids,
+                [counts[film] for film in ids],
+                [sums[film] for film in ids],
+                *positions.values(),
+            ],
+        )
+
+
 def trend_position(half_life_days: float, at: datetime | None = None) -> float:
     """log2 of the weight that a rating of that moment has: forward decay.
 

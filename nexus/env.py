@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _TRUE = {"1", "true", "yes", "on"}
+# As many bytes as the hash of HS256 has (RFC 7518, 3.2).
+MIN_KEY_LENGTH = 32
 _FALSE = {"0", "false", "no", "off", ""}
 
 
@@ -73,6 +75,14 @@ def one_of(name: str, *, choices: tuple[str, ...], default: str) -> str:
 def names(name: str, *, default: str = "") -> list[str]:
     """A list, separated by commas."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def keys(name: str, *, default: str | None, example: str) -> list[str]:
+    """Secret keys, separated by commas, of 32 characters or more each; none is ever shown."""
+    found = [part.strip() for part in text(name, default=default, example=example).split(",")]
+    if any(len(key) < MIN_KEY_LENGTH for key in found):
+        raise _refuse(name, f"holds a key of fewer than {MIN_KEY_LENGTH} characters", example)
+    return found
 
 
 def _parts(value: str) -> SplitResult | None:

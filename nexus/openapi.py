@@ -18,7 +18,7 @@ from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticate
 from nexus.core.errors import PROBLEM_JSON
 from nexus.core.fields import MAX_ID
 from nexus.core.index import TMDB_LOGO_RULE, TMDB_NOTICE, TMDB_URL
-from nexus.core.views import Contract, ListOf, Page
+from nexus.core.views import Contract, Download, ListOf, Page
 
 API_INFO = openapi.Info(
     title="Nexus Movie API",
@@ -68,6 +68,10 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
     class Meta:
         ref_name = "Problem"
+
+
+# Of these the id is a UUID.
+_RANDOM_IDS = ("/playlists/", "/auth/sessions/")
 
 
 class ContractAutoSchema(SwaggerAutoSchema):
@@ -126,6 +130,8 @@ class ContractAutoSchema(SwaggerAutoSchema):
     def _answer(self, answer: Any) -> openapi.Schema | openapi.SchemaRef | None:
         if answer is None:
             return None
+        if isinstance(answer, Download):
+            return openapi.Schema(type=openapi.TYPE_FILE)
         if isinstance(answer, ListOf):
             item = self.serializer_to_schema(answer.of())
             return openapi.Schema(type=openapi.TYPE_ARRAY, items=item)
@@ -180,7 +186,11 @@ class ContractAutoSchema(SwaggerAutoSchema):
         return []
 
     def get_produces(self) -> list[str]:
-        return ["application/json", "application/problem+json"]
+        kinds = [
+            answer.media_type if isinstance(answer, Download) else "application/json"
+            for answer in self.contract.answers.values()
+        ]
+        return [*dict.fromkeys(kinds), "application/problem+json"]
 
 
 class SchemaGenerator(OpenAPISchemaGenerator):
@@ -208,8 +218,10 @@ class SchemaGenerator(OpenAPISchemaGenerator):
         parameters = []
         for name in uritemplate.variables(path):
             kind: dict[str, Any] = {"type": openapi.TYPE_INTEGER, "minimum": 1, "maximum": MAX_ID}
-            if path.startswith("/playlists/") and name == "id":
+            if path.startswith(_RANDOM_IDS) and name == "id":
                 kind = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID}
+            elif name == "username":
+                kind = {"type": openapi.TYPE_STRING, "maxLength": 150}
             parameters.append(openapi.Parameter(name, openapi.IN_PATH, required=True, **kind))
         return parameters
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from nexus import env
 
@@ -20,6 +23,15 @@ PRODUCTION = env.flag("PRODUCTION", default=False)
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.text(
     "SECRET_KEY", example="$(python -c 'import secrets; print(secrets.token_urlsafe(64))')"
+)
+# The first signs tokens, all verify them: a new one is put in front, and the old one taken away when
+# its last token has expired. In production a key of its own; elsewhere one is made of SECRET_KEY.
+JWT_SIGNING_KEYS = env.keys(
+    "JWT_SIGNING_KEYS",
+    default=None
+    if PRODUCTION
+    else hmac.new(SECRET_KEY.encode(), b"JWT_SIGNING_KEYS", hashlib.sha256).hexdigest(),
+    example="$(python -c 'import secrets; print(secrets.token_urlsafe(48))')",
 )
 # This machine's own names are always served: the container's health check comes by them.
 ALLOWED_HOSTS = [*env.names("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
@@ -42,7 +54,7 @@ WSGI_APPLICATION = "nexus.wsgi.application"
 APPEND_SLASH = False
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "accounts.staff.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -138,11 +150,13 @@ DATABASES = {
 # A request may not take longer; a migration, an import or a test's database may. wsgi.py sets it.
 SERVING = env.flag("SERVING", default=False)
 _request_limits = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=30s"
+# One connection a thread, open from the start, so that no thread waits for another; where the
+# database is gone two wait 3 s for its return and the rest are told so at once (503), so that
+# whatever needs no database is still answered.
+_pool = {"min_size": WEB_THREADS, "max_waiting": 2} if SERVING else {"min_size": 1}
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
-    # One connection a thread, so that no thread waits for another; 3 s, so that one that must
-    # wait (a restart of the database) ends as a 503 and not as a hung request.
-    "pool": {"min_size": 1, "max_size": WEB_THREADS + 2, "timeout": 3},
+    "pool": {"max_size": WEB_THREADS + 3, "timeout": 3, **_pool},
     # Nobody waits long for a lock: a migration behind a long reader would stop all others.
     "options": f"-c lock_timeout=2s {_request_limits if SERVING else ''}".strip(),
     "connect_timeout": 2,
@@ -193,14 +207,22 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-SIMPLE_JWT = {
+SIMPLE_JWT: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
     "ALGORITHM": "HS256",
-    "SIGNING_KEY": SECRET_KEY,
+    # nexus.core.tokens signs and verifies; this key is for nobody who goes past it.
+    "SIGNING_KEY": JWT_SIGNING_KEYS[0],
+    "ISSUER": "nexus-movie-api",
+    "AUDIENCE": "nexus-movie-api",
+    "AUTH_TOKEN_CLASSES": ["nexus.core.tokens.AccessToken"],
 }
 # A session ends here however often it is refreshed.
 SESSION_FAMILY_LIFETIME = timedelta(days=90)
+# How long the token of a reset mail holds.
+PASSWORD_RESET_TIMEOUT = 3600
+# The client's page for it, with {uid} and {token}; without one the mail holds the two alone.
+PASSWORD_RESET_URL = env.text("PASSWORD_RESET_URL", default="")
 
 SWAGGER_SETTINGS = {
     "DEFAULT_INFO": "nexus.openapi.API_INFO",
@@ -223,19 +245,31 @@ SWAGGER_USE_COMPAT_RENDERERS = False
 # Answers folded: with all of them open the page takes many seconds to show.
 REDOC_SETTINGS = {"SPEC_URL": "schema-json", "NATIVE_SCROLLBARS": True, "EXPAND_RESPONSES": ""}
 
-# Requests and their window in seconds, by scope; counted in the cache for all workers together.
+# Requests and their window in seconds, by scope; counted for all workers together.
 RATE_LIMITS = {
+    # All requests of a client address without a token, and of a member.
     "anonymous": (120, 60),
     "member": (600, 60),
+    # Of those: what a member writes, and searches of the catalogue by whomever.
+    "write": (300, 60),
+    "search": (90, 60),
+    # Attempts of a client address; wrong passwords for one account, and for all together.
     "login": (20, 60),
     "login_account": (10, 300),
+    "login_overall": (600, 300),
     "register": (20, 3600),
+    "password_reset": (10, 3600),
+    "password_reset_account": (3, 3600),
     "tmdb": (30, 60),
     "tmdb_bulk": (10, 60),
+    "import": (20, 3600),
+    "export": (20, 3600),
 }
 RATE_LIMIT_SCALE = env.positive_number("RATE_LIMIT_SCALE", default=1.0)
 
 MAX_BODY_BYTES = 256 * 1024
+# Where more may come in: a file of 20 MiB to import, and what multipart/form-data wraps it in.
+BODY_LIMITS = {"/imports/": 20 * 1024 * 1024 + 64 * 1024}
 # Above our own limit, so that ours answers first and with a problem document.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * MAX_BODY_BYTES
 
@@ -251,6 +285,18 @@ TMDB_BASE_URL = env.url(
 ).rstrip("/")
 TMDB_IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
 
+# --- Imports -------------------------------------------------------------------------------------
+
+# Where films that the catalogue does not have are looked for: a path, because social may not know
+# tmdb. Empty: nowhere.
+IMPORT_FILM_FINDER = "tmdb.finder.films_found" if TMDB_TOKEN else ""
+
+# --- Recommendations -----------------------------------------------------------------------------
+
+# Whether TMDb's votes may stand in, as a fixed formula, for ratings that are not there yet. What is
+# learned is learned from our own members' ratings alone, either way.
+RECOMMEND_WITH_TMDB_VOTES = env.flag("RECOMMEND_WITH_TMDB_VOTES", default=True)
+
 # --- Mail ----------------------------------------------------------------------------------------
 
 _mail = env.email("EMAIL_URL", example="smtp+tls://user:password@host:587")
@@ -262,6 +308,11 @@ EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", default="Nexus Movie API <no-reply@localhost>")
+NO_EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+if PRODUCTION and not os.environ.get("EMAIL_URL"):
+    # What a mail holds has no business in a log that others read.
+    EMAIL_BACKEND = NO_EMAIL_BACKEND
 
 # --- Metrics -------------------------------------------------------------------------------------
 

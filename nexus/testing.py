@@ -32,7 +32,7 @@ _servers = ExitStack()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    _servers.enter_context(embedded.servers())
+    _servers.enter_context(embedded.servers(embedded.DATA_DIR / "tests", durable=False))
     os.environ.setdefault(
         "SECRET_KEY", "a key for tests, long enough for HS256 and of no other use"
     )

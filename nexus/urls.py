@@ -4,10 +4,11 @@ from django.contrib import admin
 from django.urls import include, path, register_converter
 
 from nexus.core import health, index
-from nexus.core.converters import IdConverter
+from nexus.core.converters import IdConverter, UsernameConverter
 from nexus.openapi import schema_view
 
 register_converter(IdConverter, "id")
+register_converter(UsernameConverter, "username")
 
 # What the schema describes. Two apps share a prefix where the layers ask for it: the app that owns
 # a rule owns its endpoint.

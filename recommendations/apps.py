@@ -1,5 +1,13 @@
 from django.apps import AppConfig
 
+from nexus.core import metrics
+
 
 class RecommendationsConfig(AppConfig):
     name = "recommendations"
+
+    def ready(self) -> None:
+        # Not above: its models can be imported from here on.
+        from recommendations.metrics import TrainingCollector
+
+        metrics.at_scrape(TrainingCollector())

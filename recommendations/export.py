@@ -5,12 +5,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TextIO
+from itertools import groupby, islice
+from typing import TextIO, TypeVar
+
+from django.db.models.functions import Lower
 
 from accounts.models import User
 from movies.models import Movie
 from recommendations import engine
+from recommendations.batch import MEMBERS_AT_ONCE, Batch, BatchMember
+from recommendations.engine.answers import Recommendation
+
+Thing = TypeVar("Thing")
 
 RECOMMENDATION_COLUMNS = ("username", "rank", "movie_id", "tmdb_id", "imdb_id", "match_score")
 PAIR_COLUMNS = ("username", "imdb_id")
@@ -29,14 +35,38 @@ class Pair:
 
 def recommendation_rows(users: Iterable[User], *, top: int) -> Iterator[list[list[object]]]:
     """The rows of each member in turn: their `top` recommendations, best first."""
-    for user in users:
-        items = engine.feed(user, Movie.objects.all()).items[:top]
-        ids = Movie.objects.only("tmdb_id", "imdb_id").in_bulk([item.movie_id for item in items])
-        shown = [(item, ids[item.movie_id]) for item in items if item.movie_id in ids]
-        yield [
-            [user.username, rank, film.pk, film.tmdb_id or "", film.imdb_id or "", item.match_score]
-            for rank, (item, film) in enumerate(shown, start=1)
-        ]
+    batch = Batch.of_active()
+    ids: dict[int, tuple[int | None, str | None]] = {}
+    for some in _chunks(users, MEMBERS_AT_ONCE):
+        for user, items in _recommended(batch, some, top):
+            unknown = [item.movie_id for item in items if item.movie_id not in ids]
+            for row in Movie.objects.filter(id__any=unknown).values_list(
+                "id", "tmdb_id", "imdb_id"
+            ):
+                ids[row[0]] = (row[1], row[2])
+            shown = [(item, ids[item.movie_id]) for item in items if item.movie_id in ids]
+            yield [
+                [user.username, rank, item.movie_id, tmdb or "", imdb or "", item.match_score]
+                for rank, (item, (tmdb, imdb)) in enumerate(shown, start=1)
+            ]
+
+
+def _recommended(
+    batch: Batch | None, users: list[User], top: int
+) -> Iterator[tuple[User, list[Recommendation]]]:
+    if batch is None:
+        for user in users:
+            yield user, engine.feed(user, Movie.objects.all()).items.bare(top)
+        return
+    for user, member in batch.members(users):
+        feed = batch.feed(member) or engine.feed(user, Movie.objects.all())
+        yield user, feed.items.bare(top)
+
+
+def _chunks(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
+    rest = iter(things)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 def read_pairs(file: TextIO) -> list[Pair]:
@@ -59,16 +89,31 @@ def pair_scores(pairs: list[Pair]) -> Iterator[list[tuple[Pair, float | None]]]:
 
     None where the member or the film is unknown.
     """
-    for username, run in groupby(pairs, key=lambda pair: pair.username):
-        some = list(run)
-        user = User.objects.filter(username__iexact=username).first()
-        films = dict(
-            Movie.objects.filter(imdb_id__in={pair.imdb_id for pair in some}).values_list(
-                "imdb_id", "id"
+    batch = Batch.of_active()
+    runs = groupby(pairs, key=lambda pair: pair.username.lower())
+    for some in _chunks(((name, list(run)) for name, run in runs), MEMBERS_AT_ONCE):
+        users = {
+            user.username.lower(): user
+            for user in User.objects.annotate(folded=Lower("username")).filter(
+                folded__in={name for name, _ in some}
             )
+        }
+        films = dict(
+            Movie.objects.filter(
+                imdb_id__in={pair.imdb_id for _, run in some for pair in run}
+            ).values_list("imdb_id", "id")
         )
-        scores: dict[int, float] = {}
-        if user is not None:
-            found = engine.matches(user, sorted(set(films.values())), explained=False)
-            scores = {match.movie_id: match.match_score for match in found}
-        yield [(pair, scores.get(films.get(pair.imdb_id, 0))) for pair in some]
+        members: dict[int, BatchMember] = {}
+        if batch is not None:
+            members = {user.pk: member for user, member in batch.members(list(users.values()))}
+        for name, run in some:
+            user = users.get(name)
+            scores: dict[int, float] = {}
+            if user is not None:
+                wanted = sorted({films[pair.imdb_id] for pair in run if pair.imdb_id in films})
+                if batch is not None:
+                    scores = batch.scores(members[user.pk], wanted)
+                else:
+                    found = engine.matches(user, wanted, explained=False)
+                    scores = {match.movie_id: match.match_score for match in found}
+            yield [(pair, scores.get(films.get(pair.imdb_id, 0))) for pair in run]

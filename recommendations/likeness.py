@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommendations.scoring import Array, Films
 
@@ -20,15 +22,30 @@ LIST_SCALE = 10.0
 People = Mapping[int, float]
 
 
+class Kinds(Protocol):
+    """Genres and years of m films, as both formulas hold them."""
+
+    @property
+    def genres(self) -> NDArray[np.floating]: ...  # (m, g), 1 where the film has the genre
+    @property
+    def years(self) -> NDArray[np.int64]: ...  # (m,), 0 where unknown
+    def __getitem__(self, chosen: NDArray[np.integer]) -> Kinds: ...
+
+
 def likeness(a: Films, b: Films, people_a: Sequence[People], people_b: Sequence[People]) -> Array:
     """(len(a), len(b)), 0 to 1: genres and period, or people in common, or both.
 
     1 - (1 - cosine of genres * closeness in time) * (1 - shared people), a noisy or: either ground
     is enough, and both together are more.
     """
-    by_kind = _genre_cosine(a, b) * _closeness(a, b)
-    together: Array = 1 - (1 - by_kind) * (1 - shared_people(people_a, people_b))
+    together: Array = 1 - (1 - kinship(a, b)) * (1 - shared_people(people_a, people_b))
     return together
+
+
+def kinship(a: Kinds, b: Kinds) -> Array:
+    """(len(a), len(b)), 0 to 1: cosine of genres * closeness in time."""
+    kin: Array = _genre_cosine(a, b) * _closeness(a, b)
+    return kin
 
 
 def listed(content: Array, places: Array) -> Array:
@@ -56,14 +73,14 @@ def shared_people(people_a: Sequence[People], people_b: Sequence[People]) -> Arr
     return np.minimum(shared, MOST_BY_PEOPLE)
 
 
-def _genre_cosine(a: Films, b: Films) -> Array:
+def _genre_cosine(a: Kinds, b: Kinds) -> Array:
     norm_a = np.sqrt(np.maximum(a.genres.sum(axis=1), 1))
     norm_b = np.sqrt(np.maximum(b.genres.sum(axis=1), 1))
     cosine: Array = a.genres @ b.genres.T / (norm_a[:, None] * norm_b[None, :])
     return cosine
 
 
-def _closeness(a: Films, b: Films) -> Array:
+def _closeness(a: Kinds, b: Kinds) -> Array:
     apart = np.abs(a.years[:, None] - b.years[None, :])
     # Without a year nothing is known of the distance; a scale's worth is assumed.
     unknown = (a.years[:, None] == 0) | (b.years[None, :] == 0)

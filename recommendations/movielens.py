@@ -66,10 +66,18 @@ _ALSO_KNOWN_AS = re.compile(r"^a\.?k\.?a\b", re.IGNORECASE)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _DIGITS = re.compile(r"^[0-9]{1,18}$")
 _LARGEST_TMDB_ID = 2_147_483_647
+#: Before the ids of MovieLens's members; another keeps another set of ratings beside this one.
+PREFIX = "ml-"
+# Ending in no digit: `ml-1` would give its member 23 the name of member 123 of `ml-`.
+_PREFIX = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,49}")
 
 
 class FolderError(Exception):
     """The folder is not MovieLens's: a file or a column is missing."""
+
+
+class PrefixError(ValueError):
+    """Members cannot be named so; the message says why."""
 
 
 class RowError(ValueError):
@@ -252,23 +260,50 @@ class _Table:
         return [header.index(name) for name in self._columns]
 
 
-def movielens_import(*, folder: Path, progress: Progress, dry_run: bool = False) -> Summary:
+def movielens_films(folder: Path) -> dict[int, MovieFacts]:
+    """The films of a MovieLens folder by its ids; bad rows left out. Raises FolderError."""
+    tables = _tables(folder)
+    return _read_films(tables["movies.csv"], tables["links.csv"], BadRows())
+
+
+def movielens_import(
+    *, folder: Path, progress: Progress, dry_run: bool = False, prefix: str = PREFIX
+) -> Summary:
     """Bring a MovieLens folder in; what is there already and the same stays untouched.
 
-    Films come in steps of 1000, ratings in steps of whole members, each step one transaction, so
-    that a run cut off is completed by the next. Raises FolderError before anything is written.
+    Its members are named by the prefix and their id, and never meet those of another prefix; films
+    are known by their IMDb and TMDb ids, and shared. Films come in steps of 1000, ratings in steps
+    of whole members, each step one transaction, so that a run cut off is completed by the next.
+    Raises FolderError and PrefixError before anything is written.
     """
-    tables = {name: _Table(folder, name) for name in COLUMNS}
-    for table in tables.values():
-        table.check()
+    _check_prefix(prefix)
+    tables = _tables(folder)
     summary = Summary()
     facts = _read_films(tables["movies.csv"], tables["links.csv"], summary.bad_rows)
     movie_of = _store_films(facts, summary, progress, dry_run=dry_run)
-    _store_ratings(tables["ratings.csv"], movie_of, summary, progress, dry_run=dry_run)
+    members = _Members(summary, prefix=prefix, dry_run=dry_run)
+    _store_ratings(tables["ratings.csv"], movie_of, members, summary, progress, dry_run=dry_run)
     if not dry_run:
         # Also when nothing changed: a run that was killed may have left its films uncounted.
         _recount(sorted(set(movie_of.values())), progress)
     return summary
+
+
+def _tables(folder: Path) -> dict[str, _Table]:
+    tables = {name: _Table(folder, name) for name in COLUMNS}
+    for table in tables.values():
+        table.check()
+    return tables
+
+
+def _check_prefix(prefix: str) -> None:
+    if not _PREFIX.fullmatch(prefix) or prefix[-1].isdigit():
+        raise PrefixError(
+            f"{prefix!r} cannot stand before members' ids: use up to 50 small letters, digits and "
+            "_ . + -, beginning with a letter, a digit or _, and not ending in a digit."
+        )
+    if prefix.startswith("sample-"):
+        raise PrefixError("Names in sample- belong to the sample community.")
 
 
 def _read_films(movies: _Table, links: _Table, bad_rows: BadRows) -> dict[int, MovieFacts]:
@@ -342,13 +377,13 @@ def _store_films(
 def _store_ratings(
     table: _Table,
     movie_of: dict[int, int],
+    members: _Members,
     summary: Summary,
     progress: Progress,
     *,
     dry_run: bool,
 ) -> None:
     latest = timezone.now() + timedelta(days=1)
-    members = _Members(summary, dry_run=dry_run)
     # The ratings of the members at hand: of each film the latest.
     pending: dict[int, dict[int, StagedRating]] = {}
     waiting = 0
@@ -400,10 +435,11 @@ def _store_ratings(
 
 
 class _Members:
-    """The members of an import: `ml-<id>`, who cannot log in, made when first met."""
+    """The members of an import: prefix and id, who cannot log in, made when first met."""
 
-    def __init__(self, summary: Summary, *, dry_run: bool) -> None:
+    def __init__(self, summary: Summary, *, prefix: str, dry_run: bool) -> None:
         self._summary = summary
+        self._prefix = prefix
         self._dry_run = dry_run
         self._ids: dict[int, int] = {}
         self._refused: set[int] = set()
@@ -411,7 +447,7 @@ class _Members:
     def store(self, first_seen: dict[int, datetime]) -> dict[int, int]:
         """Ids by MovieLens's numbers; without those whose name somebody else has."""
         names = {
-            f"ml-{number}": number
+            f"{self._prefix}{number}": number
             for number in first_seen
             if number not in self._ids and number not in self._refused
         }

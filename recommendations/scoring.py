@@ -10,17 +10,21 @@ Shapes: a member's history has n films, the films to score are m, genres are g c
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+# What the two formulas share lives in `maths`, and is used from here under the same names.
+from recommendations.maths.data import LIKED as LIKED
+from recommendations.maths.data import Array as Array
+from recommendations.maths.data import interest as interest
+from recommendations.maths.numbers import sigmoid as sigmoid
+from recommendations.maths.rerank import diversified as diversified
+from recommendations.maths.shapley import rounded as rounded
+from recommendations.maths.shapley import split
 
 ALGORITHM = "signals-1"
-LIKED = 4.0
 
 # Coefficients on the logit scale; `baseline` is the score of nobody for nothing.
 BASELINE = -0.13
@@ -76,6 +80,16 @@ class Films:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, chosen: NDArray[np.integer]) -> Films:
+        return Films(
+            self.ids[chosen],
+            self.genres[chosen],
+            self.years[chosen],
+            self.quality[chosen],
+            self.votes[chosen],
+            self.reach[chosen],
+        )
+
 
 @dataclass(frozen=True)
 class History:
@@ -111,14 +125,14 @@ class Affinities:
     mean_stars: Array  # (g,), plain mean, 0 where none
 
 
-def interest(stars: Array) -> Array:
-    """A rating as evidence of interest: a watched film is some, a liked one more."""
-    return np.select([stars >= 4, stars >= 3, stars >= 2], [1.0, 0.6, 0.3], 0.1)
-
-
 def expected_stars(quality: Array) -> Array:
     """The stars a film gets from the average member, of its weighted rating on 0 to 10."""
     return quality / 2
+
+
+def expected_chance(quality: Array) -> Array:
+    """The chance, 0 to 1, that the average member likes a film of this weighted rating."""
+    return sigmoid(LIKE_SLOPE * (expected_stars(quality) - LIKE_CENTRE))
 
 
 def trust(n: float, shrinkage: float = HISTORY_SHRINKAGE) -> float:
@@ -137,7 +151,7 @@ def generosity(history: History) -> float:
     """Likes above expectation, a rating, shrunk."""
     if not len(history):
         return 0.0
-    expected = _sigmoid(LIKE_SLOPE * (expected_stars(history.films.quality) - LIKE_CENTRE))
+    expected = expected_chance(history.films.quality)
     above: float = ((history.stars >= LIKED) - expected).sum()
     return above / (len(history) + GENEROSITY_SHRINKAGE)
 
@@ -191,48 +205,13 @@ class Scores:
 
 
 def score(values: dict[str, Array]) -> Scores:
-    """The chance in percent, and what each part adds to it.
-
-    A part's points are its exact Shapley value: its mean marginal effect on the percent scale over
-    all orders in which the three could come in. Source: Shapley, 1953; eight evaluations.
-    """
+    """The chance in percent, and what each part adds to it (maths.shapley)."""
     logits = {
         part: sum((WEIGHTS[name] * values[name] for name in names), np.zeros(1))
         for part, names in PARTS.items()
     }
-    names = tuple(PARTS)
-    percent_with = {
-        chosen: 100 * _sigmoid(BASELINE + sum((logits[name] for name in chosen), np.zeros(1)))
-        for size in range(len(names) + 1)
-        for chosen in combinations(names, size)
-    }
-    parts = {}
-    for name in names:
-        others = [other for other in names if other != name]
-        points = np.zeros(1)
-        for size in range(len(names)):
-            orders = math.factorial(size) * math.factorial(len(names) - size - 1)
-            for before in combinations(others, size):
-                after = tuple(each for each in names if each in before or each == name)
-                gain = percent_with[after] - percent_with[before]
-                points = points + orders / math.factorial(len(names)) * gain
-        parts[name] = points
-    return Scores(percent_with[names], parts, float(percent_with[()][0]))
-
-
-def rounded(baseline: float, parts: list[float], percent: float) -> tuple[float, list[float]]:
-    """Baseline and parts to one decimal so that they add up to the rounded percent exactly.
-
-    Largest remainders: each part is rounded down, and the tenths that are missing go to those that
-    lost most. The baseline, the same for everybody, is rounded as it is.
-    """
-    base = round(10 * baseline)
-    down = [math.floor(10 * value) for value in parts]
-    missing = round(10 * percent) - base - sum(down)
-    by_loss = sorted(range(len(parts)), key=lambda index: down[index] - 10 * parts[index])
-    for turn in range(abs(missing)):
-        down[by_loss[turn % len(parts)]] += 1 if missing > 0 else -1
-    return base / 10, [value / 10 for value in down]
+    baseline, parts, percent = split(BASELINE, logits)
+    return Scores(percent, parts, baseline)
 
 
 def confidence(n: int, votes: float) -> float:
@@ -256,31 +235,6 @@ def rank(percent: Array, peers: PeerVotes, films: Films, n: int) -> Array:
     return order
 
 
-def diversified(order: Array, likeness: Array, *, diversity: float, depth: int) -> list[int]:
-    """Indices of the films, the first `depth` chosen by maximal marginal relevance.
-
-    Each next film has the greatest (1 - diversity) * rank - diversity * (likeness to the nearest
-    film already chosen), rank scaled to 0..1; `likeness` is (m, m). With diversity 0 it is the
-    plain order. Source: Carbonell and Goldstein, SIGIR 1998.
-    """
-    # What differs in the last bits alone keeps the order of the films, whoever summed it.
-    order = np.round(order, 9)
-    plain = np.argsort(-order, kind="stable")
-    if diversity == 0 or not len(order):
-        return [int(index) for index in plain]
-    worth = order / max(float(order.max()), 1e-12)
-    nearest = np.zeros(len(order))
-    left = np.ones(len(order), dtype=bool)
-    chosen: list[int] = []
-    for _ in range(min(depth, len(order))):
-        marginal = np.where(left, (1 - diversity) * worth - diversity * nearest, -np.inf)
-        best = int(marginal.argmax())
-        chosen.append(best)
-        left[best] = False
-        nearest = np.maximum(nearest, likeness[best])
-    return chosen + [int(index) for index in plain if left[index]]
-
-
 def _period(history: History, above: Array, films: Films) -> Array:
     """(m,) Shrunk mean residual of the films within PERIOD_YEARS years."""
     apart = np.abs(films.years[:, None] - history.films.years[None, :])
@@ -296,7 +250,3 @@ def _nearest(likeness: Array) -> Array:
         return likeness
     border = -np.partition(-likeness, NEAREST - 1, axis=1)[:, NEAREST - 1 : NEAREST]
     return np.where(likeness >= border, likeness, 0.0)
-
-
-def _sigmoid(x: Array | float) -> Array:
-    return 1.0 / (1.0 + np.exp(-np.asarray(x, dtype=np.float64)))

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from numpy.typing import NDArray
 
 from accounts.models import User
 from movies.models import Credit, Movie, MovieQuerySet
 from nexus.core.genres import GENRE_NAMES
 from recommendations.likeness import DIRECTOR, LEAD, People
-from recommendations.scoring import LIKED, Array, Films, History, PeerVotes, interest
-from social.models import Rating
+from recommendations.maths.data import LIKED, Array, interest
+from recommendations.models import Feedback
+from recommendations.scoring import Films, History, PeerVotes
+from recommendations.trained import rows_in_binary
+from social.models import Rating, Viewing, WatchlistItem
 
 # A member's newest ratings; older ones say little more and would cost without end.
 HISTORY_LIMIT = 1000
@@ -26,13 +29,15 @@ RATERS_PER_FILM = 300
 CONSIDERED_PEERS = 400
 PEERS = 50
 RATINGS_PER_PEER = 1000
+# How deep a feed goes.
+FEED_DEPTH = 300
 # Candidates for the feed from each source.
 FROM_PEERS = 250
 FROM_EACH_LIST = 80
 LEADS = 4
 
 _GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}
-_COLUMNS = (
+COLUMNS = (
     "id",
     "title",
     "genres",
@@ -40,7 +45,13 @@ _COLUMNS = (
     "weighted_rating",
     "rating_count",
     "vote_count",
+    "vote_average",
 )
+
+
+_FILM_ROWS_SQL = f"""
+SELECT {", ".join(COLUMNS)} FROM movies_movie WHERE id = ANY(%s::bigint[]) ORDER BY id
+"""  # noqa: S608 (column names of our own)
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,7 @@ class FilmRow:
     weighted_rating: float
     rating_count: int
     vote_count: int
+    vote_average: float
 
 
 @dataclass(frozen=True)
@@ -74,13 +86,12 @@ class PeerCounts:
 
 def film_rows(movie_ids: Iterable[int]) -> list[FilmRow]:
     """The rows of the films that exist, by id."""
-    rows = Movie.objects.filter(id__any=movie_ids).order_by("id").values_list(*_COLUMNS)
-    return [FilmRow(*row) for row in rows]
+    return [FilmRow(*row) for row in rows_in_binary(_FILM_ROWS_SQL, [list(movie_ids)])]
 
 
 def history_rows(user: User) -> tuple[list[FilmRow], Array]:
     """The member's newest ratings: films (n) and stars (n,), in one query."""
-    columns = [f"movie__{column}" for column in _COLUMNS]
+    columns = [f"movie__{column}" for column in COLUMNS]
     rows = (
         Rating.objects.filter(user=user)
         .order_by(F("created_at").desc(), F("id").desc())
@@ -260,15 +271,33 @@ def peer_votes(peers: Peers, *, movie_ids: Sequence[int] | None = None, limit: i
         return Votes({row[0]: row[1:] for row in cursor.fetchall()})
 
 
-def candidates(
-    user: User, films: MovieQuerySet, votes: Votes, favourites: Sequence[str]
-) -> list[FilmRow]:
-    """Films worth scoring for the feed: of those that pass, none the member has rated.
+def unjudged(films: MovieQuerySet, user: User) -> MovieQuerySet:
+    """Of these films those that a member has neither rated nor waved away.
+
+    A film of which the member wants less is not wanted itself either.
+    """
+    mine = Q(user=user, movie=OuterRef("pk"))
+    waved_away = Feedback.objects.filter(mine).exclude(kind=Feedback.Kind.MORE)
+    return films.filter(~Exists(Rating.objects.filter(mine)), ~Exists(waved_away))
+
+
+def recommendable(
+    films: MovieQuerySet, user: User, *, include_watchlist: bool = True
+) -> MovieQuerySet:
+    """Of these films those that a member may be shown: unjudged, unseen, and as asked unplanned."""
+    mine = Q(user=user, movie=OuterRef("pk"))
+    shown = unjudged(films, user).filter(~Exists(Viewing.objects.filter(mine)))
+    if not include_watchlist:
+        shown = shown.filter(~Exists(WatchlistItem.objects.filter(mine)))
+    return shown
+
+
+def candidates(unseen: MovieQuerySet, votes: Votes, favourites: Sequence[str]) -> list[FilmRow]:
+    """Films worth scoring for the feed, of those that pass and may be recommended.
 
     From the peers, from the top rated, from the most seen in both communities and from the trend;
     and the top rated of the favourite genres.
     """
-    unseen = films.exclude(ratings__user=user)
     found: dict[int, None] = {}
     if votes.rows:
         # Filtered before the cut, so that a narrow filter leaves the feed as full as it can be.
@@ -308,7 +337,9 @@ WITH raters AS (
     ORDER BY created_at DESC, id DESC
     LIMIT %(raters)s
 )
-SELECT other.movie_id, count(*), (SELECT count(*) FROM raters)
+SELECT counted.*, (SELECT count(*) FROM raters), film.rating_count
+FROM (
+SELECT other.movie_id, count(*) AS together
 FROM raters
 CROSS JOIN LATERAL (
     SELECT movie_id, score FROM social_rating
@@ -320,6 +351,8 @@ WHERE raters.score >= %(liked)s AND other.score >= %(liked)s AND other.movie_id 
 GROUP BY other.movie_id
 ORDER BY count(*) DESC, other.movie_id
 LIMIT %(limit)s
+) AS counted
+JOIN movies_movie AS film ON film.id = counted.movie_id
 """
 
 
@@ -328,6 +361,8 @@ class CoLiked:
     """How many of a sample of a film's raters liked it and each other film."""
 
     together: dict[int, int]
+    #: All ratings of each of those films.
+    ratings: dict[int, int]
     sample: int
 
 
@@ -344,4 +379,8 @@ def co_liked(
     with connection.cursor() as cursor:
         cursor.execute(_CO_LIKED_SQL, params)
         rows = cursor.fetchall()
-    return CoLiked({row[0]: row[1] for row in rows}, rows[0][2] if rows else 0)
+    return CoLiked(
+        together={row[0]: row[1] for row in rows},
+        ratings={row[0]: row[3] for row in rows},
+        sample=rows[0][2] if rows else 0,
+    )

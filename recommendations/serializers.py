@@ -7,6 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from movies.serializers import MovieSummarySerializer
+from nexus.core.fields import UTCDateTimeField
+from recommendations.models import Feedback
 
 
 class ComponentSerializer(serializers.Serializer[Any]):
@@ -21,6 +23,19 @@ class ComponentsSerializer(serializers.Serializer[Any]):
     popularity = ComponentSerializer()
 
 
+class CounterfactualMovieSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    title = serializers.CharField()
+
+
+class CounterfactualSerializer(serializers.Serializer[Any]):
+    movie = CounterfactualMovieSerializer(help_text="A film the caller rated.")
+    your_score = serializers.FloatField(help_text="The caller's stars for it.")
+    match_score_without = serializers.FloatField(
+        help_text="What match_score would be, had the caller not rated it."
+    )
+
+
 class MatchScoreSerializer(serializers.Serializer[Any]):
     movie_id = serializers.IntegerField()
     title = serializers.CharField()
@@ -33,6 +48,9 @@ class MatchScoreSerializer(serializers.Serializer[Any]):
     )
     components = ComponentsSerializer()
     because = serializers.ListField(child=serializers.CharField())
+    counterfactuals = CounterfactualSerializer(
+        many=True, help_text="The ratings without which the score would differ most, at most three."
+    )
     algorithm = serializers.CharField()
 
 
@@ -45,4 +63,26 @@ class RecommendationSerializer(serializers.Serializer[Any]):
 class SimilarSerializer(serializers.Serializer[Any]):
     movie = MovieSummarySerializer()
     similarity = serializers.FloatField(help_text="0 to 1.")
+    reasons = serializers.ListField(child=serializers.CharField())
+
+
+class FeedbackWriteSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(
+        choices=Feedback.Kind.choices,
+        help_text="`hide`: never show it; `less` or `more`: films like it less or more often.",
+    )
+
+    class Meta:
+        swagger_schema_fields = {"example": {"kind": "less"}}
+
+
+class FeedbackSerializer(serializers.Serializer[Any]):
+    movie = MovieSummarySerializer()
+    kind = serializers.ChoiceField(choices=Feedback.Kind.choices)
+    created_at = UTCDateTimeField()
+    updated_at = UTCDateTimeField()
+
+
+class OnboardingSerializer(serializers.Serializer[Any]):
+    movie = MovieSummarySerializer()
     reasons = serializers.ListField(child=serializers.CharField())

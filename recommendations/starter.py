@@ -32,7 +32,7 @@ from recommendations.bulk import (
 )
 from recommendations.sample import MEMBERS, SampleMember, community
 from social.models import Playlist, Rating
-from social.services import playlist_create, ratings_recount
+from social.services import following_uncount, playlist_create, ratings_recount
 
 FILMS_FILE = Path(__file__).resolve().parent.parent / "movies" / "data" / "starter_films.jsonl"
 BIO = "A made-up member of the sample community."
@@ -215,7 +215,7 @@ def _write(sample: Sequence[SampleMember], movie_ids: dict[int, int]) -> None:
 
 
 def _date(playlist: Playlist, at: datetime) -> None:
-    Playlist.objects.filter(id=playlist.id).update(created_at=at, updated_at=at)
+    Playlist.objects.filter(id=playlist.id).update(created_at=at, published_at=at, updated_at=at)
 
 
 def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed:
@@ -230,6 +230,7 @@ def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SAMPLE_LOCK])
         sample = User.objects.filter(origin=User.Origin.SAMPLE)
         rated = set(Rating.objects.filter(user__in=sample).values_list("movie_id", flat=True))
+        following_uncount(user_ids=list(sample.values_list("id", flat=True)))
         counts = sample.delete()[1]
         removed.members = counts.get(User._meta.label, 0)
         removed.ratings = counts.get(Rating._meta.label, 0)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from recommendations.views import RecommendationViewSet, SimilarViewSet
+from recommendations.views import FeedbackViewSet, RecommendationViewSet, SimilarViewSet
 
 urlpatterns = [
     path(
@@ -9,9 +9,20 @@ urlpatterns = [
         name="recommendations",
     ),
     path(
+        "movies/onboarding/",
+        RecommendationViewSet.as_view({"get": "onboarding"}),
+        name="onboarding",
+    ),
+    path(
         "movies/<id:pk>/match_score/",
         RecommendationViewSet.as_view({"get": "match_score"}),
         name="match-score",
     ),
     path("movies/<id:pk>/similar/", SimilarViewSet.as_view({"get": "list"}), name="similar"),
+    path(
+        "movies/<id:pk>/feedback/",
+        FeedbackViewSet.as_view({"put": "update", "delete": "destroy"}),
+        name="feedback",
+    ),
+    path("feedback/", FeedbackViewSet.as_view({"get": "list"}), name="feedback-list"),
 ]

@@ -14,42 +14,61 @@ from rest_framework.response import Response
 from accounts.models import User
 from movies.filters import filtered
 from movies.models import Movie
-from nexus.core.pagination import paginated_list
+from nexus.core.pagination import paginated, paginated_list
 from nexus.core.query import PageQuery
 from nexus.core.views import PUBLIC, ApiViewSet, Page, contract
 from recommendations import engine
-from recommendations.filters import FeedQuery
+from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery
+from recommendations.models import Feedback
 from recommendations.serializers import (
+    FeedbackSerializer,
+    FeedbackWriteSerializer,
     MatchScoreSerializer,
+    OnboardingSerializer,
     RecommendationSerializer,
     SimilarSerializer,
 )
+from recommendations.services.feedback import feedback_delete, feedback_set
+
+#: What stands beside the feed's page, with JSON types.
+FEED_KEYS = {
+    "strategy": "string",
+    "algorithm": "string",
+    "diversity": "number",
+    "likeness_before": "number",
+    "likeness_after": "number",
+    "brought_forward": "integer",
+}
 
 
 class RecommendationViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(
-        query=FeedQuery,
-        answers={
-            200: Page(RecommendationSerializer, {"strategy": "string", "algorithm": "string"})
-        },
-    )
+    @contract(query=FeedQuery, answers={200: Page(RecommendationSerializer, FEED_KEYS)})
     def list(self, request: Request) -> Response:
         """What to watch next: the caller's personal feed.
 
-        Never a title the caller has rated. `strategy` is `personalized` from the first rating on;
-        before it is `cold_start`: top rated and trending films, favourite genres first.
+        Never a title the caller has rated, watched, hidden or wants less of. `strategy` is `personalized`
+        from the first rating on; before it is `cold_start`: what is widely seen and liked, top
+        rated and trending, favourite genres first. `diversity` is the one asked for, and what it
+        did to the first 20 films: `likeness_before` and `likeness_after` are the mean likeness (0
+        to 1, of genres and period) of two of them in the plain order and as shown,
+        `brought_forward` how many of them the plain order would have shown later.
         """
-        films = filtered(Movie.objects.all(), self.query)
-        feed = engine.feed(cast(User, request.user), films, diversity=self.query["diversity"])
+        feed = engine.feed(
+            cast(User, request.user),
+            filtered(Movie.objects.all(), self.query),
+            diversity=self.query["diversity"],
+            include_watchlist=self.query["include_watchlist"],
+        )
         return paginated_list(
             request,
             self.query,
             feed.items,
             _recommendations,
             strategy=feed.strategy,
-            algorithm=engine.ALGORITHM,
+            algorithm=feed.algorithm,
+            **dataclasses.asdict(feed.diversity),
         )
 
     @contract(answers={200: MatchScoreSerializer})
@@ -57,13 +76,50 @@ class RecommendationViewSet(ApiViewSet):
         """How likely the caller is to like this film, and why.
 
         `match_score` is the chance in percent that the caller gives it 4 stars or more. `baseline`
-        and the points of the three components add up to it.
+        and the points of the three components add up to it. `counterfactuals` say what it would be
+        without one of the caller's ratings.
         """
         matches = engine.matches(cast(User, request.user), [pk])
         if not matches:
             raise Http404
-        answer = {**dataclasses.asdict(matches[0]), "algorithm": engine.ALGORITHM}
-        return Response(MatchScoreSerializer(answer).data)
+        return Response(MatchScoreSerializer(matches[0]).data)
+
+    @contract(query=PageQuery, answers={200: Page(OnboardingSerializer)})
+    def onboarding(self, request: Request) -> Response:
+        """Some 20 films worth rating first: well known, divisive, and telling of many others.
+
+        Those the caller has rated or waved away make room for the next.
+        """
+        films = engine.onboarding(cast(User, request.user))
+        return paginated_list(request, self.query, films, _asked)
+
+
+class FeedbackViewSet(ApiViewSet):
+    """What the caller said of recommendations; there is no way to another member's."""
+
+    permission_classes = [IsAuthenticated]
+
+    @contract(query=PageQuery, answers={200: Page(FeedbackSerializer)})
+    def list(self, request: Request) -> Response:
+        """What the caller has hidden, or wants less or more of, newest first; for undo."""
+        mine = Feedback.objects.with_movie().filter(user_id=cast(User, request.user).pk)
+        return paginated(request, self.query, mine, NEWEST_FEEDBACK_FIRST, _feedback)
+
+    @contract(body=FeedbackWriteSerializer, answers={200: FeedbackSerializer})
+    def update(self, request: Request, pk: int) -> Response:
+        """Hide a film from the feed, or ask for less or more like it; counts at once.
+
+        `hide` and `less` take the film itself out of the feed; `less` and `more` also move the
+        films that those who like it like. Saying it anew replaces what was said.
+        """
+        said = feedback_set(user_id=cast(User, request.user).pk, movie_id=pk, **self.body)
+        return Response(FeedbackSerializer(said).data)
+
+    @contract(answers={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Take back what the caller said of a film."""
+        feedback_delete(user_id=cast(User, request.user).pk, movie_id=pk)
+        return Response(status=204)
 
 
 class SimilarViewSet(ApiViewSet):
@@ -90,6 +146,14 @@ class SimilarViewSet(ApiViewSet):
 
 def _recommendations(items: list[Any]) -> Any:
     return RecommendationSerializer(_with_movies(items), many=True).data
+
+
+def _asked(items: list[Any]) -> Any:
+    return OnboardingSerializer(_with_movies(items), many=True).data
+
+
+def _feedback(rows: list[Any]) -> Any:
+    return FeedbackSerializer(rows, many=True).data
 
 
 def _similar(items: list[Any]) -> Any:

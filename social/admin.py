@@ -1,14 +1,18 @@
-"""Ratings and playlists for moderators, who take away but do not write in a member's name."""
+"""Ratings, reports and playlists for moderators, who take away but do not write in a member's name."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.text import Truncator
 
 from social import services
-from social.models import Playlist, PlaylistItem, Rating
+from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
 
 
 class _NoAddition:
@@ -18,15 +22,28 @@ class _NoAddition:
 
 @admin.register(Rating)
 class RatingAdmin(_NoAddition, admin.ModelAdmin):
-    list_display = ("user", "movie", "score", "contains_spoilers", "created_at")
-    list_filter = ("score", "contains_spoilers")
+    list_display = ("user", "movie", "score", "contains_spoilers", "hidden_at", "created_at")
+    list_filter = ("score", "contains_spoilers", ("hidden_at", admin.EmptyFieldListFilter))
+    actions = ("hide", "restore")
     list_select_related = ("user", "movie")
     search_fields = ("=user__username", "movie__title")
     search_help_text = "A username, or part of a film's title."
     raw_id_fields = ("user", "movie")
-    readonly_fields = ("user", "movie", "score", "created_at", "updated_at")
+    readonly_fields = ("user", "movie", "score", "hidden_at", "created_at", "updated_at")
     ordering = ("-id",)
     show_full_result_count = False
+
+    @admin.action(
+        description="Hide the review from everybody but its author", permissions=["change"]
+    )
+    def hide(self, request: HttpRequest, queryset: QuerySet[Rating]) -> None:
+        for rating_id in queryset.values_list("id", flat=True):
+            services.review_hide(rating_id=rating_id)
+
+    @admin.action(description="Show the hidden review again", permissions=["change"])
+    def restore(self, request: HttpRequest, queryset: QuerySet[Rating]) -> None:
+        for rating_id in queryset.values_list("id", flat=True):
+            services.review_restore(rating_id=rating_id)
 
     def save_model(self, request: HttpRequest, obj: Rating, form: ModelForm, change: bool) -> None:
         services.rating_update(
@@ -41,6 +58,72 @@ class RatingAdmin(_NoAddition, admin.ModelAdmin):
             services.rating_delete(rating_id=rating_id)
 
 
+class _OpenFirst(admin.SimpleListFilter):
+    """Open reports, unless others are asked for: the page is a queue."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        closed = [choice for choice in ReviewReport.State.choices if choice[0] != "open"]
+        return [*closed, ("all", "all")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": "open" if choice["display"] == "All" else choice["display"]}
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[ReviewReport]
+    ) -> QuerySet[ReviewReport]:
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(state=self.value() or ReviewReport.State.OPEN)
+
+
+@admin.register(ReviewReport)
+class ReviewReportAdmin(_NoAddition, admin.ModelAdmin):
+    """The moderation queue: the oldest open report first, to be upheld or dismissed."""
+
+    list_display = ("id", "reason", "comment", "member", "review", "state", "created_at")
+    list_filter = (_OpenFirst, "reason")
+    list_select_related = ("rating__user",)
+    raw_id_fields = ("rating", "reporter")
+    readonly_fields = ("member", "whole_review")
+    ordering = ("created_at", "id")
+    actions = ("uphold", "dismiss")
+    show_full_result_count = False
+
+    def has_change_permission(self, request: HttpRequest, obj: ReviewReport | None = None) -> bool:
+        # Its fields are read; what becomes of it is decided by the actions.
+        return obj is None and super().has_change_permission(request)
+
+    @admin.display(description="review by")
+    def member(self, report: ReviewReport) -> str:
+        return report.rating.user.username
+
+    @admin.display(description="review")
+    def review(self, report: ReviewReport) -> str:
+        return Truncator(report.rating.review).chars(200)
+
+    @admin.display(description="review")
+    def whole_review(self, report: ReviewReport) -> str:
+        return report.rating.review
+
+    @admin.action(
+        description="Hide the review, and uphold all reports of it", permissions=["change"]
+    )
+    def uphold(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
+        for rating_id in set(queryset.values_list("rating_id", flat=True)):
+            services.review_hide(rating_id=rating_id)
+
+    @admin.action(
+        description="Leave the review, and dismiss all reports of it", permissions=["change"]
+    )
+    def dismiss(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
+        for rating_id in set(queryset.values_list("rating_id", flat=True)):
+            services.reports_dismiss(rating_id=rating_id)
+
+
 @admin.register(Playlist)
 class PlaylistAdmin(_NoAddition, admin.ModelAdmin):
     list_display = ("name", "owner", "visibility", "movie_count", "created_at")
@@ -48,9 +131,27 @@ class PlaylistAdmin(_NoAddition, admin.ModelAdmin):
     list_select_related = ("owner",)
     search_fields = ("name", "=owner__username")
     raw_id_fields = ("owner",)
-    readonly_fields = ("id", "owner", "movie_count", "version", "created_at", "updated_at")
+    readonly_fields = (
+        "id",
+        "owner",
+        "movie_count",
+        "version",
+        "published_at",
+        "created_at",
+        "updated_at",
+    )
     ordering = ("-created_at", "-id")
     show_full_result_count = False
+
+    def save_model(
+        self, request: HttpRequest, obj: Playlist, form: ModelForm, change: bool
+    ) -> None:
+        services.playlist_update(
+            playlist_id=obj.pk,
+            name=obj.name,
+            description=obj.description,
+            visibility=obj.visibility,
+        )
 
 
 @admin.register(PlaylistItem)
@@ -76,3 +177,20 @@ class PlaylistItemAdmin(_NoAddition, admin.ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PlaylistItem]) -> None:
         for playlist_id, movie_id in queryset.values_list("playlist_id", "movie_id"):
             services.playlist_item_remove(playlist_id=playlist_id, movie_id=movie_id)
+
+
+@admin.register(Import)
+class ImportAdmin(_NoAddition, admin.ModelAdmin):
+    """How far each import is, and why it failed, for who is asked; the rows stay the member's."""
+
+    list_display = ("id", "user", "filename", "format", "state", "position", "total", "reason")
+    list_filter = ("state", "format")
+    list_select_related = ("user",)
+    search_fields = ("=user__username",)
+    search_help_text = "A username."
+    ordering = ("-id",)
+    show_full_result_count = False
+
+    def has_change_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
+        # Members apply and undo their own.
+        return False

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
+from django.db.models import Subquery
 from rest_framework import serializers
 
+from accounts.models import User
+from movies.facts import FIRST_YEAR, LAST_YEAR
 from movies.filters import has_words
-from nexus.core.fields import IdField, StrictFloatField
-from nexus.core.pagination import Key, Ordering
-from nexus.core.query import PageQuery
+from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
+from nexus.core.lookups import without_case
+from nexus.core.pagination import Key, Ordering, bad_cursor, position_behind
+from nexus.core.query import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, QuerySerializer
 from social.models import MAX_SCORE, MIN_SCORE, PlaylistQuerySet, RatingQuerySet
+from social.selectors.feed import KINDS, PUBLISHED, START, Position
 
 
 def _both_ways(*names: str) -> dict[str, Ordering]:
@@ -25,6 +32,9 @@ def _both_ways(*names: str) -> dict[str, Ordering]:
 RATING_ORDERINGS = _both_ways("created_at", "score")
 PLAYLIST_ORDERINGS = _both_ways("created_at", "updated_at", "name", "movie_count")
 NEWEST_FIRST = RATING_ORDERINGS["-created_at"]
+FOLLOWS_NEWEST_FIRST = Ordering((Key("created_at", True), Key("id", True)))
+WATCHLIST_NEWEST_FIRST = Ordering((Key("added_at", True), Key("id", True)))
+VIEWINGS_NEWEST_FIRST = Ordering((Key("watched_at", True), Key("id", True)))
 BY_POSITION = Ordering((Key("position"),))
 
 
@@ -44,6 +54,57 @@ class RatingListQuery(PageQuery):
         return attrs
 
 
+class ViewingListQuery(PageQuery):
+    """Of which film, and the page."""
+
+    movie = IdField(required=False)
+
+
+class StatsQuery(QuerySerializer):
+    year = StrictIntegerField(
+        required=False,
+        min_value=FIRST_YEAR,
+        max_value=LAST_YEAR,
+        help_text="A year in review, in UTC; all years without.",
+    )
+
+
+class FeedQuery(QuerySerializer):
+    """Where in the feed, and how much of it."""
+
+    page_size = StrictIntegerField(
+        required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAX_PAGE_SIZE
+    )
+    cursor = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=1000,
+        help_text="Empty or left out to begin, then as `next` has it.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs["behind"] = feed_position(attrs)
+        return attrs
+
+
+def feed_position(query: dict[str, Any]) -> Position:
+    """The place in a feed that a cursor names, its beginning without one. Raises ValidationError."""
+    position = position_behind(query)
+    if position is None:
+        return START
+    if len(position) != 3 or not all(isinstance(part, str) for part in position):
+        raise bad_cursor()
+    at, kind, key = position
+    try:
+        moment = datetime.fromisoformat(at).astimezone(UTC)
+        known = str(UUID(key)) if kind == PUBLISHED else str(IdField().run_validation(key))
+    except (ValueError, OverflowError, serializers.ValidationError) as error:
+        raise bad_cursor() from error
+    if kind not in KINDS:
+        raise bad_cursor()
+    return Position(moment, kind, known)
+
+
 class ReviewListQuery(PageQuery):
     """Which reviews of a film, and the page."""
 
@@ -52,12 +113,9 @@ class ReviewListQuery(PageQuery):
     )
 
 
-class PlaylistListQuery(PageQuery):
-    """What narrows the playlists, their order and the page."""
+class MemberPlaylistsQuery(PageQuery):
+    """What narrows a member's playlists, their order and the page."""
 
-    owner = serializers.RegexField(
-        r"\A[\w.@+-]+\Z", required=False, max_length=150, help_text="A username."
-    )
     search = serializers.CharField(
         required=False,
         max_length=200,
@@ -65,6 +123,14 @@ class PlaylistListQuery(PageQuery):
         help_text="Words of the name, in any case.",
     )
     ordering = serializers.ChoiceField(choices=tuple(PLAYLIST_ORDERINGS), default="-created_at")
+
+
+class PlaylistListQuery(MemberPlaylistsQuery):
+    """What narrows the playlists, their order and the page."""
+
+    owner = serializers.RegexField(
+        r"\A[\w.@+-]+\Z", required=False, max_length=150, help_text="A username, in any case."
+    )
 
 
 def filtered_ratings(ratings: RatingQuerySet, params: dict[str, Any]) -> RatingQuerySet:
@@ -76,7 +142,8 @@ def filtered_ratings(ratings: RatingQuerySet, params: dict[str, Any]) -> RatingQ
 def filtered_playlists(playlists: PlaylistQuerySet, params: dict[str, Any]) -> PlaylistQuerySet:
     """The playlists that pass a validated PlaylistListQuery."""
     if "owner" in params:
-        playlists = playlists.filter(owner__username=params["owner"])
+        owner = User.objects.filter(username__lower=without_case(params["owner"]))
+        playlists = playlists.filter(owner_id=Subquery(owner.values("id")[:1]))
     if "search" in params:
         playlists = playlists.named_like(params["search"])
     return playlists

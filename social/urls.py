@@ -3,12 +3,22 @@ from typing import Any
 from django.urls import path
 
 from social.views import (
+    BlockViewSet,
+    ExportViewSet,
+    FeedViewSet,
+    FollowViewSet,
+    HistoryViewSet,
+    ImportListViewSet,
+    ImportViewSet,
+    MemberViewSet,
     MeViewSet,
     PlaylistItemViewSet,
     PlaylistViewSet,
     RatingViewSet,
+    ReportViewSet,
     ReviewViewSet,
     StatsViewSet,
+    WatchlistViewSet,
 )
 
 _one: dict[str, Any] = {
@@ -18,6 +28,16 @@ _one: dict[str, Any] = {
     "delete": "destroy",
 }
 _many: dict[str, Any] = {"get": "list", "post": "create"}
+_tie: dict[str, Any] = {"put": "update", "delete": "destroy"}
+
+
+def _of_member(what: str) -> Any:
+    return path(
+        f"profiles/<username:username>/{what}/",
+        MemberViewSet.as_view({"get": what}),
+        name=f"member-{what}",
+    )
+
 
 urlpatterns = [
     path(
@@ -25,10 +45,38 @@ urlpatterns = [
     ),
     path("profiles/me/", MeViewSet.as_view(_one), name="profile-me"),
     path("profiles/stats/", StatsViewSet.as_view({"get": "retrieve"}), name="profile-stats"),
+    path(
+        "profiles/<username:username>/",
+        MemberViewSet.as_view({"get": "retrieve"}),
+        name="member-detail",
+    ),
+    _of_member("stats"),
+    _of_member("ratings"),
+    _of_member("playlists"),
+    _of_member("followers"),
+    _of_member("following"),
+    path("profiles/<username:username>/follow/", FollowViewSet.as_view(_tie), name="member-follow"),
+    path("profiles/<username:username>/block/", BlockViewSet.as_view(_tie), name="member-block"),
+    path("blocks/", BlockViewSet.as_view({"get": "list"}), name="block-list"),
+    path("feed/", FeedViewSet.as_view({"get": "list"}), name="feed"),
+    path("watchlist/", WatchlistViewSet.as_view(_many), name="watchlist"),
+    path(
+        "watchlist/<id:movie_id>/",
+        WatchlistViewSet.as_view({"delete": "destroy"}),
+        name="watchlist-item",
+    ),
+    path("history/", HistoryViewSet.as_view(_many), name="history"),
+    path("history/<id:pk>/", HistoryViewSet.as_view({"delete": "destroy"}), name="viewing"),
     path("ratings/", RatingViewSet.as_view(_many), name="rating-list"),
     path("ratings/<id:pk>/", RatingViewSet.as_view(_one), name="rating-detail"),
+    path(
+        "ratings/<id:pk>/report/", ReportViewSet.as_view({"post": "create"}), name="rating-report"
+    ),
     path("playlists/", PlaylistViewSet.as_view(_many), name="playlist-list"),
     path("playlists/<uuid:pk>/", PlaylistViewSet.as_view(_one), name="playlist-detail"),
+    path(
+        "playlists/<uuid:pk>/copy/", PlaylistViewSet.as_view({"post": "copy"}), name="playlist-copy"
+    ),
     path("playlists/<uuid:pk>/items/", PlaylistItemViewSet.as_view(_many), name="playlist-items"),
     path(
         "playlists/<uuid:pk>/items/order/",
@@ -40,4 +88,18 @@ urlpatterns = [
         PlaylistItemViewSet.as_view({"patch": "partial_update", "delete": "destroy"}),
         name="playlist-item",
     ),
+    path("imports/", ImportListViewSet.as_view(_many), name="import-list"),
+    path(
+        "imports/<id:pk>/",
+        ImportViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+        name="import-detail",
+    ),
+    path(
+        "imports/<id:pk>/rows/<id:number>/",
+        ImportViewSet.as_view({"patch": "correct"}),
+        name="import-row",
+    ),
+    path("imports/<id:pk>/apply/", ImportViewSet.as_view({"post": "apply"}), name="import-apply"),
+    path("imports/<id:pk>/undo/", ImportViewSet.as_view({"post": "undo"}), name="import-undo"),
+    path("exports/", ExportViewSet.as_view({"get": "retrieve"}), name="export"),
 ]

@@ -93,6 +93,9 @@ class TmdbImportWriteSerializer(serializers.Serializer[Any]):
         required=False, default=False, help_text="Ask TMDb again even where the film is fresh."
     )
 
+    class Meta:
+        swagger_schema_fields = {"example": {"tmdb_id": 603}}
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "tmdb_id" in attrs and "imdb_id" in attrs:
             raise serializers.ValidationError({"imdb_id": ["Use either tmdb_id or imdb_id."]})
@@ -110,6 +113,9 @@ class TmdbBulkImportWriteSerializer(serializers.Serializer[Any]):
         allow_empty=False,
         max_length=BULK_MAX,
     )
+
+    class Meta:
+        swagger_schema_fields = {"example": {"tmdb_ids": [603, 604]}}
 
 
 class BulkImportedSerializer(serializers.Serializer[Any]):

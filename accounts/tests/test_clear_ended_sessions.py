@@ -4,8 +4,10 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts.models import TokenFamily
+from accounts.models import KnownAddress, TokenFamily
+from accounts.services import address_remember
 from accounts.tokens import family_open
+from nexus.core.models import LimitWindow
 
 pytestmark = pytest.mark.django_db
 
@@ -27,3 +29,21 @@ def test_only_sessions_that_cannot_come_back_are_deleted(make_user, capsys):
     call_command("clear_ended_sessions")
     assert TokenFamily.objects.count() == 1
     assert "2 ended sessions deleted" in capsys.readouterr().out
+
+
+def test_old_addresses_and_closed_windows_go_too_and_others_stay(make_user, capsys):
+    ann, now = make_user("ann"), timezone.now()
+    for number, days in enumerate((1, 89, 91)):
+        address_remember(user_id=ann.pk, address=f"192.0.2.{number}")
+        last = KnownAddress.objects.latest("id").id
+        KnownAddress.objects.filter(id=last).update(last_login_at=now - timedelta(days=days))
+    for key, minutes in (("open", 1), ("closed", -1)):
+        closes_at = now + timedelta(minutes=minutes)
+        LimitWindow.objects.create(key=key, used=3, closes_at=closes_at)
+    call_command("clear_ended_sessions", "--dry-run")
+    assert "1 addresses and 1 counts" in capsys.readouterr().out
+    assert (KnownAddress.objects.count(), LimitWindow.objects.count()) == (3, 2)
+    call_command("clear_ended_sessions")
+    assert "1 addresses and 1 counts" in capsys.readouterr().out
+    assert KnownAddress.objects.count() == 2
+    assert LimitWindow.objects.get().key == "open"

@@ -13,10 +13,12 @@ from movies.models import Collection, Credit, Movie, Person
 from movies.services import (
     AUTHORITY,
     TREND_HALF_LIFE_DAYS,
+    RatingChange,
     movies_compare,
     movies_remove,
     movies_upsert,
     rating_changed,
+    ratings_changed,
     trend_position,
 )
 
@@ -383,3 +385,34 @@ def test_concurrent_ratings_lose_no_count(make_movie):
     assert (movie.rating_count, movie.rating_sum) == (40, 120.0)
     trend = movie.trend_week - trend_position(7.0)
     assert trend == pytest.approx(math.log2(40), abs=0.01)
+
+
+def test_many_changes_of_ratings_at_once_count_as_one_after_the_other(django_assert_num_queries):
+    one, other, third = (
+        Movie.objects.create(title=title, trend_day=trend, trend_week=trend)
+        for title, trend in (("A", None), ("B", 2400.0), ("C", 2000.0))
+    )
+    singly = Movie.objects.create(title="D", trend_day=2400.0, trend_week=2400.0)
+    rating_changed(movie_id=singly.pk, old=None, new=4.5)
+    for film in (other, third):
+        rating_changed(movie_id=film.pk, old=None, new=2)
+    Movie.objects.filter(pk=other.pk).update(trend_day=2400.0, trend_week=2400.0)
+    with django_assert_num_queries(2):
+        ratings_changed(
+            changes=[
+                RatingChange(one.pk, None, 5),
+                RatingChange(other.pk, None, 4.5),
+                RatingChange(other.pk, 2, 3),
+                RatingChange(third.pk, 2, None),
+                RatingChange(one.pk, 5, 1, timezone.now()),
+            ]
+        )
+    with django_assert_num_queries(0):
+        ratings_changed(changes=[])
+    counts = Movie.objects.order_by("title").values_list("rating_count", "rating_sum")
+    assert list(counts) == [(1, 1), (2, 7.5), (0, 0), (1, 4.5)]
+    for film in (one, other, third, singly):
+        film.refresh_from_db()
+    assert other.trend_day == pytest.approx(singly.trend_day, abs=1e-4)
+    assert other.trend_week == pytest.approx(singly.trend_week, abs=1e-4)
+    assert one.trend_day is not None

@@ -2,6 +2,9 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
+from nexus.core import metrics
+from nexus.core.processes import ProcessCollector
+
 
 class CoreConfig(AppConfig):
     name = "nexus.core"
@@ -10,3 +13,4 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         # Lookups register themselves on the field classes, which must be loaded by then.
         import_module("nexus.core.lookups")
+        metrics.at_scrape(ProcessCollector())

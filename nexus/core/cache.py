@@ -19,6 +19,8 @@ from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from nexus.core.metrics import CACHE_FAILURES, CACHE_PAUSES, CACHE_READS
+
 # Seconds a thing is kept, in one table.
 TTL_S = {
     "genre_counts": 600,
@@ -51,8 +53,10 @@ class _Pause:
 
     def failed(self, error: Exception) -> None:
         self.failures += 1
+        CACHE_FAILURES.inc()
         if self.failures >= FAILURES_BEFORE_PAUSE:
             self.until = time.monotonic() + PAUSE_S
+            CACHE_PAUSES.inc()
             if self.failures == FAILURES_BEFORE_PAUSE:
                 _LOG.warning("The cache does not answer and is passed over: %s", error)
 
@@ -72,18 +76,25 @@ def forget_failures() -> None:
 
 def get(key: str) -> Any:
     """The value, or None where there is none, it cannot be decoded or the cache is away."""
+    value, result = _read(key)
+    CACHE_READS.labels(result).inc()
+    return value
+
+
+def _read(key: str) -> tuple[Any, str]:
+    """The value, and how it went."""
     if _pause.holds():
-        return None
+        return None, "passed"
     try:
         value = django_cache.get(key)
     except (ConnectionInterrupted, RedisError) as error:
         _pause.failed(error)
-        return None
+        return None, "failed"
     except (ValueError, RecursionError):
         # No JSON, no UTF-8, a number of absurd length, or nested beyond what Python reads.
-        return None
+        return None, "garbage"
     _pause.worked()
-    return value
+    return value, "miss" if value is None else "hit"
 
 
 def put(key: str, value: Any, *, ttl_s: int) -> None:
@@ -127,15 +138,6 @@ def count_in_window(key: str, *, window_s: int) -> tuple[int, int]:
         return 0, window_s
     _pause.worked()
     return int(used), max(1, -(-int(left_ms) // 1000))
-
-
-def forget_window(key: str) -> None:
-    if _pause.holds():
-        return
-    try:
-        get_redis_connection("default").delete(_window(key))
-    except RedisError as error:
-        _pause.failed(error)
 
 
 def _window(key: str) -> str:

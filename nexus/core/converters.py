@@ -17,3 +17,15 @@ class IdConverter:
 
     def to_url(self, value: int) -> str:
         return str(value)
+
+
+class UsernameConverter:
+    """A username in any case; what no username can be is no path."""
+
+    regex = "[A-Za-z0-9_.+@-]{1,150}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value

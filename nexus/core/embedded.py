@@ -41,6 +41,12 @@ jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
+# For what is thrown away: nothing is waited for that would only matter after a power cut.
+POSTGRES_FORGETFUL = """
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+"""
 
 
 class EmbeddedServerError(RuntimeError):
@@ -60,10 +66,10 @@ def wanted() -> bool:
 
 
 @contextmanager
-def servers(data_dir: Path = DATA_DIR) -> Iterator[None]:
+def servers(data_dir: Path = DATA_DIR, *, durable: bool = True) -> Iterator[None]:
     """Hold the embedded servers for the length of the block, where they are `wanted`.
 
-    Raises EmbeddedServerError where a server does not start.
+    Where they are not `durable`, a power cut may cost the data, and everything is quicker. Raises EmbeddedServerError where a server does not start.
     """
     if not wanted():
         yield
@@ -74,7 +80,7 @@ def servers(data_dir: Path = DATA_DIR) -> Iterator[None]:
             with _exclusive(data_dir / "start.lock"):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 if not os.environ.get("DATABASE_URL"):
-                    os.environ["DATABASE_URL"] = _start_postgres(data_dir)
+                    os.environ["DATABASE_URL"] = _start_postgres(data_dir, durable=durable)
                 if not os.environ.get("REDIS_URL"):
                     os.environ["REDIS_URL"] = _start_valkey(data_dir)
                 # What production must be told, a developer's machine is given.
@@ -111,7 +117,7 @@ def _secret_key(data_dir: Path) -> str:
     return path.read_text()
 
 
-def _start_postgres(data_dir: Path) -> str:
+def _start_postgres(data_dir: Path, *, durable: bool = True) -> str:
     with warnings.catch_warnings():
         # Its import asks for XDG_RUNTIME_DIR, which root and containers do not have, and warns.
         warnings.simplefilter("ignore")
@@ -122,7 +128,7 @@ def _start_postgres(data_dir: Path) -> str:
     try:
         # The wheel knows how to run as root (it drops to a user of its own); when to stop is ours.
         get_server(pgdata, cleanup_mode=None, start=False).ensure_pgdata_inited()
-        _configure_postgres(pgdata)
+        _configure_postgres(pgdata, POSTGRES_SETTINGS + ("" if durable else POSTGRES_FORGETFUL))
         _drop_stale_pid_file(pgdata)
         server = PostgresServer(_plain_path(pgdata), cleanup_mode=None)
         server.ensure_postgres_running()
@@ -134,11 +140,11 @@ def _start_postgres(data_dir: Path) -> str:
     return server.get_uri()
 
 
-def _configure_postgres(pgdata: Path) -> None:
+def _configure_postgres(pgdata: Path, settings: str) -> None:
     ours = pgdata / "nexus.conf"
-    if ours.exists() and ours.read_text() == POSTGRES_SETTINGS:
+    if ours.exists() and ours.read_text() == settings:
         return
-    ours.write_text(POSTGRES_SETTINGS)
+    ours.write_text(settings)
     ours.chmod(0o644)
     main = pgdata / "postgresql.conf"
     line = "include_if_exists = 'nexus.conf'\n"

@@ -46,9 +46,12 @@ class NotFound(exceptions.NotFound):
     default_detail = "Not found."
 
 
-def field_error(field: str, message: str, code: str = "invalid") -> exceptions.ValidationError:
-    """A 400 that names one field."""
-    return exceptions.ValidationError({field: [message]}, code=code)
+def field_error(
+    field: str, message: str | list[str], code: str = "invalid"
+) -> exceptions.ValidationError:
+    """A 400 that names one field, with one message or several."""
+    messages = [message] if isinstance(message, str) else message
+    return exceptions.ValidationError({field: messages}, code=code)
 
 
 def request_id(request: HttpRequest | None) -> str | None:

@@ -24,23 +24,51 @@ LATENCY = Histogram(
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
+QUERIES = Counter(
+    "nexus_http_db_queries_total", "Queries sent to the database.", ["method", "route"]
+)
+QUERY_SECONDS = Counter(
+    "nexus_http_db_seconds_total", "Time spent waiting for the database.", ["method", "route"]
+)
 LIMITS_HIT = Counter("nexus_rate_limit_refusals_total", "Requests over a limit.", ["scope"])
+
+CACHE_READS = Counter(
+    "nexus_cache_reads_total", "Reads of the cache: hit, miss, garbage, failed, passed.", ["result"]
+)
+CACHE_FAILURES = Counter("nexus_cache_failures_total", "Calls of the cache that failed.")
+CACHE_PAUSES = Counter(
+    "nexus_cache_pauses_total", "Times a process began to pass over a cache that does not answer."
+)
+MAILS = Counter("nexus_mails_total", "Mails handed to the mail server.", ["result"])
+PASSWORD_ATTEMPTS = Counter(
+    "nexus_password_attempts_total",
+    "Passwords tried, by whether they reached the hasher.",
+    ["result"],
+)
 
 _collectors: list[Collector] = []
 
 
 def at_scrape(collector: Collector) -> None:
-    """Have `collector` asked at each scrape; an app calls it once, when it is ready."""
+    """Have `collector` asked at each scrape; an app calls it once, when it is ready.
+
+    Here belongs whatever is known outside of the workers, such as the age of a training.
+    """
     _collectors.append(collector)
 
 
-def observe(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+def observe(
+    request: HttpRequest, response: HttpResponse, seconds: float, queries: int, query_s: float
+) -> None:
     """Count one answered request under the pattern of its route, never under its path."""
     method = request.method if request.method in _METHODS else "other"
     match = request.resolver_match
     route = f"/{match.route}" if match else "none"
     REQUESTS.labels(method, route, response.status_code).inc()
     LATENCY.labels(method, route).observe(seconds)
+    if queries:
+        QUERIES.labels(method, route).inc(queries)
+        QUERY_SECONDS.labels(method, route).inc(query_s)
 
 
 def as_text() -> bytes:

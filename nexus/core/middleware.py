@@ -9,15 +9,18 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware import http
 from django.urls import is_valid_path
 from django.utils.cache import set_response_etag
+from rest_framework.permissions import SAFE_METHODS
 
 from nexus.core import metrics, ratelimit
 from nexus.core.errors import problem_response
 from nexus.core.logs import current_request_id
+from nexus.core.queries import Queries
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -38,12 +41,14 @@ class RequestLogMiddleware:
         sent = request.headers.get("X-Request-ID", "")
         request.id = sent if _SAFE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex  # type: ignore[attr-defined]
         token = current_request_id.set(request.id)  # type: ignore[attr-defined]
+        queries = Queries(request.id)  # type: ignore[attr-defined]
         started = time.perf_counter()
         try:
-            response = self.get_response(request)
+            with connection.execute_wrapper(queries):
+                response = self.get_response(request)
             response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
             seconds = time.perf_counter() - started
-            metrics.observe(request, response, seconds)
+            metrics.observe(request, response, seconds, queries.count, queries.seconds)
             self._log(request, response, seconds)
         finally:
             current_request_id.reset(token)
@@ -127,15 +132,25 @@ class RateLimitMiddleware:
             return self.get_response(request)
         member_id = ratelimit.member_of(request)
         request.member_id = member_id  # type: ignore[attr-defined]
-        if member_id is None:
-            count = ratelimit.hit(request, "anonymous", ratelimit.client_address(request))
-        else:
-            count = ratelimit.hit(request, "member", member_id)
+        count = self._count(request, member_id)
         response = self._refused(request, count) if count.exceeded else self.get_response(request)
         counts = ratelimit.counts_of(request)
         response["RateLimit-Policy"] = ", ".join(each.policy for each in counts)
         response["RateLimit"] = ", ".join(each.state for each in counts)
         return response
+
+    def _count(self, request: HttpRequest, member_id: str | None) -> ratelimit.Count:
+        """The first exceeded count of the request, or its last."""
+        account = member_id or ratelimit.client_address(request)
+        count = ratelimit.hit(request, "member" if member_id else "anonymous", account)
+        if count.exceeded:
+            return count
+        if member_id and request.method not in SAFE_METHODS:
+            return ratelimit.hit(request, "write", account)
+        # Looked for and not parsed: a query that cannot be parsed is the view's to refuse.
+        if request.method == "GET" and "search=" in request.META.get("QUERY_STRING", ""):
+            return ratelimit.hit(request, "search", account)
+        return count
 
     def _refused(self, request: HttpRequest, count: ratelimit.Count) -> HttpResponse:
         detail = f"Too many requests. Try again in {count.reset_s} s."
@@ -153,7 +168,8 @@ class BodyLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         # Cut, because int() refuses thousands of digits; what is left is still far over the limit.
-        if length.isascii() and length.isdigit() and int(length[:20]) > settings.MAX_BODY_BYTES:
-            detail = f"The body is over {settings.MAX_BODY_BYTES // 1024} KiB."
+        limit = settings.BODY_LIMITS.get(request.path_info, settings.MAX_BODY_BYTES)
+        if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+            detail = f"The body is over {limit // 1024} KiB."
             return problem_response(request, 413, "too_large", detail)
         return self.get_response(request)

@@ -109,7 +109,7 @@ def paginated(
             position = _position(ordering, query["cursor"]) if query["cursor"] else None
             count, page = _cut(rows, ordering, 0, size + 1, position)
         except (DjangoValidationError, ValueError, TypeError) as error:
-            raise _bad_cursor() from error
+            raise bad_cursor() from error
         next_url = None
         if len(page) > size:
             page = page[:size]
@@ -323,7 +323,7 @@ def span(query: Mapping[str, Any], count: int) -> tuple[int, int]:
         if query["cursor"]:
             position = _decode(query["cursor"])
             if len(position) != 1 or type(position[0]) is not int or position[0] < 0:
-                raise _bad_cursor()
+                raise bad_cursor()
             start = position[0]
         return start, start + size
     number = _checked_page(query, count)
@@ -340,6 +340,22 @@ def paginated_span(
         return _envelope(count, next_url, None, results, more)
     size = query["page_size"]
     return _envelope(count, *_neighbours(request, start // size + 1, size, count), results, more)
+
+
+def position_behind(query: Mapping[str, Any]) -> list[Any] | None:
+    """What a cursor holds, for a list that reads its own way; None where it begins.
+
+    Raises ValidationError for what is no cursor; whether it is one of this list is for it to see.
+    """
+    return _decode(query["cursor"]) if query.get("cursor") else None
+
+
+def paginated_behind(
+    request: Request, *, count: int, results: Sequence[Any], position: list[Any] | None
+) -> Response:
+    """A page that begins behind a cursor, in the envelope; `position` is its end, None at the last."""
+    next_url = None if position is None else _with(request, "cursor", _encode(position))
+    return _envelope(count, next_url, None, results, {})
 
 
 def paginated_upstream(
@@ -406,12 +422,12 @@ def _with(request: Request, name: str, value: Any) -> str:
 def _position(ordering: Ordering, cursor: str) -> list[Any]:
     position = _decode(cursor)
     if len(position) != len(ordering.keys):
-        raise _bad_cursor()
+        raise bad_cursor()
     for key, value in zip(ordering.keys, position, strict=True):
         if isinstance(value, list | dict | bool) or (value is None and not key.nullable):
-            raise _bad_cursor()
+            raise bad_cursor()
         if isinstance(value, int) and abs(value) >= 2**63:
-            raise _bad_cursor()
+            raise bad_cursor()
     return position
 
 
@@ -427,13 +443,14 @@ def _decode(cursor: str) -> list[Any]:
         text = json.dumps(position, allow_nan=False, ensure_ascii=False)
         text.encode("utf-8")
     except (ValueError, RecursionError) as error:
-        raise _bad_cursor() from error
+        raise bad_cursor() from error
     if not isinstance(position, list) or "\\u0000" in text:
-        raise _bad_cursor()
+        raise bad_cursor()
     return position
 
 
-def _bad_cursor() -> Exception:
+def bad_cursor() -> Exception:
+    """The 400 for a cursor of another list."""
     return field_error("cursor", "This cursor was not made by this list. Begin with cursor=.")
 
 

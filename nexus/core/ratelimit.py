@@ -2,7 +2,9 @@
 
 A window opens with the first request of a key and closes `window_s` later. INCR is atomic, so
 exactly `limit` requests of a window pass, however many arrive at once. Without the cache nobody is
-limited: the service goes on.
+limited and the service goes on, with two exceptions: what lets guess a password is counted in
+PostgreSQL from the start, because a cache may forget, and what lets try many is counted there while
+there is no cache.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -18,10 +21,17 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.tokens import AccessToken
 
-from nexus.core import cache
+from nexus.core import cache, windows
 from nexus.core.metrics import LIMITS_HIT
+from nexus.core.tokens import AccessToken
+
+# Scopes counted in PostgreSQL: each count is beside a hashed password or a mail, which cost more.
+STORED = frozenset({"login_account", "login_overall", "password_reset_account"})
+# Scopes counted there while the cache is away.
+KEPT_WITHOUT_CACHE = frozenset({"login", "register", "password_reset"})
+
+UNKNOWN_ADDRESS = "unknown"
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,9 @@ class Count:
     window_s: int
     used: int
     reset_s: int
+    #: Where PostgreSQL counts: what `give_back` needs.
+    key: str = ""
+    closes_at: datetime | None = None
 
     @property
     def exceeded(self) -> bool:
@@ -50,13 +63,25 @@ class Count:
 
 def hit(request: HttpRequest, scope: str, account: str) -> Count:
     """Count one request of `account` and note it for the answer's headers."""
+    count = hit_unseen(scope, account)
+    counts_of(request).append(count)
+    return count
+
+
+def hit_unseen(scope: str, account: str) -> Count:
+    """Count one request of `account`, of which the answer tells nothing."""
     requests, window_s = settings.RATE_LIMITS[scope]
     limit = max(1, round(requests * settings.RATE_LIMIT_SCALE))
-    used, reset_s = cache.count_in_window(_key(scope, account), window_s=window_s)
-    count = Count(scope=scope, limit=limit, window_s=window_s, used=used, reset_s=reset_s)
+    key, closes_at = _key(scope, account), None
+    used, reset_s = 0, window_s
+    if scope not in STORED:
+        used, reset_s = cache.count_in_window(key, window_s=window_s)
+    if used == 0 and scope in STORED | KEPT_WITHOUT_CACHE:
+        place = windows.count(key, window_s=window_s)
+        used, reset_s, closes_at = place.used, place.reset_s, place.closes_at
+    count = Count(scope, limit, window_s, used, reset_s, key, closes_at)
     if count.exceeded:
         LIMITS_HIT.labels(scope).inc()
-    counts_of(request).append(count)
     return count
 
 
@@ -80,7 +105,7 @@ def client_address(request: HttpRequest) -> str:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return "unknown"
+        return UNKNOWN_ADDRESS
     if isinstance(parsed, ipaddress.IPv6Address):
         # A listener on both protocols sees IPv4 clients as ::ffff:203.0.113.7, all in one /64.
         if parsed.ipv4_mapped is not None:
@@ -120,9 +145,11 @@ def hit_or_refuse(request: Request, scope: str, account: str) -> None:
         raise Throttled(wait=count.reset_s)
 
 
-def forgive(scope: str, account: str) -> None:
-    """Begin the account's window anew: its owner has been let in."""
-    cache.forget_window(_key(scope, account))
+def give_back(*counts: Count) -> None:
+    """Take back counts of a STORED scope: what they were to prevent did not happen."""
+    for count in counts:
+        if count.closes_at is not None:
+            windows.uncount(count.key, closes_at=count.closes_at)
 
 
 def _key(scope: str, account: str) -> str:

@@ -17,3 +17,14 @@ def long_transaction() -> Iterator[None]:
             cursor.execute("SET LOCAL lock_timeout = '1min'")
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
         yield
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """A transaction that reads everything as of one moment; inside another, as that one reads it."""
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield

@@ -46,8 +46,15 @@ class ListOf:
 
 
 @dataclass(frozen=True)
+class Download:
+    """An answer that is a file."""
+
+    media_type: str
+
+
+@dataclass(frozen=True)
 class Contract:
-    answers: Mapping[int, SerializerType | Page | ListOf | None]
+    answers: Mapping[int, SerializerType | Page | ListOf | Download | None]
     query: type[QuerySerializer] = NoQuery
     body: SerializerType | None = None
     #: Statuses beyond those that follow from the route, with the reason for each.
@@ -58,7 +65,7 @@ class Contract:
 
 def contract(
     *,
-    answers: Mapping[int, SerializerType | Page | ListOf | None],
+    answers: Mapping[int, SerializerType | Page | ListOf | Download | None],
     query: type[QuerySerializer] = NoQuery,
     body: SerializerType | None = None,
     errors: Mapping[int, str] | None = None,

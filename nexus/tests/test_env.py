@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import urllib.parse
@@ -47,6 +48,33 @@ def test_without_one_of_them_the_start_stops_with_its_name_and_an_example(name):
     assert complaint[0].startswith(
         f"django.core.exceptions.ImproperlyConfigured: {name} is not set. Example: {name}="
     )
+
+
+def test_in_production_tokens_have_a_key_of_their_own():
+    output, complaint = started(**MINIMAL, PRODUCTION="1")
+    assert output == ""
+    assert "JWT_SIGNING_KEYS is not set. Example: JWT_SIGNING_KEYS=" in complaint[0]
+    output, _ = started(**MINIMAL, PRODUCTION="1", JWT_SIGNING_KEYS="k" * 32)
+    assert output
+
+
+def test_in_production_no_mail_goes_to_the_log_and_elsewhere_it_does():
+    code = "import nexus.settings as s; print(s.EMAIL_BACKEND, s.JWT_SIGNING_KEYS)"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**KEPT, **MINIMAL, **more},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout
+        for more in ({"PRODUCTION": "1", "JWT_SIGNING_KEYS": "k" * 32}, {})
+    ]
+    assert "dummy.EmailBackend" in told[0]
+    assert "console.EmailBackend" in told[1]
+    # One is made of SECRET_KEY, from which it cannot be told.
+    assert re.search(r"\['[0-9a-f]{64}'\]", told[1])
 
 
 @pytest.fixture
@@ -141,6 +169,18 @@ def test_names_are_separated_by_commas(having):
     assert env.names("NAME") == ["a.example", "b.example"]
     having(None)
     assert env.names("NAME", default="c") == ["c"]
+
+
+def test_keys_are_separated_by_commas_and_a_short_one_is_refused_unseen(having):
+    having(f"{'a' * 32}, {'b' * 40}")
+    assert env.keys("NAME", default=None, example="x") == ["a" * 32, "b" * 40]
+    for value in ("hush", f"{'a' * 32},hush", f"{'a' * 32},"):
+        having(value)
+        message = refused(lambda: env.keys("NAME", default=None, example="abc"))
+        assert "fewer than 32 characters" in message
+        assert "hush" not in message
+    having(None)
+    assert env.keys("NAME", default="c" * 32, example="x") == ["c" * 32]
 
 
 def test_an_origin_is_a_scheme_and_a_host(having):

@@ -8,14 +8,16 @@ from types import SimpleNamespace
 import pytest
 from django.db import transaction
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.models import User
+from accounts.models import TokenFamily, User
+from accounts.services import password_reset_credentials
 from accounts.tokens import FAMILY_CLAIM, family_open
 from movies.models import Movie
+from nexus.core.tokens import AccessToken
 from nexus.testing import PASSWORD
 from nexus.tests.routes import METHODS, api_routes
-from social.models import Playlist, Rating
+from recommendations.models import Feedback
+from social.models import Block, Follow, Import, ImportRow, Playlist, Rating, Viewing, WatchlistItem
 
 CALLERS = ("anonymous", "stranger", "owner", "staff", "deactivated", "expired")
 
@@ -28,6 +30,10 @@ _MEMBERS = (401, 200, 200, 200, 401, 401)
 _OWNER = (401, 404, 200, 404, 401, 401)
 _WRITE_SHARED = (401, 403, 200, 403, 401, 401)
 _DELETE_SHARED = (401, 403, 204, 403, 401, 401)
+_DELETE_OWN = (401, 404, 204, 404, 401, 401)
+_CREATE = (401, 201, 201, 201, 401, 401)
+# Nobody follows or blocks themselves.
+_TIE = (401, 204, 403, 204, 401, 401)
 _TMDB = (401, 503, 503, 503, 401, 401)
 
 
@@ -42,14 +48,23 @@ MATRIX = {
     "/auth/token/refresh/": {"POST": _everyone(200)},
     "/auth/token/verify/": {"POST": _everyone(200)},
     "/auth/logout/": {"POST": _everyone(204)},
+    "/auth/logout/all/": {"POST": (401, 204, 204, 204, 401, 401)},
+    "/auth/sessions/": {"GET": _MEMBERS},
+    "/auth/sessions/{pk}/": {"DELETE": (401, 404, 204, 404, 401, 401)},
+    "/auth/password/change/": {"POST": (401, 204, 204, 204, 401, 401)},
+    "/auth/password/reset/": {"POST": _everyone(204)},
+    "/auth/password/reset/confirm/": {"POST": _everyone(204)},
     "/movies/": {"GET": _PUBLIC},
     "/movies/top_rated/": {"GET": _PUBLIC},
     "/movies/trending/": {"GET": _PUBLIC},
     "/movies/recommendations/": {"GET": _MEMBERS},
+    "/movies/onboarding/": {"GET": _MEMBERS},
     "/movies/{pk}/": {"GET": _PUBLIC},
     "/movies/{pk}/match_score/": {"GET": _MEMBERS},
     "/movies/{pk}/similar/": {"GET": _PUBLIC},
-    "/movies/{movie_id}/reviews/": {"GET": _PUBLIC},
+    "/movies/{pk}/feedback/": {"PUT": _MEMBERS, "DELETE": (401, 404, 204, 404, 401, 401)},
+    "/feedback/": {"GET": _MEMBERS},
+    "/movies/{movie_id}/reviews/": {"GET": _SHARED},
     "/genres/": {"GET": _PUBLIC},
     "/profiles/me/": {
         "GET": _MEMBERS,
@@ -58,23 +73,46 @@ MATRIX = {
         "DELETE": (401, 204, 204, 204, 401, 401),
     },
     "/profiles/stats/": {"GET": _MEMBERS},
+    "/profiles/{username}/": {"GET": _SHARED},
+    "/profiles/{username}/stats/": {"GET": _SHARED},
+    "/profiles/{username}/ratings/": {"GET": _SHARED},
+    "/profiles/{username}/playlists/": {"GET": _SHARED},
+    "/profiles/{username}/followers/": {"GET": _SHARED},
+    "/profiles/{username}/following/": {"GET": _SHARED},
+    "/profiles/{username}/follow/": {"PUT": _TIE, "DELETE": (401, 204, 204, 204, 401, 401)},
+    "/profiles/{username}/block/": {"PUT": _TIE, "DELETE": (401, 204, 204, 204, 401, 401)},
+    "/blocks/": {"GET": _MEMBERS},
+    "/feed/": {"GET": _MEMBERS},
+    "/watchlist/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},
+    "/watchlist/{movie_id}/": {"DELETE": _DELETE_OWN},
+    "/history/": {"GET": _MEMBERS, "POST": _CREATE},
+    "/history/{pk}/": {"DELETE": _DELETE_OWN},
     "/ratings/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},
     "/ratings/{pk}/": {
         "GET": _OWNER,
         "PUT": _OWNER,
         "PATCH": _OWNER,
-        "DELETE": (401, 404, 204, 404, 401, 401),
+        "DELETE": _DELETE_OWN,
     },
-    "/playlists/": {"GET": _SHARED, "POST": (401, 201, 201, 201, 401, 401)},
+    "/ratings/{pk}/report/": {"POST": (401, 201, 403, 201, 401, 401)},
+    "/playlists/": {"GET": _SHARED, "POST": _CREATE},
     "/playlists/{pk}/": {
         "GET": _SHARED,
         "PUT": _WRITE_SHARED,
         "PATCH": _WRITE_SHARED,
         "DELETE": _DELETE_SHARED,
     },
+    "/playlists/{pk}/copy/": {"POST": _CREATE},
     "/playlists/{pk}/items/": {"GET": _SHARED, "POST": _WRITE_SHARED},
     "/playlists/{pk}/items/order/": {"PUT": _WRITE_SHARED},
     "/playlists/{pk}/items/{movie_id}/": {"PATCH": _WRITE_SHARED, "DELETE": _DELETE_SHARED},
+    # Of another media type here; who may send a file is in social/tests/test_imports.py.
+    "/imports/": {"GET": _MEMBERS, "POST": (401, 415, 415, 415, 401, 401)},
+    "/imports/{pk}/": {"GET": _OWNER, "DELETE": _DELETE_OWN},
+    "/imports/{pk}/rows/{number}/": {"PATCH": _OWNER},
+    "/imports/{pk}/apply/": {"POST": (401, 404, 202, 404, 401, 401)},
+    "/imports/{pk}/undo/": {"POST": (401, 404, 202, 404, 401, 401)},
+    "/exports/": {"GET": _MEMBERS},
     "/tmdb/search/": {"GET": _everyone(503)},
     "/tmdb/import/": {"POST": _TMDB},
     "/tmdb/import/bulk/": {"POST": _TMDB},
@@ -82,10 +120,22 @@ MATRIX = {
 }
 
 
-def _private(row):
-    """What the row of a shared playlist becomes for a private one: strangers see nothing."""
-    anonymous, _, owner, *_, deactivated, expired = row
-    return (404 if anonymous == 200 else anonymous, 404, owner, 404, deactivated, expired)
+def _hidden(row, *callers):
+    """What a row becomes where these callers see nothing of it; who is to log in first, is still."""
+    return tuple(
+        404 if caller in callers and status != 401 else status
+        for caller, status in zip(CALLERS, row, strict=True)
+    )
+
+
+_OTHERS = ("anonymous", "stranger", "staff")
+# Who sees nothing of the owner's things in which state of affairs.
+HIDDEN_FROM = {
+    "private profile": _OTHERS,
+    "blocked by the owner": ("stranger",),
+    "owner blocked": ("stranger",),
+    "deactivated": _OTHERS,
+}
 
 
 @pytest.fixture
@@ -112,6 +162,7 @@ def world(make_user, make_movie):
 
     owner = clients["owner"]
     rating = owner.post("/ratings/", {"movie": film.pk, "score": 4, "review": "Quiet terror."})
+    owner.put(f"/movies/{film.pk}/feedback/", {"kind": "more"})
     playlists = {
         visibility: owner.post(
             "/playlists/",
@@ -123,13 +174,28 @@ def world(make_user, make_movie):
         ).json()["id"]
         for visibility in Playlist.Visibility.values
     }
+    owner.post("/watchlist/", {"movie": film.pk})
+    viewing = owner.post("/history/", {"movie": film.pk}).json()["id"]
+    imports = {
+        state: Import.objects.create(
+            user=people["owner"], format="imdb", sha256=state, state=state, step="", total=1
+        )
+        for state in ("ready", "applied")
+    }
+    for each in imports.values():
+        ImportRow.objects.create(of=each, number=1, file="r.csv", line=2, verdict="missing")
     return SimpleNamespace(
+        imports={state: each.pk for state, each in imports.items()},
         film=film,
         other=other,
+        people=people,
+        viewing=viewing,
         rating=rating.json()["id"],
         playlists=playlists,
         clients=clients,
         refresh=pairs["owner"].refresh,
+        session=TokenFamily.objects.get(user=people["owner"]).id,
+        reset=dict(zip(("uid", "token"), password_reset_credentials(people["owner"]), strict=True)),
     )
 
 
@@ -146,9 +212,23 @@ def _body(world, template, method):
         ("POST", "/auth/token/refresh/"): {"refresh": world.refresh},
         ("POST", "/auth/token/verify/"): {"token": world.refresh},
         ("POST", "/auth/logout/"): {"refresh": world.refresh},
+        ("POST", "/auth/password/change/"): {
+            "old_password": PASSWORD,
+            "new_password": "another-horse-9",
+        },
+        ("POST", "/auth/password/reset/"): {"email": "owner@example.org"},
+        ("POST", "/auth/password/reset/confirm/"): {
+            **world.reset,
+            "new_password": "another-horse-9",
+        },
         ("DELETE", "/profiles/me/"): {"password": PASSWORD},
         ("POST", "/ratings/"): {"movie": world.film.pk, "score": 3},
         ("PUT", "/ratings/{pk}/"): {"score": 3},
+        ("POST", "/ratings/{pk}/report/"): {"reason": "spam"},
+        ("POST", "/watchlist/"): {"movie": world.film.pk},
+        ("POST", "/history/"): {"movie": world.film.pk},
+        ("PATCH", "/imports/{pk}/rows/{number}/"): {"skip": True},
+        ("PUT", "/movies/{pk}/feedback/"): {"kind": "hide"},
         ("POST", "/playlists/"): {"name": "Mine"},
         ("PUT", "/playlists/{pk}/"): {"name": "Mine"},
         ("POST", "/playlists/{pk}/items/"): {"movie_ids": [world.film.pk]},
@@ -164,18 +244,28 @@ def _path(world, template, playlist):
         pk = playlist
     elif template.startswith("/ratings/"):
         pk = world.rating
-    path = template.format(pk=pk, movie_id=world.film.pk)
+    elif template.startswith("/history/"):
+        pk = world.viewing
+    elif template.startswith("/imports/"):
+        pk = world.imports["applied" if template.endswith("/undo/") else "ready"]
+    elif template.startswith("/auth/sessions/"):
+        pk = world.session
+    path = template.format(pk=pk, movie_id=world.film.pk, username="Owner", number=1)
     return path + "?query=alien" if path == "/tmdb/search/" else path
 
 
-def _cases():
+def _room(template):
+    """The first word of a path: its rows share one world, which takes longer to make than to ask."""
+    return template.split("/")[1]
+
+
+def _cases(room):
     for template, rows in MATRIX.items():
         shared = "{pk}" in template and template.startswith("/playlists/")
-        for method, row in rows.items():
+        for method, row in rows.items() if _room(template) == room else ():
             for visibility in Playlist.Visibility.values if shared else ["public"]:
-                expected = _private(row) if visibility == "private" else row
-                name = f"{method} {template}" + (f" {visibility}" if shared else "")
-                yield pytest.param(template, method, visibility, expected, id=name)
+                expected = _hidden(row, *_OTHERS) if visibility == "private" else row
+                yield template, method, visibility, expected
 
 
 def test_every_route_and_method_has_its_row():
@@ -184,23 +274,107 @@ def test_every_route_and_method_has_its_row():
     }
 
 
-@pytest.mark.parametrize(("template", "method", "visibility", "row"), list(_cases()))
-def test_each_caller_gets_the_status_of_the_row(world, template, method, visibility, row):
-    playlist = world.playlists[visibility]
-    body = "" if method == "GET" else json.dumps(_body(world, template, method))
-    for caller, expected in zip(CALLERS, row, strict=True):
-        with _undone():
-            answer = world.clients[caller].generic(
-                method,
-                _path(world, template, playlist),
-                body,
-                content_type="application/json",
-                headers={"If-Match": "*"} if method == "PUT" else {},
-            )
-            assert answer.status_code == expected, (caller, answer.content)
-            if expected >= 400:
+@pytest.mark.parametrize("room", sorted({_room(template) for template in MATRIX}))
+def test_each_caller_gets_the_status_of_the_row(world, unlimited, room):
+    wrong = []
+    for template, method, visibility, row in _cases(room):
+        path = _path(world, template, world.playlists[visibility])
+        body = "" if method == "GET" else json.dumps(_body(world, template, method))
+        for caller, expected in zip(CALLERS, row, strict=True):
+            with _undone():
+                answer = world.clients[caller].generic(
+                    method,
+                    path,
+                    body,
+                    content_type="application/json",
+                    headers={"If-Match": "*"} if method == "PUT" else {},
+                )
+                if answer.status_code != expected:
+                    wrong.append(f"{method} {path} {visibility} {caller}: {answer.status_code}")
+                elif expected >= 400:
+                    _assert_problem(answer)
+                    _assert_nothing_changed(world)
+    assert wrong == []
+
+
+def _of_the_owner():
+    """Each row of what another member may be shown or not: of the owner's profile and things."""
+    for template, rows in MATRIX.items():
+        shared = "{pk}" in template and template.startswith("/playlists/")
+        if shared or "{username}" in template or template == "/ratings/{pk}/report/":
+            for method, row in rows.items():
+                for visibility in Playlist.Visibility.values if shared else ["public"]:
+                    yield template, method, visibility, row
+
+
+def _bring_about(world, state):
+    owner, stranger = world.people["owner"], world.people["stranger"]
+    if state == "private profile":
+        User.objects.filter(pk=owner.pk).update(visibility="private")
+    elif state == "deactivated":
+        User.objects.filter(pk=owner.pk).update(is_active=False)
+    elif state == "blocked by the owner":
+        Block.objects.create(blocker=owner, blocked=stranger)
+    else:
+        Block.objects.create(blocker=stranger, blocked=owner)
+
+
+@pytest.mark.parametrize("state", HIDDEN_FROM)
+def test_what_a_caller_may_not_see_is_404_on_every_route(world, unlimited, state):
+    _bring_about(world, state)
+    wrong = []
+    for template, method, visibility, row in _of_the_owner():
+        expected = _hidden(row, *HIDDEN_FROM[state])
+        if visibility == "private":
+            expected = _hidden(expected, *_OTHERS)
+        path = _path(world, template, world.playlists[visibility])
+        body = "" if method == "GET" else json.dumps(_body(world, template, method))
+        for caller, status in list(zip(CALLERS, expected, strict=True))[:4]:
+            if state == "deactivated" and caller == "owner":
+                status = 401
+            # Whom one has blocked one may block again, and let go.
+            if (state, caller) == ("owner blocked", "stranger") and template.endswith("/block/"):
+                status = 204
+            with _undone():
+                answer = world.clients[caller].generic(
+                    method,
+                    path,
+                    body,
+                    content_type="application/json",
+                    headers={"If-Match": "*"} if method == "PUT" else {},
+                )
+            if answer.status_code != status:
+                wrong.append(f"{method} {path} {visibility} {caller}: {answer.status_code}")
+            elif status >= 400:
                 _assert_problem(answer)
-                _assert_nothing_changed(world)
+    assert wrong == []
+    _assert_nothing_changed(world)
+
+
+@pytest.mark.parametrize("state", HIDDEN_FROM)
+def test_what_a_caller_may_not_see_is_in_no_list_count_search_or_feed(world, unlimited, state):
+    owner, stranger, boss = (world.people[name] for name in ("owner", "stranger", "staff"))
+    # Followed from before, and followers of somebody whom all may see.
+    Follow.objects.bulk_create(
+        Follow(follower=follower, followed=followed)
+        for follower, followed in ((stranger, owner), (boss, owner), (owner, boss))
+    )
+    _bring_about(world, state)
+    for caller in _OTHERS:
+        client, found = world.clients[caller], {}
+        paths = [
+            "/playlists/", "/playlists/?search=zebra", "/playlists/?owner=OWNER",
+            "/playlists/?cursor=", f"/movies/{world.film.pk}/reviews/",
+            "/profiles/boss/followers/",
+        ]  # fmt: skip
+        if caller != "anonymous":
+            paths.append("/feed/")
+        for path in paths:
+            found[path] = client.get(path).json()
+        hidden = caller in HIDDEN_FROM[state]
+        for path, answer in found.items():
+            assert (answer["count"] == 0) == hidden, (caller, path)
+            assert (answer["results"] == []) == hidden, (caller, path)
 
 
 @contextmanager
@@ -226,11 +400,16 @@ def _assert_problem(answer):
 def _assert_nothing_changed(world):
     rating = Rating.objects.get(pk=world.rating)
     assert (rating.score, rating.review) == (4, "Quiet terror.")
+    assert list(Feedback.objects.values_list("kind", flat=True)) == ["more"]
     playlists = Playlist.objects.order_by("name").values_list("name", "movie_count", "version")
     versions = {version for *_, version in playlists}
     assert [name for name, *_ in playlists] == ["Zebra private", "Zebra public", "Zebra unlisted"]
     assert len(versions) == 1
     assert Movie.objects.count() == 2
+    assert (WatchlistItem.objects.count(), Viewing.objects.count()) == (1, 1)
+    assert {each.pk: each.state for each in Import.objects.all()} == {
+        pk: state for state, pk in world.imports.items()
+    }
 
 
 @pytest.mark.parametrize("caller", ["anonymous", "stranger", "staff"])
@@ -242,6 +421,7 @@ def test_what_a_caller_may_not_see_is_in_no_list_count_or_search(world, caller):
         assert [each["id"] for each in answer["results"]] == [world.playlists["public"]]
     if caller != "anonymous":
         assert client.get("/ratings/").json()["count"] == 0
+        assert client.get("/feedback/").json()["count"] == 0
         assert client.get("/profiles/stats/").json()["total_ratings"] == 0
 
 

@@ -3,13 +3,19 @@
 import json
 import re
 from datetime import date, datetime
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 import yaml
+from django.core.files.uploadedfile import SimpleUploadedFile
 
+from accounts.models import TokenFamily, User
+from accounts.services import password_reset_credentials
+from accounts.tokens import family_open
 from nexus.testing import PASSWORD
 from nexus.tests.routes import api_routes
+from social.services.imports import imports_run
 from tmdb import cache as tmdb_cache
 from tmdb.testserver import FIRST_ID, TestServer
 
@@ -155,6 +161,9 @@ def test_the_schema_keeps_the_rules_of_swagger_2(schema):
 
 
 def _assert_parameter(schema, parameter):
+    if parameter["in"] == "formData":
+        assert parameter["type"] == "file"
+        return
     if parameter["in"] == "body":
         assert parameter["required"]
         _assert_node(schema, parameter["schema"], parameter["name"])
@@ -220,13 +229,36 @@ def test_every_operation_has_a_summary_its_statuses_and_its_reasons(schema):
 def test_a_token_is_asked_for_where_an_anonymous_call_is_401(schema, api, db, settings):
     settings.RATE_LIMIT_SCALE = 10_000
     for path, method, operation, _ in operations(schema):
-        if operation["tags"] == ["auth"]:
-            assert operation["security"] == []
+        if operation["tags"] == ["auth"] and not operation["security"]:
+            # These take credentials in their body, and a wrong one is 401 too.
             continue
-        pk = UUID(int=1) if path.startswith("/playlists/") else 1
-        address = path.format(id=pk, movie_id=1)
+        pk = UUID(int=1) if path.startswith(("/playlists/", "/auth/sessions/")) else 1
+        address = path.format(id=pk, movie_id=1, username="ann", number=1)
         answer = api.generic(method.upper(), address, "{}", content_type="application/json")
         assert (answer.status_code == 401) == (operation["security"] == [{"Bearer": []}]), path
+
+
+def test_every_body_has_an_example_that_its_view_takes(schema, make_user):
+    request = SimpleNamespace(user=make_user("bob"))
+    documented = {
+        (method, path.replace("{id}", "{pk}")): parameter["schema"]
+        for path, method, operation, _ in operations(schema)
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "body"
+    }
+    taken = 0
+    for route in api_routes():
+        for method, action in route.actions.items():
+            body = getattr(route.view, action).contract.body
+            if body is None or (method, route.template) not in documented:
+                continue
+            node = documented[method, route.template]
+            example = resolved(schema, node)["example"]
+            assert mismatches(schema, node, example) == [], route
+            tried = body(data=example, partial=method == "patch", context={"request": request})
+            assert tried.is_valid(), (route, tried.errors)
+            taken += 1
+    assert taken == len(documented)
 
 
 def test_secrets_only_go_in(schema):
@@ -265,12 +297,48 @@ def world(make_user, make_movie, client_of, settings):
         client.post("/ratings/", {"movie": film.pk, "score": score, "review": "Words."})
         client_of(bob).post("/ratings/", {"movie": film.pk, "score": score})
     ids = [full.pk, bare.pk]
+    # Somebody to follow, with a thing of each kind for the feed.
+    review = {"movie": more[1].pk, "score": 4.5, "review": "Fine."}
+    reviewed = client_of(bob).post("/ratings/", review).json()["id"]
+    client_of(bob).post("/playlists/", {"name": "Days", "movie_ids": ids})
+    client_of(bob).put("/profiles/ann/follow/")
     playlist = client.post("/playlists/", {"name": "Nights", "movie_ids": ids}).json()["id"]
     with TestServer() as server:
         settings.TMDB_BASE_URL = server.base_url
         settings.TMDB_TOKEN = server.credential
-        yield {"client": client, "film": full, "bare": bare, "more": more, "playlist": playlist}
+        yield {
+            "client": client,
+            "film": full,
+            "bare": bare,
+            "more": more,
+            "playlist": playlist,
+            "reviewed": reviewed,
+        }
     tmdb_cache.client_for.cache_clear()
+
+
+def _identity_calls(world):
+    """The caller's sessions and passwords; the caller is logged in at the end."""
+    ann = User.objects.get(username="ann")
+    uid, token = password_reset_credentials(User.objects.get(username="bob"))
+    family_open(user=ann)
+    other = TokenFamily.objects.latest("created_at").id
+    yield "GET", "/auth/sessions/", None, 200
+    yield "DELETE", f"/auth/sessions/{other}/", None, 204
+    yield "DELETE", f"/auth/sessions/{other}/", None, 404
+    passwords = {"old_password": PASSWORD, "new_password": "another-horse-9"}
+    yield "POST", "/auth/password/change/", passwords, 204
+    yield "POST", "/auth/password/change/", passwords, 400
+    back = {"old_password": "another-horse-9", "new_password": PASSWORD}
+    yield "POST", "/auth/password/change/", back, 204
+    yield "POST", "/auth/password/reset/", {"email": "bob@example.org"}, 204
+    reset = {"uid": uid, "token": token, "new_password": "another-horse-9"}
+    yield "POST", "/auth/password/reset/confirm/", reset, 204
+    yield "POST", "/auth/password/reset/confirm/", reset, 400
+    yield "POST", "/auth/logout/all/", None, 204
+    ann.refresh_from_db()
+    access = family_open(user=ann).access
+    world["client"].credentials(HTTP_AUTHORIZATION=f"Bearer {access}")
 
 
 def _calls(world, api):
@@ -289,6 +357,7 @@ def _calls(world, api):
     yield "POST", "/auth/logout/", {"refresh": "x"}, 401
     refresh = api.post("/auth/token/", account).json()["refresh"]
     yield "POST", "/auth/logout/", {"refresh": refresh}, 204
+    yield from _identity_calls(world)
     for path in ("/movies/", "/movies/top_rated/", "/movies/trending/", "/genres/"):
         yield "GET", path, None, 200
     yield "GET", "/movies/?page_size=1&page=2", None, 200
@@ -298,9 +367,38 @@ def _calls(world, api):
             yield "GET", f"/movies/{pk}/{tail}", None, 200
     yield "GET", "/movies/404404/", None, 404
     yield "GET", "/movies/recommendations/", None, 200
+    yield "GET", "/movies/recommendations/?diversity=0.5", None, 200
+    yield "GET", "/movies/onboarding/", None, 200
+    yield "PUT", f"/movies/{film}/feedback/", {"kind": "more"}, 200
+    yield "PUT", "/movies/404404/feedback/", {"kind": "hide"}, 404
+    yield "PUT", f"/movies/{film}/feedback/", {"kind": "loud"}, 400
+    yield "GET", "/feedback/", None, 200
+    yield "DELETE", f"/movies/{film}/feedback/", None, 204
+    yield "DELETE", f"/movies/{film}/feedback/", None, 404
     yield "GET", "/profiles/me/", None, 200
     yield "PUT", "/profiles/me/", {"bio": "Films."}, 200
     yield "PATCH", "/profiles/me/", {"favorite_genres": ["Drama"]}, 200
+    yield "PUT", "/profiles/bob/follow/", None, 204
+    yield "PUT", "/profiles/ann/follow/", None, 403
+    for tail in ("", "stats/", "ratings/", "playlists/", "followers/", "following/"):
+        yield "GET", f"/profiles/bob/{tail}", None, 200
+    yield "GET", "/profiles/nobody/", None, 404
+    yield "GET", "/feed/?page_size=2", None, 200
+    yield "GET", "/feed/?cursor=x", None, 400
+    yield "POST", "/watchlist/", {"movie": film}, 201
+    yield "POST", "/watchlist/", {"movie": film}, 200
+    yield "GET", "/watchlist/", None, 200
+    yield "DELETE", f"/watchlist/{film}/", None, 204
+    seen = {"movie": film, "watched_at": "2020-02-29T20:15:00Z"}
+    yield "POST", "/history/", seen, 201
+    yield "POST", "/history/", seen, 200
+    yield "GET", "/history/", None, 200
+    viewing = world["client"].get("/history/").json()["results"][0]["id"]
+    yield "DELETE", f"/history/{viewing}/", None, 204
+    report = {"reason": "other", "comment": "Dull."}
+    yield "POST", f"/ratings/{world['reviewed']}/report/", report, 201
+    yield "POST", f"/ratings/{world['reviewed']}/report/", report, 200
+    yield "GET", "/profiles/stats/?year=2026", None, 200
     yield "GET", "/profiles/stats/", None, 200
     yield "GET", "/ratings/", None, 200
     yield "POST", "/ratings/", {"movie": world["more"][1].pk, "score": 3.5}, 201
@@ -314,20 +412,44 @@ def _calls(world, api):
     yield "GET", "/playlists/", None, 200
     yield "POST", "/playlists/", {"name": "More"}, 201
     yield "GET", playlist, None, 200
+    yield "POST", playlist + "copy/", {}, 201
     yield "PUT", playlist, {"name": "Evenings"}, 200
     yield "PATCH", playlist, {"description": "For rain."}, 200
     yield "GET", playlist + "items/", None, 200
     yield "POST", playlist + "items/", {"movie_ids": [film, 404404]}, 200
     yield "PUT", playlist + "items/order/", {"movie_ids": [bare, film]}, 200
+    yield "PUT", playlist + "items/order/", {"movie_ids": [bare, film]}, 204
     yield "PATCH", f"{playlist}items/{film}/", {"note": "Loud."}, 200
     yield "DELETE", f"{playlist}items/{film}/", None, 204
     yield "DELETE", playlist, None, 204
+    table = f"Date,Name,Year,Letterboxd URI,Rating\n2024-01-01,Alien,1979,u,4\n,,,,\n,Film 0,,u,{'9' * 9}"
+    yield "POST", "/imports/", table, 201
+    yield "POST", "/imports/", table, 200
+    yield "GET", "/imports/", None, 200
+    sent = f"/imports/{world['client'].get('/imports/').json()['results'][0]['id']}/"
+    yield "GET", sent, None, 200
+    yield "POST", sent + "undo/", None, 409
+    imports_run()
+    yield "GET", sent, None, 200
+    yield "PATCH", sent + "rows/1/", {"movie": bare}, 200
+    yield "PATCH", sent + "rows/2/", {"skip": True}, 400
+    for what in ("apply", "undo"):
+        yield "POST", f"{sent}{what}/", {} if what == "apply" else None, 202
+        yield "POST", f"{sent}{what}/", {} if what == "apply" else None, 200
+        imports_run()
+        yield "GET", sent, None, 200
+    yield "DELETE", sent, None, 204
+    yield "GET", "/exports/", None, 200
     yield "GET", "/tmdb/search/?query=staircase", None, 200
     yield "POST", "/tmdb/import/", {"tmdb_id": FIRST_ID}, 201
     yield "POST", "/tmdb/import/", {"tmdb_id": FIRST_ID}, 200
     yield "POST", "/tmdb/import/", {"imdb_id": f"tt{FIRST_ID + 9}"}, 201
     yield "POST", "/tmdb/import/bulk/", {"tmdb_ids": [FIRST_ID, FIRST_ID + 8, 42]}, 200
     yield "GET", "/tmdb/status/", None, 200
+    yield "DELETE", "/profiles/bob/follow/", None, 204
+    yield "PUT", "/profiles/bob/block/", None, 204
+    yield "GET", "/blocks/", None, 200
+    yield "DELETE", "/profiles/bob/block/", None, 204
     yield "DELETE", "/profiles/me/", {"password": "wrong"}, 400
     yield "DELETE", "/profiles/me/", {"password": PASSWORD}, 204
 
@@ -346,21 +468,29 @@ def test_every_real_answer_is_what_the_schema_says_of_its_status(schema, world, 
     for method, path, body, status in _calls(world, api):
         data = "" if body is None else json.dumps(body)
         headers = {"If-Match": "*"} if path.endswith("/order/") else {}
-        answer = world["client"].generic(
-            method, path, data, content_type="application/json", headers=headers
-        )
+        if path == "/imports/" and body is not None:
+            file = SimpleUploadedFile("ratings.csv", body.encode())
+            answer = world["client"].post(path, {"file": file}, format="multipart")
+        else:
+            answer = world["client"].generic(
+                method, path, data, content_type="application/json", headers=headers
+            )
         assert answer.status_code == status, (method, path, answer.content)
         template, operation = _operation(schema, method, path)
         called.add((template, method.lower()))
         response = operation["responses"][str(status)]
-        if "schema" in response:
+        if response.get("schema", {}).get("type") == "file":
+            assert answer["Content-Type"] in operation["produces"]
+        elif "schema" in response:
             found = mismatches(schema, response["schema"], answer.json())
             wrong += [f"{method} {path} {status}: {each}" for each in found]
         else:
             assert answer.content == b""
         if body is not None and status < 300:
-            sent = next(each for each in operation["parameters"] if each["in"] == "body")
-            known = resolved(schema, sent["schema"])
+            (sent,) = [
+                each for each in operation["parameters"] if each["in"] in ("body", "formData")
+            ]
+            known = resolved(schema, sent["schema"]) if "schema" in sent else {}
             found = [each for each in known.get("required", ()) if each not in body]
             wrong += [f"{method} {path}: {each} is required by the schema alone" for each in found]
     assert wrong == []

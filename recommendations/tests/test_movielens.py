@@ -328,3 +328,42 @@ def test_the_first_part_of_movielens_itself_is_imported(tmp_path):
     assert film.rating_count == Rating.objects.filter(movie=film).count() > 0
     assert 1000 < len(ratings) < 3000
     assert "nothing was changed" in run(tmp_path)[0]
+
+
+@pytest.mark.django_db
+def test_another_prefix_adds_members_beside_the_others_on_the_same_films(folder, tmp_path):
+    run(folder)
+    films, members, ratings = state()
+
+    out, _ = run(folder, "--prefix", "second-")
+
+    assert "films 0 new, 0 changed, 3 as they were" in out
+    assert "members 2 new, 0 known; ratings 4 new" in out
+    assert [user for user in state()[1] if user["username"].startswith("ml-")] == members
+    assert [each for each in state()[2] if each["user_id"] <= members[-1]["id"]] == ratings
+    assert {each["id"] for each in state()[0]} == {each["id"] for each in films}
+    added = User.objects.filter(username__startswith="second-")
+    assert sorted(added.values_list("username", flat=True)) == ["second-1", "second-2"]
+    assert set(added.values_list("origin", flat=True)) == {User.Origin.MOVIELENS}
+    assert Movie.objects.get(title="The Lighthouse").rating_count == 4
+
+
+@pytest.mark.django_db
+def test_a_second_run_with_a_prefix_changes_nothing(folder):
+    run(folder)
+    run(folder, "--prefix", "second-")
+    before = state()
+
+    out, _ = run(folder, "--prefix", "second-")
+
+    assert "nothing was changed" in out
+    assert state() == before
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("prefix", ["", "ml-1", "A-", "a b-", "é-", "-x", "x" * 51, "sample-", "0"])
+def test_a_prefix_that_cannot_name_members_is_refused_before_anything_is_written(folder, prefix):
+    with pytest.raises(CommandError, match=r"cannot stand before|belong to the sample"):
+        run(folder, f"--prefix={prefix}")
+
+    assert state() == ([], [], [])

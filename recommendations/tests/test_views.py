@@ -63,7 +63,10 @@ def titles(answer):
 
 def test_the_feed_has_the_contracts_shape(ann, client_of, community):
     body = client_of(ann).get("/movies/recommendations/").json()
-    assert set(body) == {"count", "next", "previous", "strategy", "algorithm", "results"}
+    assert set(body) == {
+        *("count", "next", "previous", "strategy", "algorithm", "results", "diversity"),
+        *("likeness_before", "likeness_after", "brought_forward"),
+    }
     assert set(body["results"][0]) == {"movie", "match_score", "reasons"}
     assert body["strategy"] == "cold_start"
     assert body["results"][0]["reasons"]
@@ -120,6 +123,21 @@ def test_diversity_mixes_the_feed(ann, client_of, community, catalogue):
     assert any(title.startswith("Romance") for title in mixed)
 
 
+def test_what_diversity_did_to_the_first_films_is_told(ann, client_of, community, catalogue):
+    api = client_of(ann)
+    for n in range(3):
+        rate(api, catalogue[f"Horror {n}"], 5)
+    told = {
+        diversity: api.get(f"/movies/recommendations/?diversity={diversity}").json()
+        for diversity in (0, 0.9)
+    }
+    assert told[0]["likeness_before"] == told[0]["likeness_after"] > 0
+    assert (told[0]["diversity"], told[0]["brought_forward"]) == (0, 0)
+    assert told[0.9]["diversity"] == 0.9
+    assert told[0.9]["likeness_before"] == told[0]["likeness_before"]
+    assert told[0.9]["likeness_after"] <= told[0.9]["likeness_before"]
+
+
 @pytest.mark.parametrize(
     "query", ["diversity=2", "diversity=nan", "include_watchlist=perhaps", "ordering=title"]
 )
@@ -149,7 +167,7 @@ def test_the_match_score_splits_and_names_what_made_it(ann, client_of, community
     body = api.get(f"/movies/{catalogue['Horror 6'].pk}/match_score/").json()
     assert set(body) == {
         *("movie_id", "title", "match_score", "confidence", "baseline", "components"),
-        *("because", "algorithm"),
+        *("because", "counterfactuals", "algorithm"),
     }
     assert set(body["components"]) == {"genre_affinity", "rating_history", "popularity"}
     points = sum(part["points"] for part in body["components"].values())

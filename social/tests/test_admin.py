@@ -1,8 +1,8 @@
 import pytest
 
 from movies.models import Movie
-from social.models import Playlist, PlaylistItem, Rating
-from social.services import playlist_create, rating_set
+from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.services import follow_set, playlist_create, rating_set
 
 
 @pytest.fixture
@@ -54,3 +54,113 @@ def test_an_item_deleted_by_a_moderator_leaves_no_gap(admin_client, stored):
     assert [item.position for item in PlaylistItem.objects.all()] == [1]
     playlist = Playlist.objects.get()
     assert (playlist.movie_count, playlist.version) == (1, 3)
+
+
+# --- The queue -----------------------------------------------------------------------------------
+
+REPORTS = "/admin/social/reviewreport/"
+
+
+@pytest.fixture
+def reported(stored, make_user, client_of):
+    """Two reports of the stored review."""
+    rating = Rating.objects.get()
+    for name in ("bob", "cid"):
+        answer = client_of(make_user(name)).post(
+            f"/ratings/{rating.id}/report/", {"reason": "abuse"}
+        )
+        assert answer.status_code == 201
+    return rating
+
+
+def act(admin_client, action, url=REPORTS, model=ReviewReport):
+    form = {"action": action, "_selected_action": model.objects.order_by("id").first().id}
+    assert admin_client.post(url, form).status_code == 302
+
+
+def states():
+    return set(ReviewReport.objects.values_list("state", flat=True))
+
+
+def test_the_queue_shows_open_reports_and_lets_nobody_write_them(admin_client, reported):
+    report = ReviewReport.objects.order_by("id").first()
+    assert b"Rude words." in admin_client.get(REPORTS).content
+    assert admin_client.get(f"{REPORTS}add/").status_code == 403
+    page = f"{REPORTS}{report.id}/change/"
+    assert admin_client.get(page).status_code == 200
+    assert admin_client.post(page, {"state": "dismissed"}).status_code == 403
+    act(admin_client, "dismiss")
+    assert states() == {"dismissed"}
+    assert b"Rude words." not in admin_client.get(REPORTS).content
+    assert b"Rude words." in admin_client.get(f"{REPORTS}?state=dismissed").content
+    assert b"Rude words." in admin_client.get(f"{REPORTS}?state=all").content
+
+
+def test_a_review_that_a_moderator_hides_is_nowhere_and_its_stars_count_on(
+    admin_client, reported, api, client_of, make_user
+):
+    ann, film = reported.user, reported.movie
+    fan = make_user("fan")
+    follow_set(follower_id=fan.id, followed_id=ann.id)
+    act(admin_client, "uphold")
+    assert states() == {"upheld"}
+    shown = [
+        api.get(f"/movies/{film.id}/reviews/"),
+        api.get("/profiles/ann/ratings/"),
+        client_of(fan).get("/feed/"),
+    ]
+    for answer in shown:
+        assert answer.status_code == 200
+        assert b"Rude words." not in answer.content
+    assert shown[0].json()["count"] == 0
+    assert shown[1].json()["results"][0]["score"] == 4.0
+    assert {each["kind"] for each in shown[2].json()["results"]} == {"rated", "published"}
+    assert (
+        client_of(fan).post(f"/ratings/{reported.id}/report/", {"reason": "spam"}).status_code
+        == 404
+    )
+    own = client_of(ann).get(f"/ratings/{reported.id}/").json()
+    assert (own["review"], own["review_hidden"]) == ("Rude words.", True)
+    # New words do not bring it back.
+    client_of(ann).patch(f"/ratings/{reported.id}/", {"review": "Ruder words."})
+    assert api.get(f"/movies/{film.id}/reviews/").json()["count"] == 0
+    film.refresh_from_db()
+    assert film.rating_count == 1
+
+    act(admin_client, "restore", "/admin/social/rating/", Rating)
+    assert states() == {"dismissed"}
+    assert api.get(f"/movies/{film.id}/reviews/").json()["count"] == 1
+    act(admin_client, "hide", "/admin/social/rating/", Rating)
+    assert api.get(f"/movies/{film.id}/reviews/").json()["count"] == 0
+
+
+def test_a_list_that_a_moderator_publishes_is_in_the_feed(admin_client, stored, make_user):
+    playlist = Playlist.objects.get()
+    Playlist.objects.update(visibility="private", published_at=None)
+    form = {"name": "Evenings", "description": "", "visibility": "public"}
+    answer = admin_client.post(f"/admin/social/playlist/{playlist.id}/change/", form)
+    assert answer.status_code == 302
+    playlist.refresh_from_db()
+    assert (playlist.name, playlist.visibility) == ("Evenings", "public")
+    assert playlist.published_at is not None
+
+
+def test_one_report_shows_the_whole_review_and_who_wrote_it(admin_client, stored, make_user):
+    rating = Rating.objects.get()
+    words = "Rude words. " * 30
+    Rating.objects.filter(pk=rating.pk).update(review=words)
+    report = ReviewReport.objects.create(rating=rating, reporter=make_user("bob"), reason="abuse")
+    page = admin_client.get(f"/admin/social/reviewreport/{report.pk}/change/").content.decode()
+    assert words.strip() in page
+    assert "ann" in page
+
+
+def test_imports_are_read_with_why_they_failed_and_not_changed(admin_client, make_user):
+    failed = Import.objects.create(
+        user=make_user("ann"), format="imdb", state="failed", step="", reason="The ZIP is cut off."
+    )
+    url = "/admin/social/import/"
+    assert "The ZIP is cut off." in admin_client.get(f"{url}?q=ann").content.decode()
+    assert admin_client.get(f"{url}{failed.pk}/change/").status_code == 200
+    assert admin_client.post(f"{url}{failed.pk}/change/", {"state": "ready"}).status_code == 403
+    assert admin_client.get(f"{url}add/").status_code == 403

@@ -1,10 +1,12 @@
 import pytest
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 
 from accounts.models import TokenFamily, User
 from movies.models import Movie
 from nexus.testing import PASSWORD
 from social.models import Playlist, Rating
-from social.services import rating_set
+from social.services import block_set, follow_set, rating_set
+from social.tests.helpers import at_once, follows_agree
 
 pytestmark = pytest.mark.django_db
 
@@ -46,3 +48,63 @@ def test_guessing_the_password_of_an_open_session_is_bounded(make_user, client_o
         api.delete("/profiles/me/", {"password": f"guess {n}"}).status_code for n in range(12)
     ]
     assert statuses == [400] * 10 + [429] * 2
+
+
+def test_leaving_takes_a_member_out_of_all_that_counted_or_named_them(
+    make_user, make_movie, client_of
+):
+    ann, bob = make_user("ann"), make_user("bob")
+    client = client_of(ann)
+    film, cid = make_movie("Alien"), make_user("cid")
+    for follower, followed in ((ann, bob), (bob, ann), (cid, ann), (bob, cid)):
+        follow_set(follower_id=follower.pk, followed_id=followed.pk)
+    block_set(blocker_id=ann.pk, blocked_id=make_user("dan").pk)
+    review = client_of(bob).post("/ratings/", {"movie": film.pk, "score": 2, "review": "Dull."})
+    client.post("/ratings/", {"movie": film.pk, "score": 5})
+    client.post("/watchlist/", {"movie": film.pk})
+    client.post("/history/", {"movie": film.pk})
+    client.post(f"/ratings/{review.json()['id']}/report/", {"reason": "spam"})
+
+    assert client.delete("/profiles/me/", {"password": PASSWORD}).status_code == 204
+
+    counts = User.objects.values_list("username", "follower_count", "following_count")
+    assert set(counts) == {("bob", 0, 1), ("cid", 1, 0), ("dan", 0, 0)}
+    follows_agree()
+    film.refresh_from_db()
+    assert (film.rating_count, film.rating_sum) == (1, 2.0)
+    left = {
+        relation.related_model._meta.label: relation.related_model.objects.filter(
+            **{relation.field.name: ann.pk}
+        ).count()
+        for relation in User._meta.related_objects
+    }
+    assert set(left.values()) == {0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_leaving_while_others_follow_keeps_the_counts(make_user, client_of):
+    leaving = [make_user(f"leaver{number}") for number in range(3)]
+    staying = [make_user(f"stayer{number}") for number in range(5)]
+    calls = [
+        lambda client=client: client.delete("/profiles/me/", {"password": PASSWORD})
+        for client in map(client_of, leaving)
+    ]
+    calls += [
+        lambda client=client, other=other: client.put(f"/profiles/{other.username}/follow/")
+        for client in map(client_of, staying)
+        for other in leaving
+    ]
+    answers = at_once(*calls)
+    assert {answer.status_code for answer in answers} <= {204, 404}
+    assert not User.objects.filter(username__startswith="leaver").exists()
+    follows_agree()
+
+
+def test_leaving_takes_the_moderators_log_of_the_member_along(make_user, client_of, admin_user):
+    ann, bob = make_user("ann"), make_user("bob")
+    client = client_of(ann)
+    for user in (ann, bob):
+        LogEntry.objects.log_actions(admin_user.pk, [user], CHANGE)
+    LogEntry.objects.log_actions(admin_user.pk, list(ann.token_families.all()), DELETION)
+    assert client.delete("/profiles/me/", {"password": PASSWORD}).status_code == 204
+    assert [entry.object_repr for entry in LogEntry.objects.all()] == ["bob"]

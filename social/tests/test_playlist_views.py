@@ -14,6 +14,8 @@ PLAYLIST_FIELDS = {
     "description",
     "visibility",
     "movie_count",
+    "cover_urls",
+    "seen_count",
     "created_at",
     "updated_at",
 }
@@ -299,7 +301,8 @@ def test_the_lists_take_a_fixed_number_of_queries(
     client, three, make_playlist, films, django_assert_num_queries
 ):
     url = make_playlist(movie_ids=films)
-    with django_assert_num_queries(3):  # the session, the count, the page with its owners
+    # The session, the count, the page with its owners, the covers, what the caller has seen.
+    with django_assert_num_queries(5):
         client.get("/playlists/?search=nights&owner=ann")
     with django_assert_num_queries(4):  # the session, the playlist, the count, the page
         client.get(f"{url}items/")
@@ -362,7 +365,7 @@ def test_an_addition_takes_one_to_a_hundred_films(client, make_playlist, sent):
 
 
 def test_a_playlist_has_room_for_so_many_films(client, make_playlist, films, monkeypatch):
-    monkeypatch.setattr("social.services.MAX_ITEMS", 3)
+    monkeypatch.setattr("social.services.playlists.MAX_ITEMS", 3)
     url = make_playlist(movie_ids=films[:2])
     answer = client.post(f"{url}items/", {"movie_ids": films[2:]})
     assert answer.status_code == 400
@@ -394,8 +397,19 @@ def test_the_whole_list_is_put_into_a_new_order(client, make_playlist, films):
 def test_the_tag_of_any_page_or_of_the_playlist_serves(client, make_playlist, films):
     url = make_playlist(movie_ids=films)
     for path in ("items/?page=2&page_size=2", "items/?cursor=", ""):
+        films = films[::-1]
         answer = order(client, url, films, client.get(f"{url}{path}")["ETag"])
         assert answer.status_code == 200
+
+
+def test_a_reorder_that_changes_nothing_answers_204_and_keeps_the_tag(client, make_playlist, films):
+    url = make_playlist(movie_ids=films)
+    etag, before = client.get(f"{url}items/")["ETag"], client.get(url).json()
+    answer = order(client, url, films, etag)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert client.get(url).json() == before
+    assert order(client, url, films[::-1], answer["ETag"]).status_code == 200
+    assert order(client, url, films, etag).status_code == 412
 
 
 def test_a_reorder_without_if_match_is_428(client, make_playlist, films):
@@ -420,6 +434,7 @@ def test_every_change_of_the_items_makes_the_tag_stale(client, make_playlist, fi
         lambda: client.patch(f"{url}items/{films[0]}/", {"note": "x"}),
         lambda: client.delete(f"{url}items/{films[2]}/"),
         lambda: client.patch(url, {"movie_ids": films[:2]}),
+        lambda: order(client, url, films[1::-1], "*"),
         lambda: order(client, url, films[:2], "*"),
     ]
     for change in changes:
@@ -445,6 +460,84 @@ def test_an_unchanged_playlist_answers_304(client, make_playlist, films):
         assert client.get(f"{url}{path}", headers={"If-None-Match": etag}).status_code == 304
     client.delete(f"{url}items/{films[0]}/")
     assert client.get(f"{url}items/", headers={"If-None-Match": etag}).status_code == 200
+
+
+# --- Covers, what was seen, copies ---------------------------------------------------------------
+
+
+def test_the_covers_are_the_first_posters_there_are(api, client, make_movie):
+    films = [
+        make_movie(f"Film {number}", poster_path=f"/{number}.jpg" if number != 1 else "").id
+        for number in range(7)
+    ]
+    made = client.post("/playlists/", {"name": "Nights", "movie_ids": films[::-1]}).json()
+    base = "https://image.tmdb.org/t/p/w500"
+    assert made["cover_urls"] == [f"{base}/{number}.jpg" for number in (6, 5, 4, 3)]
+    url = f"/playlists/{made['id']}/"
+    client.put(f"{url}items/order/", {"movie_ids": films}, headers={"If-Match": "*"})
+    covers = [f"{base}/{number}.jpg" for number in (0, 2, 3, 4)]
+    assert api.get(url).json()["cover_urls"] == covers
+    assert api.get("/playlists/").json()["results"][0]["cover_urls"] == covers
+
+
+def test_a_list_says_how_many_of_its_films_the_caller_has_seen(
+    api, client, make_playlist, films, make_user, client_of
+):
+    url = make_playlist(movie_ids=films[:4])
+    other = client_of(make_user("bob"))
+    for film in (films[0], films[1], films[4]):
+        other.post("/ratings/", {"movie": film, "score": 3})
+    for film in (films[1], films[2]):
+        other.post("/history/", {"movie": film})
+    for path, part in ((url, lambda body: body), ("/playlists/", lambda body: body["results"][0])):
+        assert part(other.get(path).json())["seen_count"] == 3
+        assert part(client.get(path).json())["seen_count"] == 0
+        assert part(api.get(path).json())["seen_count"] is None
+
+
+def test_of_a_long_list_among_many_it_is_not_said(client, make_playlist, films, monkeypatch):
+    monkeypatch.setattr("social.selectors.playlists.LONG", 2)
+    url = make_playlist(movie_ids=films[:3])
+    make_playlist(movie_ids=films[:2])
+    counts = [each["seen_count"] for each in client.get("/playlists/").json()["results"]]
+    assert counts == [0, None]
+    assert client.get(url).json()["seen_count"] == 0
+
+
+def test_a_list_of_anothers_is_copied_in_order_without_its_notes(
+    client, make_playlist, films, make_user, client_of
+):
+    url = make_playlist(movie_ids=films[2::-1], visibility="unlisted")
+    client.patch(f"{url}items/{films[0]}/", {"note": "With Bob."})
+    other = client_of(make_user("bob"))
+    answer = other.post(f"{url}copy/")
+    assert answer.status_code == 201
+    copy = answer.json()
+    assert (copy["owner"], copy["visibility"], copy["movie_count"]) == ("bob", "private", 3)
+    assert copy["name"] == client.get(url).json()["name"]
+    path = f"/playlists/{copy['id']}/"
+    assert answer["Location"] == f"http://testserver{path}"
+    assert items(other, path) == films[2::-1]
+    assert {each["note"] for each in other.get(f"{path}items/").json()["results"]} == {""}
+    other.delete(f"{path}items/{films[0]}/")
+    assert items(client, url) == films[2::-1]
+    named = other.post(f"{url}copy/", {"name": "Mine", "visibility": "public"}).json()
+    assert (named["name"], named["visibility"]) == ("Mine", "public")
+
+
+def test_a_list_that_may_not_be_opened_is_not_copied(client, make_playlist, make_user, client_of):
+    url = make_playlist(visibility="private")
+    other = client_of(make_user("bob"))
+    assert other.post(f"{url}copy/").status_code == 404
+    assert client.post(f"{url}copy/").status_code == 201
+    answer = client.post(f"{url}copy/", {"name": "", "visibility": "secret"})
+    assert set(answer.json()["errors"]) == {"name", "visibility"}
+
+
+def test_the_owner_is_found_in_any_case(api, make_playlist):
+    make_playlist()
+    assert api.get("/playlists/?owner=ANN").json()["count"] == 1
+    assert api.get("/playlists/?owner=nobody").json()["count"] == 0
 
 
 # --- At once -------------------------------------------------------------------------------------
@@ -493,3 +586,26 @@ def test_mixed_changes_at_once_leave_the_list_whole(client, make_playlist, films
     assert {answer.status_code for answer in answers} <= {200, 204, 400, 404}
     left = items(client, url)
     assert len(set(left)) == len(left)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_reorders_against_additions_at_once_none_is_lost_or_half_done(
+    client, make_playlist, make_movie
+):
+    films = [make_movie(f"Film {number}").id for number in range(14)]
+    url = make_playlist(movie_ids=films[:4])
+    etag = client.get(f"{url}items/")["ETag"]
+    calls = [
+        lambda film=film: client.post(f"{url}items/", {"movie_ids": [film]}) for film in films[4:]
+    ]
+    calls += [lambda: order(client, url, films[3::-1], etag)] * 10
+    statuses = [answer.status_code for answer in at_once(*calls)]
+    assert statuses[:10] == [200] * 10
+    # One at most was in time; to all others the list had changed already.
+    assert sorted(statuses[10:])[1:] == [412] * 9
+    assert statuses[10:].count(200) <= 1
+    placed = client.get(f"{url}items/").json()["results"]
+    assert [each["position"] for each in placed] == list(range(1, 15))
+    found = [each["movie"]["id"] for each in placed]
+    assert found[:4] == (films[3::-1] if 200 in statuses[10:] else films[:4])
+    assert sorted(found) == films

@@ -11,6 +11,7 @@ RATING_FIELDS = {
     "score",
     "review",
     "contains_spoilers",
+    "review_hidden",
     "created_at",
     "updated_at",
 }

@@ -1,4 +1,5 @@
 import pytest
+from django.core.management import CommandError, call_command
 
 from tmdb import aside, cache, client
 from tmdb.testserver import TestServer
@@ -20,3 +21,19 @@ def tmdb_server(settings):
         yield server
     aside.settle()
     cache.client_for.cache_clear()
+
+
+@pytest.fixture
+def manage(capsys):
+    """Runs a command; what it wrote to both streams, and what it failed with."""
+
+    def call(name, *arguments):
+        failure = None
+        try:
+            call_command(name, *arguments)
+        except CommandError as error:
+            failure = str(error)
+        told = capsys.readouterr()
+        return told.out, told.err, failure
+
+    return call

@@ -7,7 +7,6 @@ import re
 
 import psycopg
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
 
 from movies.models import Movie
@@ -18,17 +17,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        failure = None
-        try:
-            call_command("import_tmdb_ids", *map(str, arguments))
-        except CommandError as error:
-            failure = str(error)
-        told = capsys.readouterr()
-        return told.out, told.err, failure
-
-    return call
+def run(manage):
+    return lambda *arguments: manage("import_tmdb_ids", *map(str, arguments))
 
 
 def film(tmdb_id, title="A film", popularity=1.5, **more):
@@ -194,4 +184,5 @@ def test_one_run_at_a_time(run, file):
     with psycopg.connect(url) as other:
         other.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [progress._LOCK, export.NAME])
         assert "running already" in run(file(film(1)))[2]
+        other.execute("SELECT pg_advisory_unlock_all()")
     assert "films 1 new" in run(file(film(1)))[0]

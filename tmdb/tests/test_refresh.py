@@ -1,9 +1,9 @@
 """refresh_tmdb: what changed, what is old, what is gone."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from movies.models import Movie
@@ -14,17 +14,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        failure = None
-        try:
-            call_command("refresh_tmdb", *arguments)
-        except CommandError as error:
-            failure = str(error)
-        told = capsys.readouterr()
-        return told.out, told.err, failure
-
-    return call
+def run(manage):
+    return partial(manage, "refresh_tmdb")
 
 
 @pytest.fixture

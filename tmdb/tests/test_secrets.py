@@ -26,6 +26,8 @@ def everything_in_the_cache():
         b"zset": lambda key: redis.zrange(key, 0, -1),
         b"list": lambda key: redis.lrange(key, 0, -1),
         b"set": redis.smembers,
+        # It ended between the two questions.
+        b"none": lambda key: [],
     }
     found = []
     for key in redis.keys("*"):

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 from datetime import date
+from functools import partial
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
 
 from movies.models import Credit, Movie
@@ -22,19 +22,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def run(capsys):
-    """Runs the command; what it wrote, and what it failed with."""
-
-    def call(*arguments):
-        failure = None
-        try:
-            call_command("sync_tmdb", *arguments)
-        except CommandError as error:
-            failure = str(error)
-        told = capsys.readouterr()
-        return told.out, told.err, failure
-
-    return call
+def run(manage):
+    return partial(manage, "sync_tmdb")
 
 
 def test_a_sync_stores_the_lists_as_films_that_want_their_details(run, tmdb_server):

@@ -1,9 +1,18 @@
+import copy
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from django.core.cache import cache as django_cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django_redis import get_redis_connection
+
+from nexus.core import cache
 
 
 def _figure(text, name, **labels):
@@ -54,7 +63,76 @@ def test_a_request_over_a_limit_is_counted_by_scope(api, settings):
     assert after - before == 2
 
 
-def test_with_a_token_the_metrics_are_for_its_bearer_alone(api, settings):
+@pytest.mark.django_db
+def test_the_queries_of_a_request_are_counted_and_timed_under_its_route(api, make_movie):
+    film = make_movie("Alien")
+    series = {"method": "GET", "route": "/movies/<id:pk>/"}
+    before = _metrics(api)
+    with CaptureQueriesContext(connection) as queries:
+        assert api.get(f"/movies/{film.pk}/").status_code == 200
+    asked = len(queries)
+    after = _metrics(api)
+    counted, seconds = (
+        _figure(after, name, **series) - _figure(before, name, **series)
+        for name in ("nexus_http_db_queries_total", "nexus_http_db_seconds_total")
+    )
+    assert counted == asked > 0
+    assert 0 < seconds < 1
+
+
+@pytest.mark.django_db
+def test_reads_of_the_cache_are_counted_by_how_they_went(api, settings, tmp_path):
+    before = _metrics(api)
+    for _ in range(3):
+        cache.get("nothing-here")
+    cache.put("something", 1, ttl_s=60)
+    cache.get("something")
+    get_redis_connection("default").set(django_cache.make_key("rubbish"), b"\xff")
+    cache.get("rubbish")
+    caches = copy.deepcopy(settings.CACHES)
+    caches["default"]["LOCATION"] = f"unix://{tmp_path}/nobody.sock"
+    settings.CACHES = caches
+    for _ in range(5):
+        cache.get("something")
+    after = _metrics(api)
+
+    def more(name, **labels):
+        return _figure(after, name, **labels) - _figure(before, name, **labels)
+
+    results = ("hit", "miss", "garbage", "failed", "passed")
+    counted = {each: more("nexus_cache_reads_total", result=each) for each in results}
+    # The scrape before and after counts itself and reads nothing.
+    assert counted == {"hit": 1, "miss": 3, "garbage": 1, "failed": 3, "passed": 2}
+    assert more("nexus_cache_failures_total") >= 3
+    assert more("nexus_cache_pauses_total") >= 1
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux' /proc")
+def test_what_a_worker_takes_is_told_by_process(api, db):
+    text = _metrics(api)
+    pid = str(os.getpid())
+    assert 10e6 < _figure(text, "nexus_process_resident_bytes", pid=pid) < 10e9
+    assert _figure(text, "nexus_process_threads", pid=pid) >= 1
+    assert _figure(text, "nexus_process_open_files", pid=pid) > 3
+    assert _figure(text, "nexus_process_cpu_seconds_total", pid=pid) > 0
+
+
+@pytest.mark.django_db
+def test_a_query_bears_the_id_of_its_request(api, make_user, client_of):
+    ann = client_of(make_user("ann"))
+    for client, path in ((api, "/movies/"), (ann, "/profiles/me/"), (api, "/genres/")):
+        with CaptureQueriesContext(connection) as queries:
+            client.get(path, headers={"X-Request-ID": "my-id.7"})
+        asked = [each["sql"] for each in queries.captured_queries]
+        assert asked
+        assert all(sql.startswith("/* my-id.7 */ ") for sql in asked)
+    with CaptureQueriesContext(connection) as queries:
+        client.get("/movies/", headers={"X-Request-ID": "*/ DROP TABLE x; --%s"})
+    assert queries.captured_queries
+    assert not any("DROP" in each["sql"] for each in queries.captured_queries)
+
+
+def test_with_a_token_the_metrics_are_for_its_bearer_alone(api, db, settings):
     settings.METRICS_TOKEN = "a-token"
     for header in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Basic a-token"}):
         answer = api.get("/metrics", headers=header)
@@ -80,5 +158,6 @@ def test_the_metrics_are_of_all_workers_together(gunicorn):
             text = answer.read().decode()
         series = {"method": "GET", "route": "/health/live/", "status": "200"}
         assert _figure(text, "nexus_http_requests_total", **series) == 60
+        assert len(set(re.findall(r'nexus_process_threads\{pid="(\d+)"\}', text))) == 2
     with pytest.raises(HTTPError, match="401"):
         urlopen(f"{url}/metrics")

@@ -1,16 +1,22 @@
+import copy
 import json
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from urllib.error import HTTPError
 from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 
 import pytest
+from django.conf import settings as configured
+from django.db import connection
 from django.test import RequestFactory
+from django.utils import timezone
 from django_redis import get_redis_connection
 
 from nexus.core import ratelimit
+from nexus.core.models import LimitWindow
 
 
 def request_from(remote="10.0.0.1", forwarded=None, **headers):
@@ -29,22 +35,79 @@ def limit_of(settings):
     return set_limit
 
 
-@pytest.mark.parametrize("threads", [16, 48])
-def test_exactly_the_limit_passes_however_many_arrive_at_once(limit_of, threads):
-    limit_of("anonymous", 100)
+def counted_at_once(threads, scope, times=400):
+    """Whether each of at least so many counts was over the limit."""
     gate = threading.Barrier(threads)
 
     def ask(_):
         gate.wait()
-        return [
-            ratelimit.hit(request_from(), "anonymous", "somebody").exceeded
-            for _ in range(-(-400 // threads))
-        ]
+        seen = []
+        for _ in range(-(-times // threads)):
+            seen.append(ratelimit.hit(request_from(), scope, "somebody").exceeded)
+            connection.close()
+        return seen
 
     with ThreadPoolExecutor(threads) as pool:
         exceeded = [each for some in pool.map(ask, range(threads)) for each in some]
-    assert len(exceeded) >= 400
-    assert exceeded.count(False) == 100
+    assert len(exceeded) >= times
+    return exceeded
+
+
+CACHED = sorted(set(configured.RATE_LIMITS) - ratelimit.STORED)
+
+
+@pytest.mark.parametrize("threads", [16, 48])
+@pytest.mark.parametrize("scope", ["anonymous", "write", "login"])
+def test_exactly_the_limit_passes_however_many_arrive_at_once(limit_of, threads, scope):
+    limit_of(scope, 100)
+    assert counted_at_once(threads, scope).count(False) == 100
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("threads", [16, 48])
+def test_exactly_the_limit_passes_where_the_database_counts(limit_of, threads):
+    limit_of("login_account", 50)
+    assert counted_at_once(threads, "login_account", times=200).count(False) == 50
+
+
+def test_every_scope_has_a_limit_and_a_place_where_it_is_counted():
+    assert set(configured.RATE_LIMITS) >= ratelimit.STORED | ratelimit.KEPT_WITHOUT_CACHE
+    assert set(CACHED) == {
+        *("anonymous", "member", "write", "search", "login", "register", "password_reset"),
+        *("tmdb", "tmdb_bulk", "import", "export"),
+    }
+
+
+@pytest.fixture
+def without_cache(settings, tmp_path):
+    caches = copy.deepcopy(settings.CACHES)
+    caches["default"]["LOCATION"] = f"unix://{tmp_path}/nobody.sock"
+    settings.CACHES = caches
+
+
+@pytest.mark.django_db
+def test_without_the_cache_logins_are_counted_in_the_database_and_the_rest_is_not(
+    without_cache, limit_of
+):
+    limit_of("login", 3)
+    limit_of("anonymous", 3)
+    for scope, passed in (("login", 3), ("anonymous", 9)):
+        seen = [ratelimit.hit(request_from(), scope, "10.0.0.1").exceeded for _ in range(9)]
+        assert seen.count(False) == passed
+
+
+@pytest.mark.django_db
+def test_a_window_in_the_database_closes_when_it_began_to(limit_of):
+    limit_of("login_account", 1)
+    first = ratelimit.hit(request_from(), "login_account", "ann")
+    second = ratelimit.hit(request_from(), "login_account", "ann")
+    assert (second.used, second.closes_at, second.exceeded) == (2, first.closes_at, True)
+    LimitWindow.objects.update(closes_at=timezone.now() - timedelta(seconds=1))
+    third = ratelimit.hit(request_from(), "login_account", "ann")
+    assert (third.used, third.reset_s) == (1, 60)
+    # Of the window before: it is not taken back from this one.
+    ratelimit.give_back(first)
+    assert ratelimit.hit(request_from(), "login_account", "ann").used == 2
 
 
 def test_accounts_and_scopes_are_counted_apart(limit_of):
@@ -60,12 +123,13 @@ def test_accounts_and_scopes_are_counted_apart(limit_of):
     ]
 
 
-def test_a_forgiven_account_begins_anew(limit_of):
+@pytest.mark.django_db
+def test_a_count_that_is_given_back_is_free_again(limit_of):
     limit_of("login_account", 1)
-    for _ in range(3):
-        ratelimit.hit(request_from(), "login_account", "ann")
-    ratelimit.forgive("login_account", "ann")
+    count = ratelimit.hit(request_from(), "login_account", "ann")
+    ratelimit.give_back(count)
     assert not ratelimit.hit(request_from(), "login_account", "ann").exceeded
+    assert ratelimit.hit(request_from(), "login_account", "ann").exceeded
 
 
 @pytest.mark.parametrize(("scale", "limit"), [(1, 10), (0.5, 5), (3, 30), (0.0001, 1)])
@@ -75,13 +139,16 @@ def test_the_scale_multiplies_every_limit(limit_of, settings, scale, limit):
     assert ratelimit.hit(request_from(), "login", "ann").limit == limit
 
 
-def test_an_account_stands_in_no_key_of_the_cache():
+@pytest.mark.django_db
+def test_an_account_stands_in_no_key():
+    ratelimit.hit(request_from(), "login", "ann@example.org")
     ratelimit.hit(request_from(), "login_account", "ann@example.org")
-    keys = get_redis_connection("default").keys("*")
-    assert len(keys) == 1
-    assert b"ann" not in keys[0]
+    (key,) = get_redis_connection("default").keys("*")
+    assert b"ann" not in key
+    assert "ann" not in LimitWindow.objects.get().key
 
 
+@pytest.mark.django_db
 def test_an_account_that_is_no_utf8_can_be_counted():
     assert ratelimit.hit(request_from(), "login_account", "\ud800").used == 1
 
@@ -193,6 +260,27 @@ def test_a_member_is_counted_by_token_and_not_by_address(make_user, client_of, l
     assert bob.get("/genres/").status_code == 200
     assert '"member";q=2' in bob.get("/genres/")["RateLimit-Policy"]
     assert [api.get("/genres/").status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.django_db
+def test_what_a_member_writes_has_a_limit_of_its_own(make_user, client_of, limit_of):
+    limit_of("write", 2)
+    ann = client_of(make_user("ann"))
+    answers = [ann.post("/ratings/", {}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [400, 400, 429]
+    assert answers[2]["RateLimit-Policy"] == '"member";q=600;w=60, "write";q=2;w=60'
+    assert answers[2]["RateLimit"] == '"member";r=597;t=60, "write";r=0;t=60'
+    assert answers[2]["Retry-After"] == "60"
+    assert ann.get("/ratings/").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/movies/?search=a", "/playlists?page=1&search=a"])
+def test_a_search_has_a_limit_of_its_own(api, limit_of, path):
+    limit_of("search", 1)
+    assert [api.get(path).status_code for _ in range(2)] == [200, 429]
+    assert '"search";q=1;w=60' in api.get(path)["RateLimit-Policy"]
+    assert api.get("/movies/").status_code == 200
 
 
 @pytest.mark.django_db

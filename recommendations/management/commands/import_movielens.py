@@ -7,7 +7,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations.movielens import FolderError, Summary, movielens_import
+from recommendations.movielens import (
+    PREFIX,
+    FolderError,
+    PrefixError,
+    Summary,
+    movielens_import,
+)
 
 SECONDS_BETWEEN_LINES = 1.0
 
@@ -15,7 +21,7 @@ SECONDS_BETWEEN_LINES = 1.0
 class Command(BaseCommand):
     help = (
         "Import a MovieLens folder (movies.csv, links.csv, ratings.csv): films, members named "
-        "ml-<id> who cannot log in, and their ratings. Can be run again at any time."
+        "ml-<id> (or as --prefix says) who cannot log in, and their ratings. Can be run again at any time."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -23,13 +29,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="write nothing, say what would be"
         )
+        parser.add_argument(
+            "--prefix",
+            default=PREFIX,
+            metavar="NAME",
+            help=f"members are named NAME<id> (default {PREFIX}); another one keeps several sets "
+            "of ratings side by side, on shared films",
+        )
 
-    def handle(self, *, folder: Path, dry_run: bool, **options: Any) -> None:
+    def handle(self, *, folder: Path, dry_run: bool, prefix: str, **options: Any) -> None:
         started = time.monotonic()
         self._last_line = started
         try:
-            summary = movielens_import(folder=folder, progress=self._progress, dry_run=dry_run)
-        except FolderError as error:
+            summary = movielens_import(
+                folder=folder, progress=self._progress, dry_run=dry_run, prefix=prefix
+            )
+        except (FolderError, PrefixError) as error:
             raise CommandError(str(error)) from error
         self._report(summary, dry_run=dry_run, seconds=time.monotonic() - started)
 

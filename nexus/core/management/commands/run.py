@@ -62,6 +62,7 @@ class Command(BaseCommand):
         if not STARTER_MARK.exists() and not options["no_starter"]:
             self.stdout.write("First run: loading the starter catalogue …")
             call_command("load_starter", stdout=self.stdout, stderr=self.stderr)
+            call_command("train_recommender", stdout=self.stdout, stderr=self.stderr)
             DATA_DIR.mkdir(exist_ok=True)
             STARTER_MARK.touch()
         if options["tmdb"] == "sample":

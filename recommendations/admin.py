@@ -1,0 +1,71 @@
+"""Trainings with their figures, to look at: they are made and switched by train_recommender."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from recommendations.evaluation.pages import reports_html
+from recommendations.models import Feedback, Training
+
+
+class _OnlyLookedAt:
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Training)
+class TrainingAdmin(_OnlyLookedAt, admin.ModelAdmin):
+    list_display = (
+        *("id", "state", "active", "algorithm", "rating_count", "member_count", "film_count"),
+        *("held_out", "duration_s", "created_at", "activated_at"),
+    )
+    list_filter = ("state",)
+    fields = (
+        *("state", "active", "going_back", "algorithm", "created_at", "activated_at"),
+        *("rating_count", "member_count", "film_count", "ratings_since", "newest_rating_at"),
+        *("duration_s", "figures", "parameters"),
+    )
+    readonly_fields = ("going_back", "figures")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Training]:
+        # A megabyte each, of numbers that nobody reads.
+        return super().get_queryset(request).defer("films")
+
+    @admin.display(description="on members it never saw")
+    def held_out(self, training: Training) -> str:
+        figures = training.metrics.get("held_out", {})
+        return ", ".join(f"{name} {value}" for name, value in figures.items())
+
+    @admin.display(description="figures")
+    def figures(self, training: Training) -> SafeString:
+        held_out = json.dumps(training.metrics.get("held_out", {}), indent=2)
+        return format_html("<pre>{}</pre>{}", held_out, reports_html(training.metrics))
+
+    @admin.display(description="to go back")
+    def going_back(self, training: Training) -> str:
+        if training.active:
+            return "manage.py train_recommender --rollback switches to the training before this."
+        return "This training does not serve."
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(_OnlyLookedAt, admin.ModelAdmin):
+    list_display = ("user", "movie", "kind", "updated_at")
+    list_filter = ("kind",)
+    list_select_related = ("user", "movie")
+    search_fields = ("=user__username",)
+    ordering = ("-id",)
+    show_full_result_count = False

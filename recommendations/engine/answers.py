@@ -1,0 +1,124 @@
+"""What the engine answers, whichever formula made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import overload
+
+
+@dataclass(frozen=True)
+class Component:
+    points: float
+    weight: float
+    evidence: list[str]
+
+
+@dataclass(frozen=True)
+class RatedFilm:
+    id: int
+    title: str
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """What the match score would be, had the member not rated one film."""
+
+    movie: RatedFilm
+    your_score: float
+    match_score_without: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """One film's score for one member; baseline and points add up to `match_score`."""
+
+    movie_id: int
+    title: str
+    match_score: float
+    confidence: float
+    baseline: float
+    components: dict[str, Component]
+    because: list[str]
+    counterfactuals: list[Counterfactual]
+    algorithm: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    movie_id: int
+    match_score: float
+    reasons: list[str] = field(default_factory=list)
+
+
+#: Says why the films in these places are in the feed.
+Reasons = Callable[[Sequence[int]], list[list[str]]]
+
+
+class Recommendations(Sequence[Recommendation]):
+    """A ranked feed; why a film is in it is put together when its page is shown."""
+
+    def __init__(self, ranked: Sequence[tuple[int, Recommendation]], reasons: Reasons) -> None:
+        """`ranked`: place and recommendation, first to last."""
+        self._ranked = ranked
+        self._reasons = reasons
+
+    def bare(self, count: int) -> list[Recommendation]:
+        """The first so many without their reasons, which cost more than all the rest."""
+        return [each for _, each in self._ranked[:count]]
+
+    def __len__(self) -> int:
+        return len(self._ranked)
+
+    @overload
+    def __getitem__(self, place: int) -> Recommendation: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Recommendation]: ...
+    def __getitem__(self, place: int | slice) -> Recommendation | list[Recommendation]:
+        if isinstance(place, int):
+            return self[place : place + 1 or None][0]
+        page = self._ranked[place]
+        told = self._reasons([index for index, _ in page]) if page else []
+        return [
+            replace(each, reasons=reasons) for (_, each), reasons in zip(page, told, strict=True)
+        ]
+
+
+def nothing() -> Recommendations:
+    """A feed of no film."""
+    return Recommendations([], lambda places: [])
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """What `diversity` did to the first page of a feed, likeness being 0 to 1."""
+
+    diversity: float
+    #: Mean likeness of two films of the first page, in the plain order and as shown.
+    likeness_before: float
+    likeness_after: float
+    #: How many films of the first page the plain order would have shown later.
+    brought_forward: int
+
+
+@dataclass(frozen=True)
+class Feed:
+    items: Recommendations
+    strategy: str
+    algorithm: str
+    diversity: Diversity
+
+
+@dataclass(frozen=True)
+class SimilarFilm:
+    movie_id: int
+    similarity: float
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class AskedFilm:
+    """A film worth rating first."""
+
+    movie_id: int
+    reasons: list[str]

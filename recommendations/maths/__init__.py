@@ -1,0 +1,1 @@
+"""The engine's maths, free of Django and of I/O. Begin at model.py."""

@@ -1,0 +1,36 @@
+"""What `/metrics` says of the training that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import Error
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from recommendations.models import Training
+
+
+class TrainingCollector(Collector):
+    """When the active training was made, and of how many ratings; nothing where none is active."""
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            active = (
+                Training.objects.filter(active=True)
+                .values_list("created_at", "rating_count")
+                .first()
+            )
+        except Error:
+            # The other figures are what tells of a database that is gone.
+            return
+        if active is not None:
+            made_at, ratings = active
+            yield GaugeMetricFamily(
+                "nexus_training_timestamp_seconds",
+                "When the training that serves was made.",
+                value=made_at.timestamp(),
+            )
+            yield GaugeMetricFamily(
+                "nexus_training_ratings", "Ratings it was made of.", value=ratings
+            )

@@ -1,0 +1,301 @@
+"""The trained engine, over HTTP and in batches, on a made-up community."""
+
+import csv
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from movies.models import Movie
+from recommendations import engine, serving
+from recommendations.batch import Batch
+from recommendations.maths.data import History
+from recommendations.maths.model import Model, score
+from recommendations.models import Feedback
+from recommendations.selectors import FEED_DEPTH
+from recommendations.services.training import training_run
+from recommendations.serving import member_read
+from recommendations.tests.community import made_up, quiet
+from recommendations.trained import active_head, content_read, whole_read
+from social.models import Rating
+from social.services import rating_set
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def trained():
+    """(members, films), learned from; films 0, 3, 6 … are horror, 1, 4, … romance."""
+    users, films = made_up(members=50, films=60)
+    training_run(progress=quiet, force=True)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    return users, films
+
+
+@pytest.fixture
+def ann(make_user):
+    return make_user("ann")
+
+
+def rate(api, movie, score):
+    assert api.post("/ratings/", {"movie": movie.pk, "score": score}).status_code in (200, 201)
+
+
+def feed(api, query=""):
+    return api.get(f"/movies/recommendations/?page_size=100{query}").json()
+
+
+def ids(body):
+    return [item["movie"]["id"] for item in body["results"]]
+
+
+def genres(body):
+    return [item["movie"]["genres"][0] for item in body["results"]]
+
+
+def test_a_rating_posted_changes_feed_and_score_in_the_next_answer(ann, client_of, trained):
+    api, films = client_of(ann), trained[1]
+    target = films[30].pk
+    cold = feed(api)
+    assert cold["strategy"] == "cold_start"
+    before = api.get(f"/movies/{target}/match_score/").json()
+    assert before["algorithm"] == cold["algorithm"] == active_head().algorithm
+    for n in (0, 3, 6):
+        rate(api, films[n], 5)
+        after = api.get(f"/movies/{target}/match_score/").json()
+        assert after["match_score"] != before["match_score"]
+        assert after["confidence"] > before["confidence"]
+        shown = feed(api)
+        assert films[n].pk not in ids(shown)
+        before = after
+    assert shown["strategy"] == "personalized"
+    assert ids(shown) != ids(cold)
+    assert genres(shown)[:8].count("Horror") >= 6
+
+
+def test_the_score_of_a_fan_is_above_that_of_a_foe(ann, make_user, client_of, trained):
+    fan, foe, films = client_of(ann), client_of(make_user("bob")), trained[1]
+    for n in range(0, 24, 3):
+        rate(fan, films[n], 5)
+        rate(foe, films[n], 1)
+    path = f"/movies/{films[33].pk}/match_score/"
+    assert fan.get(path).json()["match_score"] > foe.get(path).json()["match_score"] + 10
+
+
+def test_a_match_adds_up_and_says_why(ann, client_of, trained):
+    api, films = client_of(ann), trained[1]
+    for n in range(0, 18, 3):
+        rate(api, films[n], 5)
+    rate(api, films[1], 2)
+    for target in (films[33], films[34]):
+        body = api.get(f"/movies/{target.pk}/match_score/").json()
+        points = sum(part["points"] for part in body["components"].values())
+        assert round(body["baseline"] + points, 1) == body["match_score"]
+        assert body["because"]
+    body = api.get(f"/movies/{films[33].pk}/match_score/").json()
+    assert "You gave Horror" in " ".join(body["components"]["rating_history"]["evidence"])
+    assert len(body["counterfactuals"]) == 3
+
+
+def test_a_counterfactual_is_what_the_score_becomes_when_the_rating_goes(ann, client_of, trained):
+    api, films = client_of(ann), trained[1]
+    for n in range(0, 15, 3):
+        rate(api, films[n], 4.5 if n else 5)
+    path = f"/movies/{films[33].pk}/match_score/"
+    told = api.get(path).json()["counterfactuals"][0]
+    assert set(told) == {"movie", "your_score", "match_score_without"}
+    rating = Rating.objects.get(user=ann, movie=told["movie"]["id"])
+    assert (told["your_score"], told["movie"]["title"]) == (rating.score, rating.movie.title)
+    assert api.delete(f"/ratings/{rating.pk}/").status_code == 204
+    assert api.get(path).json()["match_score"] == told["match_score_without"]
+
+
+def test_the_answer_is_that_of_the_model_in_memory(trained):
+    users, films = trained
+    head, stored = active_head(), whole_read(active_head())
+    feed, taste = (
+        lists.neighbours(head, len(stored.films)) for lists in (stored.feed, stored.taste)
+    )
+    model = Model(stored.films, feed, taste, head.totals, head.coefficients, head.parameters)
+    content = content_read(np.array([film.pk for film in films]))
+    for user in users[:3]:
+        rows = user.ratings.order_by("-created_at", "-id").values_list("movie_id", "score")
+        rated = np.array([row[0] for row in rows])
+        history = History.of(model.films_of(rated, content), [row[1] for row in rows])
+        scores = score(history, model.films, *model.links(history, model.films), model.coefficients)
+        found = engine.matches(user, model.films.ids.tolist())
+        assert [match.match_score for match in found] == pytest.approx(
+            scores.percent.tolist(), abs=0.051
+        )
+
+
+def test_a_filtered_feed_is_as_full_as_the_catalogue_allows(ann, client_of, trained, monkeypatch):
+    api, films = client_of(ann), trained[1]
+    for n in (0, 3, 6, 9, 12, 15):
+        rate(api, films[n], 5)
+    # Of the films the ranking knows, only the first few are looked at.
+    monkeypatch.setattr(serving, "CONSIDERED", 5)
+    unrated = {film.pk for n, film in enumerate(films) if n % 3 or n > 15}
+    assert set(ids(feed(api))) == unrated
+    for query, kind in (("&genre=Western", 2), ("&genre=Romance&year_gte=1995", 1)):
+        wanted = {
+            film.pk
+            for n, film in enumerate(films)
+            if n % 3 == kind and ("year" not in query or film.release_year >= 1995)
+        }
+        assert set(ids(feed(api, query))) == wanted
+
+
+def test_a_narrow_filter_leaves_the_feed_as_full_as_none(ann, client_of, trained, monkeypatch):
+    api = client_of(ann)
+    for film in trained[1][:6]:
+        rate(api, film, 4)
+    for module in ("serving", "engine.learned"):
+        monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 10)
+    monkeypatch.setattr(serving, "_LEFT_OPEN", serving._LEFT_OPEN.replace(str(FEED_DEPTH), "10"))
+    assert feed(api)["count"] == feed(api, "&genre=Western")["count"] == 10
+    assert set(genres(feed(api, "&genre=Western"))) == {"Western"}
+
+
+@pytest.mark.parametrize("way", ["page", "cursor"])
+def test_pages_neither_repeat_nor_miss(ann, client_of, trained, way):
+    api = client_of(ann)
+    for film in trained[1][:7]:
+        rate(api, film, 4)
+    url = "/movies/recommendations/?page_size=9" + ("&cursor=" if way == "cursor" else "")
+    seen = []
+    while url:
+        answer = api.get(url).json()
+        seen += ids(answer)
+        url = answer["next"]
+    assert len(seen) == len(set(seen)) == len(trained[1]) - 7
+    assert seen == ids(feed(api))
+
+
+def test_favourite_genres_come_first_before_any_rating(ann, client_of, trained):
+    api = client_of(ann)
+    plain = feed(api)
+    assert plain["strategy"] == "cold_start"
+    assert plain["results"][0]["reasons"]
+    api.patch("/profiles/me/", {"favorite_genres": ["Western"]})
+    assert genres(feed(api))[:20] == ["Western"] * 20
+
+
+def test_a_film_newer_than_the_training_has_a_score_and_a_place(
+    ann, client_of, trained, make_movie
+):
+    api = client_of(ann)
+    new = make_movie("New", genres=["Horror"], release_year=2001)
+    for film in trained[1][:9:3]:
+        rate(api, film, 5)
+    assert new.pk in ids(feed(api))
+    before = api.get(f"/movies/{new.pk}/match_score/").json()["match_score"]
+    assert 0 < before < 100
+    # Its own rating counts where content allows, though nothing was learned of it.
+    other = make_movie("Newer", genres=["Horror"], release_year=2002)
+    rate(api, other, 1)
+    assert api.get(f"/movies/{new.pk}/match_score/").json()["match_score"] != before
+    assert other.pk not in ids(feed(api))
+
+
+@pytest.mark.parametrize("score", [1, 3, 5])
+def test_a_member_of_one_opinion_and_many_ratings_gets_answers(ann, client_of, trained, score):
+    now = ann.date_joined
+    Rating.objects.bulk_create(
+        Rating(user=ann, movie=film, score=score, created_at=now, updated_at=now)
+        for film in trained[1][:50]
+    )
+    api = client_of(ann)
+    assert len(ids(feed(api))) == 10
+    body = api.get(f"/movies/{trained[1][55].pk}/match_score/").json()
+    assert 0 <= body["match_score"] <= 100
+
+
+def test_of_a_history_beyond_the_limit_no_film_is_shown_again(ann, trained, monkeypatch):
+    monkeypatch.setattr(serving, "HISTORY_LIMIT", 10)
+    films = trained[1]
+    for n in range(40):
+        rating_set(user_id=ann.pk, movie_id=films[n].pk, score=4)
+    assert len(member_read(ann, lists=True).history) == 10
+    shown = engine.feed(ann, Movie.objects.all()).items.bare(FEED_DEPTH)
+    assert {each.movie_id for each in shown} == {film.pk for film in films[40:]}
+    assert engine.matches(ann, [films[50].pk])
+
+
+@pytest.mark.parametrize("ratings", [0, 1, 40])
+def test_the_engine_takes_three_queries_however_long_the_history(
+    ann, trained, django_assert_num_queries, ratings
+):
+    for film in trained[1][:ratings]:
+        rating_set(user_id=ann.pk, movie_id=film.pk, score=4)
+    engine.feed(ann, Movie.objects.all())  # the head of the training is read once a process
+    for diversity in (0, 0.5):
+        with django_assert_num_queries(3):
+            assert engine.feed(ann, Movie.objects.all(), diversity=diversity).items[:20]
+    with django_assert_num_queries(3):
+        assert engine.matches(ann, [trained[1][50].pk])
+    with django_assert_num_queries(3):
+        assert len(engine.matches(ann, [film.pk for film in trained[1][45:60]])) == 15
+
+
+def test_diversity_mixes_and_tells_what_it_did(ann, client_of, trained):
+    api = client_of(ann)
+    for film in trained[1][:30:3]:
+        rate(api, film, 5)
+    plain, mixed = feed(api), feed(api, "&diversity=0.8")
+    assert plain["likeness_before"] == plain["likeness_after"] == mixed["likeness_before"]
+    assert mixed["likeness_after"] < mixed["likeness_before"]
+    brought = set(ids(mixed)[:20]) - set(ids(plain)[:20])
+    assert mixed["brought_forward"] == len(brought)
+    assert set(ids(mixed)) == set(ids(plain))
+
+
+def test_similar_films_come_from_taste_and_say_so(api, trained):
+    body = api.get(f"/movies/{trained[1][0].pk}/similar/?page_size=10").json()
+    assert genres(body).count("Horror") >= 8
+    assert all(0 < item["similarity"] <= 1 for item in body["results"])
+    told = " ".join(reason for item in body["results"] for reason in item["reasons"])
+    assert "Members who like one tend to like the other." in told
+
+
+def test_batches_answer_as_the_endpoints_do(trained, client_of, make_movie, tmp_path, monkeypatch):
+    users, films = trained
+    new = make_movie("New", genres=["Horror"])
+    rating_set(user_id=users[0].pk, movie_id=new.pk, score=5)
+    for user, kind in ((users[0], "hide"), (users[1], "less"), (users[2], "more")):
+        Feedback.objects.create(
+            user=user,
+            movie=films[50],
+            kind=kind,
+            created_at=new.created_at,
+            updated_at=new.created_at,
+        )
+    Movie.objects.filter(pk=films[40].pk).delete()
+    for module in ("serving", "engine.learned", "batch"):
+        monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 15)
+    monkeypatch.setattr(serving, "_LEFT_OPEN", serving._LEFT_OPEN.replace(str(FEED_DEPTH), "15"))
+    batch = Batch.of_active()
+    wanted = [new.pk, films[44].pk, films[45].pk]
+    for user, member in batch.members(users[:6]):
+        own = engine.feed(user, Movie.objects.all()).items.bare(15)
+        assert batch.feed(member).items.bare(15) == own
+        assert batch.scores(member, [*wanted, 999_999]) == {
+            match.movie_id: match.match_score for match in engine.matches(user, wanted)
+        }
+    out = tmp_path / "out.csv"
+    call_command("export_recommendations", "--top", "5", "--out", str(out))
+    with out.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["username"] == users[3].username]
+    shown = client_of(users[3]).get("/movies/recommendations/?page_size=5").json()["results"]
+    assert [(int(row["movie_id"]), float(row["match_score"])) for row in rows] == [
+        (item["movie"]["id"], item["match_score"]) for item in shown
+    ]
+
+
+def test_an_answer_begun_before_a_switch_is_finished(ann, trained):
+    member = member_read(ann, lists=True)
+    training_run(progress=quiet, force=True)
+    feed = engine.learned.feed(member, Movie.objects.all(), favourites=[])
+    assert len(feed.items[:5]) == 5

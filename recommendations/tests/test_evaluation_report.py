@@ -1,0 +1,233 @@
+import json
+from io import StringIO
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from benchmarks import ratings as made_up
+from recommendations.evaluation import plots
+from recommendations.evaluation.baselines import Popularity
+from recommendations.evaluation.drawings import history_drawing, reliability_drawing
+from recommendations.evaluation.pages import reports_html
+from recommendations.evaluation.report import ENGINE, Bar, bars, markdown
+from recommendations.evaluation.runs import evaluation
+from recommendations.evaluation.sources import movielens_dataset, own_dataset
+from recommendations.models import Training
+from recommendations.movielens import FolderError
+
+SIZE = {"members": 120, "films": 150, "ratings": 5000}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("made-up") / "set <1>"
+    made_up.write(path, **SIZE, seed=1)
+    return path
+
+
+def quiet(what, part):
+    """Nobody watches."""
+
+
+class Half(Popularity):
+    """Stands in for the engine, so that a report needs no training."""
+
+    name = ENGINE
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
+    data = movielens_dataset(folder)
+    return {
+        protocol: evaluation(
+            data,
+            protocol=protocol,
+            seed=1,
+            folds=2,
+            members=50,
+            validation=False,
+            progress=quiet,
+            make=lambda: [Popularity(), Half()],
+        )
+        for protocol in ("weak", "strong")
+    }
+
+
+# --- Made-up ratings -----------------------------------------------------------------------------
+
+
+def test_made_up_ratings_have_the_size_asked_for_and_no_pair_twice(folder):
+    data = movielens_dataset(folder)
+
+    assert len(data.ratings) == SIZE["ratings"]
+    assert len(np.unique(data.ratings.users)) == SIZE["members"]
+    assert len(data.content) == SIZE["films"]
+    assert np.bincount(data.ratings.users)[1:].min() >= made_up.FEWEST_RATINGS
+    assert data.content.genres.sum(axis=1).min() >= 1
+
+
+def test_the_same_seed_makes_the_same_ratings_and_another_does_not(folder, tmp_path):
+    made_up.write(tmp_path / "again", **SIZE, seed=1)
+    made_up.write(tmp_path / "other", **SIZE, seed=2)
+
+    texts = [(path / "ratings.csv").read_text() for path in (folder, *sorted(tmp_path.iterdir()))]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_more_ratings_than_the_films_allow_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="not 5,000"):
+        made_up.write(tmp_path, members=10, films=100, ratings=5000, seed=1)
+
+
+# --- Reading -------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_read_as_an_import_reads_it(tmp_path):
+    (tmp_path / "movies.csv").write_text(
+        'movieId,title,genres\n7,"Ship, The (1971)",Sci-Fi\n8,Boats (1988),Drama\n9,Lost,Drama\n'
+    )
+    (tmp_path / "links.csv").write_text("movieId,imdbId,tmdbId\n7,0900001,\n8,,5\n")
+    (tmp_path / "ratings.csv").write_text(
+        "userId,movieId,rating,timestamp\n2,8,4.0,1\n1,7,0.5,1\n1,9,5,1\n2,8,3.5,2\n1,99,4,1\n"
+    )
+
+    data = movielens_dataset(tmp_path)
+
+    # A half star is 1; the later of two ratings stands; films without an id are left out.
+    assert data.ratings.users.tolist() == [1, 2]
+    assert data.ratings.films.tolist() == [7, 8]
+    assert data.ratings.stars.tolist() == [1.0, 3.5]
+    assert data.content.years.tolist() == [1971, 1988]
+
+
+def test_a_bad_line_of_ratings_stops_the_reading_with_its_row(folder, tmp_path):
+    for name in ("movies.csv", "links.csv"):
+        (tmp_path / name).write_text((folder / name).read_text())
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4,1\n1,2,many,1\n")
+
+    with pytest.raises(FolderError, match="many"):
+        movielens_dataset(tmp_path)
+
+
+@pytest.mark.django_db
+def test_own_ratings_are_those_of_the_database(make_movie, make_user, folder):
+    call_command("import_movielens", str(folder), stdout=StringIO(), stderr=StringIO())
+
+    data = own_dataset(quiet)
+
+    assert len(data.ratings) == SIZE["ratings"]
+    assert len(data.content) == SIZE["films"]
+    assert data.ratings.stars.min() == 1.0
+
+
+# --- The report ----------------------------------------------------------------------------------
+
+
+def test_a_bar_is_kept_at_its_floor_and_reached_at_its_aim():
+    low = Bar("ECE", 0.012, 0.015, 0.010, at_most=True)
+    high = Bar("AUC", 0.84, 0.815, 0.83)
+
+    assert (low.kept, low.reached) == (True, False)
+    assert (high.kept, high.reached) == (True, True)
+    assert not Bar("nDCG@10", 0.31, 0.32).kept
+
+
+def test_the_report_has_every_recommender_beside_the_bars(runs):
+    text = markdown(runs["weak"], pictures=["one.png"])
+
+    assert text.startswith("# set <1>: weak generalisation\n\n5,000 ratings, 120 members")
+    assert "| nDCG@10 | ≥ 0.320 | ≥ 0.335 |" in text
+    assert "| popularity | all | " in text
+    assert f"| {ENGINE} | all | " in text
+    assert "![](one.png)" in text
+
+
+def test_new_members_are_held_against_popularity(runs):
+    above = {bar.what: bar for bar in bars(runs["strong"])}
+
+    assert above["nDCG@10 above popularity, history 5"].value == pytest.approx(0.0)
+    assert not above["nDCG@10 above popularity, history 5"].kept
+
+
+def test_a_run_is_plain_json(runs):
+    assert json.loads(json.dumps(runs["strong"], allow_nan=False)) == runs["strong"]
+
+
+def test_the_page_shows_tables_and_drawings_of_each_run(runs):
+    page = reports_html({"evaluation": runs})
+
+    assert page.count("<h3>") == 2
+    assert page.count("<svg") == 3
+    assert "set &lt;1&gt;" in page
+    assert "<1>" not in page
+    assert reports_html({}) == ""
+
+
+def test_drawings_are_well_formed_and_empty_where_there_is_nothing_to_draw(runs):
+    drawing = ElementTree.fromstring(reliability_drawing(runs["weak"]))
+
+    assert len(drawing.findall(".//{*}polyline")) == 3
+    assert history_drawing(runs["weak"]) == ""
+    ElementTree.fromstring(history_drawing(runs["strong"]))
+
+
+def test_pictures_are_png(runs, tmp_path):
+    assert plots.reliability_diagram(runs["weak"], tmp_path / "a.png")
+    assert not plots.history_curve(runs["weak"], tmp_path / "none.png")
+    assert plots.history_curve(runs["strong"], tmp_path / "b.png")
+
+    for name in ("a.png", "b.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+def run(*options):
+    out, err = StringIO(), StringIO()
+    call_command("evaluate_recommender", *options, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+@pytest.mark.django_db
+def test_the_command_writes_report_figures_and_pictures(folder, tmp_path):
+    out, _ = run("--data", str(folder), "--protocol", "weak", "--output", str(tmp_path))
+
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".md", ".png"]
+    (figures,) = (json.loads(path.read_text()) for path in tmp_path.glob("*.json"))
+    assert list(figures["recommenders"]) == ["popularity", "item-kNN", "first formula", ENGINE]
+    assert figures["machine"]["numpy"] == np.__version__
+    assert figures["parameters"]["neighbours"] > 0
+    assert figures["recommenders"][ENGINE]["scoring"]["all"]["auc"][0] > 0.5
+    assert "## Ranking" in out
+
+
+@pytest.mark.django_db
+def test_an_evaluation_of_own_ratings_is_kept_with_the_active_training(folder, tmp_path):
+    call_command("import_movielens", str(folder), stdout=StringIO(), stderr=StringIO())
+    training = Training.objects.create(
+        state=Training.State.READY, active=True, metrics={"held_out": {"auc": 0.8}}
+    )
+
+    out, _ = run("--protocol", "weak", "--output", str(tmp_path))
+
+    training.refresh_from_db()
+    assert training.metrics["held_out"] == {"auc": 0.8}
+    assert training.metrics["evaluation"]["weak"]["data"]["ratings"] == SIZE["ratings"]
+    assert f"Kept with training {training.pk}" in out
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "/nowhere"], "cannot be read"),
+        ([], "0 ratings are too few"),
+        (["--folds", "1"], "--folds is at least 2"),
+    ],
+)
+def test_the_command_says_what_is_wrong(options, message):
+    with pytest.raises(CommandError, match=message):
+        run(*options)

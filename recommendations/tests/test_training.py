@@ -1,0 +1,367 @@
+"""train_recommender: what it learns, when it switches, and what happens when it cannot."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from io import StringIO
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.db.utils import IntegrityError
+
+from accounts.models import User
+from movies.models import Movie
+from movies.selectors import movies_in_use
+from nexus.core import embedded
+from recommendations import engine
+from recommendations.maths.data import Ratings
+from recommendations.models import FilmFactors, Training
+from recommendations.services import training as service
+from recommendations.tests.community import made_up, quiet
+from recommendations.trained import Lists, active_head, head_of, packed, ratings_read
+from social.models import Rating
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def community(db):
+    return made_up(members=50, films=60)
+
+
+def train(**options):
+    out = StringIO()
+    call_command("train_recommender", stdout=out, stderr=StringIO(), **options)
+    return out.getvalue()
+
+
+def test_a_training_is_stored_and_serves(community):
+    told = train(force=True)
+    training = Training.objects.get()
+    assert training.active
+    assert training.state == Training.State.READY
+    assert training.rating_count == Rating.objects.count()
+    assert training.member_count == 50
+    assert training.film_count == FilmFactors.objects.filter(training=training).count() == 60
+    assert training.newest_rating_at is not None
+    assert training.duration_s > 0
+    assert set(training.metrics["held_out"]) >= {"members", "ratings"}
+    assert f"Training {training.pk} is active" in told
+    assert engine.feed(community[0][0], Movie.objects.all()).algorithm == training.algorithm
+
+
+def test_the_ratings_are_read_whole_whatever_the_block(community, monkeypatch):
+    for rows in (1, 7, 200_000):
+        monkeypatch.setattr("recommendations.trained._BLOCK_ROWS", rows)
+        found = ratings_read(since=None, progress=quiet).ratings
+        read = sorted(
+            zip(found.users.tolist(), found.films.tolist(), found.stars.tolist(), strict=True)
+        )
+        assert read == sorted(Rating.objects.values_list("user_id", "movie_id", "score"))
+
+
+def test_of_no_rating_nothing_is_read(db):
+    read = ratings_read(since=None, progress=quiet)
+    assert (len(read.ratings), read.newest_at) == (0, None)
+
+
+def test_what_is_stored_is_what_was_learned(community, monkeypatch):
+    kept = {}
+    real = service.learned_anew
+    monkeypatch.setattr(
+        service,
+        "learned_anew",
+        lambda *args, **more: kept.setdefault("model", real(*args, **more)),
+    )
+    train(force=True)
+    model, head = kept["model"], active_head()
+    # Nobody is left out of it, who was kept out while it was tried.
+    assert model.films.count.sum() == Rating.objects.count()
+    assert head.film_ids.tolist() == model.films.ids.tolist()
+    stored = head.films(np.arange(len(head.film_ids)))
+    assert (stored.genres == model.films.genres).all()
+    for name in ("quality", "bias", "count", "rate"):
+        assert np.allclose(getattr(stored, name), getattr(model.films, name), atol=1e-5)
+    rows = FilmFactors.objects.order_by("movie_id").values_list("feed_sources", "taste")
+    for column, lists in ((0, model.feed), (1, model.taste)):
+        again = Lists.of([row[column] for row in rows]).neighbours(head, len(rows))
+        assert again.starts.tolist() == lists.starts.tolist()
+        assert again.films.tolist() == lists.films.tolist()
+        assert np.allclose(again.weights, lists.weights)
+    # The other way round they are the same links.
+    by_target = Lists.of([row[0] for row in rows])
+    by_source = Lists.of(
+        FilmFactors.objects.order_by("movie_id").values_list("feed_targets", flat=True)
+    )
+    pairs = set(zip(by_target.owners.tolist(), by_target.places.tolist(), strict=True))
+    assert pairs == set(zip(by_source.places.tolist(), by_source.owners.tolist(), strict=True))
+
+
+def test_fewer_ratings_are_enough_where_they_are_of_few_films():
+    def enough(n, films):
+        ratings = Ratings(np.arange(n), np.arange(n) % films, np.full(n, 4, dtype=np.float32))
+        return service._are_enough(ratings)
+
+    assert enough(20_000, 19_000)
+    assert not enough(19_999, 2_000)
+    assert enough(19_999, 1_999)
+    assert enough(5_000, 500)
+    assert not enough(4_999, 10)
+
+
+def test_a_list_comes_back_from_its_bytes():
+    places, weights = np.array([5, 0, 2]), np.array([0.5, -1, 2], dtype=np.float32)
+    lists = Lists.of([packed(places, weights), None, b"", packed(places[:1], weights[:1])])
+    assert lists.owners.tolist() == [0, 0, 0, 3]
+    assert lists.places.tolist() == [5, 0, 2, 5]
+    assert lists.weights.tolist() == [0.5, -1, 2, 0.5]
+
+
+def test_too_few_ratings_are_told_and_the_first_formula_serves(community):
+    told = train()
+    assert "Nothing trained" in told
+    assert "20,000" in told
+    assert Training.objects.count() == 0
+    assert engine.feed(community[0][0], Movie.objects.all()).algorithm == "signals-1"
+
+
+@pytest.mark.parametrize("ratings", [0, 1, 2])
+def test_hardly_any_rating_breaks_nothing(make_user, make_movie, ratings):
+    ann, film = make_user("ann"), make_movie("Alien")
+    other = make_movie("Brazil")
+    for movie in (film, other)[:ratings]:
+        Rating.objects.create(
+            user=ann, movie=movie, score=4, created_at=ann.date_joined, updated_at=ann.date_joined
+        )
+    if ratings == 0:
+        assert "Nothing trained" in train(force=True)
+    else:
+        train(force=True)
+    assert [match.movie_id for match in engine.matches(ann, [film.pk])] == [film.pk]
+    engine.feed(ann, Movie.objects.all())
+
+
+@pytest.mark.parametrize("score", [1.0, 3.0, 5.0])
+def test_a_community_of_one_opinion_is_learned_from(community, score):
+    Rating.objects.update(score=score)
+    train(force=True)
+    user, film = community[0][0], community[1][0]
+    match = engine.matches(user, [film.pk])[0]
+    assert 0 <= match.match_score <= 100
+    assert (match.match_score > 50) == (score >= 4)
+
+
+def test_a_dry_run_stores_nothing(community):
+    told = train(force=True, dry_run=True)
+    assert "Would train" in told
+    assert (Training.objects.count(), FilmFactors.objects.count()) == (0, 0)
+
+
+def test_only_ratings_since_a_day_are_learned_from(community):
+    Rating.objects.filter(movie=community[1][0]).update(updated_at="2001-01-01T00:00:00Z")
+    train(force=True, ratings_since=service.timezone.now().replace(year=2002))
+    assert community[1][0].pk not in active_head().film_ids.tolist()
+    assert Training.objects.get().ratings_since.year == 2002
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01"])
+def test_a_day_that_is_none_is_refused(text):
+    with pytest.raises(CommandError, match=text):
+        call_command("train_recommender", f"--ratings-since={text}")
+
+
+def test_three_trainings_are_kept_and_rollback_goes_back(community):
+    for _ in range(4):
+        train(force=True)
+    ids = sorted(Training.objects.values_list("id", flat=True))
+    assert len(ids) == 3
+    assert active_head().training_id == ids[-1]
+    assert set(FilmFactors.objects.values_list("training_id", flat=True)) == set(ids)
+    assert f"Would go back from training {ids[2]}" in train(rollback=True, dry_run=True)
+    assert active_head().training_id == ids[2]
+    train(rollback=True)
+    assert active_head().training_id == ids[1]
+    train(rollback=True)
+    assert active_head().training_id == ids[0]
+    with pytest.raises(CommandError, match="no training before"):
+        train(rollback=True)
+
+
+def test_a_rollback_without_training_is_told(db):
+    with pytest.raises(CommandError, match="first formula serves"):
+        train(rollback=True)
+
+
+def test_a_worse_training_is_refused_unless_forced(community, monkeypatch):
+    monkeypatch.setattr(service, "MIN_RATINGS", 1)
+    monkeypatch.setattr(service, "MIN_MEMBERS_TO_COMPARE", 1)
+    figures = iter(
+        [
+            {"members": 9, "ndcg_at_10": 0.30, "log_loss": 0.5},
+            {"members": 9, "ndcg_at_10": 0.27, "log_loss": 0.5},
+        ]
+    )
+    monkeypatch.setattr(service, "tried", lambda *args: next(figures))
+    train(force=True)
+    first = active_head().training_id
+    with pytest.raises(CommandError, match=r"ndcg_at_10 0\.27 instead of 0\.3"):
+        train()
+    assert active_head().training_id == first
+    refused = Training.objects.get(state=Training.State.REFUSED)
+    assert not FilmFactors.objects.filter(training=refused).exists()
+    figures = iter([{"members": 9, "ndcg_at_10": 0.1}] * 3)
+    train(force=True)
+    assert active_head().training_id > first
+
+
+def test_a_training_like_the_active_one_is_switched_to(community, monkeypatch):
+    monkeypatch.setattr(service, "MIN_RATINGS", 1)
+    monkeypatch.setattr(service, "MIN_MEMBERS_TO_COMPARE", 1)
+    train()
+    first = active_head().training_id
+    told = train()
+    assert active_head().training_id > first
+    assert "The one before it had" in told
+
+
+def test_a_rating_that_is_no_number_stops_training_with_its_row_named(community):
+    user, film = community[0][3], community[1][0]
+    Rating.objects.filter(user=user, movie=film).delete()
+    with connection.cursor() as cursor:
+        # What the deletion above left to be checked stands in the way of the next.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE social_rating DROP CONSTRAINT rating_score_half_stars")
+    now = user.date_joined
+    Rating.objects.create(user=user, movie=film, score=float("nan"), created_at=now, updated_at=now)
+    with pytest.raises(CommandError, match=f"member {user.pk}, film {film.pk}"):
+        train(force=True)
+    assert Training.objects.count() == 0
+
+
+def test_a_model_that_is_no_number_is_not_stored(community, monkeypatch):
+    real = service.train
+
+    def spoiled(*args, **more):
+        model = real(*args, **more)
+        model.feed.weights[5] = np.nan
+        return model
+
+    monkeypatch.setattr(service, "train", spoiled)
+    with pytest.raises(CommandError, match="feed weight of film"):
+        train(force=True)
+    assert Training.objects.count() == 0
+
+
+def test_what_a_killed_run_left_is_cleared_away_by_the_next(community):
+    left = Training.objects.create(algorithm="x")
+    FilmFactors.objects.create(
+        training=left, movie_id=1, feed_sources=b"", feed_targets=b"", taste=b""
+    )
+    assert active_head() is None
+    assert "Cleared away 1 unfinished" in train(force=True)
+    assert not Training.objects.filter(pk=left.pk).exists()
+    assert not FilmFactors.objects.filter(training_id=left.pk).exists()
+
+
+def test_only_one_training_can_be_active_and_only_a_ready_one(community):
+    train(force=True)
+    for fields in ({"state": "ready", "active": True}, {"state": "building", "active": True}):
+        with transaction.atomic(), pytest.raises(IntegrityError):
+            Training.objects.create(algorithm="x", **fields)
+
+
+def test_films_that_were_learned_from_are_not_in_use_for_that(community):
+    train(force=True)
+    ids = [film.pk for film in community[1]]
+    assert set(movies_in_use(ids)) == {"ratings"}
+
+
+def test_films_deleted_under_a_training_break_no_answer(community):
+    users, films = community
+    train(force=True)
+    gone = [film.pk for film in films[:30]]
+    Movie.objects.filter(pk__in=gone).delete()
+    feed = engine.feed(users[0], Movie.objects.all())
+    shown = {item.movie_id for item in feed.items[:100]}
+    assert shown
+    assert not shown & set(gone)
+    assert engine.matches(users[0], gone) == []
+    assert engine.matches(users[0], [films[40].pk])[0].movie_id == films[40].pk
+    assert engine.onboarding(users[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_training_at_the_same_time_says_so_and_ends():
+    made_up(members=20, films=30)
+    told = []
+
+    def second():
+        try:
+            with pytest.raises(CommandError, match="Another training is running") as raised:
+                train(force=True)
+            told.append(raised.value.returncode)
+        finally:
+            connection.close()
+
+    def progress(step, part):
+        if step == "trying" and not told:
+            thread = threading.Thread(target=second)
+            thread.start()
+            thread.join()
+
+    service.training_run(progress=progress, force=True)
+    assert told == [3]
+    assert Training.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_training_killed_half_way_leaves_the_old_one_serving():
+    users, _ = made_up(members=20, films=30)
+    train(force=True)
+    serving = active_head().training_id
+    before = [item.movie_id for item in engine.feed(users[0], Movie.objects.all()).items.bare(10)]
+    # Killed between its rows and the switch, the last moment at which that can be.
+    script = (
+        "import os, signal, django; django.setup()\n"
+        "from recommendations.services import training as service\n"
+        "service._activate = lambda training: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "service.training_run(progress=lambda step, part: None, force=True)\n"
+    )
+    name = connection.settings_dict["NAME"]
+    database = re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", os.environ["DATABASE_URL"])
+    killed = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "nexus.settings"},
+        cwd=embedded.ROOT,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert active_head().training_id == serving
+    assert Training.objects.filter(state=Training.State.BUILDING).count() == 1
+    assert set(FilmFactors.objects.values_list("training_id", flat=True)) == {serving}
+    after = [item.movie_id for item in engine.feed(users[0], Movie.objects.all()).items.bare(10)]
+    assert after == before
+    assert "Cleared away 1 unfinished" in train(force=True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ratings_that_change_while_training_runs_do_no_harm():
+    users, films = made_up(members=20, films=30)
+
+    def progress(step, part):
+        if step == "learning":
+            Rating.objects.filter(user=users[1]).delete()
+            Movie.objects.filter(pk=films[2].pk).delete()
+            User.objects.filter(pk=users[3].pk).delete()
+
+    outcome = service.training_run(progress=progress, force=True)
+    assert outcome.training.active
+    head = head_of(outcome.training.pk)
+    assert films[2].pk in head.film_ids.tolist()
+    shown = engine.feed(users[0], Movie.objects.all()).items.bare(100)
+    assert films[2].pk not in {item.movie_id for item in shown}

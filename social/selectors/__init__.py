@@ -1,0 +1,21 @@
+"""Reads across models that return plain data."""
+
+from social.selectors.feed import Event, Feed, Position, feed_of
+from social.selectors.people import Profile, member_named, member_seen, profile_seen
+from social.selectors.playlists import PlaylistLook, playlist_looks
+from social.selectors.stats import MemberStats, member_stats
+
+__all__ = [
+    "Event",
+    "Feed",
+    "MemberStats",
+    "PlaylistLook",
+    "Position",
+    "Profile",
+    "feed_of",
+    "member_named",
+    "member_seen",
+    "member_stats",
+    "playlist_looks",
+    "profile_seen",
+]

@@ -1,0 +1,127 @@
+"""Playlists as clients send and see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_yasg.utils import swagger_serializer_method
+from rest_framework import serializers
+
+from movies.serializers import POSTER_SIZE, MovieSummarySerializer, image_url
+from nexus.core.fields import IdField, PlainCharField, UTCDateTimeField
+from social.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH, Playlist
+from social.selectors import PlaylistLook
+from social.services import MAX_ITEMS
+
+MAX_IDS = 100
+
+
+def movie_ids_field(*, max_length: int = MAX_IDS, **kwargs: Any) -> serializers.ListField:
+    return serializers.ListField(child=IdField(), max_length=max_length, **kwargs)
+
+
+class PlaylistWriteSerializer(serializers.Serializer[Any]):
+    """A playlist as POST, PUT and PATCH take it."""
+
+    name = PlainCharField(max_length=MAX_NAME_LENGTH)
+    description = PlainCharField(
+        required=False, allow_blank=True, max_length=MAX_DESCRIPTION_LENGTH
+    )
+    visibility = serializers.ChoiceField(choices=Playlist.Visibility.values, required=False)
+    movie_ids = movie_ids_field(
+        required=False,
+        help_text="The whole content, in order. Left out of an update, the films stay as they are.",
+    )
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "name": "Rainy evenings",
+                "description": "With the lights off.",
+                "visibility": "public",
+                "movie_ids": [3, 1, 2],
+            }
+        }
+
+
+class PlaylistCopySerializer(serializers.Serializer[Any]):
+    """What the copy of a playlist is to differ in."""
+
+    name = PlainCharField(required=False, max_length=MAX_NAME_LENGTH)
+    visibility = serializers.ChoiceField(
+        choices=Playlist.Visibility.values, required=False, help_text="Private unless sent."
+    )
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"name": "Rainy evenings, mine", "visibility": "private"}
+        }
+
+
+class PlaylistSerializer(serializers.Serializer[Any]):
+    """A playlist; wants its PlaylistLook by id as `looks` in the context."""
+
+    id = serializers.UUIDField()
+    owner = serializers.CharField(source="owner.username")
+    name = serializers.CharField()
+    description = serializers.CharField()
+    visibility = serializers.ChoiceField(choices=Playlist.Visibility.values)
+    movie_count = serializers.IntegerField()
+    cover_urls = serializers.SerializerMethodField(help_text="The first films' posters, at most 4.")
+    seen_count = serializers.SerializerMethodField(
+        help_text="How many of its films the caller has rated or seen; null for nobody, and for a "
+        "list of over 1,000 films where many lists are shown."
+    )
+    created_at = UTCDateTimeField()
+    updated_at = UTCDateTimeField()
+
+    @swagger_serializer_method(serializers.ListField(child=serializers.URLField()))
+    def get_cover_urls(self, playlist: Playlist) -> list[str]:
+        paths = self._look(playlist).poster_paths
+        return [url for path in paths if (url := image_url(path, POSTER_SIZE))]
+
+    @swagger_serializer_method(serializers.IntegerField(allow_null=True))
+    def get_seen_count(self, playlist: Playlist) -> int | None:
+        return self._look(playlist).seen_count
+
+    def _look(self, playlist: Playlist) -> PlaylistLook:
+        look: PlaylistLook = self.context["looks"][playlist.id]
+        return look
+
+
+class PlaylistItemSerializer(serializers.Serializer[Any]):
+    position = serializers.IntegerField(help_text="From 1, without gaps.")
+    note = serializers.CharField()
+    added_at = UTCDateTimeField()
+    movie = MovieSummarySerializer()
+
+
+class PlaylistItemsAddSerializer(serializers.Serializer[Any]):
+    movie_ids = movie_ids_field(allow_empty=False)
+
+    class Meta:
+        swagger_schema_fields = {"example": {"movie_ids": [4, 5]}}
+
+
+class PlaylistItemsAddedSerializer(serializers.Serializer[Any]):
+    """What became of the films sent."""
+
+    added = serializers.ListField(child=serializers.IntegerField())
+    existing = serializers.ListField(child=serializers.IntegerField())
+    not_found = serializers.ListField(child=serializers.IntegerField())
+
+
+class PlaylistItemNoteSerializer(serializers.Serializer[Any]):
+    note = PlainCharField(required=False, allow_blank=True, max_length=MAX_NOTE_LENGTH)
+
+    class Meta:
+        swagger_schema_fields = {"example": {"note": "For the last scene."}}
+
+
+class PlaylistOrderSerializer(serializers.Serializer[Any]):
+    movie_ids = movie_ids_field(
+        max_length=MAX_ITEMS, help_text="Every film of the playlist, in the new order."
+    )
+
+    class Meta:
+        swagger_schema_fields = {"example": {"movie_ids": [1, 2, 3]}}

@@ -1,0 +1,131 @@
+"""Ratings and reviews as clients send and see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_yasg.utils import swagger_serializer_method
+from rest_framework import serializers
+
+from movies.serializers import MovieSummarySerializer
+from nexus.core.fields import IdField, PlainCharField, StrictFloatField, UTCDateTimeField
+from social.models import (
+    MAX_COMMENT_LENGTH,
+    MAX_REVIEW_LENGTH,
+    MAX_SCORE,
+    MIN_SCORE,
+    Rating,
+    ReviewReport,
+)
+
+
+class ScoreField(StrictFloatField):
+    """Stars: 1 to 5 in halves."""
+
+    default_error_messages = {"half_stars": "Stars come in halves: 1, 1.5, 2 and so on to 5."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("help_text", "Stars, 1 to 5 in halves.")
+        super().__init__(min_value=MIN_SCORE, max_value=MAX_SCORE, **kwargs)
+
+    def to_internal_value(self, data: Any) -> float:
+        score = super().to_internal_value(data)
+        if (score * 2) % 1:
+            self.fail("half_stars")
+        return score
+
+
+class RatingEditSerializer(serializers.Serializer[Any]):
+    """A rating as PUT and PATCH take it; what is left out stays as it is."""
+
+    movie = IdField(required=False, help_text="The film it is of; a rating stays with its film.")
+    score = ScoreField()
+    review = PlainCharField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
+    contains_spoilers = serializers.BooleanField(required=False)
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"score": 4.5, "review": "Better every time.", "contains_spoilers": False}
+        }
+
+
+class RatingWriteSerializer(RatingEditSerializer):
+    """A rating as POST takes it."""
+
+    movie = IdField(help_text="A film's id.")
+    keep_in_watchlist = serializers.BooleanField(
+        default=False, help_text="A rated film leaves the caller's watchlist, unless this is true."
+    )
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "movie": 1,
+                "score": 4.5,
+                "review": "Better every time.",
+                "contains_spoilers": False,
+            }
+        }
+
+
+class ReviewSerializer(serializers.Serializer[Any]):
+    """A rating with its words, as the public sees it."""
+
+    id = serializers.IntegerField()
+    user = serializers.CharField(source="user.username")
+    score = serializers.FloatField()
+    review = serializers.CharField()
+    contains_spoilers = serializers.BooleanField()
+    created_at = UTCDateTimeField()
+    updated_at = UTCDateTimeField()
+
+
+class PublicRatingSerializer(serializers.Serializer[Any]):
+    """A rating as others see it; wants `with_movie_and_author()`."""
+
+    id = serializers.IntegerField()
+    user = serializers.CharField(source="user.username")
+    movie = MovieSummarySerializer()
+    score = serializers.FloatField()
+    review = serializers.CharField(
+        source="public_review", help_text="Empty where there is none, or a moderator hid it."
+    )
+    contains_spoilers = serializers.BooleanField()
+    created_at = UTCDateTimeField()
+    updated_at = UTCDateTimeField()
+
+
+class ReportWriteSerializer(serializers.Serializer[Any]):
+    reason = serializers.ChoiceField(choices=ReviewReport.Reason.values)
+    comment = PlainCharField(required=False, allow_blank=True, max_length=MAX_COMMENT_LENGTH)
+
+    class Meta:
+        swagger_schema_fields = {"example": {"reason": "spam", "comment": "An advertisement."}}
+
+
+class ReportSerializer(serializers.Serializer[Any]):
+    """What the caller reported."""
+
+    rating = serializers.IntegerField(source="rating_id")
+    reason = serializers.ChoiceField(choices=ReviewReport.Reason.values)
+    comment = serializers.CharField()
+    created_at = UTCDateTimeField()
+
+
+class RatingSerializer(serializers.Serializer[Any]):
+    """A rating as its member sees it."""
+
+    id = serializers.IntegerField()
+    movie = MovieSummarySerializer()
+    score = serializers.FloatField()
+    review = serializers.CharField()
+    contains_spoilers = serializers.BooleanField()
+    review_hidden = serializers.SerializerMethodField(
+        help_text="Whether a moderator hid the review from everybody else."
+    )
+    created_at = UTCDateTimeField()
+    updated_at = UTCDateTimeField()
+
+    @swagger_serializer_method(serializers.BooleanField())
+    def get_review_hidden(self, rating: Rating) -> bool:
+        return rating.hidden_at is not None

@@ -1,0 +1,212 @@
+"""Writes of ratings.
+
+Each locks its rating or playlist before it looks at it, and a film's counters last. Rows that are
+only referred to are locked FOR KEY SHARE, which stands in nobody's way but a deletion's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from movies.services import TREND_HALF_LIFE_DAYS, rating_changed, trend_position
+from nexus.core.errors import NotFound, Problem
+from social.models import Rating, WatchlistItem
+from social.services.locks import member_and_movie_held
+
+# How often a rating that is withdrawn while it is being replaced is tried again.
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class RatingSet:
+    rating: Rating
+    created: bool
+
+
+@transaction.atomic
+def rating_set(
+    *,
+    user_id: int,
+    movie_id: int,
+    score: float,
+    review: str | None = None,
+    contains_spoilers: bool | None = None,
+    keep_in_watchlist: bool = False,
+) -> RatingSet:
+    """A member's rating of a film, new or replaced; a replaced one keeps what is None.
+
+    It takes the film off the member's watchlist, unless told to keep it there. Raises
+    ValidationError (400) on `movie` for an unknown film.
+    """
+    member_and_movie_held(user_id=user_id, movie_id=movie_id)
+    if not keep_in_watchlist:
+        WatchlistItem.objects.filter(user_id=user_id, movie_id=movie_id).delete()
+    for _ in range(_ATTEMPTS):
+        rating_id = _rating_insert(
+            user_id=user_id,
+            movie_id=movie_id,
+            score=score,
+            review=review or "",
+            contains_spoilers=bool(contains_spoilers),
+        )
+        if rating_id is not None:
+            rating_changed(movie_id=movie_id, old=None, new=score)
+            return RatingSet(Rating.objects.with_movie().get(id=rating_id), created=True)
+        known = (
+            Rating.objects.select_for_update().filter(user_id=user_id, movie_id=movie_id).first()
+        )
+        if known is not None:
+            _rating_write(known, score=score, review=review, contains_spoilers=contains_spoilers)
+            return RatingSet(Rating.objects.with_movie().get(id=known.id), created=False)
+    raise Problem(409, "conflict", "This rating is being changed elsewhere. Try again.")
+
+
+@transaction.atomic
+def rating_update(
+    *,
+    rating_id: int,
+    score: float | None = None,
+    review: str | None = None,
+    contains_spoilers: bool | None = None,
+) -> Rating:
+    """Change what is not None of a rating. Raises NotFound where it is gone."""
+    rating = Rating.objects.select_for_update().filter(id=rating_id).first()
+    if rating is None:
+        raise NotFound
+    _rating_write(rating, score=score, review=review, contains_spoilers=contains_spoilers)
+    return Rating.objects.with_movie().get(id=rating_id)
+
+
+@transaction.atomic
+def rating_delete(*, rating_id: int) -> None:
+    """Withdraw a rating. Raises NotFound where it is gone."""
+    rating = Rating.objects.select_for_update().filter(id=rating_id).first()
+    if rating is None:
+        raise NotFound
+    rating.delete()
+    rating_changed(movie_id=rating.movie_id, old=rating.score, new=None)
+
+
+@transaction.atomic
+def ratings_recount(*, movie_ids: Sequence[int] | None = None) -> int:
+    """Recompute films' rating counters and trends from their ratings; how many were off.
+
+    For imports, which write ratings past the services. All films where `movie_ids` is None.
+    """
+    every = movie_ids is None
+    films = "" if every else "WHERE movie.id = ANY(%(movie_ids)s)"
+    ratings = "" if every else "WHERE rating.movie_id = ANY(%(movie_ids)s)"
+    params: dict[str, Any] = {"movie_ids": None if movie_ids is None else list(movie_ids)}
+    unix = datetime.fromtimestamp(0, UTC)
+    for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
+        # A position is linear in time, so its value at the Unix epoch and its slope are all of it.
+        params[f"{column}_start"] = trend_position(half_life_days, unix)
+        params[f"{column}_slope"] = 1 / 86_400 / half_life_days
+    with connection.cursor() as cursor:
+        # A whole catalogue takes longer than a request may.
+        cursor.execute("SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '1min'")
+        # Locked first, so that a rating made meanwhile is either seen below or added after.
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT id FROM movies_movie AS movie {films}"  # noqa: S608
+            " ORDER BY id FOR NO KEY UPDATE) AS locked",
+            params,
+        )
+        cursor.execute(_RECOUNT.format(films=films, ratings=ratings), params)
+        return int(cursor.rowcount)
+
+
+# movies.services._trend_after_one_more for all ratings at once: log2(sum(2^position)), with the
+# greatest position taken out so that the powers stay within a double.
+# Materialized, because without statistics (a first import) the planner would compute the sums again
+# for every film.
+_RECOUNT = """
+    WITH found AS MATERIALIZED (
+        SELECT movie_id,
+               count(*) AS rating_count,
+               sum(score) AS rating_sum,
+               max(day_top) + ln(sum(power(2, greatest(day - day_top, -200)))) / ln(2)
+                   AS trend_day,
+               max(week_top) + ln(sum(power(2, greatest(week - week_top, -200)))) / ln(2)
+                   AS trend_week
+        FROM (
+            SELECT movie_id, score, day, week,
+                   max(day) OVER film AS day_top,
+                   max(week) OVER film AS week_top
+            FROM (
+                SELECT rating.movie_id, rating.score,
+                       %(trend_day_start)s::float8 + %(trend_day_slope)s::float8
+                           * extract(epoch FROM rating.created_at)::float8 AS day,
+                       %(trend_week_start)s::float8 + %(trend_week_slope)s::float8
+                           * extract(epoch FROM rating.created_at)::float8 AS week
+                FROM social_rating AS rating
+                {ratings}
+            ) AS placed
+            WINDOW film AS (PARTITION BY movie_id)
+        ) AS topped
+        GROUP BY movie_id
+    ),
+    now AS MATERIALIZED (
+        SELECT movie.id,
+               coalesce(found.rating_count, 0) AS rating_count,
+               coalesce(found.rating_sum, 0) AS rating_sum,
+               found.trend_day,
+               found.trend_week
+        FROM movies_movie AS movie
+        LEFT JOIN found ON found.movie_id = movie.id
+        {films}
+    )
+    UPDATE movies_movie AS target
+    SET rating_count = now.rating_count,
+        rating_sum = now.rating_sum,
+        trend_day = now.trend_day,
+        trend_week = now.trend_week
+    FROM now
+    WHERE target.id = now.id
+      AND (target.rating_count, target.rating_sum, target.trend_day, target.trend_week)
+          IS DISTINCT FROM (now.rating_count, now.rating_sum, now.trend_day, now.trend_week)
+"""
+
+
+def _rating_insert(
+    *, user_id: int, movie_id: int, score: float, review: str, contains_spoilers: bool
+) -> int | None:
+    """The new row's id, or None where there is one already, after waiting for a rival's commit."""
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO social_rating"
+            " (user_id, movie_id, score, review, contains_spoilers, created_at, updated_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (user_id, movie_id) DO NOTHING RETURNING id",
+            [user_id, movie_id, score, review, contains_spoilers, now, now],
+        )
+        row = cursor.fetchone()
+    return None if row is None else int(row[0])
+
+
+def _rating_write(
+    rating: Rating, *, score: float | None, review: str | None, contains_spoilers: bool | None
+) -> None:
+    """Change a locked rating and what follows from its score."""
+    old = rating.score
+    now = timezone.now()
+    if score is not None:
+        rating.score = score
+    if review is not None:
+        if not review:
+            rating.reviewed_at = None
+        elif not rating.review:
+            rating.reviewed_at = now
+        rating.review = review
+    if contains_spoilers is not None:
+        rating.contains_spoilers = contains_spoilers
+    rating.updated_at = now
+    rating.save(update_fields=["score", "review", "contains_spoilers", "reviewed_at", "updated_at"])
+    if rating.score != old:
+        rating_changed(movie_id=rating.movie_id, old=old, new=rating.score)

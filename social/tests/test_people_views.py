@@ -1,0 +1,257 @@
+import pytest
+
+from accounts.models import User
+from social.models import Block, Follow, Playlist
+from social.services import MAX_FOLLOWING, follow_set, rating_set
+from social.tests.helpers import at_once, follows_agree
+
+PROFILE_FIELDS = {
+    "username",
+    "display_name",
+    "bio",
+    "avatar_url",
+    "favorite_genres",
+    "date_joined",
+    "followers",
+    "following",
+    "is_following",
+}
+
+
+@pytest.fixture
+def ann(make_user):
+    return make_user("ann", display_name="Ann", bio="Films.")
+
+
+@pytest.fixture
+def bob(make_user):
+    return make_user("Bob")
+
+
+@pytest.fixture
+def client(ann, client_of):
+    return client_of(ann)
+
+
+def names(answer):
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["count"] == len(body["results"])
+    return [each["username"] for each in body["results"]]
+
+
+def counts(user):
+    user.refresh_from_db()
+    return user.follower_count, user.following_count
+
+
+# --- Profiles ------------------------------------------------------------------------------------
+
+
+def test_a_public_profile_shows_to_all_and_its_name_is_taken_in_any_case(api, client, ann, bob):
+    answer = api.get("/profiles/ANN/")
+    assert answer.status_code == 200
+    assert set(answer.json()) == PROFILE_FIELDS
+    assert (answer.json()["username"], answer.json()["bio"]) == ("ann", "Films.")
+    assert answer.json()["is_following"] is None
+    assert client.get("/profiles/ann/").json()["is_following"] is None
+    assert client.get("/profiles/bob/").json()["is_following"] is False
+    client.put("/profiles/bob/follow/")
+    shown = client.get("/profiles/bob/").json()
+    assert (shown["is_following"], shown["followers"], shown["following"]) == (True, 1, 0)
+
+
+def test_no_profile_tells_the_address_or_what_is_private(api, ann):
+    assert not {"email", "id", "visibility"} & set(api.get("/profiles/ann/").json())
+
+
+def test_a_private_profile_shows_to_its_member_alone(api, client, ann, bob, client_of):
+    User.objects.filter(pk=ann.pk).update(visibility="private")
+    for tail in ("", "stats/", "ratings/", "playlists/", "followers/", "following/"):
+        assert client.get(f"/profiles/ann/{tail}").status_code == 200
+        for other in (api, client_of(bob)):
+            answer = other.get(f"/profiles/ann/{tail}")
+            assert (answer.status_code, answer.json()["detail"]) == (404, "Not found.")
+
+
+def test_a_profile_lists_its_ratings_with_their_reviews(api, ann, make_movie):
+    for title, review in (("Alien", "Tense."), ("Brazil", "")):
+        rating_set(user_id=ann.pk, movie_id=make_movie(title).pk, score=4, review=review)
+    answer = api.get("/profiles/ann/ratings/?ordering=created_at").json()
+    assert [each["movie"]["title"] for each in answer["results"]] == ["Alien", "Brazil"]
+    assert [each["review"] for each in answer["results"]] == ["Tense.", ""]
+    assert answer["results"][0]["user"] == "ann"
+    assert "review_hidden" not in answer["results"][0]
+
+
+def test_a_profile_lists_its_public_playlists_and_to_its_member_all(api, client, ann, bob):
+    for visibility in Playlist.Visibility.values:
+        client.post("/playlists/", {"name": visibility, "visibility": visibility})
+    Playlist.objects.create(owner=bob, name="Another's")
+    url = "/profiles/ann/playlists/?ordering=created_at"
+    assert [each["name"] for each in api.get(url).json()["results"]] == ["public"]
+    assert [each["name"] for each in client.get(url).json()["results"]] == [
+        "public",
+        "unlisted",
+        "private",
+    ]
+
+
+def test_the_statistics_of_a_profile_are_its_members(api, ann, make_movie):
+    rating_set(user_id=ann.pk, movie_id=make_movie("Alien", runtime_min=117).pk, score=4)
+    assert api.get("/profiles/ann/stats/").json()["watch_time_minutes"] == 117
+    assert api.get("/profiles/ann/stats/?year=1999").json()["total_ratings"] == 0
+
+
+def test_profile_pages_take_a_fixed_number_of_queries(
+    client, ann, bob, make_user, make_movie, client_of, django_assert_num_queries
+):
+    for number in range(3):
+        rating_set(user_id=bob.pk, movie_id=make_movie(f"Film {number}").pk, score=4)
+        Playlist.objects.create(owner=bob, name="Nights")
+        follow_set(follower_id=make_user(f"fan{number}").pk, followed_id=bob.pk)
+    pages = {
+        "": 3,  # the session, the profile, whether the caller follows
+        "stats/": 4,  # the session, the member, the numbers, the films at both ends
+        "ratings/": 4,  # the session, the member, the count, the page
+        "playlists/": 5,  # the same, and what the caller has seen
+        "followers/": 4,
+        "following/": 4,
+    }
+    for tail, number in pages.items():
+        with django_assert_num_queries(number):
+            assert client.get(f"/profiles/bob/{tail}").status_code == 200
+
+
+def test_a_name_is_found_by_its_index(ann, bob, django_user_model):
+    rows = django_user_model.objects.bulk_create(
+        User(username=f"member{number}", email=f"m{number}@example.org") for number in range(2000)
+    )
+    assert rows
+    named = User.objects.filter(username__lower="member7")
+    assert "user_username_unique_without_case" in named.explain()
+
+
+# --- Following -----------------------------------------------------------------------------------
+
+
+def test_following_twice_and_letting_go_twice_is_once(client, ann, bob):
+    for _ in range(2):
+        assert client.put("/profiles/BOB/follow/").status_code == 204
+    assert (counts(ann), counts(bob)) == ((0, 1), (1, 0))
+    assert client.get("/profiles/me/").json()["following"] == 1
+    for _ in range(2):
+        assert client.delete("/profiles/bob/follow/").status_code == 204
+    assert (counts(ann), counts(bob)) == ((0, 0), (0, 0))
+
+
+@pytest.mark.parametrize("tie", ["follow", "block"])
+def test_nobody_ties_themselves_to_themselves_or_to_nobody(client, ann, tie):
+    answer = client.put(f"/profiles/ann/{tie}/")
+    assert (answer.status_code, answer.json()["code"]) == (403, "oneself")
+    for method in (client.put, client.delete):
+        assert method(f"/profiles/nobody/{tie}/").status_code == 404
+    assert not Follow.objects.exists()
+    assert not Block.objects.exists()
+
+
+def test_who_goes_private_falls_silent_and_can_still_be_let_go(client, ann, bob, client_of):
+    client.put("/profiles/bob/follow/")
+    User.objects.filter(pk=bob.pk).update(visibility="private")
+    assert names(client.get("/profiles/ann/following/")) == []
+    assert client.put("/profiles/bob/follow/").status_code == 204
+    assert client.delete("/profiles/bob/follow/").status_code == 204
+    for method in (client.put, client.delete):
+        assert method("/profiles/bob/follow/").status_code == 404
+    assert (counts(ann), counts(bob)) == ((0, 0), (0, 0))
+
+
+def test_followers_and_followed_are_listed_latest_first(api, client, ann, bob, make_user):
+    cid = make_user("cid")
+    for follower, followed in ((ann, bob), (cid, bob), (ann, cid)):
+        follow_set(follower_id=follower.pk, followed_id=followed.pk)
+    assert names(api.get("/profiles/bob/followers/")) == ["cid", "ann"]
+    assert names(api.get("/profiles/ann/following/")) == ["cid", "Bob"]
+    shown = api.get("/profiles/bob/followers/").json()["results"][1]
+    assert set(shown) == {"username", "display_name", "avatar_url", "since"}
+    assert shown["display_name"] == "Ann"
+    page = api.get("/profiles/bob/followers/?cursor=&page_size=1").json()
+    rest = api.get(page["next"]).json()
+    assert [each["username"] for each in rest["results"]] == ["ann"]
+
+
+def test_one_may_follow_so_many_and_no_more(client, ann, bob):
+    User.objects.filter(pk=ann.pk).update(following_count=MAX_FOLLOWING)
+    answer = client.put("/profiles/bob/follow/")
+    assert (answer.status_code, answer.json()["code"]) == (409, "following_too_many")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_follows_at_once_are_one(client, ann, bob):
+    answers = at_once(*[lambda: client.put("/profiles/bob/follow/")] * 20)
+    assert {answer.status_code for answer in answers} == {204}
+    assert (counts(ann), counts(bob)) == ((0, 1), (1, 0))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_followers_of_each_other_and_blocks_at_once_keep_the_counts(make_user, client_of):
+    users = [make_user(f"member{number}") for number in range(5)]
+    clients = [client_of(user) for user in users]
+    calls = [
+        lambda client=client, user=user: client.put(f"/profiles/{user.username}/follow/")
+        for client in clients
+        for user in users
+    ]
+    calls += [
+        lambda client=client, user=user: client.delete(f"/profiles/{user.username}/follow/")
+        for client, user in zip(clients, users[1:], strict=False)
+    ]
+    calls += [
+        lambda client=client, user=user: client.put(f"/profiles/{user.username}/block/")
+        for client, user in zip(clients[2:], users, strict=False)
+    ]
+    for start in range(0, len(calls), 16):
+        answers = at_once(*calls[start : start + 16])
+        assert {answer.status_code for answer in answers} <= {204, 403, 404}
+    follows_agree()
+    blocked = set(Block.objects.values_list("blocker_id", "blocked_id"))
+    assert len(blocked) == 3
+    assert not blocked & set(Follow.objects.values_list("follower_id", "followed_id"))
+
+
+# --- Blocking ------------------------------------------------------------------------------------
+
+
+def test_a_block_ends_following_both_ways_and_hides_each_from_the_other(
+    client, ann, bob, client_of, make_movie
+):
+    film = make_movie("Alien")
+    for user in (ann, bob):
+        rating_set(user_id=user.pk, movie_id=film.pk, score=4, review="Tense.")
+    for follower, followed in ((ann, bob), (bob, ann)):
+        follow_set(follower_id=follower.pk, followed_id=followed.pk)
+    for _ in range(2):
+        assert client.put("/profiles/bob/block/").status_code == 204
+    assert not Follow.objects.exists()
+    assert (counts(ann), counts(bob)) == ((0, 0), (0, 0))
+    for who, other in ((client, "bob"), (client_of(bob), "ann")):
+        assert who.get(f"/profiles/{other}/").status_code == 404
+        assert who.put(f"/profiles/{other}/follow/").status_code == 404
+        reviews = who.get(f"/movies/{film.pk}/reviews/").json()["results"]
+        assert other not in [each["user"].lower() for each in reviews]
+    assert names(client.get("/blocks/")) == ["Bob"]
+    assert names(client_of(bob).get("/blocks/")) == []
+    # Who is blocked learns of no way to answer in kind.
+    assert client_of(bob).put("/profiles/ann/block/").status_code == 404
+
+    assert client.delete("/profiles/bob/block/").status_code == 204
+    assert client.get("/profiles/bob/").status_code == 200
+    assert not Follow.objects.exists()
+
+
+def test_reviews_are_shared_by_the_anonymous_and_private_to_members(api, client, make_movie):
+    url = f"/movies/{make_movie('Alien').pk}/reviews/"
+    anonymous, own = api.get(url), client.get(url)
+    assert anonymous["Cache-Control"].startswith("public")
+    assert own["Cache-Control"] == "private, no-store"
+    assert "Authorization" in anonymous["Vary"]

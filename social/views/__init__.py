@@ -1,0 +1,33 @@
+"""What members do, over HTTP, a file for each kind of thing."""
+
+from social.views.diary import HistoryViewSet, WatchlistViewSet
+from social.views.imports import ExportViewSet, ImportListViewSet, ImportViewSet
+from social.views.people import (
+    BlockViewSet,
+    FeedViewSet,
+    FollowViewSet,
+    MemberViewSet,
+    MeViewSet,
+    StatsViewSet,
+)
+from social.views.playlists import PlaylistItemViewSet, PlaylistViewSet
+from social.views.ratings import RatingViewSet, ReportViewSet, ReviewViewSet
+
+__all__ = [
+    "BlockViewSet",
+    "ExportViewSet",
+    "FeedViewSet",
+    "FollowViewSet",
+    "HistoryViewSet",
+    "ImportListViewSet",
+    "ImportViewSet",
+    "MeViewSet",
+    "MemberViewSet",
+    "PlaylistItemViewSet",
+    "PlaylistViewSet",
+    "RatingViewSet",
+    "ReportViewSet",
+    "ReviewViewSet",
+    "StatsViewSet",
+    "WatchlistViewSet",
+]

@@ -1,0 +1,90 @@
+"""The watchlist and viewings over HTTP: the caller's own, with no way to another member's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from nexus.core.pagination import paginated
+from nexus.core.query import PageQuery
+from nexus.core.views import ApiViewSet, Page, contract
+from social import services
+from social.filters import VIEWINGS_NEWEST_FIRST, WATCHLIST_NEWEST_FIRST, ViewingListQuery
+from social.models import Viewing, WatchlistItem
+from social.serializers import (
+    ViewingSerializer,
+    ViewingWriteSerializer,
+    WatchlistItemSerializer,
+    WatchlistWriteSerializer,
+)
+from social.views.callers import member
+
+
+def _items(rows: list[Any]) -> Any:
+    return WatchlistItemSerializer(rows, many=True).data
+
+
+def _viewings(rows: list[Any]) -> Any:
+    return ViewingSerializer(rows, many=True).data
+
+
+class WatchlistViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(query=PageQuery, answers={200: Page(WatchlistItemSerializer)})
+    def list(self, request: Request) -> Response:
+        """The films that the caller means to see, last added first."""
+        items = WatchlistItem.objects.with_movie().filter(user_id=member(request).pk)
+        return paginated(request, self.query, items, WATCHLIST_NEWEST_FIRST, _items)
+
+    @contract(
+        body=WatchlistWriteSerializer,
+        answers={201: WatchlistItemSerializer, 200: WatchlistItemSerializer},
+        errors={409: "The film was taken off and put on elsewhere at the same time."},
+    )
+    def create(self, request: Request) -> Response:
+        """Put a film on the watchlist; 200 where it is on it already."""
+        outcome = services.watchlist_add(user_id=member(request).pk, movie_id=self.body["movie"])
+        status = 201 if outcome.created else 200
+        return Response(WatchlistItemSerializer(outcome.item).data, status=status)
+
+    @contract(answers={204: None})
+    def destroy(self, request: Request, movie_id: int) -> Response:
+        """Take a film off the watchlist."""
+        services.watchlist_remove(user_id=member(request).pk, movie_id=movie_id)
+        return Response(status=204)
+
+
+class HistoryViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(query=ViewingListQuery, answers={200: Page(ViewingSerializer)})
+    def list(self, request: Request) -> Response:
+        """When the caller saw which film, latest first."""
+        viewings = Viewing.objects.with_movie().filter(user_id=member(request).pk)
+        if "movie" in self.query:
+            viewings = viewings.filter(movie_id=self.query["movie"])
+        return paginated(request, self.query, viewings, VIEWINGS_NEWEST_FIRST, _viewings)
+
+    @contract(
+        body=ViewingWriteSerializer,
+        answers={201: ViewingSerializer, 200: ViewingSerializer},
+        errors={409: "The viewing was taken back and noted elsewhere at the same time."},
+    )
+    def create(self, request: Request) -> Response:
+        """Note that the caller saw a film, as often as they saw it; 200 for the same moment again."""
+        body = dict(self.body)
+        outcome = services.viewing_add(
+            user_id=member(request).pk, movie_id=body.pop("movie"), **body
+        )
+        status = 201 if outcome.created else 200
+        return Response(ViewingSerializer(outcome.viewing).data, status=status)
+
+    @contract(answers={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Take back a viewing."""
+        services.viewing_remove(user_id=member(request).pk, viewing_id=pk)
+        return Response(status=204)

@@ -1,0 +1,220 @@
+"""Members over HTTP: profiles, statistics, following, blocking and the feed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.logins import password_confirmed
+from accounts.models import User
+from accounts.serializers import PasswordSerializer
+from accounts.views import ProfileViewSet
+from nexus.core.errors import field_error
+from nexus.core.pagination import paginated, paginated_behind
+from nexus.core.query import PageQuery
+from nexus.core.views import ApiViewSet, Page, contract
+from social import services
+from social.filters import (
+    FOLLOWS_NEWEST_FIRST,
+    PLAYLIST_ORDERINGS,
+    RATING_ORDERINGS,
+    FeedQuery,
+    MemberPlaylistsQuery,
+    RatingListQuery,
+    StatsQuery,
+    filtered_playlists,
+    filtered_ratings,
+)
+from social.models import Block, Follow, Playlist, Rating
+from social.selectors import (
+    feed_of,
+    member_named,
+    member_seen,
+    member_stats,
+    playlist_looks,
+    profile_seen,
+)
+from social.serializers import (
+    BlockSerializer,
+    EventSerializer,
+    FollowedSerializer,
+    FollowerSerializer,
+    PlaylistSerializer,
+    PublicProfileSerializer,
+    PublicRatingSerializer,
+    StatsSerializer,
+)
+from social.views.callers import member, shown_playlists
+
+ONESELF = "This is the caller."
+
+
+def _ratings(rows: list[Any]) -> Any:
+    return PublicRatingSerializer(rows, many=True).data
+
+
+def _followers(rows: list[Any]) -> Any:
+    return FollowerSerializer(rows, many=True).data
+
+
+def _followed(rows: list[Any]) -> Any:
+    return FollowedSerializer(rows, many=True).data
+
+
+def _blocks(rows: list[Any]) -> Any:
+    return BlockSerializer(rows, many=True).data
+
+
+class MemberViewSet(ApiViewSet):
+    """A member's public side. Who may not see them gets 404 throughout."""
+
+    permission_classes = [IsAuthenticatedOrReadOnly]
+
+    def _member(self, username: str) -> User:
+        return member_seen(username=username, viewer_id=self.request.user.pk)
+
+    @contract(answers={200: PublicProfileSerializer})
+    def retrieve(self, request: Request, username: str) -> Response:
+        """A member's profile, if it is public or the caller's own; the name in any case."""
+        profile = profile_seen(username=username, viewer_id=request.user.pk)
+        return Response(PublicProfileSerializer(profile).data)
+
+    @contract(query=StatsQuery, answers={200: StatsSerializer})
+    def stats(self, request: Request, username: str) -> Response:
+        """A member's ratings and viewings in numbers."""
+        stats = member_stats(user_id=self._member(username).pk, **self.query)
+        return Response(StatsSerializer(stats).data)
+
+    @contract(query=RatingListQuery, answers={200: Page(PublicRatingSerializer)})
+    def ratings(self, request: Request, username: str) -> Response:
+        """A member's ratings, with their reviews."""
+        theirs = Rating.objects.with_movie_and_author().filter(user_id=self._member(username).pk)
+        ratings = filtered_ratings(theirs, self.query)
+        ordering = RATING_ORDERINGS[self.query["ordering"]]
+        return paginated(request, self.query, ratings, ordering, _ratings)
+
+    @contract(query=MemberPlaylistsQuery, answers={200: Page(PlaylistSerializer)})
+    def playlists(self, request: Request, username: str) -> Response:
+        """A member's public playlists; all of them where they are the caller's."""
+        viewer_id = request.user.pk
+        theirs = Playlist.objects.listed_for(viewer_id).with_owner()
+        theirs = theirs.filter(owner_id=self._member(username).pk)
+        playlists = filtered_playlists(theirs, self.query)
+        ordering = PLAYLIST_ORDERINGS[self.query["ordering"]]
+        return paginated(request, self.query, playlists, ordering, shown_playlists(request))
+
+    @contract(query=PageQuery, answers={200: Page(FollowerSerializer)})
+    def followers(self, request: Request, username: str) -> Response:
+        """Who follows a member, latest first, of those whom the caller may see."""
+        follows = Follow.objects.followers_visible_to(request.user.pk)
+        follows = follows.filter(followed_id=self._member(username).pk)
+        return paginated(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followers)
+
+    @contract(query=PageQuery, answers={200: Page(FollowedSerializer)})
+    def following(self, request: Request, username: str) -> Response:
+        """Whom a member follows, latest first, of those whom the caller may see."""
+        follows = Follow.objects.followed_visible_to(request.user.pk)
+        follows = follows.filter(follower_id=self._member(username).pk)
+        return paginated(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followed)
+
+
+class FollowViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(
+        answers={204: None},
+        errors={403: ONESELF, 409: "The caller follows as many members as one may."},
+    )
+    def update(self, request: Request, username: str) -> Response:
+        """Follow a member; again is the same."""
+        followed = member_named(username=username)
+        services.follow_set(follower_id=member(request).pk, followed_id=followed.pk)
+        return Response(status=204)
+
+    @contract(answers={204: None})
+    def destroy(self, request: Request, username: str) -> Response:
+        """Follow a member no more, even one who has gone private since; again is the same."""
+        caller, followed = member(request), member_named(username=username)
+        if not services.follow_remove(follower_id=caller.pk, followed_id=followed.pk):
+            member_seen(username=username, viewer_id=caller.pk)
+        return Response(status=204)
+
+
+class BlockViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(query=PageQuery, answers={200: Page(BlockSerializer)})
+    def list(self, request: Request) -> Response:
+        """Whom the caller has blocked, latest first."""
+        blocks = Block.objects.filter(blocker_id=member(request).pk).select_related("blocked")
+        blocks = blocks.only("created_at", "blocked__username")
+        return paginated(request, self.query, blocks, FOLLOWS_NEWEST_FIRST, _blocks)
+
+    @contract(answers={204: None}, errors={403: ONESELF})
+    def update(self, request: Request, username: str) -> Response:
+        """Block a member: neither sees anything of the other, and neither follows the other."""
+        blocked = member_named(username=username)
+        services.block_set(blocker_id=member(request).pk, blocked_id=blocked.pk)
+        return Response(status=204)
+
+    @contract(answers={204: None})
+    def destroy(self, request: Request, username: str) -> Response:
+        """Lift a block; what following it ended stays ended."""
+        caller, blocked = member(request), member_named(username=username)
+        if not services.block_remove(blocker_id=caller.pk, blocked_id=blocked.pk):
+            member_seen(username=username, viewer_id=caller.pk)
+        return Response(status=204)
+
+
+class FeedViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(query=FeedQuery, answers={200: Page(EventSerializer)})
+    def list(self, request: Request) -> Response:
+        """What those whom the caller follows rated, reviewed and published, newest first."""
+        caller = member(request)
+        feed = feed_of(
+            user_id=caller.pk, behind=self.query["behind"], limit=self.query["page_size"]
+        )
+        lists = [event.playlist for event in feed.events if event.playlist is not None]
+        context = {"looks": playlist_looks(lists, viewer_id=caller.pk)}
+        return paginated_behind(
+            request,
+            count=feed.count,
+            results=list(EventSerializer(feed.events, many=True, context=context).data),
+            position=feed.end.as_list() if feed.end else None,
+        )
+
+
+class StatsViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(query=StatsQuery, answers={200: StatsSerializer})
+    def retrieve(self, request: Request) -> Response:
+        """The caller's ratings and viewings in numbers.
+
+        A film that was rated and never noted as seen counts as seen once, when it was rated.
+        """
+        stats = member_stats(user_id=member(request).pk, **self.query)
+        return Response(StatsSerializer(stats).data)
+
+
+class MeViewSet(ProfileViewSet):
+    """The caller's profile, which accounts owns, and leaving, which takes what social knows."""
+
+    @contract(
+        body=PasswordSerializer,
+        answers={204: None},
+        errors={400: "The password is missing or wrong."},
+    )
+    def destroy(self, request: Request) -> Response:
+        """Delete the account and everything it owns."""
+        user = member(request)
+        password = self.body["password"]
+        if not password_confirmed(request._request, user=user, password=password):
+            raise field_error("password", "This is not the account's password.", "wrong_password")
+        services.account_delete(user=user)
+        return Response(status=204)

@@ -1,0 +1,88 @@
+"""Films that somebody's file names and the catalogue does not have, brought in from TMDb.
+
+settings.IMPORT_FILM_FINDER names `films_found`, which social calls without knowing this app.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from movies.facts import FilmReference
+from movies.models import Movie
+from nexus.core.errors import Problem
+from nexus.core.text import words
+from tmdb import parse
+from tmdb.cache import batch_client
+from tmdb.client import Client, within
+from tmdb.errors import TmdbError, TmdbNotFound
+from tmdb.services import films_fetch, films_store
+
+# All that one call may take, which is less than the lease of those who wait for it.
+BUDGET_S = 20.0
+REQUESTS_AT_ONCE = 2
+_LANGUAGE = "en-US"
+
+
+def films_found(references: Sequence[FilmReference]) -> list[int | None]:
+    """The catalogue's id of each film that TMDb has, stored where it was not; None for the others.
+
+    By TMDb's id, else IMDb's, else title and year where TMDb has one such film. With the manners of
+    batch work: within the rate budget, leaving room for those who wait. Raises Problem (503) where
+    TMDb cannot be asked or does not get through them in BUDGET_S.
+    """
+    deadline = time.monotonic() + BUDGET_S
+    client = batch_client()
+    try:
+        wanted = [_tmdb_id(client, reference, deadline) for reference in references]
+        ids = list(dict.fromkeys(each for each in wanted if each is not None))
+        known = dict(Movie.objects.filter(tmdb_id__in=ids).values_list("tmdb_id", "id"))
+        fetched = films_fetch(
+            [each for each in ids if each not in known],
+            client.movie,
+            at_once=REQUESTS_AT_ONCE,
+            budget_s=max(0.0, deadline - time.monotonic()),
+        )
+    except TmdbError as error:
+        raise _unavailable() from error
+    finally:
+        client.close()
+    facts = []
+    for each in fetched.values():
+        if not isinstance(each, TmdbError):
+            facts.append(each)
+        elif not isinstance(each, TmdbNotFound):
+            raise _unavailable() from each
+    for tmdb_id, upserted in films_store(facts).items():
+        known[tmdb_id] = upserted.movie.pk
+    return [known.get(each) if each is not None else None for each in wanted]
+
+
+def _tmdb_id(client: Client, reference: FilmReference, deadline: float) -> int | None:
+    if reference.tmdb_id is not None:
+        return reference.tmdb_id
+    with within(max(0.0, deadline - time.monotonic())):
+        if reference.imdb_id is not None:
+            return parse.found_id(client.find(reference.imdb_id))
+        page = parse.search_page(
+            client.search_movies(
+                query=reference.title,
+                page=1,
+                language=_LANGUAGE,
+                include_adult=False,
+                year=reference.year,
+            )
+        )
+    alike = {hit.id for hit in page.hits if _is_meant(reference, hit)}
+    return alike.pop() if len(alike) == 1 else None
+
+
+def _is_meant(reference: FilmReference, hit: parse.SearchHit) -> bool:
+    year = hit.release_date.year if hit.release_date else None
+    title = words(reference.title)
+    same_title = title in (words(hit.title), words(hit.original_title))
+    return same_title and reference.year in (None, year)
+
+
+def _unavailable() -> Problem:
+    return Problem(503, "tmdb_unavailable", "TMDb cannot be asked at the moment.")
