@@ -56,12 +56,14 @@ format: install  ## let ruff lay out the code
 bench-tmdb: install  ## measure what is promised of TMDb, beside its test server (4 minutes)
 	$(BIN)/python -m benchmarks.tmdb
 
-bench-quick: install  ## measure lists on 10,000 films (3 minutes)
+bench-quick: install  ## measure lists and the service over HTTP on 10,000 films (5 minutes)
 	$(BIN)/python -m benchmarks.queries --films 10000 --every 6 --json .data/bench-queries-quick.json
+	$(BIN)/python -m benchmarks.http --films 10000 --rounds 2 --json .data/bench-http-quick.json
 
-bench: install  ## measure lists on 10,000 to 1,000,000 films (half an hour at first, data included)
+bench: install  ## the same on 10,000 to 1,000,000 films (an hour at first, data and training included)
 	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot .data/bench-queries.png
 	$(BIN)/python -m benchmarks.genres
+	$(BIN)/python -m benchmarks.http --json .data/bench-http.json --plot .data/bench-http.png
 
 chaos: install  ## bring each fault about under load and print what it cost (4 minutes)
 	$(BIN)/python -m benchmarks.chaos

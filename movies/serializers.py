@@ -9,6 +9,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.models import Credit, Movie
+from movies.selectors import Film
 from nexus.core.fields import UTCDateTimeField
 
 POSTER_SIZE, BACKDROP_SIZE = "w500", "w1280"
@@ -19,8 +20,38 @@ def image_url(path: str, size: str) -> str | None:
     return f"{settings.TMDB_IMAGE_BASE_URL}{size}{path}" if path else None
 
 
+def summary(movie: Movie) -> dict[str, Any]:
+    """What MovieSummarySerializer's fields say of a film."""
+    shown = not movie.is_stale
+    released, average = movie.release_date, movie.average_score
+    return {
+        "id": movie.id,
+        "tmdb_id": movie.tmdb_id,
+        "imdb_id": movie.imdb_id,
+        "title": movie.title,
+        "original_title": movie.original_title,
+        "release_date": None if released is None else released.isoformat(),
+        "release_year": movie.release_year,
+        "genres": movie.genres,
+        "runtime": movie.runtime,
+        "original_language": movie.original_language,
+        "vote_average": movie.vote_average,
+        "vote_count": movie.vote_count,
+        "popularity": movie.popularity,
+        "weighted_rating": round(movie.weighted_rating, 3),
+        "average_score": None if average is None else round(average, 2),
+        "rating_count": movie.rating_count,
+        "poster_url": image_url(movie.poster_path, POSTER_SIZE) if shown else None,
+        "backdrop_url": image_url(movie.backdrop_path, BACKDROP_SIZE) if shown else None,
+    }
+
+
 class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
-    """A film in a line; of one that is stale, TMDb's images are left out."""
+    """A film in a line; of one that is stale, TMDb's images are left out.
+
+    The fields are what the schema describes; what is answered is written out in `summary`, because
+    going through them takes twelve times as long, and lists are what is asked for most.
+    """
 
     genres = serializers.ListField(child=serializers.CharField())
     weighted_rating = serializers.SerializerMethodField()
@@ -51,6 +82,9 @@ class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
             "backdrop_url",
         )
         read_only_fields: tuple[str, ...] = fields
+
+    def to_representation(self, instance: Movie) -> dict[str, Any]:
+        return summary(instance)
 
     @swagger_serializer_method(serializers.FloatField())
     def get_weighted_rating(self, movie: Movie) -> float:
@@ -91,20 +125,18 @@ class ProvenanceSerializer(serializers.Serializer[Any]):
 
 
 class MovieSerializer(MovieSummarySerializer):
-    """A film with everything the catalogue knows; wants `with_credits()`.
+    """A Film with everything the catalogue knows.
 
     TMDb's terms let nothing of it be kept over six months without refresh. A film that is stale
     all the same, because TMDb could not be asked, is shown with its facts alone: without overview,
     tagline and images.
     """
 
-    overview = serializers.SerializerMethodField()
-    tagline = serializers.SerializerMethodField()
     keywords = serializers.ListField(child=serializers.CharField())
-    directors = serializers.SerializerMethodField()
-    cast = serializers.SerializerMethodField()
+    directors = DirectorSerializer(many=True, read_only=True)
+    cast = CastMemberSerializer(many=True, read_only=True)
     collection = CollectionSerializer(allow_null=True)
-    provenance = serializers.SerializerMethodField()
+    provenance = ProvenanceSerializer(read_only=True)
     created_at = UTCDateTimeField()
     updated_at = UTCDateTimeField()
 
@@ -124,34 +156,40 @@ class MovieSerializer(MovieSummarySerializer):
         )
         read_only_fields = fields
 
-    @swagger_serializer_method(serializers.CharField())
-    def get_overview(self, movie: Movie) -> str:
-        return "" if movie.is_stale else movie.overview
+    def __init__(self, film: Film | None = None, **kwargs: Any) -> None:
+        # It reads a Film, whatever its base class says.
+        super().__init__(film, **kwargs)  # type: ignore[arg-type]
 
-    @swagger_serializer_method(serializers.CharField())
-    def get_tagline(self, movie: Movie) -> str:
-        return "" if movie.is_stale else movie.tagline
+    def to_representation(self, instance: Film) -> dict[str, Any]:  # type: ignore[override]
+        movie, stale = instance.movie, instance.movie.is_stale
+        return {
+            **summary(movie),
+            "overview": "" if stale else movie.overview,
+            "tagline": "" if stale else movie.tagline,
+            "status": movie.status,
+            "keywords": movie.keywords,
+            "directors": [
+                {"id": each.person_id, "name": each.name}
+                for each in instance.billed
+                if each.role == Credit.Role.DIRECTOR
+            ],
+            "cast": [
+                {"id": each.person_id, "name": each.name, "character": each.character}
+                for each in instance.billed
+                if each.role == Credit.Role.CAST
+            ],
+            "collection": instance.collection,
+            "provenance": {
+                "source": movie.source,
+                "synced_at": _TIME.to_representation(movie.synced_at),
+                "stale": stale,
+            },
+            "created_at": _TIME.to_representation(movie.created_at),
+            "updated_at": _TIME.to_representation(movie.updated_at),
+        }
 
-    @swagger_serializer_method(DirectorSerializer(many=True))
-    def get_directors(self, movie: Movie) -> list[dict[str, Any]]:
-        return [
-            {"id": credit.person_id, "name": credit.person.name}
-            for credit in movie.credits.all()
-            if credit.role == Credit.Role.DIRECTOR
-        ]
 
-    @swagger_serializer_method(CastMemberSerializer(many=True))
-    def get_cast(self, movie: Movie) -> list[dict[str, Any]]:
-        return [
-            {"id": credit.person_id, "name": credit.person.name, "character": credit.character}
-            for credit in movie.credits.all()
-            if credit.role == Credit.Role.CAST
-        ]
-
-    @swagger_serializer_method(ProvenanceSerializer())
-    def get_provenance(self, movie: Movie) -> dict[str, Any]:
-        synced_at = UTCDateTimeField().to_representation(movie.synced_at)
-        return {"source": movie.source, "synced_at": synced_at, "stale": movie.is_stale}
+_TIME = UTCDateTimeField()
 
 
 class GenreSerializer(serializers.Serializer[Any]):

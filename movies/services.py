@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import connection, models, transaction
-from django.db.models import F, Q, Value
-from django.db.models.functions import Abs, Coalesce, Greatest, Least, Ln, Power
+from django.db.models import Q
 from django.utils import timezone
 
 from movies import search
 from movies.facts import LISTED, MovieFacts, PersonFacts
 from movies.models import Collection, Credit, Movie, Person
-from nexus.core import cache
+from nexus.core import answers, cache
+from nexus.core.queries import prepared_rows
+from nexus.core.replica import read_primary
 from nexus.core.text import fold
 
 # Of two sources that know a film, the one further on is believed; the other fills gaps only.
@@ -98,6 +99,7 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
     what lists do not say. Writers take turns, so that the same film sent twenty times at once is
     created once.
     """
+    read_primary()
     catalogue_lock()
     collections = _collections(facts)
     people = _people(facts)
@@ -138,6 +140,7 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
     Movie.objects.bulk_update(known.values(), _WRITTEN, batch_size=500)
     _replace_credits(with_credits, people)
     transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+    answers.films_changed()
     return results
 
 
@@ -206,6 +209,7 @@ def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
     _, movies = Movie.objects.filter(id__in=wanted).delete()
     _, persons = Person.objects.filter(id__in=people, credits=None).delete()
     transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+    answers.films_changed()
     return MoviesRemoved(
         movies=movies.get(Movie._meta.label, 0), people=persons.get(Person._meta.label, 0)
     )
@@ -215,6 +219,7 @@ def movie_mark_removed(*, movie: Movie) -> None:
     """Note that the source has the film no longer."""
     removed = Movie.objects.filter(pk=movie.pk, removed_at_source=None)
     removed.update(removed_at_source=timezone.now())
+    answers.films_changed()
 
 
 def movie_reindex(*, movie: Movie) -> None:
@@ -223,6 +228,7 @@ def movie_reindex(*, movie: Movie) -> None:
     _index(movie, list(names))
     movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
     transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+    answers.films_changed()
 
 
 @transaction.atomic
@@ -246,14 +252,14 @@ def people_remove(*, person_ids: Iterable[int]) -> None:
 
 def rating_changed(*, movie_id: int, old: float | None, new: float | None) -> None:
     """Move a film's rating sums and trend by one rating set, changed (`old`, `new`) or withdrawn."""
-    changes: dict[str, object] = {
-        "rating_count": F("rating_count") + (int(new is not None) - int(old is not None)),
-        "rating_sum": F("rating_sum") + ((new or 0.0) - (old or 0.0)),
-    }
-    if old is None:
-        for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
-            changes[column] = _trend_after_one_more(column, trend_position(half_life_days))
-    Movie.objects.filter(id=movie_id).update(**changes)
+    now = timezone.now()
+    positions = [
+        trend_position(half_life_days, now) if old is None else None
+        for half_life_days in TREND_HALF_LIFE_DAYS.values()
+    ]
+    count = int(new is not None) - int(old is not None)
+    prepared_rows(_CHANGED, [count, (new or 0.0) - (old or 0.0), *positions, movie_id])
+    answers.films_changed()
 
 
 @dataclass(frozen=True)
@@ -289,12 +295,6 @@ def ratings_changed(*, changes: Sequence[RatingChange]) -> None:
         ]
         for column, half_life_days in TREND_HALF_LIFE_DAYS.items()
     }
-    trends = ", ".join(
-        f"{column} = CASE WHEN by.{column} IS NULL THEN movie.{column} ELSE"
-        f" greatest(coalesce(movie.{column}, by.{column} - 200), by.{column}) + ln(1 + power(2, -least("
-        f"abs(coalesce(movie.{column}, by.{column} - 200) - by.{column}), 200))) / ln(2) END"
-        for column in TREND_HALF_LIFE_DAYS
-    )
     columns = ", ".join(TREND_HALF_LIFE_DAYS)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -304,7 +304,7 @@ def ratings_changed(*, changes: Sequence[RatingChange]) -> None:
         )
         cursor.execute(
             f"UPDATE movies_movie AS movie SET rating_count = movie.rating_count + by.count,"  # noqa: S608
-            f" rating_sum = movie.rating_sum + by.sum, {trends}"
+            f" rating_sum = movie.rating_sum + by.sum, {_TRENDS}"
             " FROM unnest(%s::bigint[], %s::int[], %s::float8[], %s::float8[], %s::float8[])"
             f" AS by (movie_id, count, sum, {columns}) WHERE movie.id = by.movie_id",
             [
@@ -314,6 +314,7 @@ def ratings_changed(*, changes: Sequence[RatingChange]) -> None:
                 *positions.values(),
             ],
         )
+    answers.films_changed()
 
 
 def trend_position(half_life_days: float, at: datetime | None = None) -> float:
@@ -326,13 +327,21 @@ def trend_position(half_life_days: float, at: datetime | None = None) -> float:
     return age.total_seconds() / 86_400 / half_life_days
 
 
-def _trend_after_one_more(column: str, position: float) -> models.Expression:
-    """log2(2^trend + 2^position), computed without leaving the range of a double."""
-    trend = Coalesce(F(column), Value(position - 200.0))
-    # Beyond 200 halvings the smaller term is nothing, and a power of it would underflow.
-    apart = Abs(trend - Value(position))
-    smaller = Power(Value(2.0), Value(-1.0) * Least(apart, Value(200.0)))
-    return Greatest(trend, Value(position)) + Ln(Value(1.0) + smaller) / Ln(Value(2.0))
+# log2(2^trend + 2^position) without leaving the range of a double: beyond 200 halvings the smaller
+# term is nothing, and a power of it would underflow. A position that is null leaves the trend.
+_TRENDS = ", ".join(
+    f"{column} = CASE WHEN by.{column} IS NULL THEN movie.{column} ELSE"
+    f" greatest(coalesce(movie.{column}, by.{column} - 200), by.{column}) + ln(1 + power(2, -least("
+    f"abs(coalesce(movie.{column}, by.{column} - 200) - by.{column}), 200))) / ln(2) END"
+    for column in TREND_HALF_LIFE_DAYS
+)
+_POSITIONS = ", ".join(f"%s::float8 AS {column}" for column in TREND_HALF_LIFE_DAYS)
+_CHANGED = (
+    f"UPDATE movies_movie AS movie SET rating_count = movie.rating_count + by.count,"  # noqa: S608
+    f" rating_sum = movie.rating_sum + by.sum, {_TRENDS}"
+    f" FROM (SELECT %s::int AS count, %s::float8 AS sum, {_POSITIONS}) AS by"
+    " WHERE movie.id = %s::bigint RETURNING movie.id"
+).encode()
 
 
 def _matching(facts: Sequence[MovieFacts]) -> models.QuerySet[Movie]:

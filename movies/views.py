@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, by_relevance, filtered, ranked
 from movies.models import Movie
-from movies.selectors import genre_counts, movie_with_credits
+from movies.selectors import Film, film_read, genre_counts
 from movies.serializers import GenreSerializer, MovieSerializer, MovieSummarySerializer
 from nexus.core.pagination import paginated
 from nexus.core.query import PageQuery
@@ -72,14 +72,14 @@ class MovieViewSet(ApiViewSet):
         has grown older than TMDb's terms allow. Where that fails, `provenance.stale` tells, and
         TMDb's texts and images are left out.
         """
-        movie = self.held(pk)
-        if movie is None:
+        film = self.held(pk)
+        if film is None:
             raise Http404
-        return Response(MovieSerializer(movie).data)
+        return Response(MovieSerializer(film).data)
 
-    def held(self, pk: int) -> Movie | None:
+    def held(self, pk: int) -> Film | None:
         """The film to show; where the route is mounted, whoever knows its source may complete it."""
-        return movie_with_credits(pk)
+        return film_read(pk)
 
 
 class GenreViewSet(ApiViewSet):

@@ -154,13 +154,31 @@ _request_limits = "-c statement_timeout=5s -c idle_in_transaction_session_timeou
 # database is gone two wait 3 s for its return and the rest are told so at once (503), so that
 # whatever needs no database is still answered.
 _pool = {"min_size": WEB_THREADS, "max_waiting": 2} if SERVING else {"min_size": 1}
-DATABASES["default"]["OPTIONS"] = {
-    **DATABASES["default"].get("OPTIONS", {}),
+_options: dict[str, Any] = {
     "pool": {"max_size": WEB_THREADS + 3, "timeout": 3, **_pool},
     # Nobody waits long for a lock: a migration behind a long reader would stop all others.
     "options": f"-c lock_timeout=2s {_request_limits if SERVING else ''}".strip(),
     "connect_timeout": 2,
+    # Of statements that are prepared by name (nexus.core.queries) alone; a pooler that gives each
+    # transaction another connection must know of them (PgBouncer 1.21), or this is off.
+    "prepare_threshold": 5 if env.flag("DATABASE_PREPARES", default=True) else None,
 }
+if os.environ.get("DATABASE_REPLICA_URL"):
+    # A streaming replica for visitors' reads of the catalogue (nexus.core.replica).
+    DATABASES["replica"] = {
+        **env.database(
+            "DATABASE_REPLICA_URL", example="postgres://user:password@replica:5432/nexus"
+        ),
+        "CONN_HEALTH_CHECKS": True,
+        "TEST": {"MIRROR": "default"},
+    }
+    DATABASE_ROUTERS = ["nexus.core.replica.ReplicaRouter"]
+    MIDDLEWARE.insert(
+        MIDDLEWARE.index("nexus.core.middleware.PathMiddleware") + 1,
+        "nexus.core.replica.ReplicaMiddleware",
+    )
+for _database in DATABASES.values():
+    _database["OPTIONS"] = {**_database.get("OPTIONS", {}), **_options}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
@@ -266,6 +284,10 @@ RATE_LIMITS = {
     "export": (20, 3600),
 }
 RATE_LIMIT_SCALE = env.positive_number("RATE_LIMIT_SCALE", default=1.0)
+
+# Answers that are kept as bytes, and for how many seconds at most (nexus.core.answers): without
+# anything of a user, and of films alone.
+KEPT_ANSWERS = {"/movies/trending/": 60, "/movies/top_rated/": 60, "/movies/{id}/similar/": 60}
 
 MAX_BODY_BYTES = 256 * 1024
 # Where more may come in: a file of 20 MiB to import, and what multipart/form-data wraps it in.

@@ -7,12 +7,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
+from psycopg.pq import Format
 
 from movies.models import Credit
 from nexus.core.genres import GENRE_NAMES
+from nexus.core.queries import prepared_rows
 from recommendations.scoring import LIKED, Affinities, Array
 from recommendations.selectors import COLUMNS, LEADS, FilmRow, PeerCounts
-from recommendations.trained import rows_in_binary
 
 #: Names of the people two films share: (film, rated film) -> names, directors first.
 SharedNames = Mapping[tuple[int, int], list[str]]
@@ -50,7 +51,8 @@ def films_with_names(
     """The films of both lists by id, and the people they share, in one query."""
     rows: dict[int, FilmRow] = {}
     billed = []
-    for *film, person_id, name in rows_in_binary(_BILLED_SQL, [LEADS, [*film_ids, *rated_ids]]):
+    wanted = [LEADS, [*film_ids, *rated_ids]]
+    for *film, person_id, name in prepared_rows(_BILLED_SQL, wanted, form=Format.BINARY):
         rows[film[0]] = FilmRow(*film)
         if person_id is not None:
             billed.append((film[0], person_id, name))
@@ -64,7 +66,7 @@ LEFT JOIN movies_credit AS credit ON credit.movie_id = film.id AND credit.positi
 LEFT JOIN movies_person AS person ON person.id = credit.person_id
 WHERE film.id = ANY(%s::bigint[])
 ORDER BY credit.role DESC, credit.position
-"""  # noqa: S608 (column names of our own)
+""".encode()  # noqa: S608 (column names of our own)
 
 
 def _shared(

@@ -10,15 +10,16 @@ import numpy as np
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q
 from numpy.typing import NDArray
+from psycopg.pq import Format
 
 from accounts.models import User
 from movies.models import Credit, Movie, MovieQuerySet
 from nexus.core.genres import GENRE_NAMES
+from nexus.core.queries import prepared_rows
 from recommendations.likeness import DIRECTOR, LEAD, People
 from recommendations.maths.data import LIKED, Array, interest
 from recommendations.models import Feedback
 from recommendations.scoring import Films, History, PeerVotes
-from recommendations.trained import rows_in_binary
 from social.models import Rating, Viewing, WatchlistItem
 
 # A member's newest ratings; older ones say little more and would cost without end.
@@ -51,7 +52,7 @@ COLUMNS = (
 
 _FILM_ROWS_SQL = f"""
 SELECT {", ".join(COLUMNS)} FROM movies_movie WHERE id = ANY(%s::bigint[]) ORDER BY id
-"""  # noqa: S608 (column names of our own)
+""".encode()  # noqa: S608 (column names of our own)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class PeerCounts:
 
 def film_rows(movie_ids: Iterable[int]) -> list[FilmRow]:
     """The rows of the films that exist, by id."""
-    return [FilmRow(*row) for row in rows_in_binary(_FILM_ROWS_SQL, [list(movie_ids)])]
+    found = prepared_rows(_FILM_ROWS_SQL, [list(movie_ids)], form=Format.BINARY)
+    return [FilmRow(*row) for row in found]
 
 
 def history_rows(user: User) -> tuple[list[FilmRow], Array]:

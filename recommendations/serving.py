@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from psycopg.pq import Format
 from psycopg.types.json import Jsonb
 
 from accounts.models import User
 from movies.models import MovieQuerySet
 from nexus.core.genres import GENRE_NAMES
+from nexus.core.queries import prepared_rows
 from recommendations.maths.data import Array, Films, History, Ids, Neighbours, interest, positions
 from recommendations.maths.model import unrated_films
 from recommendations.models import Feedback, FilmFactors
@@ -113,8 +115,8 @@ def _member_sql(*, lists: str, chosen: str) -> str:
     return _MEMBER_SQL.format(list=chosen, catalogue=_CATALOGUE, looked_up=looked_up)
 
 
-_WITHOUT_LISTS = _member_sql(lists="1", chosen="NULL::bytea")
-_WITH_LISTS = _member_sql(lists="feed_targets", chosen="factors.feed_targets")
+_WITHOUT_LISTS = _member_sql(lists="1", chosen="NULL::bytea").encode()
+_WITH_LISTS = _member_sql(lists="feed_targets", chosen="factors.feed_targets").encode()
 
 
 def member_read(user: User, *, lists: bool) -> Member | None:
@@ -122,9 +124,10 @@ def member_read(user: User, *, lists: bool) -> Member | None:
 
     `lists`: also what each film speaks for, which a feed is made of.
     """
-    found = rows_in_binary(
+    found = prepared_rows(
         _WITH_LISTS if lists else _WITHOUT_LISTS,
         {"user": user.pk, "ratings": HISTORY_LIMIT, "feedback": FEEDBACK_LIMIT},
+        form=Format.BINARY,
     )
     if found[0][0] is None:
         return None
@@ -193,13 +196,14 @@ _SOME_FILMS = _films_sql(
     lists=_LISTS,
     chosen=_CHOSEN_LISTS,
     films="SELECT id FROM movies_movie WHERE id = ANY(%s::bigint[])",
-)
+).encode()
 
 
 def films_read(head: Head, movie_ids: Sequence[int]) -> Candidates:
     """These films as far as they exist, by id, in one query."""
     wanted = list(dict.fromkeys(movie_ids))
-    return _candidates(head, rows_in_binary(_SOME_FILMS, [wanted, head.training_id]))
+    found = prepared_rows(_SOME_FILMS, [wanted, head.training_id], form=Format.BINARY)
+    return _candidates(head, found)
 
 
 def _candidates(head: Head, found: Sequence[tuple[Any, ...]]) -> Candidates:

@@ -13,7 +13,7 @@ from django.db import DataError, IntegrityError
 
 from movies.facts import MovieFacts
 from movies.models import Movie
-from movies.selectors import movie_with_credits
+from movies.selectors import Film, film_read
 from movies.services import Upserted, movie_mark_removed, movies_upsert
 from nexus.core import cache as core_cache
 from tmdb import aside, cache, lists, parse
@@ -115,28 +115,28 @@ def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
     return [results[tmdb_id] for tmdb_id in tmdb_ids]
 
 
-def movie_shown(movie_id: int) -> Movie | None:
+def movie_shown(movie_id: int) -> Film | None:
     """A film with people and collection, completed or refreshed where it wants that.
 
     TMDb is asked once, within the budget of a request; in its trouble the film is as it is held.
     """
-    movie = movie_with_credits(movie_id)
-    if movie is None or not movie.wants_details:
-        return movie
-    assert movie.tmdb_id is not None
-    tried = f"tmdb:tried:{movie.tmdb_id}"
+    film = film_read(movie_id)
+    if film is None or not film.movie.wants_details:
+        return film
+    assert film.movie.tmdb_id is not None
+    tried = f"tmdb:tried:{film.movie.tmdb_id}"
     if core_cache.get(tried) is not None:
-        return movie
+        return film
     try:
-        facts = cache.movie(movie.tmdb_id)
+        facts = cache.movie(film.movie.tmdb_id)
     except TmdbNotFound:
-        movie_mark_removed(movie=movie)
-        return movie
+        movie_mark_removed(movie=film.movie)
+        return film
     except TmdbError:
         core_cache.put(tried, True, ttl_s=TRIED_TTL_S)
-        return movie
+        return film
     movies_upsert(facts=[facts], source=Movie.Source.TMDB)
-    return movie_with_credits(movie_id)
+    return film_read(movie_id)
 
 
 def films_fetch(

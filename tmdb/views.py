@@ -10,9 +10,10 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from movies.models import Movie
+from movies.selectors import Film, film_read
 from movies.serializers import MovieSerializer, MovieSummarySerializer
 from movies.views import MovieViewSet, summaries
+from nexus.core.answers import PASSING
 from nexus.core.errors import Problem
 from nexus.core.fields import UTCDateTimeField
 from nexus.core.pagination import paginated, paginated_span, paginated_upstream, span
@@ -109,13 +110,13 @@ class TmdbImportViewSet(TmdbViewSet):
         wanted = self.body
         importer = movie_import_by_imdb_id if "imdb_id" in wanted else movie_import
         imported = importer(**wanted)
-        movie = Movie.objects.with_credits().filter(pk=imported.movie.pk).first()
-        if movie is None:
+        film = film_read(imported.movie.pk)
+        if film is None:
             raise Http404
         return Response(
-            MovieSerializer(movie).data,
+            MovieSerializer(film).data,
             status=status.HTTP_201_CREATED if imported.created else status.HTTP_200_OK,
-            headers={"Location": reverse("movie-detail", args=[movie.pk])},
+            headers={"Location": reverse("movie-detail", args=[film.movie.pk])},
         )
 
 
@@ -147,7 +148,7 @@ class TmdbBulkImportViewSet(TmdbViewSet):
 class FilmViewSet(MovieViewSet):
     """The film's page, mounted here because TMDb is asked for what is missing of it."""
 
-    def held(self, pk: int) -> Movie | None:
+    def held(self, pk: int) -> Film | None:
         return movie_shown(pk)
 
 
@@ -190,6 +191,8 @@ class TrendingViewSet(ApiViewSet):
             stale=found.stale,
         )
         response["Age"] = str(max(0, int((timezone.now() - found.as_of).total_seconds())))
+        # TMDb is being asked meanwhile.
+        setattr(response, PASSING, found.stale)
         return response
 
     def _local(self, request: Request) -> Response:

@@ -119,25 +119,92 @@ def delete(key: str) -> None:
         _pause.worked()
 
 
-def count_in_window(key: str, *, window_s: int) -> tuple[int, int]:
-    """Count one more; the number in this window and the seconds until it closes.
+# --- Texts and bytes, as they are ----------------------------------------------------------------
 
-    (0, window_s) without the cache.
-    """
+# Texts of `put_text` that a cache which was away has not been told: until it is, what it holds
+# beside them is not believed.
+_owed: dict[str, tuple[str, int]] = {}
+
+
+def put_bytes(key: str, value: bytes, *, ttl_s: int) -> None:
     if _pause.holds():
-        return 0, window_s
-    name = _window(key)
+        return
     try:
-        pipeline = get_redis_connection("default").pipeline(transaction=True)
-        pipeline.incr(name)
-        pipeline.expire(name, window_s, nx=True)
-        pipeline.pttl(name)
-        used, _, left_ms = pipeline.execute()
+        get_redis_connection("default").set(_window(key), value, ex=ttl_s)
     except RedisError as error:
         _pause.failed(error)
-        return 0, window_s
+    else:
+        _pause.worked()
+
+
+def put_text(key: str, text: str, *, ttl_s: int) -> None:
+    """Set it now, or where the cache is away, before this process reads of it again."""
+    _owed[key] = (text, ttl_s)
+    _settle()
+
+
+def first_text(key: str, text: str, *, ttl_s: int) -> str | None:
+    """The text that stands there, which is this one where there was none; None without the cache."""
+    if _pause.holds() or not _settle():
+        return None
+    try:
+        held = get_redis_connection("default").set(_window(key), text, nx=True, get=True, ex=ttl_s)
+    except RedisError as error:
+        _pause.failed(error)
+        return None
     _pause.worked()
-    return int(used), max(1, -(-int(left_ms) // 1000))
+    return text if held is None else held.decode("ascii", "replace")
+
+
+def _settle() -> bool:
+    """Whether the cache has been told all that it is owed."""
+    while _owed:
+        if _pause.holds():
+            return False
+        key, (text, ttl_s) = next(iter(_owed.items()))
+        try:
+            get_redis_connection("default").set(_window(key), text, ex=ttl_s)
+        except RedisError as error:
+            _pause.failed(error)
+            return False
+        if _owed.get(key) == (text, ttl_s):
+            _owed.pop(key, None)
+    return True
+
+
+# --- Windows -------------------------------------------------------------------------------------
+
+
+def count_in_window(
+    key: str, *, window_s: int, beside: Sequence[str] = ()
+) -> tuple[int, int, list[bytes | None]]:
+    """Count one more; the number in this window, the seconds until it closes, and what stands at
+    the keys `beside`, in the same round trip.
+
+    (0, window_s, []) without the cache.
+    """
+    if _pause.holds():
+        return 0, window_s, []
+    name = _window(key)
+    if beside and not _settle():
+        beside = ()
+    try:
+        redis = get_redis_connection("default")
+        pipeline = redis.pipeline(transaction=False)
+        pipeline.incr(name)
+        pipeline.pttl(name)
+        if beside:
+            pipeline.mget([_window(each) for each in beside])
+        used, left_ms, *found = pipeline.execute()
+        if left_ms < 0:
+            # The first of its window, or the first after one who went before saying so.
+            redis.expire(name, window_s, nx=True)
+            left_ms = window_s * 1000
+    except RedisError as error:
+        _pause.failed(error)
+        return 0, window_s, []
+    _pause.worked()
+    return int(used), max(1, -(-int(left_ms) // 1000)), found[0] if found else []
 
 
 def _window(key: str) -> str:

@@ -63,7 +63,8 @@ def observe(
     """Count one answered request under the pattern of its route, never under its path."""
     method = request.method if request.method in _METHODS else "other"
     match = request.resolver_match
-    route = f"/{match.route}" if match else "none"
+    # A kept answer is given before a route is looked for, and names its own.
+    route = f"/{match.route}" if match else getattr(request, "route", "none")
     REQUESTS.labels(method, route, response.status_code).inc()
     LATENCY.labels(method, route).observe(seconds)
     if queries:

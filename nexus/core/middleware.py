@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
 from django.db import connection
@@ -17,7 +17,7 @@ from django.urls import is_valid_path
 from django.utils.cache import set_response_etag
 from rest_framework.permissions import SAFE_METHODS
 
-from nexus.core import metrics, ratelimit
+from nexus.core import answers, metrics, ratelimit
 from nexus.core.errors import problem_response
 from nexus.core.logs import current_request_id
 from nexus.core.queries import Queries
@@ -109,7 +109,8 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
             and response.status_code == 200
             and not response.streaming
         ):
-            set_response_etag(response)
+            if "ETag" not in response:
+                set_response_etag(response)
             version = getattr(response, "version", None)
             if version is not None:
                 response["ETag"] = f'"{version}-{response["ETag"].strip(chr(34))}"'
@@ -122,7 +123,10 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
 
 
 class RateLimitMiddleware:
-    """Counts the request on its member's or its address's account, and says so in the answer."""
+    """Counts the request on its member's or its address's account, and says so in the answer.
+
+    Answers that are kept (nexus.core.answers) come out of the cache together with the count.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -132,17 +136,37 @@ class RateLimitMiddleware:
             return self.get_response(request)
         member_id = ratelimit.member_of(request)
         request.member_id = member_id  # type: ignore[attr-defined]
-        count = self._count(request, member_id)
-        response = self._refused(request, count) if count.exceeded else self.get_response(request)
+        place = answers.place_of(request)
+        count = self._count(request, member_id, place)
+        if count.exceeded:
+            response = self._refused(request, count)
+        elif place is not None:
+            response = self._kept(request, place, ratelimit.counts_of(request)[0].found)
+        else:
+            response = self.get_response(request)
         counts = ratelimit.counts_of(request)
         response["RateLimit-Policy"] = ", ".join(each.policy for each in counts)
         response["RateLimit"] = ", ".join(each.state for each in counts)
         return response
 
-    def _count(self, request: HttpRequest, member_id: str | None) -> ratelimit.Count:
+    def _kept(
+        self, request: HttpRequest, place: answers.Place, found: Sequence[bytes | None]
+    ) -> HttpResponse:
+        kept = answers.kept(request, found)
+        if kept is not None:
+            return kept
+        stamp = answers.stamp_now(found)
+        response = self.get_response(request)
+        answers.keep(request, response, place, stamp)
+        return response
+
+    def _count(
+        self, request: HttpRequest, member_id: str | None, place: answers.Place | None
+    ) -> ratelimit.Count:
         """The first exceeded count of the request, or its last."""
         account = member_id or ratelimit.client_address(request)
-        count = ratelimit.hit(request, "member" if member_id else "anonymous", account)
+        scope = "member" if member_id else "anonymous"
+        count = ratelimit.hit(request, scope, account, beside=place.keys if place else ())
         if count.exceeded:
             return count
         if member_id and request.method not in SAFE_METHODS:

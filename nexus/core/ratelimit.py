@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
@@ -46,6 +47,8 @@ class Count:
     #: Where PostgreSQL counts: what `give_back` needs.
     key: str = ""
     closes_at: datetime | None = None
+    #: What the cache held at the keys asked for beside.
+    found: Sequence[bytes | None] = field(default=(), repr=False)
 
     @property
     def exceeded(self) -> bool:
@@ -61,25 +64,28 @@ class Count:
         return f'"{self.scope}";r={max(self.limit - self.used, 0)};t={self.reset_s}'
 
 
-def hit(request: HttpRequest, scope: str, account: str) -> Count:
-    """Count one request of `account` and note it for the answer's headers."""
-    count = hit_unseen(scope, account)
+def hit(request: HttpRequest, scope: str, account: str, *, beside: Sequence[str] = ()) -> Count:
+    """Count one request of `account` and note it for the answer's headers.
+
+    What the cache holds at the keys `beside` is in `found`, from the same round trip.
+    """
+    count = hit_unseen(scope, account, beside=beside)
     counts_of(request).append(count)
     return count
 
 
-def hit_unseen(scope: str, account: str) -> Count:
+def hit_unseen(scope: str, account: str, *, beside: Sequence[str] = ()) -> Count:
     """Count one request of `account`, of which the answer tells nothing."""
     requests, window_s = settings.RATE_LIMITS[scope]
     limit = max(1, round(requests * settings.RATE_LIMIT_SCALE))
     key, closes_at = _key(scope, account), None
-    used, reset_s = 0, window_s
+    used, reset_s, found = 0, window_s, list[bytes | None]()
     if scope not in STORED:
-        used, reset_s = cache.count_in_window(key, window_s=window_s)
+        used, reset_s, found = cache.count_in_window(key, window_s=window_s, beside=beside)
     if used == 0 and scope in STORED | KEPT_WITHOUT_CACHE:
         place = windows.count(key, window_s=window_s)
         used, reset_s, closes_at = place.used, place.reset_s, place.closes_at
-    count = Count(scope, limit, window_s, used, reset_s, key, closes_at)
+    count = Count(scope, limit, window_s, used, reset_s, key, closes_at, found)
     if count.exceeded:
         LIMITS_HIT.labels(scope).inc()
     return count

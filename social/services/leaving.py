@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from accounts.models import User
+from nexus.core.answers import films_changed
 from social.models import Follow
 from social.services.locks import members_locked
 
@@ -47,6 +48,7 @@ def account_delete(*, user: User) -> None:
         content_type__app_label="accounts",
     ).delete()
     user.delete()
+    films_changed()
 
 
 @transaction.atomic

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from movies.services import TREND_HALF_LIFE_DAYS, rating_changed, trend_position
+from nexus.core.answers import films_changed
 from nexus.core.errors import NotFound, Problem
 from social.models import Rating, WatchlistItem
 from social.services.locks import member_and_movie_held
@@ -118,10 +119,11 @@ def ratings_recount(*, movie_ids: Sequence[int] | None = None) -> int:
             params,
         )
         cursor.execute(_RECOUNT.format(films=films, ratings=ratings), params)
+        films_changed()
         return int(cursor.rowcount)
 
 
-# movies.services._trend_after_one_more for all ratings at once: log2(sum(2^position)), with the
+# The trend of movies.services for all ratings at once: log2(sum(2^position)), with the
 # greatest position taken out so that the powers stay within a double.
 # Materialized, because without statistics (a first import) the planner would compute the sums again
 # for every film.

@@ -93,7 +93,7 @@ def test_a_dead_server_is_a_miss_at_once(dead):
     assert cache.get("thing") is None
     cache.put("thing", 1, ttl_s=60)
     cache.delete("thing")
-    assert cache.count_in_window("thing", window_s=60) == (0, 60)
+    assert cache.count_in_window("thing", window_s=60) == (0, 60, [])
     assert not cache.answers()
     assert time.monotonic() - started < 0.3
 
@@ -156,18 +156,18 @@ def test_without_the_cache_the_service_answers_and_limits_nobody(api, db, dead, 
 
 
 def test_a_window_counts_up_and_closes_when_it_began_to():
-    assert cache.count_in_window("w", window_s=60) == (1, 60)
+    assert cache.count_in_window("w", window_s=60) == (1, 60, [])
     assert cache.count_in_window("w", window_s=60)[0] == 2
     # A later request must not put the window's end off.
     get_redis_connection("default").pexpire(cache._window("w"), 1500)
-    assert cache.count_in_window("w", window_s=60) == (3, 2)
+    assert cache.count_in_window("w", window_s=60) == (3, 2, [])
 
 
 def test_a_window_that_is_over_begins_anew():
     cache.count_in_window("w", window_s=60)
     get_redis_connection("default").pexpire(cache._window("w"), 10)
     time.sleep(0.05)
-    assert cache.count_in_window("w", window_s=60) == (1, 60)
+    assert cache.count_in_window("w", window_s=60) == (1, 60, [])
 
 
 def test_counts_of_many_threads_are_each_number_once():
