@@ -60,7 +60,7 @@ bench-quick: install  ## measure lists on 10,000 films (3 minutes)
 	$(BIN)/python -m benchmarks.queries --films 10000 --every 6 --json .data/bench-queries-quick.json
 
 bench: install  ## measure lists on 10,000 to 1,000,000 films (half an hour at first, data included)
-	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot .data/bench-queries.png
+	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot docs/lists.svg
 	$(BIN)/python -m benchmarks.genres
 
 chaos: install  ## bring each fault about under load and print what it cost (4 minutes)

@@ -16,6 +16,10 @@ OURS = ("core", "movies", "accounts", "social", "tmdb", "recommendations")
 # Read by somebody, with the reason why it holds nobody up.
 LOOKED_AT = {
     ("core", "0001_limit_window"): "SET UNLOGGED on a table that is empty",
+    (
+        "movies",
+        "0003_list_indexes",
+    ): "lock_timeout, a column's statistics target, DROP INDEX CONCURRENTLY",
     ("recommendations", "0001_initial"): "storage settings of a table that is empty",
     ("social", "0003_feed_indexes"): "an UPDATE of playlists alone, in a transaction of its own",
     ("accounts", "0003_roles"): "a few rows of groups and permissions",
