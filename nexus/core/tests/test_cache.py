@@ -108,7 +108,8 @@ def test_a_hung_server_costs_three_requests_a_moment_and_later_ones_nothing(hung
     for _ in range(100):
         assert cache.get("thing") is None
         cache.put("thing", 1, ttl_s=60)
-    assert time.monotonic() - started < 0.05
+    # Asked each time, it would be 200 waits of 0.2 s.
+    assert time.monotonic() - started < 0.2
 
 
 def test_three_failures_pause_the_cache_and_are_told_once(dead, caplog):
