@@ -15,7 +15,7 @@ EVALUATE_ENV := SECRET_KEY=only-for-measuring DATABASE_URL=postgres://nobody@loc
 	REDIS_URL=redis://localhost:6379/0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint format bench-tmdb chaos evaluate clean
+.PHONY: help install run test coverage lint format bench-tmdb chaos fuzz evaluate clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench-tmdb: install  ## measure what is promised of TMDb, beside its test server
 
 chaos: install  ## bring each fault about under load and print what it cost (4 minutes)
 	$(BIN)/python -m benchmarks.chaos
+
+fuzz: install  ## made-up calls and chains of calls for MINUTES (5) against the real service
+	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),5)
 
 evaluate: install  ## measure the engine beside baselines; DATA=a MovieLens folder, else made-up ratings
 	test -n "$(DATA)" || $(BIN)/python -m benchmarks.ratings .data/made-up --members 600 --films 2000 --ratings 100000
