@@ -56,7 +56,7 @@ format: install  ## let ruff lay out the code
 bench-tmdb: install  ## measure what is promised of TMDb, beside its test server (4 minutes)
 	$(BIN)/python -m benchmarks.tmdb
 
-chaos: install  ## bring each fault about under load and print what it cost (4 minutes)
+chaos: install  ## bring each fault about under load and print what it cost (6 minutes)
 	$(BIN)/python -m benchmarks.chaos
 
 evaluate: install  ## measure the engine beside baselines; DATA=a MovieLens folder, else made-up ratings
