@@ -57,7 +57,7 @@ format: install  ## let ruff lay out the code
 bench-tmdb: install  ## measure what is promised of TMDb, beside its test server (4 minutes)
 	$(BIN)/python -m benchmarks.tmdb
 
-chaos: install  ## bring each fault about under load and print what it cost (4 minutes)
+chaos: install  ## bring each fault about under load and print what it cost (6 minutes)
 	$(BIN)/python -m benchmarks.chaos
 
 fuzz: install  ## made-up calls and chains of calls for MINUTES (5) against the real service
