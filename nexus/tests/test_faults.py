@@ -42,14 +42,14 @@ class Service:
         self.headers = {"Authorization": token}
 
     def post(self, path, **body):
-        answer = requests.post(self.url + path, headers=self.headers, timeout=15, **body)
+        answer = requests.post(self.url + path, headers=self.headers, timeout=60, **body)
         assert answer.status_code < 500 or answer.headers.get("Retry-After"), answer.text
         return answer
 
     def worker(self):
         """The id of its one worker; None while there is none."""
         try:
-            text = requests.get(f"{self.url}/metrics", timeout=5).text
+            text = requests.get(f"{self.url}/metrics", timeout=30).text
         except requests.ConnectionError:
             return None
         return int(re.search(r'nexus_process_threads\{pid="(\d+)"\}', text)[1])
@@ -76,6 +76,7 @@ class Service:
         until(lambda: self.worker() not in (None, killed))
 
 
+@pytest.mark.clocked
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_in_a_write_leaves_no_half_and_a_database_in_trouble_is_told(
     gunicorn, make_user, client_of

@@ -25,7 +25,7 @@ BAD = {
 def _sent(url, request):
     """Status, headers and body of the answer to these bytes."""
     address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as client:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as client:
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)
         answer = b""
