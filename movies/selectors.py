@@ -22,19 +22,21 @@ class GenreCount(TypedDict):
 
 def genre_counts() -> list[GenreCount]:
     """TMDb's genres in its order with the number of films of each; counted at most once a TTL."""
-    counts = cache.get(GENRE_COUNTS_KEY)
-    if not isinstance(counts, dict):
-        # Each genre's own index is counted, and no film is read.
-        one = "SELECT %s, count(*) FROM movies_movie WHERE genres @> %s::jsonb"
-        names = [value for name in GENRE_NAMES for value in (name, json.dumps([name]))]
-        with connection.cursor() as cursor:
-            cursor.execute(" UNION ALL ".join([one] * len(GENRE_NAMES)), names)
-            counts = dict(cursor.fetchall())
-        cache.put(GENRE_COUNTS_KEY, counts, ttl_s=cache.TTL_S["genre_counts"])
+    ttl_s = cache.TTL_S["genre_counts"]
+    counts = cache.made_once(GENRE_COUNTS_KEY, _films_by_genre, kind=dict, ttl_s=ttl_s)
     return [
         {"name": name, "tmdb_id": tmdb_id, "movie_count": counts.get(name, 0)}
         for name, tmdb_id in TMDB_GENRES.items()
     ]
+
+
+def _films_by_genre() -> dict[str, int]:
+    # Each genre's own index is counted, and no film is read.
+    one = "SELECT %s, count(*) FROM movies_movie WHERE genres @> %s::jsonb"
+    names = [value for name in GENRE_NAMES for value in (name, json.dumps([name]))]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join([one] * len(GENRE_NAMES)), names)
+        return dict(cursor.fetchall())
 
 
 def movie_with_credits(movie_id: int) -> Movie | None:

@@ -33,6 +33,8 @@ ALWAYS_SAFE = (
     AddConstraintNotValid,
     ValidateConstraint,
 )
+# What `migrate` does once more where it was cut off outside a transaction.
+REPEATABLE = (AddIndexConcurrently, RemoveIndexConcurrently, ValidateConstraint)
 
 
 def _complaints(migration: migrations.Migration) -> list[str]:
@@ -49,6 +51,8 @@ def _complaints(migration: migrations.Migration) -> list[str]:
 
 def _complaint(each: Operation, made: set[str], *, atomic: bool, looked_at: bool) -> str:
     name = getattr(each, "model_name_lower", "")
+    if not atomic and not looked_at and not isinstance(each, REPEATABLE):
+        return f"{type(each).__name__} without a transaction: cut off, it could not be run again"
     if isinstance(each, ALWAYS_SAFE) or name in made:
         return ""
     if isinstance(each, AddIndexConcurrently | RemoveIndexConcurrently):
@@ -95,6 +99,19 @@ def test_a_careless_one_is_told(operation):
         operations = [operation]
 
     assert len(_complaints(Careless("x", "movies"))) == 1
+
+
+def test_what_cannot_be_repeated_belongs_in_a_transaction():
+    class Careless(migrations.Migration):
+        atomic = False
+        operations = [
+            migrations.AddField("movie", "x", models.IntegerField(null=True)),
+            AddIndexConcurrently("movie", models.Index(fields=["x"], name="x")),
+        ]
+
+    assert _complaints(Careless("x", "movies")) == [
+        "AddField without a transaction: cut off, it could not be run again"
+    ]
 
 
 def test_what_was_looked_at_exists():
