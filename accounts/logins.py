@@ -1,4 +1,4 @@
-"""Who may try a password, and how often: the same for the API's logins and the admin's.
+"""Who may try a password, and how often: the same wherever one is tried, in the API and the admin.
 
 Counted before the password is hashed, and taken back when it was right, so that however many arrive
 at once no more wrong ones than the limit reach the hasher. Addresses from which the member has
@@ -31,10 +31,29 @@ def log_in(request: HttpRequest, *, login: str, password: str) -> User | None:
     Raises Throttled where too many wrong ones were tried.
     """
     user = user_named(login)
-    address = ratelimit.client_address(request)
-    is_known = address_is_known(user_id=user.pk if user else 0, address=address)
     # No member's id, so that a name of digits cannot spend the count of one.
     account = str(user.pk) if user else f"name {fold(login)}"
+    if not _is_right(request, user=user, account=account, password=password):
+        return None
+    assert user is not None
+    user_logged_in(user=user)
+    remember_address(request, user=user)
+    return user
+
+
+def password_confirmed(request: HttpRequest, *, user: User, password: str) -> bool:
+    """Whether this is the password of a member who is logged in, as its limits let one ask.
+
+    Raises Throttled as `log_in`, and where its address has tried too many of whomever.
+    """
+    _count(request, "login", ratelimit.client_address(request))
+    return _is_right(request, user=user, account=str(user.pk), password=password)
+
+
+def _is_right(request: HttpRequest, *, user: User | None, account: str, password: str) -> bool:
+    """Whether the password is this active member's, counted for the account and for all together."""
+    address = ratelimit.client_address(request)
+    is_known = address_is_known(user_id=user.pk if user else 0, address=address)
     counts = [_count(request, "login_account", f"{account} at {address}" if is_known else account)]
     overall = ratelimit.hit(request, "login_overall", "")
     if overall.exceeded and not is_known:
@@ -42,26 +61,9 @@ def log_in(request: HttpRequest, *, login: str, password: str) -> User | None:
         _refuse(overall)
     if not password_matches(user=user, password=password):
         PASSWORD_ATTEMPTS.labels("wrong").inc()
-        return None
-    assert user is not None
-    PASSWORD_ATTEMPTS.labels("right").inc()
-    ratelimit.give_back(*counts, overall)
-    user_logged_in(user=user)
-    remember_address(request, user=user)
-    return user
-
-
-def password_confirmed(request: HttpRequest, *, user: User, password: str) -> bool:
-    """Whether this is the password of a member who is logged in. Raises Throttled as `log_in`."""
-    address = ratelimit.client_address(request)
-    is_known = address_is_known(user_id=user.pk, address=address)
-    account = str(user.pk)
-    count = _count(request, "login_account", f"{account} at {address}" if is_known else account)
-    if not password_matches(user=user, password=password):
-        PASSWORD_ATTEMPTS.labels("wrong").inc()
         return False
     PASSWORD_ATTEMPTS.labels("right").inc()
-    ratelimit.give_back(count)
+    ratelimit.give_back(*counts, overall)
     return True
 
 

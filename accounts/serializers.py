@@ -236,13 +236,13 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
 
 
 class ProfileSerializer(serializers.ModelSerializer[User]):
-    """The caller's own profile."""
+    """The caller's own profile; wants the member with `followers` and `following`, two numbers."""
 
     avatar_url = serializers.CharField(read_only=True)
     favorite_genres = serializers.ListField(child=serializers.CharField(), read_only=True)
     date_joined = UTCDateTimeField(read_only=True)
-    followers = serializers.IntegerField(source="follower_count", read_only=True)
-    following = serializers.IntegerField(source="following_count", read_only=True)
+    followers = serializers.IntegerField(read_only=True)
+    following = serializers.IntegerField(read_only=True)
 
     class Meta:
         model = User

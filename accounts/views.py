@@ -211,7 +211,10 @@ class PasswordResetViewSet(ApiViewSet):
 
 
 class ProfileViewSet(ApiViewSet):
-    """The caller's own profile. Leaving is social's, which knows what a member owns."""
+    """The caller's own profile.
+
+    social mounts it: with leaving, as it knows what a member owns, and with the counts of following.
+    """
 
     permission_classes = [IsAuthenticated]
 

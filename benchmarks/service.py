@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+import psycopg
 
 from nexus.core import embedded
 from nexus.testing import free_port as free_port
@@ -39,6 +43,14 @@ def manage(*arguments: str, environment: dict[str, str]) -> str:
         stdout=subprocess.PIPE,
         text=True,
     ).stdout
+
+
+def database_made(name: str) -> str:
+    """The address of a new database of this name, on the server of DATABASE_URL."""
+    url = os.environ["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", url)
 
 
 def wait_until_ready(url: str, *, timeout_s: float = 30) -> None:

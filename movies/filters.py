@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from django.contrib.postgres.search import SearchQuery, SearchRank
@@ -184,14 +185,34 @@ def filtered(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
     return movies.filter(conditions)
 
 
-def by_relevance(text: str) -> Ordering:
+def bounded(ordering: Ordering, params: dict[str, Any]) -> Ordering:
+    """The same order, that knows what validated MovieFilters say of the list."""
+    column = ordering.keys[0].name
+    bound = Q()
+    for name, lookup in _LOOKUPS.items():
+        if name not in params:
+            continue
+        if lookup.split("__")[0] == column:
+            bound &= Q(**{lookup: params[name]})
+        elif column == "release_date" and lookup.startswith("release_year"):
+            # A constraint has it that date and year agree.
+            if not lookup.endswith("lte"):
+                bound &= Q(release_date__gte=date(params[name], 1, 1))
+            if not lookup.endswith("gte"):
+                bound &= Q(release_date__lte=date(params[name], 12, 31))
+    # A frequent word; of `title` alone the statistics do not tell.
+    known = "search" in params and _NAMES & set(params) == {"search"}
+    return replace(ordering, bound=bound, known=known)
+
+
+def by_relevance(ordering: Ordering, text: str) -> Ordering:
     """The order of what `ranked` returns: the best match first.
 
     Of words that more than 10,000 films have, only the very title makes one a better match, and
     popularity orders the others: to rank them all would take as long as the table is large.
     """
     title = Q(sort_title=search.sort_title(text))
-    return replace(ORDERINGS["relevance"], split=((title, 1.0), (~title, 0.0)))
+    return replace(ordering, split=((title, 1.0), (~title, 0.0)))
 
 
 def ranked(movies: MovieQuerySet, text: str) -> MovieQuerySet:
@@ -214,6 +235,9 @@ _LOOKUPS = {
     "tmdb_id": "tmdb_id",
     "imdb_id": "imdb_id",
 }
+
+
+_NAMES = set(MovieFilters().fields)
 
 
 def _genres(joiner: str, names: list[str]) -> Q:

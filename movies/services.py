@@ -139,7 +139,7 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
     Movie.objects.bulk_create(fresh, batch_size=1000)
     Movie.objects.bulk_update(known.values(), _WRITTEN, batch_size=500)
     _replace_credits(with_credits, people)
-    transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+    transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
     answers.films_changed()
     return results
 
@@ -208,7 +208,7 @@ def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
     people = set(Credit.objects.filter(movie__in=wanted).values_list("person_id", flat=True))
     _, movies = Movie.objects.filter(id__in=wanted).delete()
     _, persons = Person.objects.filter(id__in=people, credits=None).delete()
-    transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+    transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
     answers.films_changed()
     return MoviesRemoved(
         movies=movies.get(Movie._meta.label, 0), people=persons.get(Person._meta.label, 0)
@@ -227,7 +227,7 @@ def movie_reindex(*, movie: Movie) -> None:
     names = movie.credits.order_by("-role", "position").values_list("person__name", flat=True)
     _index(movie, list(names))
     movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
-    transaction.on_commit(lambda: cache.delete(GENRE_COUNTS_KEY))
+    transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
     answers.films_changed()
 
 

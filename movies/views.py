@@ -10,7 +10,15 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, by_relevance, filtered, ranked
+from movies.filters import (
+    ORDERINGS,
+    MovieFilters,
+    MovieListQuery,
+    bounded,
+    by_relevance,
+    filtered,
+    ranked,
+)
 from movies.models import Movie
 from movies.selectors import Film, film_read, genre_counts
 from movies.serializers import GenreSerializer, MovieSerializer, MovieSummarySerializer
@@ -36,9 +44,9 @@ def movie_page(
 ) -> Response:
     """The page that a validated MovieListQuery asks for, in one of ORDERINGS."""
     movies = filtered(Movie.objects.summaries(), query)
-    order = ORDERINGS[ordering]
+    order = bounded(ORDERINGS[ordering], query)
     if ordering.endswith("relevance"):
-        movies, order = ranked(movies, query["search"]), by_relevance(query["search"])
+        movies, order = ranked(movies, query["search"]), by_relevance(order, query["search"])
     return paginated(request, query, movies, order, serialize)
 
 

@@ -189,6 +189,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
         kinds = [
             answer.media_type if isinstance(answer, Download) else "application/json"
             for answer in self.contract.answers.values()
+            if answer is not None
         ]
         return [*dict.fromkeys(kinds), "application/problem+json"]
 

@@ -136,23 +136,27 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def database_url() -> str:
+    """The address of the tests' database, for sessions and processes beside Django's."""
+    from django.db import connection
+
+    name = connection.settings_dict["NAME"]
+    return re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", os.environ["DATABASE_URL"])
+
+
 @pytest.fixture
 def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
     """Starts the real service on the test database: `url = gunicorn(TMDB_BASE_URL=...)`."""
-    from django.db import connection
-
     running: list[subprocess.Popen[bytes]] = []
 
     def start(**env: str) -> str:
         port = free_port()
-        name = connection.settings_dict["NAME"]
-        database = re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", os.environ["DATABASE_URL"])
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gunicorn", "-c", "python:nexus.gunicorn", "nexus.wsgi"),
                 *("--bind", f"127.0.0.1:{port}"),
             ],
-            env={**os.environ, "DATABASE_URL": database, "LOG_LEVEL": "ERROR", **env},
+            env={**os.environ, "DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR", **env},
             cwd=embedded.ROOT,
         )
         running.append(process)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
+from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import KnownAddress
@@ -204,3 +205,53 @@ def test_staff_log_in_to_the_admin_by_name_or_address_and_others_do_not(client, 
     assert (answer.status_code, answer["Location"]) == (302, "/admin/")
     assert client.get("/admin/").status_code == 200
     assert address_is_known(user_id=boss.pk, address=HOME)
+
+
+# --- Wherever a password is tried ----------------------------------------------------------------
+
+
+def by_token(boss, client, password, address):
+    return log_in(address, name="boss", password=password)
+
+
+def by_the_admins_login(boss, client, password, address):
+    return log_in_to_the_admin(Client(), address, password=password)
+
+
+def by_a_change(boss, client, password, address):
+    body = {"old_password": password, "new_password": "quite-another-horse-9"}
+    return client.post("/auth/password/change/", body, REMOTE_ADDR=address)
+
+
+def by_the_admins_change(boss, client, password, address):
+    staff = Client()
+    staff.force_login(boss)
+    form = {"old_password": password, "new_password1": "another-horse-9"}
+    form |= {"new_password2": "another-horse-9"}
+    return staff.post("/admin/password_change/", form, REMOTE_ADDR=address)
+
+
+def by_leaving(boss, client, password, address):
+    return client.delete("/profiles/me/", {"password": password}, REMOTE_ADDR=address)
+
+
+# With the status of a wrong password.
+DOORS = {by_token: 401, by_the_admins_login: 200, by_a_change: 400, by_the_admins_change: 200}
+DOORS |= {by_leaving: 400}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("scope", ["login", "login_account", "login_overall"])
+def test_each_door_spends_and_heeds_each_limit(boss, client_of, limit_of, scope, door):
+    client = client_of(boss)
+    for each in ("login", "login_account", "login_overall"):
+        limit_of(each, 3 if each == scope else 100)
+    # The right password is not let in either, and what one door has spent is spent for the others.
+    for number, guess in enumerate([door, by_token, door]):
+        address = ELSEWHERE if scope == "login" else f"192.0.2.{number}"
+        assert guess(boss, client, "wrong", address).status_code == DOORS[guess]
+    address = ELSEWHERE if scope == "login" else "192.0.2.99"
+    for guess in DOORS:
+        answer = guess(boss, client, PASSWORD, address)
+        assert (guess, answer.status_code) == (guess, 429)
+        assert 0 < int(answer["Retry-After"]) <= 300

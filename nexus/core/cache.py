@@ -10,13 +10,14 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache as django_cache
 from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
+from django_redis.serializers.json import JSONSerializer
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from nexus.core.metrics import CACHE_FAILURES, CACHE_PAUSES, CACHE_READS
@@ -39,6 +40,7 @@ FAILURES_BEFORE_PAUSE = 3
 PAUSE_S = 2.0
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 class _Pause:
@@ -108,17 +110,6 @@ def put(key: str, value: Any, *, ttl_s: int) -> None:
         _pause.worked()
 
 
-def delete(key: str) -> None:
-    if _pause.holds():
-        return
-    try:
-        django_cache.delete(key)
-    except (ConnectionInterrupted, RedisError) as error:
-        _pause.failed(error)
-    else:
-        _pause.worked()
-
-
 # --- Texts and bytes, as they are ----------------------------------------------------------------
 
 # Texts of `put_text` that a cache which was away has not been told: until it is, what it holds
@@ -158,10 +149,9 @@ def first_text(key: str, text: str, *, ttl_s: int) -> str | None:
 
 def _settle() -> bool:
     """Whether the cache has been told all that it is owed."""
-    while _owed:
+    for key, (text, ttl_s) in list(_owed.items()):
         if _pause.holds():
             return False
-        key, (text, ttl_s) = next(iter(_owed.items()))
         try:
             get_redis_connection("default").set(_window(key), text, ex=ttl_s)
         except RedisError as error:
@@ -277,6 +267,72 @@ def lease_end(key: str, token: str, *, in_s: float = 0) -> None:
     """End the lease, now or a little later, if this token still holds it."""
     if token != UNSHARED:
         run(_END_LEASE, keys=[key], args=[token, int(in_s * 1000)])
+
+
+# --- Values that one makes for all ---------------------------------------------------------------
+
+# Where whoever changed what it is made of has taken the lease away meanwhile, it is old already.
+_PUT_WITH_LEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+return redis.call('DEL', KEYS[1])
+"""
+# Longer than it takes to make any of them, which statement_timeout bounds.
+_MAKING_S = 6.0
+_MAKING_POLL_S = 0.02
+
+
+def made_once(key: str, make: Callable[[], _T], *, kind: type[_T], ttl_s: int) -> _T:
+    """The value of this kind; where there is none, one of all who ask makes it, and the others wait.
+
+    After `forget` nobody is given what was made before it. Without the cache each makes their own.
+    """
+    value = get(key)
+    deadline = time.monotonic() + _MAKING_S
+    while not isinstance(value, kind):
+        token = lease_take(_lease(key), lease_s=_MAKING_S)
+        if token is None and time.monotonic() < deadline:
+            time.sleep(_MAKING_POLL_S)
+            value = _read(key)[0]
+            continue
+        if token is None or token == UNSHARED:
+            return make()
+        # Made between the look and the lease.
+        value = _read(key)[0]
+        try:
+            if not isinstance(value, kind):
+                value = make()
+                _put_with_lease(key, token, value, ttl_s)
+        finally:
+            lease_end(_lease(key), token)
+    return value
+
+
+def forget(key: str) -> None:
+    """Drop a value, and what `made_once` is making of what was before."""
+    if _pause.holds():
+        return
+    try:
+        get_redis_connection("default").delete(_window(_lease(key)), django_cache.make_key(key))
+    except RedisError as error:
+        _pause.failed(error)
+    else:
+        _pause.worked()
+
+
+def _put_with_lease(key: str, token: str, value: Any, ttl_s: int) -> None:
+    encoded = JSONSerializer({}).dumps(value)
+    names = [_window(_lease(key)), django_cache.make_key(key)]
+    try:
+        get_redis_connection("default").eval(
+            _PUT_WITH_LEASE, len(names), *names, token, encoded, ttl_s
+        )
+    except RedisError as error:
+        _pause.failed(error)
+
+
+def _lease(key: str) -> str:
+    return f"making:{key}"
 
 
 # --- Counters ------------------------------------------------------------------------------------

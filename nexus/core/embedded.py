@@ -35,7 +35,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 POSTGRES_SETTINGS = """
 # Written by nexus/core/embedded.py.
-shared_buffers = 128MB
+# Memory is taken only as it is used.
+shared_buffers = 1GB
 max_connections = 100
 jit = off
 timezone = 'UTC'

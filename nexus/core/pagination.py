@@ -6,7 +6,7 @@ import base64
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,6 @@ from django.core.exceptions import EmptyResultSet
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import connections
 from django.db.models import F, Model, Q, QuerySet
-from django.db.models.sql.datastructures import BaseTable
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
@@ -27,8 +26,12 @@ from nexus.core.query import MAX_DEPTH
 # MAX_DEPTH in a million rows, chance puts a page's twenty among the first few thousand.
 WALK = 20_000
 WALK_A_ROW = 10
-# So many rows are rather sorted than looked for along an index on which they come late.
-GATHERED = 100_000
+# More rows than this take longer to gather and sort than a walk of this many times the length.
+GATHERED = 75_000
+LONG_WALK = 10
+# So many rows that the planner knows of, by one condition on a column it has statistics of, are
+# surely more than MAX_DEPTH.
+SURE = 2 * MAX_DEPTH
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class Ordering:
     #: MAX_DEPTH rows: conditions that part them, in order, each with the whole number that the
     #: first key of its rows has when rounded down; within a part the other keys order.
     split: tuple[tuple[Q, float], ...] = ()
+    #: What is known of the first key of every row in the list that has one: a range, in which its
+    #: index is entered.
+    bound: Q = field(default_factory=Q)
+    #: Whether the rows come of one condition, how many pass which is known from the column's
+    #: statistics, but reading 10,000 of them takes long.
+    known: bool = False
 
     def apply(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.order_by(*(key.expression for key in self.keys))
@@ -66,15 +75,18 @@ class Ordering:
     def after(self, position: Sequence[Any]) -> Q:
         """The rows behind a position."""
         behind = Q()
-        for part in self.parts_after(position):
+        for part in self.parts(position):
             behind |= part
         return behind
 
-    def parts_after(self, position: Sequence[Any]) -> list[Q]:
-        """The rows behind a position in parts, in order, each one range of the ordering's index.
+    def parts(self, position: Sequence[Any] | None) -> list[Q]:
+        """All rows, or those behind a position, as ranges of the ordering's index, in order.
 
         For each key, from the last to the first: equal up to there, and then beyond, and then null.
         """
+        if position is None:
+            unknown = Q(**{f"{self.keys[0].name}__isnull": True})
+            return [self.bound, unknown] if self.bound and self.keys[0].nullable else [self.bound]
         parts: list[Q] = []
         equal = Q()
         for key, value in zip(self.keys, position, strict=True):
@@ -83,6 +95,8 @@ class Ordering:
                 continue
             comparison = "lt" if key.descending else "gt"
             beyond = [equal & Q(**{f"{key.name}__{comparison}": value})]
+            if key is self.keys[0]:
+                beyond[0] &= self.bound
             if key.nullable:
                 beyond.append(equal & Q(**{f"{key.name}__isnull": True}))
             parts = beyond + parts
@@ -135,19 +149,25 @@ def _cut(
 
     1. A probe reads matching rows until there are more than MAX_DEPTH, by whatever index finds them
        soonest. Where that is all of them they are sorted, and there is the page.
-    2. Else there are many, and the ordering's own index soon meets enough of them: a walk.
-    3. Only where they stand at the far end of that index are they gathered and sorted, or if they
-       are a good part of the table, walked to. This alone costs more the larger the table is.
+    2. Else there are many, and the ordering's own index soon meets enough of them: a walk, and a
+       longer one where the planner takes them to be a good part of the table.
+    3. Only where they stand at the far end of that index are they gathered and sorted. This alone
+       costs more the larger the table is.
     """
     first = MAX_DEPTH + 1
-    count = None if position is None else rows.order_by().values("pk")[:first].count()
-    ids = None
+    count = ids = None
+    if ordering.known and _guessed(rows) >= SURE:
+        found = _of_many(rows, ordering, position, end)
+        if len(found) == end:
+            count, ids = first, found[start:]
+    if count is None and position is not None:
+        count = rows.order_by().values("pk")[:first].count()
     if count is None or count <= MAX_DEPTH:
         behind = rows if position is None else rows.filter(ordering.after(position))
-        found, ids = _probed(behind, ordering, start, end)
-        count = found if count is None else count
+        among, ids = _probed(behind, ordering, start, end)
+        count = among if count is None else count
     if ids is None:
-        ids = _of_many(rows, ordering, ordering.split or ((Q(), None),), position, end)[start:]
+        ids = _of_many(rows, ordering, position, end)[start:]
     place = {pk: number for number, pk in enumerate(ids)}
     page = list(rows.filter(pk__in=ids)) if ids else []
     return count, sorted(page, key=lambda row: place[_attribute(row, "pk")])
@@ -209,56 +229,42 @@ def _is_beside_filters(rows: QuerySet[Any], ordering: Ordering) -> bool:
 
 
 def _of_many(
-    rows: QuerySet[Any],
-    ordering: Ordering,
-    split: Sequence[tuple[Q, float | None]],
-    position: Sequence[Any] | None,
-    end: int,
+    rows: QuerySet[Any], ordering: Ordering, position: Sequence[Any] | None, wanted: int
 ) -> list[Any]:
     """The ids of the first rows behind a position, where far too many match to sort them all."""
-    ids: list[Any] = []
-    for condition, rank in split:
-        within, since = ordering, position
-        if rank is not None:
-            within = Ordering(ordering.keys[1:])
-            if position is not None:
-                reached = math.floor(position[0])
-                if reached < rank:
-                    continue
-                since = position[1:] if reached == rank else None
-        some, wanted = rows.filter(condition), end - len(ids)
-        parts = [Q()] if since is None else within.parts_after(since)
-        found = _walked(some, within, parts, wanted, WALK + WALK_A_ROW * wanted)
-        if found is None:
-            behind = some if since is None else some.filter(within.after(since))
-            if _guessed(behind) <= GATHERED:
-                found = _gathered(behind, within, 0, wanted)
-            else:
-                found = _walked(some, within, parts, wanted, None)
-        ids += found or []
-        if len(ids) == end:
+    if not ordering.split:
+        far = WALK + WALK_A_ROW * wanted
+        ids = _walked(rows, ordering, position, wanted, far)
+        behind = rows if position is None else rows.filter(ordering.after(position))
+        if ids is None and _guessed(behind) > GATHERED:
+            ids = _walked(rows, ordering, position, wanted, LONG_WALK * far)
+        return _gathered(behind, ordering, 0, wanted) if ids is None else ids
+    ids = []
+    within = Ordering(ordering.keys[1:])
+    for condition, rank in ordering.split:
+        since = None
+        if position is not None and rank >= (reached := math.floor(position[0])):
+            if rank > reached:
+                continue
+            since = position[1:]
+        ids += _of_many(rows.filter(condition), within, since, wanted - len(ids))
+        if len(ids) == wanted:
             break
     return ids
 
 
 def _walked(
-    rows: QuerySet[Any], ordering: Ordering, parts: list[Q], wanted: int, far: int | None
+    rows: QuerySet[Any], ordering: Ordering, position: Sequence[Any] | None, wanted: int, far: int
 ) -> list[Any] | None:
-    """The first ids along the ordering's index; None where they are not among its first `far`."""
+    """The first ids behind a position along the ordering's index; None where it is farther."""
     ids: list[Any] = []
-    for part in parts:
-        walked = ordering.apply(rows)
-        index = ordering.apply(rows.model._default_manager.filter(part))
-        if far is None:
-            walked = walked.filter(part)
-        else:
-            alias = str(walked.query.get_initial_alias())
-            walked.query.alias_map[alias] = _Ahead(alias, index[:far])
-        ids += walked.values_list("pk", flat=True)[: wanted - len(ids)]
+    for part in ordering.parts(position):
+        ahead = ordering.apply(rows.model._default_manager.filter(part))[:far]
+        found = ordering.apply(rows).values_list("pk", flat=True)[: wanted - len(ids)]
+        ids += _among(ahead, found)
         if len(ids) == wanted:
             break
-        # Alone, a part that many rows match and that gave few was cut short.
-        if far is not None and (len(parts) == 1 or index.values("pk")[far : far + 1].exists()):
+        if ahead.values("pk")[far - 1 :].exists():
             return None
     return ids
 
@@ -270,16 +276,19 @@ def _guessed(rows: QuerySet[Any]) -> float:
     return rows_guessed
 
 
-class _Ahead(BaseTable):
-    """In the place of a table its first rows in some order; whoever reads them keeps that order."""
+def _among(ahead: QuerySet[Any], found: QuerySet[Any]) -> list[Any]:
+    """The ids that a statement finds where the table holds no other rows than `ahead`.
 
-    def __init__(self, alias: str, rows: QuerySet[Any]) -> None:
-        super().__init__(alias, alias)
-        self.rows = rows
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        statement, params = self.rows.query.get_compiler(connection=connection).as_sql()
-        return f"({statement}) {compiler.quote_name_unless_alias(self.table_alias)}", tuple(params)
+    A subquery of its own on the same table would see no others either; no list here has one.
+    """
+    table, params = ahead.query.sql_with_params()
+    statement, more = found.query.sql_with_params()
+    connection = connections[found.db]
+    name = connection.ops.quote_name(found.model._meta.db_table)
+    with connection.cursor() as cursor:
+        # In a statement a WITH of the table's name hides it, and is planned like a subquery.
+        cursor.execute(f"WITH {name} AS ({table}) {statement}", [*params, *more])
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def _gathered(rows: QuerySet[Any], ordering: Ordering, start: int, end: int) -> list[Any]:

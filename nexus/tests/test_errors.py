@@ -2,7 +2,9 @@
 
 import json
 import logging
+from functools import wraps
 from types import ModuleType
+from uuid import uuid4
 
 import pytest
 from django.db import InterfaceError, OperationalError, connection
@@ -13,6 +15,7 @@ from rest_framework.permissions import AllowAny
 import nexus.urls
 from nexus.core.logs import JsonFormatter
 from nexus.core.views import ApiViewSet, contract
+from nexus.tests.routes import api_routes
 
 KEYS = {"type", "title", "status", "detail", "code", "request_id"}
 
@@ -101,6 +104,37 @@ def test_a_failure_leaves_exactly_one_log_line_with_its_traceback(fails, lines, 
     assert line["traceback"].startswith("Traceback")
     assert line["traceback"].endswith("RuntimeError: for the log alone")
     assert line["duration_ms"] >= 0
+
+
+def test_a_failure_of_any_call_is_one_500_with_one_log_line(
+    make_user, client_of, lines, unlimited, monkeypatch
+):
+    client = client_of(make_user("ann"))
+    client.raise_request_exception = False
+    tried = 0
+    for route in api_routes():
+        pk = uuid4() if route.template.startswith(("/playlists/", "/auth/sessions/")) else 1
+        path = route.path(pk=pk, movie_id=1, number=1, username="ann")
+        for method in route.methods:
+            name = route.actions[method.lower()]
+
+            def failing(*args, **kwargs):
+                raise RuntimeError("forced")
+
+            with monkeypatch.context() as patched:
+                patched.setattr(route.view, name, wraps(getattr(route.view, name))(failing))
+                answer = client.generic(
+                    method, path, QUERY_STRING="query=x" if "/tmdb/search/" in path else ""
+                )
+            lines_of_it, lines[:] = list(lines), []
+            assert (answer.status_code, answer.json()["code"]) == (500, "server_error"), path
+            assert answer["Content-Type"] == "application/problem+json"
+            (line,) = lines_of_it
+            assert (line["level"], line["method"], line["path"]) == ("ERROR", method, path)
+            assert line["request_id"] == answer["X-Request-ID"] == answer.json()["request_id"]
+            assert line["traceback"].endswith("RuntimeError: forced")
+            tried += 1
+    assert tried > 70
 
 
 def test_any_other_error_leaves_one_log_line_without_traceback(api, lines, db):

@@ -16,6 +16,10 @@ OURS = ("core", "movies", "accounts", "social", "tmdb", "recommendations")
 # Read by somebody, with the reason why it holds nobody up.
 LOOKED_AT = {
     ("core", "0001_limit_window"): "SET UNLOGGED on a table that is empty",
+    (
+        "movies",
+        "0003_list_indexes",
+    ): "lock_timeout, a column's statistics target, DROP INDEX CONCURRENTLY",
     ("recommendations", "0001_initial"): "storage settings of a table that is empty",
     ("social", "0003_feed_indexes"): "an UPDATE of playlists alone, in a transaction of its own",
     ("accounts", "0003_roles"): "a few rows of groups and permissions",
@@ -29,6 +33,8 @@ ALWAYS_SAFE = (
     AddConstraintNotValid,
     ValidateConstraint,
 )
+# What `migrate` does once more where it was cut off outside a transaction.
+REPEATABLE = (AddIndexConcurrently, RemoveIndexConcurrently, ValidateConstraint)
 
 
 def _complaints(migration: migrations.Migration) -> list[str]:
@@ -45,6 +51,8 @@ def _complaints(migration: migrations.Migration) -> list[str]:
 
 def _complaint(each: Operation, made: set[str], *, atomic: bool, looked_at: bool) -> str:
     name = getattr(each, "model_name_lower", "")
+    if not atomic and not looked_at and not isinstance(each, REPEATABLE):
+        return f"{type(each).__name__} without a transaction: cut off, it could not be run again"
     if isinstance(each, ALWAYS_SAFE) or name in made:
         return ""
     if isinstance(each, AddIndexConcurrently | RemoveIndexConcurrently):
@@ -91,6 +99,19 @@ def test_a_careless_one_is_told(operation):
         operations = [operation]
 
     assert len(_complaints(Careless("x", "movies"))) == 1
+
+
+def test_what_cannot_be_repeated_belongs_in_a_transaction():
+    class Careless(migrations.Migration):
+        atomic = False
+        operations = [
+            migrations.AddField("movie", "x", models.IntegerField(null=True)),
+            AddIndexConcurrently("movie", models.Index(fields=["x"], name="x")),
+        ]
+
+    assert _complaints(Careless("x", "movies")) == [
+        "AddField without a transaction: cut off, it could not be run again"
+    ]
 
 
 def test_what_was_looked_at_exists():

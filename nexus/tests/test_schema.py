@@ -261,6 +261,21 @@ def test_every_body_has_an_example_that_its_view_takes(schema, make_user):
     assert taken == len(documented)
 
 
+def test_stars_are_told_to_come_in_halves(schema):
+    for path, method in (("/ratings/", "post"), ("/ratings/{id}/", "put")):
+        (body,) = (
+            each for each in schema["paths"][path][method]["parameters"] if each["in"] == "body"
+        )
+        assert resolved(schema, body["schema"])["properties"]["score"]["multipleOf"] == 0.5
+
+
+def test_a_call_that_answers_nothing_tells_of_no_json(schema):
+    for path, method, operation, _ in operations(schema):
+        good = [status for status in operation["responses"] if status < "300"]
+        if good == ["204"]:
+            assert operation["produces"] == ["application/problem+json"], (method, path)
+
+
 def test_secrets_only_go_in(schema):
     told = json.dumps([operation["responses"] for *_, operation, _ in operations(schema)])
     pending, seen = set(re.findall(r"#/definitions/(\w+)", told)), set()

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from accounts.models import User
 from nexus.core.errors import NotFound
 from nexus.core.lookups import without_case
+from nexus.core.query import MAX_DEPTH
 from social.models import Follow, members_visible_to
+
+
+@dataclass(frozen=True)
+class FollowCounts:
+    """How many follow a member and are followed, as the two lists show them to a viewer."""
+
+    followers: int
+    following: int
 
 
 @dataclass(frozen=True)
@@ -15,6 +24,7 @@ class Profile:
     """A member in the eyes of a viewer; `is_following` is None for nobody and for oneself."""
 
     member: User
+    counts: FollowCounts
     is_following: bool | None
 
 
@@ -39,10 +49,26 @@ def member_named(*, username: str) -> User:
     return member
 
 
+def follow_counts(*, member_id: int, viewer_id: int | None) -> FollowCounts:
+    """The counts of a member's two lists, each up to MAX_DEPTH as every count is.
+
+    Counted anew: what a counter would hold changes with each viewer, and with each member who goes
+    private or is deactivated, for all whom they follow. In two queries.
+    """
+    follows = Follow.objects.order_by()
+    followers = follows.followers_visible_to(viewer_id).filter(followed_id=member_id)
+    following = follows.followed_visible_to(viewer_id).filter(follower_id=member_id)
+    return FollowCounts(
+        followers=followers.values("pk")[:MAX_DEPTH].count(),
+        following=following.values("pk")[:MAX_DEPTH].count(),
+    )
+
+
 def profile_seen(*, username: str, viewer_id: int | None) -> Profile:
-    """A member's profile, in two queries at most. Raises NotFound like member_seen."""
+    """A member's profile, in four queries at most. Raises NotFound like member_seen."""
     member = member_seen(username=username, viewer_id=viewer_id)
+    counts = follow_counts(member_id=member.pk, viewer_id=viewer_id)
     if viewer_id is None or viewer_id == member.pk:
-        return Profile(member, None)
+        return Profile(member, counts, None)
     following = Follow.objects.filter(follower_id=viewer_id, followed_id=member.pk).exists()
-    return Profile(member, following)
+    return Profile(member, counts, following)

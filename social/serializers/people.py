@@ -24,8 +24,12 @@ class PublicProfileSerializer(serializers.Serializer[Any]):
         source="member.favorite_genres", child=serializers.CharField()
     )
     date_joined = UTCDateTimeField(source="member.date_joined")
-    followers = serializers.IntegerField(source="member.follower_count")
-    following = serializers.IntegerField(source="member.following_count")
+    followers = serializers.IntegerField(
+        source="counts.followers", help_text="As the list of them counts for the caller."
+    )
+    following = serializers.IntegerField(
+        source="counts.following", help_text="As the list of them counts for the caller."
+    )
     is_following = serializers.BooleanField(
         allow_null=True, help_text="Whether the caller follows them; null for nobody and oneself."
     )

@@ -22,6 +22,9 @@ from social.models import (
 class ScoreField(StrictFloatField):
     """Stars: 1 to 5 in halves."""
 
+    class Meta:
+        swagger_schema_fields = {"multipleOf": 0.5}
+
     default_error_messages = {"half_stars": "Stars come in halves: 1, 1.5, 2 and so on to 5."}
 
     def __init__(self, **kwargs: Any) -> None:

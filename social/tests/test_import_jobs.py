@@ -1,7 +1,6 @@
 """Work on imports by many at once, and by some that are killed half way."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,10 +16,12 @@ from django.utils import timezone
 from movies.models import Movie
 from nexus.core import embedded
 from nexus.core.errors import Problem
+from nexus.testing import database_url
 from social.models import Import, ImportRow, Rating
 from social.services import account_delete, imports
 from social.services.imports import applying, jobs, reading, undoing
 from social.services.imports.worker import Worker
+from social.tests.helpers import import_ready
 
 ROWS = 40
 
@@ -30,30 +31,11 @@ def csv_of(count, score=4):
     return f"Date,Name,Year,Letterboxd URI,Rating\n{rows}".encode()
 
 
-def _job(make_user, rows):
-    """An import of that many ratings, ready to be applied."""
-    ann = make_user("ann")
-    films = Movie.objects.bulk_create(
-        Movie(title=f"Film {n}", sort_title=f"film {n}", release_year=2000) for n in range(rows)
-    )
-    made = Import.objects.create(
-        user=ann, format="letterboxd", sha256="x", state="ready", step="", total=rows, position=rows
-    )
-    ImportRow.objects.bulk_create(
-        ImportRow(
-            of=made, number=n, file="r.csv", line=n, kind="rating", title=film.title,
-            movie_id=film.pk, verdict="matched", values={"score": 4, "rated_at": None},
-        )
-        for n, film in enumerate(films, 1)
-    )  # fmt: skip
-    return made
-
-
 @pytest.fixture
 def job(db, make_user, monkeypatch):
     for module in (applying, undoing):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", 10)
-    return _job(make_user, ROWS)
+    return import_ready(make_user("ann"), ROWS)
 
 
 @pytest.fixture
@@ -61,7 +43,7 @@ def shared_job(transactional_db, make_user, monkeypatch):
     """The same for tests of several threads."""
     for module in (applying, undoing):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", 10)
-    return _job(make_user, ROWS)
+    return import_ready(make_user("ann"), ROWS)
 
 
 def at_once(*calls):
@@ -138,20 +120,15 @@ def test_the_same_file_twenty_times_at_once_is_one_import(shared_job):
 
 
 def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, make_user):
-    job = _job(make_user, rows := 300)
+    job = import_ready(make_user("ann"), rows := 300)
     imports.import_apply(import_id=job.pk)
     # Held up in its second piece by a film that somebody else has locked.
     last = Movie.objects.get(title="Film 299").pk
     with connection.cursor() as cursor:
         cursor.execute("BEGIN; SELECT 1 FROM movies_movie WHERE id = %s FOR UPDATE", [last])
-        database = re.sub(
-            r"(://[^/]*/)[^?]*",
-            rf"\g<1>{connection.settings_dict['NAME']}",
-            os.environ["DATABASE_URL"],
-        )
         process = subprocess.Popen(
             [sys.executable, "manage.py", "run_imports"],
-            env={**os.environ, "DATABASE_URL": database},
+            env={**os.environ, "DATABASE_URL": database_url()},
             cwd=embedded.ROOT,
             stderr=subprocess.DEVNULL,
         )

@@ -2,6 +2,7 @@ import pytest
 
 from accounts.models import User
 from social.models import Block, Follow, Playlist
+from social.selectors import FollowCounts, follow_counts, people
 from social.services import MAX_FOLLOWING, follow_set, rating_set
 from social.tests.helpers import at_once, follows_agree
 
@@ -111,12 +112,12 @@ def test_profile_pages_take_a_fixed_number_of_queries(
         Playlist.objects.create(owner=bob, name="Nights")
         follow_set(follower_id=make_user(f"fan{number}").pk, followed_id=bob.pk)
     pages = {
-        "": 3,  # the session, the profile, whether the caller follows
+        "": 5,  # the session, the profile, both counts, whether the caller follows
         "stats/": 4,  # the session, the member, the numbers, the films at both ends
         "ratings/": 4,  # the session, the member, the count, the page
         "playlists/": 5,  # the same, and what the caller has seen
         "followers/": 4,
-        "following/": 4,
+        "following/": 3,  # nobody, and so no page
     }
     for tail, number in pages.items():
         with django_assert_num_queries(number):
@@ -178,6 +179,42 @@ def test_followers_and_followed_are_listed_latest_first(api, client, ann, bob, m
     page = api.get("/profiles/bob/followers/?cursor=&page_size=1").json()
     rest = api.get(page["next"]).json()
     assert [each["username"] for each in rest["results"]] == ["ann"]
+
+
+def test_a_profile_counts_whom_its_lists_show(api, client, ann, bob, make_user, client_of):
+    fans = [make_user(name) for name in ("cid", "dan", "eve", "fay")]
+    for fan in fans:
+        follow_set(follower_id=fan.pk, followed_id=ann.pk)
+        follow_set(follower_id=ann.pk, followed_id=fan.pk)
+    User.objects.filter(username="cid").update(is_active=False)
+    User.objects.filter(username="dan").update(visibility="private")
+    Block.objects.create(blocker=fans[2], blocked=bob)
+    for viewer, path, count in (
+        (api, "/profiles/ann/", 2),
+        (client_of(bob), "/profiles/ann/", 1),
+        (client_of(fans[1]), "/profiles/ann/", 3),
+        (client, "/profiles/ann/", 2),
+        (client, "/profiles/me/", 2),
+    ):
+        shown = viewer.get(path).json()
+        assert (shown["followers"], shown["following"]) == (count, count)
+        for name in ("followers", "following"):
+            assert viewer.get(f"/profiles/ann/{name}/").json()["count"] == count
+    changed = client.patch("/profiles/me/", {"bio": "New."}).json()
+    assert (changed["bio"], changed["followers"]) == ("New.", 2)
+
+
+def test_the_counts_of_somebody_whom_many_follow_read_so_many_rows_and_no_more(
+    ann, monkeypatch, django_assert_num_queries
+):
+    fans = User.objects.bulk_create(
+        User(username=f"fan{number}", email=f"fan{number}@example.org") for number in range(300)
+    )
+    Follow.objects.bulk_create(Follow(follower=fan, followed=ann) for fan in fans)
+    with django_assert_num_queries(2):
+        assert follow_counts(member_id=ann.pk, viewer_id=None) == FollowCounts(300, 0)
+    monkeypatch.setattr(people, "MAX_DEPTH", 100)
+    assert follow_counts(member_id=ann.pk, viewer_id=ann.pk) == FollowCounts(100, 0)
 
 
 def test_one_may_follow_so_many_and_no_more(client, ann, bob):

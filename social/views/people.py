@@ -31,6 +31,7 @@ from social.filters import (
 from social.models import Block, Follow, Playlist, Rating
 from social.selectors import (
     feed_of,
+    follow_counts,
     member_named,
     member_seen,
     member_stats,
@@ -203,7 +204,13 @@ class StatsViewSet(ApiViewSet):
 
 
 class MeViewSet(ProfileViewSet):
-    """The caller's profile, which accounts owns, and leaving, which takes what social knows."""
+    """The caller's profile, which accounts owns, with what social knows of it, and leaving."""
+
+    def get_object(self) -> User:
+        user = super().get_object()
+        for name, count in vars(follow_counts(member_id=user.pk, viewer_id=user.pk)).items():
+            setattr(user, name, count)
+        return user
 
     @contract(
         body=PasswordSerializer,

@@ -152,7 +152,7 @@ def test_who_finds_no_room_waits_for_it(make_gate):
     threading.Timer(0.1, gate.leave, [flying[0], "ok"]).start()
     started = time.monotonic()
     assert enter(gate, within_s=2.0)
-    assert 0.08 < time.monotonic() - started < 0.4
+    assert 0.08 < time.monotonic() - started < 1
 
 
 def test_an_outage_of_thirty_seconds_costs_ten_calls_and_five_to_recover_from():
@@ -231,7 +231,7 @@ def test_batch_work_waits_for_an_open_breaker(make_gate, monkeypatch):
     fail(gate, FAILURES_TO_OPEN)
     started = time.monotonic()
     assert enter(gate, within_s=2.0)
-    assert 0.2 < time.monotonic() - started < 0.6
+    assert 0.2 < time.monotonic() - started < 1.2
 
 
 def test_a_429_closes_the_budget_for_all(make_gate):
@@ -242,7 +242,7 @@ def test_a_429_closes_the_budget_for_all(make_gate):
         enter(gate)
     assert raised.value.retry_after_s == 1
     assert enter(gate, within_s=2.0)
-    assert 0.8 <= time.monotonic() - started < 1.5
+    assert 0.8 <= time.monotonic() - started < 1.8
 
 
 def test_a_success_does_not_end_what_a_429_asked_for(make_gate):

@@ -9,6 +9,7 @@ from movies.models import Movie
 from tmdb.testserver import CREDENTIAL, FIRST_ID
 
 
+@pytest.mark.clocked
 @pytest.mark.django_db(transaction=True)
 def test_equal_imports_in_several_workers_create_one_film(
     gunicorn, client_of, make_user, tmdb_server
@@ -22,7 +23,7 @@ def test_equal_imports_in_several_workers_create_one_film(
             f"{url}/tmdb/import/",
             json={"tmdb_id": FIRST_ID},
             headers={"Authorization": token},
-            timeout=10,
+            timeout=60,
         ).status_code
 
     with ThreadPoolExecutor(20) as threads:

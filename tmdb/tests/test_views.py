@@ -178,13 +178,13 @@ def test_an_import_shows_in_the_next_cached_search(api, member, tmdb_server):
 def test_a_copy_past_its_ttl_is_served_at_once_and_renewed_behind(api, tmdb_server):
     first = api.get("/tmdb/search/?query=lamps").json()
     age_copy(LAMPS)
-    tmdb_server.switch("slow", seconds=0.4)
+    tmdb_server.switch("slow", seconds=1.5)
     started = time.monotonic()
     for _ in range(3):
         answer = api.get("/tmdb/search/?query=lamps")
         assert answer.json() == first
         assert int(answer["Age"]) >= 2 * TTL_S["tmdb_search"]
-    assert time.monotonic() - started < 0.3
+    assert time.monotonic() - started < 1.2
     aside.settle()
     assert len(tmdb_server.requests) == 2
     assert int(api.get("/tmdb/search/?query=lamps")["Age"]) <= 1
@@ -261,7 +261,7 @@ def test_each_trouble_of_tmdb_is_told_as_its_own(api, tmdb_server, mode, caplog,
     tmdb_server.switch(mode, seconds=30)
     started = time.monotonic()
     answer = api.get("/tmdb/search/?query=lamps")
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 2
     body = answer.json()
     assert (answer.status_code, body["status"], body["code"]) == (status, status, code)
     assert answer["Content-Type"] == "application/problem+json"

@@ -95,7 +95,7 @@ def test_without_the_database_a_call_is_503_and_says_when_to_come_back(api, no_d
 
 def asked(url):
     try:
-        with urlopen(url, timeout=10) as answer:
+        with urlopen(url, timeout=60) as answer:
             return answer.status, answer.headers, json.load(answer)
     except HTTPError as error:
         with error:

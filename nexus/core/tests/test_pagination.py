@@ -6,11 +6,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from movies.filters import ORDERING_NAMES, ORDERINGS
+from movies.filters import ORDERING_NAMES, ORDERINGS, filtered
 from movies.models import Movie
 from nexus.core import pagination
 from nexus.core.pagination import paginated, paginated_list, paginated_upstream
@@ -122,12 +123,15 @@ def test_a_cursor_is_not_shifted_by_what_is_added_meanwhile(api, make_movie):
     assert rest["next"] is None
 
 
-@pytest.fixture(params=[0, 1000], ids=["walked to the end", "gathered"])
+@pytest.fixture(
+    params=[(5, 1, 1000), (2, 0, 0), (1000, 10, 0)], ids=["gathered", "long walk", "walked"]
+)
 def long_lists(request, monkeypatch):
-    """Bounds so low that a few films are too many to sort, and stand far along an index."""
-    for name, bound in (("MAX_DEPTH", 12), ("WALK", 5), ("WALK_A_ROW", 1)):
-        monkeypatch.setattr(pagination, name, bound)
-    monkeypatch.setattr(pagination, "GATHERED", request.param)
+    """Bounds so low that a few films are too many to sort, and may stand far along an index."""
+    monkeypatch.setattr(pagination, "MAX_DEPTH", 12)
+    monkeypatch.setattr(pagination, "WALK", request.param[0])
+    monkeypatch.setattr(pagination, "WALK_A_ROW", request.param[1])
+    monkeypatch.setattr(pagination, "GATHERED", request.param[2])
 
 
 @pytest.mark.parametrize("ordering", PLAIN_ORDERINGS)
@@ -139,6 +143,53 @@ def test_a_list_too_long_to_sort_is_cut_from_the_same_order(api, mixed_films, lo
     assert walked(api, {"cursor": ""}, **query) == expected
     assert walked(api, {"page": 1}, **query) == expected[:12]
     assert page(api, **query)["count_is_lower_bound"] is True
+
+
+@pytest.mark.parametrize(
+    ("ordering", "query"),
+    [
+        ("release_date", {"year": 1999}),
+        ("-release_date", {"year_gte": 1998, "year_lte": 1999}),
+        ("runtime", {"min_runtime": 90}),
+        ("-runtime", {"max_runtime": 99}),
+        ("vote_average", {"min_rating": 0.5}),
+        ("-vote_average", {"max_rating": 7.1}),
+        ("popularity", {"min_popularity": 0.2}),
+        ("-popularity", {"search": "sam"}),
+        ("release_date", {"search": "same"}),
+    ],
+)
+def test_what_is_known_of_a_long_list_changes_nothing_of_it(
+    api, mixed_films, long_lists, monkeypatch, ordering, query
+):
+    monkeypatch.setattr(pagination, "SURE", 1)
+    # Of some only the year is known.
+    some = sorted(mixed_films)[:5]
+    Movie.objects.filter(id__in=some).update(release_date=None, release_year=1999)
+    films = ORDERINGS[ordering].apply(filtered(Movie.objects.all(), query))
+    expected = list(films.values_list("id", flat=True))
+    assert len(expected) > 12
+    assert walked(api, {"cursor": ""}, ordering=ordering, page_size=6, **query) == expected
+    assert walked(api, {"page": 1}, ordering=ordering, page_size=6, **query) == expected[:12]
+
+
+def test_a_frequent_word_is_not_counted(api, mixed_films, monkeypatch):
+    monkeypatch.setattr(pagination, "MAX_DEPTH", 12)
+    monkeypatch.setattr(pagination, "SURE", 1)
+    with CaptureQueriesContext(connection) as asked:
+        body = page(api, search="same")
+    assert body["count_is_lower_bound"] is True
+    assert not [each["sql"] for each in asked if "COUNT(" in each["sql"].upper()]
+
+
+def test_what_the_planner_believes_is_counted_where_there_is_no_page_of_it(
+    api, mixed_films, monkeypatch
+):
+    monkeypatch.setattr(pagination, "SURE", 1)
+    Movie.objects.exclude(id__in=sorted(mixed_films)[:3]).delete()
+    body = page(api, search="same")
+    assert (body["count"], len(body["results"])) == (3, 3)
+    assert "count_is_lower_bound" not in body
 
 
 def test_of_too_many_to_rank_the_very_title_comes_first_and_then_the_popular(

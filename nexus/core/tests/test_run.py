@@ -15,11 +15,11 @@ def test_the_sample_of_tmdb_answers_its_credential_and_ends_with_its_block():
         assert set(settings) == {"TMDB_BASE_URL", "TMDB_ACCESS_TOKEN"}
         address = settings["TMDB_BASE_URL"] + "/trending/movie/week"
         headers = {"Authorization": f"Bearer {settings['TMDB_ACCESS_TOKEN']}"}
-        answer = requests.get(address, headers=headers, timeout=5)
+        answer = requests.get(address, headers=headers, timeout=30)
         assert len(answer.json()["results"]) == 20
-        assert requests.get(address, timeout=5).status_code == 401
+        assert requests.get(address, timeout=30).status_code == 401
     with pytest.raises(requests.ConnectionError):
-        requests.get(address, headers=headers, timeout=5)
+        requests.get(address, headers=headers, timeout=30)
 
 
 def test_the_sample_of_tmdb_ends_when_whoever_started_it_is_gone():
