@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.http import Http404
@@ -20,7 +19,7 @@ from movies.filters import (
     ranked,
 )
 from movies.models import Movie
-from movies.selectors import Film, film_read, genre_counts
+from movies.selectors import Film, film_read, genre_counts, summaries_read
 from movies.serializers import GenreSerializer, MovieSerializer, MovieSummarySerializer
 from nexus.core.pagination import paginated
 from nexus.core.query import PageQuery
@@ -36,18 +35,22 @@ def summaries(movies: list[Any]) -> Any:
     return MovieSummarySerializer(movies, many=True).data
 
 
+def read(movie_ids: list[int]) -> Any:
+    """The films of these ids as plain data, in one query."""
+    return summaries(summaries_read(movie_ids))
+
+
 def movie_page(
     request: Request,
     query: dict[str, Any],
     ordering: str,
-    serialize: Callable[[list[Any]], Sequence[Any]],
 ) -> Response:
     """The page that a validated MovieListQuery asks for, in one of ORDERINGS."""
     movies = filtered(Movie.objects.summaries(), query)
     order = bounded(ORDERINGS[ordering], query)
     if ordering.endswith("relevance"):
         movies, order = ranked(movies, query["search"]), by_relevance(order, query["search"])
-    return paginated(request, query, movies, order, serialize)
+    return paginated(request, query, movies, order, summaries, read=read)
 
 
 class MovieViewSet(ApiViewSet):
@@ -61,7 +64,7 @@ class MovieViewSet(ApiViewSet):
 
         Filters narrow one another; `search` looks at title, original title and people.
         """
-        return movie_page(request, self.query, self.query["ordering"], summaries)
+        return movie_page(request, self.query, self.query["ordering"])
 
     @contract(query=TopRatedQuery, answers={200: Page(MovieSummarySerializer)})
     def top_rated(self, request: Request) -> Response:
@@ -70,7 +73,7 @@ class MovieViewSet(ApiViewSet):
         The Bayesian mean of TMDb's votes and this community's ratings, so that a film with few
         votes does not stand above one that thousands liked.
         """
-        return movie_page(request, self.query, "-weighted_rating", summaries)
+        return movie_page(request, self.query, "-weighted_rating")
 
     @contract(answers={200: MovieSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:

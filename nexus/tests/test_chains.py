@@ -90,11 +90,16 @@ def _operations(schema):
 
 def test_no_made_up_call_is_answered_outside_the_schema(schema, films, service):
     ledger = Ledger()
-    near = grounded(schema, films=films, tmdb_ids=[FIRST_ID])
-    run_calls(near, GenerationMode.POSITIVE, service, ledger, examples=1, seeded=True)
     run_calls(loaded(schema), GenerationMode.NEGATIVE, service, ledger, examples=1, seeded=True)
     assert not ledger.findings, "\n".join(ledger.findings.values())
-    assert {label for label, _ in ledger.calls} == _operations(schema)
+    # All that take anything at all, which could be bad.
+    takes = {
+        f"{method.upper()} {path}"
+        for path, item in schema["paths"].items()
+        for method in item.keys() - {"parameters"}
+        if item.get("parameters") or item[method]["parameters"]
+    }
+    assert {label for label, _ in ledger.calls} >= takes
 
 
 def test_no_chain_of_calls_is_answered_outside_the_schema(schema, films, service):

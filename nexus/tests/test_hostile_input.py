@@ -286,13 +286,16 @@ def test_parameters_beyond_counting_are_refused(world):
 
 
 def test_no_path_part_takes_anything_down(world):
-    found = []
+    found, known = [], set()
     for template, method, parameters in _operations(
         world.schema, "get", "post", "put", "patch", "delete"
     ):
         names = [each["name"] for each in parameters if each["in"] == "path"]
         for name in names:
-            for value in TEXTS:
+            # Calls of one path share its converter: on the first of them it is tried in full.
+            values = TEXTS[::5] if (template, name) in known else TEXTS
+            known.add((template, name))
+            for value in values:
                 body = json.dumps(world.bodies.get(template, {}))
                 path = world.path(template, **{name: value})
                 answer = _send(world, method, path, body)
@@ -315,8 +318,10 @@ def test_no_body_field_takes_anything_down(world):
             # A field that several calls share has been tried in full on the first of them.
             shared = json.dumps([name, field])
             values = VALUES[::6] if shared in known else VALUES
+            # What is no JSON never gets as far as the fields: once a call is enough.
+            unparsed = UNPARSED[::9] if name == next(iter(fields)) else []
             known.add(shared)
-            for value in [*values, *UNPARSED[::9]]:
+            for value in [*values, *unparsed]:
                 body = f'{{"{name}": {value}{rest}}}'.encode()
                 answer = _send(world, method, world.path(template), body)
                 tried += 1
