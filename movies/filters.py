@@ -200,8 +200,11 @@ def bounded(ordering: Ordering, params: dict[str, Any]) -> Ordering:
                 bound &= Q(release_date__gte=date(params[name], 1, 1))
             if not lookup.endswith("gte"):
                 bound &= Q(release_date__lte=date(params[name], 12, 31))
-    # A frequent word; of `title` alone the statistics do not tell.
-    known = "search" in params and _NAMES & set(params) == {"search"}
+    given = _NAMES & set(params)
+    # Of two filters together the statistics do not tell, nor of `title`, people and keywords.
+    known = len(given) == 1 and given <= _TOLD
+    if "genre" in given:
+        known &= sum(len(names) for _, names in params["genre"]) == 1
     return replace(ordering, bound=bound, known=known)
 
 
@@ -238,6 +241,8 @@ _LOOKUPS = {
 
 
 _NAMES = set(MovieFilters().fields)
+# Filters on a column whose statistics say how many films pass.
+_TOLD = {"search", "genre", "language", *_LOOKUPS} - {"tmdb_id", "imdb_id"}
 
 
 def _genres(joiner: str, names: list[str]) -> Q:

@@ -5,7 +5,7 @@ import pytest
 from django.db import connection
 
 from movies.facts import MovieFacts, PersonFacts
-from movies.filters import ORDERING_NAMES, ORDERINGS, filtered, ranked
+from movies.filters import ORDERING_NAMES, ORDERINGS, bounded, filtered, ranked
 from movies.models import Movie, Person
 from movies.services import movies_upsert
 
@@ -411,3 +411,21 @@ def test_on_a_big_table_a_cursor_begins_where_it_points(big_table):
         assert "Index Only Scan using movie_by_popularity" in plan
         assert "Index Cond" in plan
         assert "Filter" not in plan
+
+
+@pytest.mark.parametrize(
+    ("params", "known"),
+    [
+        ({"genre": [(",", ["Drama"])]}, True),
+        ({"search": "alien"}, True),
+        ({"year_gte": 1990}, True),
+        ({"genre": [(",", ["Drama", "Crime"])]}, False),
+        ({"genre": [(",", ["Drama"]), (",", ["Crime"])]}, False),
+        ({"genre": [(",", ["Drama"])], "year_gte": 1990}, False),
+        ({"keyword": "paris"}, False),
+        ({"tmdb_id": 1}, False),
+        ({}, False),
+    ],
+)
+def test_of_one_filter_that_has_statistics_their_word_is_taken(params, known):
+    assert bounded(ORDERINGS["-popularity"], {**params, "page": 1, "page_size": 20}).known is known
