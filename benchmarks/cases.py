@@ -99,11 +99,12 @@ def _runner() -> tuple[Callable[[Params], int], Any]:
     def statements() -> Iterator[list[tuple[str, Any, float, float]]]:
         spent: list[tuple[str, Any, float, float]] = []
 
-        def timed(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        def timed(execute: Any, sql: str | bytes, params: Any, many: bool, context: Any) -> Any:
             busy, began = busy_ms(), time.perf_counter()
             result = execute(sql, params, many, context)
             took = (time.perf_counter() - began) * 1_000
-            spent.append((sql, params, took, busy_ms() - busy))
+            text = sql.decode() if isinstance(sql, bytes) else sql
+            spent.append((text, params, took, busy_ms() - busy))
             return result
 
         with connection.execute_wrapper(timed):

@@ -172,7 +172,11 @@ def _cut(
     first = MAX_DEPTH + 1
     count = ids = None
     if position is None and start < NEAR and _is_whole(rows, ordering):
-        return _front(rows, ordering, start, end)
+        count, ids = _front(rows, ordering, start, end)
+        if count <= MAX_DEPTH or len(ids) == end - start:
+            return count, ids
+        # The statistics are of a table that held more than it does.
+        count = ids = None
     if ordering.known and _guessed(rows) >= SURE:
         found = _of_many(rows, ordering, position, end)
         if len(found) == end:
@@ -197,7 +201,8 @@ def _is_whole(rows: QuerySet[Any], ordering: Ordering) -> bool:
 def _front(rows: QuerySet[Any], ordering: Ordering, start: int, end: int) -> tuple[int, list[Any]]:
     """The bounded count and the ids of a page near the front of a whole table, in one query.
 
-    The ordering's index begins with them, whatever the table holds; the text never changes.
+    The ordering's index begins with them, whatever the table holds; the text never changes. A table
+    of which the statistics say that it is far larger than the bound is not counted.
     """
     meta = rows.model._meta
     assert meta.pk is not None
@@ -208,8 +213,10 @@ def _front(rows: QuerySet[Any], ordering: Ordering, start: int, end: int) -> tup
         for key in ordering.keys
     )
     statement = (
-        f"SELECT (SELECT count(*) FROM (SELECT FROM {meta.db_table}"  # noqa: S608 (our names)
-        f" LIMIT {MAX_DEPTH + 1}) AS few), ARRAY(SELECT {meta.pk.column} FROM {meta.db_table}"
+        f"SELECT CASE WHEN (SELECT reltuples FROM pg_class"  # noqa: S608 (our names)
+        f" WHERE oid = '{meta.db_table}'::regclass) >= {SURE} THEN {MAX_DEPTH + 1}"
+        f" ELSE (SELECT count(*) FROM (SELECT FROM {meta.db_table} LIMIT {MAX_DEPTH + 1}) AS few)"
+        f" END, ARRAY(SELECT {meta.pk.column} FROM {meta.db_table}"
         f" ORDER BY {order} LIMIT %s OFFSET %s)"
     )
     [(count, ids)] = prepared_rows(statement.encode(), [end - start, start], using=rows.db)

@@ -418,3 +418,14 @@ def test_a_page_of_another_service_names_its_neighbours(number, following, befor
         "previous": None if before is None else url + before,
         "results": ["x"],
     }
+
+
+def test_a_table_that_has_shrunk_since_its_statistics_were_made_is_counted(api, mixed_films):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE pg_class SET reltuples = 1000000 WHERE oid = 'movies_movie'::regclass"
+        )
+    body = page(api, page_size=100)
+    assert body["count"] == len(body["results"]) == Movie.objects.count()
+    assert "count_is_lower_bound" not in body
+    assert page(api, page_size=3)["count_is_lower_bound"] is True
