@@ -32,11 +32,11 @@ run: install  ## serve on PORT (8000), with a starter catalogue; TMDB=sample for
 	@PORT=$(PORT) $(BIN)/python manage.py run $(if $(TMDB),--tmdb $(TMDB))
 
 test: install  ## run the tests on the real servers
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not clocked" \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not clocked" \
 		--reruns 1 --only-rerun "[Tt]imeout|[Tt]imed out" $(TEST_ARGS)
-# On their own: what they measure is how long something takes. A machine may stall once; code that is
-# too slow fails three times.
-	$(BIN)/python -m pytest -m clocked --reruns 2 $(TEST_ARGS)
+# Apart from those: what they measure is how long something takes, and they mostly wait. A machine may
+# stall once; code that is too slow fails three times.
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m clocked --reruns 2 $(TEST_ARGS)
 
 coverage:  ## run the tests and say which lines they leave out (half as long again)
 	rm -f .coverage

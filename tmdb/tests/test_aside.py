@@ -242,7 +242,7 @@ def test_a_film_is_not_served_stale():
     source = Source()
     ask(source, kind="movie")
     expire()
-    cache.delete(KEY)
+    cache.forget(KEY)
     assert ask(source, kind="movie").source == "tmdb"
 
 
