@@ -36,7 +36,7 @@ test: install  ## run the tests on the real servers
 		--reruns 1 --only-rerun "[Tt]imeout|[Tt]imed out" $(TEST_ARGS)
 # Apart from those: what they measure is how long something takes, and they mostly wait. A machine may
 # stall once; code that is too slow fails three times.
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m clocked --reruns 2 $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist load -m clocked --reruns 2 $(TEST_ARGS)
 
 coverage:  ## run the tests and say which lines they leave out (half as long again)
 	rm -f .coverage

@@ -5,6 +5,7 @@ NEXUS_TEST_SLOT (1 to 15, default 1) sets databases apart for test runs side by 
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import socket
@@ -32,6 +33,8 @@ _servers = ExitStack()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    # Looking for garbage after every few hundred objects is a sixth of what the tests would take.
+    gc.set_threshold(100_000, 50, 50)
     _servers.enter_context(embedded.servers(embedded.DATA_DIR / "tests", durable=False))
     os.environ.setdefault(
         "SECRET_KEY", "a key for tests, long enough for HS256 and of no other use"
