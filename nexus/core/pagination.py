@@ -172,11 +172,7 @@ def _cut(
     first = MAX_DEPTH + 1
     count = ids = None
     if position is None and start < NEAR and _is_whole(rows, ordering):
-        count, ids = _front(rows, ordering, start, end)
-        if count <= MAX_DEPTH or len(ids) == end - start:
-            return count, ids
-        # The statistics are of a table that held more than it does.
-        count = ids = None
+        return _front(rows, ordering, start, end)
     if ordering.known and _guessed(rows) >= SURE:
         found = _of_many(rows, ordering, position, end)
         if len(found) == end:
@@ -202,7 +198,8 @@ def _front(rows: QuerySet[Any], ordering: Ordering, start: int, end: int) -> tup
     """The bounded count and the ids of a page near the front of a whole table, in one query.
 
     The ordering's index begins with them, whatever the table holds; the text never changes. A table
-    of which the statistics say that it is far larger than the bound is not counted.
+    of which the statistics say that it is far larger than the bound is not counted, but where the
+    page does not fill.
     """
     meta = rows.model._meta
     assert meta.pk is not None
@@ -213,13 +210,15 @@ def _front(rows: QuerySet[Any], ordering: Ordering, start: int, end: int) -> tup
         for key in ordering.keys
     )
     statement = (
-        f"SELECT CASE WHEN (SELECT reltuples FROM pg_class"  # noqa: S608 (our names)
+        f"WITH page AS MATERIALIZED (SELECT ARRAY(SELECT {meta.pk.column}"  # noqa: S608 (our names)
+        f" FROM {meta.db_table} ORDER BY {order} LIMIT %s OFFSET %s) AS ids)"
+        " SELECT CASE WHEN cardinality(ids) = %s AND (SELECT reltuples FROM pg_class"
         f" WHERE oid = '{meta.db_table}'::regclass) >= {SURE} THEN {MAX_DEPTH + 1}"
         f" ELSE (SELECT count(*) FROM (SELECT FROM {meta.db_table} LIMIT {MAX_DEPTH + 1}) AS few)"
-        f" END, ARRAY(SELECT {meta.pk.column} FROM {meta.db_table}"
-        f" ORDER BY {order} LIMIT %s OFFSET %s)"
+        " END, ids FROM page"
     )
-    [(count, ids)] = prepared_rows(statement.encode(), [end - start, start], using=rows.db)
+    size = end - start
+    [(count, ids)] = prepared_rows(statement.encode(), [size, start, size], using=rows.db)
     return count, ids
 
 
