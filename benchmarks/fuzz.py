@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,15 @@ import redis
 import requests
 from schemathesis import Case, GenerationMode, Response
 
-from benchmarks.service import GUNICORN, SETTINGS, free_port, manage, wait_until_ready
+from benchmarks.service import (
+    GUNICORN,
+    SETTINGS,
+    database_made,
+    free_port,
+    manage,
+    valkey_database,
+    wait_until_ready,
+)
 from nexus.core import embedded
 from nexus.testing import PASSWORD
 from nexus.tests.chains import (
@@ -117,17 +124,13 @@ User.objects.create_superuser(username="mod", email="mod@example.org", password=
 
 
 def _environment(server: TestServer) -> dict[str, str]:
-    url = os.environ["DATABASE_URL"]
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {DATABASE}")
     return {
         **os.environ,
         **SETTINGS,
         "RATE_LIMIT_SCALE": "1000000",
         "LOG_LEVEL": "ERROR",
-        "DATABASE_URL": re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{DATABASE}", url),
-        "REDIS_URL": re.sub(r"([?]db=|/)\d+$", rf"\g<1>{VALKEY_DATABASE}", os.environ["REDIS_URL"]),
+        "DATABASE_URL": database_made(DATABASE),
+        "REDIS_URL": valkey_database(VALKEY_DATABASE),
         "TMDB_BASE_URL": server.base_url,
         "TMDB_ACCESS_TOKEN": server.credential,
     }

@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.catalogue import SIZES, prepared
 from benchmarks.report import machine
+from benchmarks.service import percentile
 from nexus.core import embedded
 
 PROMISED_P95_MS = 10.0
@@ -78,11 +79,6 @@ def _in_child(url: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     ).stdout
     found: list[dict[str, Any]] = json.loads(output)
     return found
-
-
-def percentile(values: list[float], part: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
 def _growth(sizes: dict[int, list[dict[str, Any]]]) -> dict[str, float]:

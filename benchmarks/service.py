@@ -46,11 +46,18 @@ def manage(*arguments: str, environment: dict[str, str]) -> str:
 
 
 def database_made(name: str) -> str:
-    """The address of a new database of this name, on the server of DATABASE_URL."""
+    """The address of a new database of this name, on the server of DATABASE_URL, in any old one's
+    place."""
     url = os.environ["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name}")
     return re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", url)
+
+
+def valkey_database(number: int) -> str:
+    """The address of this database of Valkey, on the server of REDIS_URL."""
+    return re.sub(r"([?]db=|/)\d+$", rf"\g<1>{number}", os.environ["REDIS_URL"])
 
 
 def wait_until_ready(url: str, *, timeout_s: float = 30) -> None:

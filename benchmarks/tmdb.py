@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,17 +22,18 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-import psycopg
 import redis
 
 from benchmarks.load import Outcome, run
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
+    database_made,
     free_port,
     manage,
     ms,
     percentile,
+    valkey_database,
     wait_until_ready,
 )
 from nexus.core import embedded
@@ -297,15 +297,11 @@ def running() -> Iterator[Bench]:
 
 
 def _environment(server: TestServer) -> dict[str, str]:
-    url = os.environ["DATABASE_URL"]
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {DATABASE}")
     return {
         **os.environ,
         **SETTINGS,
-        "DATABASE_URL": re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{DATABASE}", url),
-        "REDIS_URL": re.sub(r"([?]db=|/)\d+$", rf"\g<1>{VALKEY_DATABASE}", os.environ["REDIS_URL"]),
+        "DATABASE_URL": database_made(DATABASE),
+        "REDIS_URL": valkey_database(VALKEY_DATABASE),
         "TMDB_BASE_URL": server.base_url,
         "TMDB_ACCESS_TOKEN": server.credential,
     }
