@@ -35,7 +35,7 @@ from movies import search
 from nexus.core import embedded
 from nexus.core.genres import GENRE_NAMES
 
-VERSION = 1
+VERSION = 2
 SEED = 7
 SIZES = (10_000, 100_000, 1_000_000)
 MEMBERS = {10_000: 2_000, 100_000: 20_000, 1_000_000: 200_000}

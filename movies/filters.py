@@ -12,11 +12,19 @@ from django.db.models.functions import Cast
 from rest_framework import serializers
 
 from movies import search
+from movies.facets import narrowing
 from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, NEWEST_ID
-from movies.models import Credit, MovieQuerySet
+from movies.models import (
+    IN_SAMPLE,
+    SAMPLE_COLUMNS,
+    SAMPLE_EVERY,
+    Credit,
+    Movie,
+    MovieQuerySet,
+)
 from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.genres import GENRE_NAMES, genre_named
-from nexus.core.pagination import Key, Ordering
+from nexus.core.pagination import Found, Key, Ordering, Sample
 from nexus.core.query import PageQuery, QuerySerializer
 from nexus.core.text import fold
 
@@ -45,6 +53,7 @@ ORDERINGS: dict[str, Ordering] = {
     "-relevance": Ordering((Key("rank", descending=True), Key("popularity", True), Key("id"))),
 }
 DEFAULT_ORDERING = "-popularity"
+SAMPLE = Sample(IN_SAMPLE, SAMPLE_EVERY, SAMPLE_COLUMNS)
 ORDERING_NAMES = tuple(sorted(ORDERINGS, key=lambda name: (name.lstrip("-"), name)))
 
 
@@ -163,30 +172,14 @@ class MovieListQuery(MovieFilters, PageQuery):
 
 def filtered(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
     """The films that pass validated MovieFilters."""
-    conditions = Q()
-    for name, lookup in _LOOKUPS.items():
-        if name in params:
-            conditions &= Q(**{lookup: params[name]})
-    for joiner, names in params.get("genre", ()):
-        conditions &= _genres(joiner, names)
-    for _, names in params.get("exclude_genre", ()):
-        # Both joiners read "none of these" here.
-        conditions &= ~_genres("|", names)
-    if "language" in params:
-        conditions &= Q(original_language=params["language"].lower())
-    if "keyword" in params:
-        conditions &= Q(keywords__contains=[params["keyword"].strip().lower()])
-    if "search" in params:
-        conditions &= Q(search_vector=_tsquery(params["search"]))
-    if "title" in params:
-        conditions &= Q(search_vector=_tsquery(params["title"], weights=search.TITLE))
-    if "person" in params:
-        conditions &= Q(id__in=_films_of(params["person"]))
-    return movies.filter(conditions)
+    wanted = {name for joiner, names in params.get("genre", ()) if joiner == "," for name in names}
+    if any(wanted & set(names) for _, names in params.get("exclude_genre", ())):
+        return movies.none()
+    return movies.filter(_in_index_of_words(params) & _others(params))
 
 
-def bounded(ordering: Ordering, params: dict[str, Any]) -> Ordering:
-    """The same order, that knows what validated MovieFilters say of the list."""
+def bounded(ordering: Ordering, movies: MovieQuerySet, params: dict[str, Any]) -> Ordering:
+    """The same order, that knows what validated MovieFilters say of the list of these films."""
     column = ordering.keys[0].name
     bound = Q()
     for name, lookup in _LOOKUPS.items():
@@ -200,12 +193,21 @@ def bounded(ordering: Ordering, params: dict[str, Any]) -> Ordering:
                 bound &= Q(release_date__gte=date(params[name], 1, 1))
             if not lookup.endswith("gte"):
                 bound &= Q(release_date__lte=date(params[name], 12, 31))
-    given = _NAMES & set(params)
-    # Of two filters together the statistics do not tell, nor of `title`, people and keywords.
-    known = len(given) == 1 and given <= _TOLD
-    if "genre" in given:
-        known &= sum(len(names) for _, names in params["genre"]) == 1
-    return replace(ordering, bound=bound, known=known)
+    if {"tmdb_id", "imdb_id"} & set(params):
+        # Of a film that is named by an id nothing needs to be told beforehand.
+        return replace(ordering, bound=bound)
+    return replace(ordering, bound=bound, sample=SAMPLE, found=_found(movies, params))
+
+
+def _found(movies: MovieQuerySet, params: dict[str, Any]) -> Found | None:
+    """How films are found by words, keywords or several genres at once, and by facets beside them."""
+    genres = sum(len(names) for joiner, names in params.get("genre", ()) if joiner == ",")
+    if genres < 2 and not {"search", "title", "keyword"} & set(params):
+        return None
+    if "person" in params:
+        return None  # whose films are fewer
+    by_index = _in_index_of_words(params) & narrowing(params)
+    return Found(Movie.objects.filter(by_index), movies.filter(_others(params)))
 
 
 def by_relevance(ordering: Ordering, text: str) -> Ordering:
@@ -220,7 +222,8 @@ def by_relevance(ordering: Ordering, text: str) -> Ordering:
 
 def ranked(movies: MovieQuerySet, text: str) -> MovieQuerySet:
     """With `rank`: how well a film matches the words; its very title comes before all else."""
-    rank = SearchRank(F("search_vector"), _tsquery(text), weights=[0.1, 0.3, 0.8, 1.0])
+    words = SearchQuery(search.ranking(text), search_type="raw", config="simple")
+    rank = SearchRank(F("search_vector"), words, weights=[0.1, 0.3, 0.8, 1.0])
     exact = Case(When(sort_title=search.sort_title(text), then=Value(1.0)), default=Value(0.0))
     return movies.annotate(rank=Cast(rank, FloatField()) + exact)
 
@@ -240,18 +243,44 @@ _LOOKUPS = {
 }
 
 
-_NAMES = set(MovieFilters().fields)
-# Filters on a column whose statistics say how many films pass.
-_TOLD = {"search", "genre", "language", *_LOOKUPS} - {"tmdb_id", "imdb_id"}
-
-
 def _genres(joiner: str, names: list[str]) -> Q:
-    # Each genre by itself, because that is what its index is of.
+    # All of several in one, because the planner knows which genres go together.
+    if joiner == ",":
+        return Q(genres__contains=names)
     condition = Q()
     for name in names:
-        has = Q(genres__contains=[name])
-        condition = condition & has if joiner == "," else condition | has
+        condition |= Q(genres__contains=[name])
     return condition
+
+
+def _in_index_of_words(params: dict[str, Any]) -> Q:
+    """The conditions that the index of words has whole."""
+    conditions = Q()
+    for joiner, names in params.get("genre", ()):
+        conditions &= _genres(joiner, names)
+    if "keyword" in params:
+        conditions &= Q(keywords__contains=[params["keyword"].strip().lower()])
+    if "search" in params:
+        conditions &= Q(search_vector=_tsquery(params["search"]))
+    if "title" in params:
+        conditions &= Q(search_vector=_tsquery(params["title"], weights=search.TITLE))
+    return conditions
+
+
+def _others(params: dict[str, Any]) -> Q:
+    """All other conditions."""
+    conditions = Q()
+    for name, lookup in _LOOKUPS.items():
+        if name in params:
+            conditions &= Q(**{lookup: params[name]})
+    for _, names in params.get("exclude_genre", ()):
+        # Both joiners read "none of these" here.
+        conditions &= ~_genres("|", names)
+    if "language" in params:
+        conditions &= Q(original_language=params["language"].lower())
+    if "person" in params:
+        conditions &= Q(id__in=_films_of(params["person"]))
+    return conditions
 
 
 def _tsquery(text: str, *, weights: str = "") -> SearchQuery:

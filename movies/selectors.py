@@ -104,6 +104,8 @@ SELECT {", ".join(SUMMARY_FIELDS)} FROM movies_movie WHERE id = ANY(%s::bigint[]
 
 def summaries_read(movie_ids: Sequence[int]) -> list[SummaryRow]:
     """The rows of the films that exist, in the order of their ids; one query."""
+    if not movie_ids:
+        return []
     found = {}
     for row in prepared_rows(_SUMMARIES, [list(movie_ids)], using=reading()):
         values = [*row[:_GENRES], json.loads(row[_GENRES]), *row[_GENRES + 1 :]]

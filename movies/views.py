@@ -46,11 +46,13 @@ def movie_page(
     ordering: str,
 ) -> Response:
     """The page that a validated MovieListQuery asks for, in one of ORDERINGS."""
-    movies = filtered(Movie.objects.summaries(), query)
-    order = bounded(ORDERINGS[ordering], query)
+    every = Movie.objects.summaries()
     if ordering.endswith("relevance"):
-        movies, order = ranked(movies, query["search"]), by_relevance(order, query["search"])
-    return paginated(request, query, movies, order, summaries, read=read)
+        every = ranked(every, query["search"])
+    order = bounded(ORDERINGS[ordering], every, query)
+    if ordering.endswith("relevance"):
+        order = by_relevance(order, query["search"])
+    return paginated(request, query, filtered(every, query), order, summaries, read=read)
 
 
 class MovieViewSet(ApiViewSet):

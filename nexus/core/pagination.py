@@ -6,7 +6,8 @@ import base64
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -25,15 +26,11 @@ from nexus.core.query import MAX_DEPTH
 
 # A walk along an ordering's index goes this far, and further the deeper the page is: of more than
 # MAX_DEPTH in a million rows, chance puts a page's twenty among the first few thousand.
-WALK = 20_000
+WALK = 4_000
 WALK_A_ROW = 10
-# More rows than this take longer to gather and sort than a walk of this many times the length.
-GATHERED = 75_000
-LONG_WALK = 10
 # A page of a whole table that begins before this is read straight off the ordering's index.
 NEAR = 1_000
-# So many rows that the planner knows of, by one condition on a column it has statistics of, are
-# surely more than MAX_DEPTH.
+# So many rows that the statistics tell of a whole table are surely more than MAX_DEPTH.
 SURE = 2 * MAX_DEPTH
 
 
@@ -54,20 +51,70 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Rows of a table that stand for all: a condition met by every so many-th, as if by chance.
+
+    With an index of its own it tells in a millisecond whether more rows than MAX_DEPTH match
+    whatever is asked, and how far along an ordering a page of them reaches.
+    """
+
+    rows: Q
+    every: int
+    #: The columns of that index.
+    columns: frozenset[str]
+
+    @property
+    def enough(self) -> int:
+        """So many rows of the sample match only where more than MAX_DEPTH of the table do.
+
+        Of MAX_DEPTH that many would be off by more than five standard deviations: once in ten
+        million lists of that length.
+        """
+        return self._beyond(MAX_DEPTH, deviations=5.3)
+
+    def reaching(self, rows: int) -> int:
+        """The number, from 0, of the sample row up to which there are nearly always so many rows."""
+        return self._beyond(rows, deviations=3.0)
+
+    def _beyond(self, rows: int, *, deviations: float) -> int:
+        expected = rows / self.every
+        return math.ceil(expected + deviations * math.sqrt(expected))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A list's rows in two steps: what one index finds, and what the rest of the conditions leave.
+
+    The planner, who takes conditions to be independent, would ask other indexes too and intersect.
+    """
+
+    by_index: QuerySet[Any]
+    #: A queryset of all rows of the table but for those conditions, as it is to be read.
+    rest: QuerySet[Any]
+
+
+@dataclass(frozen=True)
 class Ordering:
     """Columns that end in a unique one, so that pages neither repeat nor miss a row."""
 
     keys: tuple[Key, ...]
     #: Where the first key is computed and no index holds it, what stands for it among more than
     #: MAX_DEPTH rows: conditions that part them, in order, each with the whole number that the
-    #: first key of its rows has when rounded down; within a part the other keys order.
+    #: first key of its rows has when rounded down; within a part the other keys order. All parts but
+    #: the last are of few rows.
     split: tuple[tuple[Q, float], ...] = ()
     #: What is known of the first key of every row in the list that has one: a range, in which its
     #: index is entered.
     bound: Q = field(default_factory=Q)
-    #: Whether the rows come of one condition, how many pass which is known from the column's
-    #: statistics, but reading 10,000 of them takes long.
-    known: bool = False
+    #: What stands for the table where that is large.
+    sample: Sample | None = None
+    #: How the rows are found where they are few and one index holds most of their conditions.
+    found: Found | None = None
+
+    @property
+    def within(self) -> Ordering:
+        """The order within a part of `split`."""
+        return replace(self, keys=self.keys[1:], split=())
 
     def apply(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.order_by(*(key.expression for key in self.keys))
@@ -81,6 +128,22 @@ class Ordering:
         for part in self.parts(position):
             behind |= part
         return behind
+
+    def spans(self, position: Sequence[Any] | None, limit: Sequence[Any]) -> list[Q]:
+        """The rows behind a position, up to and with a limit, as ranges of the ordering's index.
+
+        Neither may be one whose first key is unknown.
+        """
+        first, rest = self.keys[0], Ordering(self.keys[1:])
+        ahead, behind = ("gt", "lt") if first.descending else ("lt", "gt")
+        reached = Q(**{first.name: limit[0]}) & ~rest.after(limit[1:])
+        beyond = self.bound & Q(**{f"{first.name}__{ahead}": limit[0]})
+        if position is None:
+            return [beyond, reached]
+        tied = Q(**{first.name: position[0]}) & rest.after(position[1:])
+        if position[0] == limit[0]:
+            return [tied & reached]
+        return [tied, beyond & Q(**{f"{first.name}__{behind}": position[0]}), reached]
 
     def parts(self, position: Sequence[Any] | None) -> list[Q]:
         """All rows, or those behind a position, as ranges of the ordering's index, in order.
@@ -162,29 +225,24 @@ def _cut(
     `end` counts from behind `position` where there is one. Left to itself, the planner would guess
     how many rows match, and a wrong guess sorts most of the table or walks it from end to end.
 
-    1. A probe reads matching rows until there are more than MAX_DEPTH, by whatever index finds them
-       soonest. Where that is all of them they are sorted, and there is the page.
-    2. Else there are many, and the ordering's own index soon meets enough of them: a walk, and a
-       longer one where the planner takes them to be a good part of the table.
-    3. Only where they stand at the far end of that index are they gathered and sorted. This alone
-       costs more the larger the table is.
+    1. The sample, where the table has one, tells that far more than MAX_DEPTH match, and how far
+       along the ordering the page reaches (`_first`).
+    2. Else they are counted by whatever index finds them soonest. Where that is no more than
+       MAX_DEPTH they are sorted, and there is the page.
     """
-    first = MAX_DEPTH + 1
-    count = ids = None
     if position is None and start < NEAR and _is_whole(rows, ordering):
         return _front(rows, ordering, start, end)
-    if ordering.known and _guessed(rows) >= SURE:
-        found = _of_many(rows, ordering, position, end)
-        if len(found) == end:
-            count, ids = first, found[start:]
-    if count is None and position is not None:
-        count = rows.order_by().values("pk")[:first].count()
-    if count is None or count <= MAX_DEPTH:
-        behind = rows if position is None else rows.filter(ordering.after(position))
-        among, ids = _probed(behind, ordering, start, end)
-        count = among if count is None else count
+    sample, marks = ordering.sample, None
+    if sample is not None:
+        plain = ordering.within if ordering.split else ordering
+        held = plain.keys[0].name in sample.columns
+        found = _marks(plain.apply(rows) if held else rows, plain)
+        marks = found if held else None
+        if len(found) == sample.enough:
+            return MAX_DEPTH + 1, _first(rows, ordering, position, end, marks)[start:]
+    count, ids = _counted(rows, ordering, start, end, position)
     if ids is None:
-        ids = _of_many(rows, ordering, position, end)[start:]
+        ids = _first(rows, ordering, position, end, marks)[start:]
     return count, ids
 
 
@@ -236,16 +294,39 @@ def _as_sorted(ordering: Ordering) -> tuple[str, str]:
     return ", ".join(["pk", *names]), ", ".join(order)
 
 
-def _probed(
-    rows: QuerySet[Any], ordering: Ordering, start: int, end: int
+def _counted(
+    rows: QuerySet[Any],
+    ordering: Ordering,
+    start: int,
+    end: int,
+    position: Sequence[Any] | None,
 ) -> tuple[int, list[Any] | None]:
     """The bounded count, and where it is exact the ids of the page."""
-    if not _is_beside_filters(rows, ordering):
-        count = rows.order_by().values("pk")[: MAX_DEPTH + 1].count()
-        return count, None if count > MAX_DEPTH else _gathered(rows, ordering, start, end)
+    if position is None:
+        return _probed(rows, ordering, start, end)
+    count, _ = _probed(rows, ordering, 0, 0)
+    if count > MAX_DEPTH:
+        return count, None
+    return count, _probed(rows, ordering, start, end, ordering.after(position))[1]
+
+
+def _probed(
+    rows: QuerySet[Any], ordering: Ordering, start: int, end: int, behind: Q | None = None
+) -> tuple[int, list[Any] | None]:
+    """The bounded count, and where it is exact the ids from `start` to before `end`."""
     names, order = _as_sorted(ordering)
+    read = ordering.found.rest if ordering.found else rows
+    if behind is not None:
+        read = read.filter(behind)
+    keys = _keys_of(read, ordering)
+    if ordering.sample is None:
+        keys = keys[: MAX_DEPTH + 1]
+    # Else the sample has told that there are few; with a LIMIT the planner would hope to meet that
+    # many by and by, in an index that does not find them.
     try:
-        statement, params = _keys_of(rows, ordering)[: MAX_DEPTH + 1].query.sql_with_params()
+        statement, params = keys.query.sql_with_params()
+        if ordering.found:
+            statement, params = _seeing(ordering.found.by_index, keys)
     except EmptyResultSet:
         return 0, []
     with connections[rows.db].cursor() as cursor:
@@ -258,45 +339,68 @@ def _probed(
             [*params, start, MAX_DEPTH, end - start],
         )
         count, ids = cursor.fetchone()
-    return count, None if count > MAX_DEPTH else ids
+    return min(count, MAX_DEPTH + 1), None if count > MAX_DEPTH else ids
 
 
-def _is_beside_filters(rows: QuerySet[Any], ordering: Ordering) -> bool:
-    """Whether the indexes that find rows hold the ordering too, or none holds more than its own.
+def _marks(rows: QuerySet[Any], ordering: Ordering) -> list[tuple[Any, ...]]:
+    """The keys of the first rows that are of the sample, `enough` of them at most."""
+    sample = ordering.sample
+    assert sample is not None
+    keys = rows.filter(sample.rows).values_list(*(key.name for key in ordering.keys))
+    return list(keys[: sample.enough])
 
-    Else counting 10,000 rows from an index would read each of them only for its place.
+
+def _first(
+    rows: QuerySet[Any],
+    ordering: Ordering,
+    position: Sequence[Any] | None,
+    wanted: int,
+    marks: Sequence[tuple[Any, ...]] | None = None,
+) -> list[Any]:
+    """The ids of the first rows behind a position, where far too many match to sort them all.
+
+    Among so many the ordering's own index soon meets enough: a walk. Where they stand far along it,
+    the sample tells how far: up to there rows are few, whatever finds them. Only where neither helps
+    are all gathered, which alone costs more the larger the table is. `marks` of the rows where they
+    are at hand.
     """
-    beside = {
-        name.removeprefix("-")
-        for index in rows.model._meta.indexes
-        if index.include
-        for name in (*index.include, *index.fields)
-    }
-    key = rows.model._meta.pk
-    own = {"pk", "id", key.name if key else ""}
-    return not beside or all(each.name in beside | own for each in ordering.keys)
+    if ordering.split:
+        return _first_of_parts(rows, ordering, position, wanted)
+    behind = rows if position is None else rows.filter(ordering.after(position))
+    ids = _walked(rows, ordering, position, wanted, WALK + WALK_A_ROW * wanted)
+    if ids is not None:
+        return ids
+    if ordering.sample is not None and (position is None or position[0] is not None):
+        if marks is None or position is not None:
+            marks = _marks(ordering.apply(behind), ordering)
+        reach = ordering.sample.reaching(wanted)
+        for mark in marks[reach :: reach + 1][:2]:
+            if mark[0] is None:
+                break
+            spans = [rows.filter(span) for span in ordering.spans(position, mark)]
+            ids = _gathered(spans, ordering, wanted)
+            if len(ids) == wanted:
+                return ids
+    return _gathered([behind], ordering, wanted)
 
 
-def _of_many(
+def _first_of_parts(
     rows: QuerySet[Any], ordering: Ordering, position: Sequence[Any] | None, wanted: int
 ) -> list[Any]:
-    """The ids of the first rows behind a position, where far too many match to sort them all."""
-    if not ordering.split:
-        far = WALK + WALK_A_ROW * wanted
-        ids = _walked(rows, ordering, position, wanted, far)
-        behind = rows if position is None else rows.filter(ordering.after(position))
-        if ids is None and _guessed(behind) > GATHERED:
-            ids = _walked(rows, ordering, position, wanted, LONG_WALK * far)
-        return _gathered(behind, ordering, 0, wanted) if ids is None else ids
-    ids = []
-    within = Ordering(ordering.keys[1:])
+    ids: list[Any] = []
+    last, _ = ordering.split[-1]
     for condition, rank in ordering.split:
         since = None
         if position is not None and rank >= (reached := math.floor(position[0])):
             if rank > reached:
                 continue
             since = position[1:]
-        ids += _of_many(rows.filter(condition), within, since, wanted - len(ids))
+        part, within, left = rows.filter(condition), ordering.within, wanted - len(ids)
+        if condition == last:
+            return ids + _first(part, within, since, left)
+        if since is not None:
+            part = part.filter(within.after(since))
+        ids += _gathered([part], within, left)
         if len(ids) == wanted:
             break
     return ids
@@ -305,7 +409,9 @@ def _of_many(
 def _walked(
     rows: QuerySet[Any], ordering: Ordering, position: Sequence[Any] | None, wanted: int, far: int
 ) -> list[Any] | None:
-    """The first ids behind a position along the ordering's index; None where it is farther."""
+    """The first ids behind a position along the ordering's index; None where it is farther.
+
+    Where the sample will tell, no more is looked whether these are all."""
     ids: list[Any] = []
     for part in ordering.parts(position):
         ahead = ordering.apply(rows.model._default_manager.filter(part))[:far]
@@ -313,46 +419,49 @@ def _walked(
         ids += _among(ahead, found)
         if len(ids) == wanted:
             break
-        if ahead.values("pk")[far - 1 :].exists():
+        if ordering.sample is not None or ahead.values("pk")[far - 1 :].exists():
             return None
     return ids
 
 
-def _guessed(rows: QuerySet[Any]) -> float:
-    """How many rows the planner takes to match."""
-    plan: Any = rows.order_by().values("pk").explain(format="json")
-    rows_guessed: float = json.loads(plan)[0]["Plan"]["Plan Rows"]
-    return rows_guessed
-
-
 def _among(ahead: QuerySet[Any], found: QuerySet[Any]) -> list[Any]:
-    """The ids that a statement finds where the table holds no other rows than `ahead`.
-
-    A subquery of its own on the same table would see no others either; no list here has one.
-    """
-    table, params = ahead.query.sql_with_params()
-    statement, more = found.query.sql_with_params()
-    connection = connections[found.db]
-    name = connection.ops.quote_name(found.model._meta.db_table)
-    with connection.cursor() as cursor:
-        # In a statement a WITH of the table's name hides it, and is planned like a subquery.
-        cursor.execute(f"WITH {name} AS ({table}) {statement}", [*params, *more])
+    """The ids that a statement finds where the table holds no other rows than `ahead`."""
+    statement, params = _seeing(ahead, found)
+    with connections[found.db].cursor() as cursor:
+        cursor.execute(statement, params)
         return [pk for (pk,) in cursor.fetchall()]
 
 
-def _gathered(rows: QuerySet[Any], ordering: Ordering, start: int, end: int) -> list[Any]:
-    """The ids of the page from all matching rows."""
+def _seeing(ahead: QuerySet[Any], found: QuerySet[Any]) -> tuple[str, list[Any]]:
+    """The statement of `found`, as it is where the table holds no other rows than `ahead`.
+
+    In a statement a WITH of the table's name hides it, and is planned like a subquery; OFFSET 0 keeps
+    it apart. A subquery of its own on the same table would see no others either; no list here has one.
+    """
+    table, params = ahead.query.sql_with_params()
+    statement, more = found.query.sql_with_params()
+    name = connections[found.db].ops.quote_name(found.model._meta.db_table)
+    return f"WITH {name} AS ({table} OFFSET 0) {statement}", [*params, *more]
+
+
+def _gathered(some: Sequence[QuerySet[Any]], ordering: Ordering, wanted: int) -> list[Any]:
+    """The first ids of all the rows of some querysets, which have none in common."""
     names, order = _as_sorted(ordering)
-    try:
-        statement, params = _keys_of(rows, ordering).query.sql_with_params()
-    except EmptyResultSet:
+    statements, params = [], list[Any]()
+    for rows in some:
+        with suppress(EmptyResultSet):
+            statement, of_rows = _keys_of(rows, ordering).query.sql_with_params()
+            statements.append(statement)
+            params += of_rows
+    if not statements:
         return []
-    with connections[rows.db].cursor() as cursor:
-        # OFFSET 0 keeps the planner from walking the ordering's index after all.
+    found = " UNION ALL ".join(statements)
+    with connections[some[0].db].cursor() as cursor:
+        # OFFSET 0 keeps the planner from walking the ordering's index in the hope to meet them soon.
         cursor.execute(
-            f"SELECT pk FROM ({statement} OFFSET 0) AS found ({names})"  # noqa: S608 (as above)
-            f" ORDER BY {order} LIMIT %s OFFSET %s",
-            [*params, end - start, start],
+            f"SELECT pk FROM ({found} OFFSET 0) AS found ({names})"  # noqa: S608 (as above)
+            f" ORDER BY {order} LIMIT %s",
+            [*params, wanted],
         )
         return [pk for (pk,) in cursor.fetchall()]
 
