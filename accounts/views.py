@@ -49,7 +49,8 @@ from accounts.tokens import (
 )
 from nexus.core import ratelimit
 from nexus.core.errors import NotFound, field_error
-from nexus.core.pagination import Key, Ordering, paginated
+from nexus.core.ordering import Key, Ordering
+from nexus.core.pagination import paginated
 from nexus.core.query import PageQuery
 from nexus.core.text import fold
 from nexus.core.views import ApiViewSet, Page, contract

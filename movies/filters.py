@@ -24,7 +24,7 @@ from movies.models import (
 )
 from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.genres import GENRE_NAMES, genre_named
-from nexus.core.pagination import Found, Key, Ordering, Sample
+from nexus.core.ordering import Found, Key, Ordering, Sample
 from nexus.core.query import PageQuery, QuerySerializer
 from nexus.core.text import fold
 
@@ -222,8 +222,9 @@ def by_relevance(ordering: Ordering, text: str) -> Ordering:
 
 def ranked(movies: MovieQuerySet, text: str) -> MovieQuerySet:
     """With `rank`: how well a film matches the words; its very title comes before all else."""
-    words = SearchQuery(search.ranking(text), search_type="raw", config="simple")
-    rank = SearchRank(F("search_vector"), words, weights=[0.1, 0.3, 0.8, 1.0])
+    rank = SearchRank(
+        F("search_vector"), _Literal(search.ranking(text)), weights=[0.1, 0.3, 0.8, 1.0]
+    )
     exact = Case(When(sort_title=search.sort_title(text), then=Value(1.0)), default=Value(0.0))
     return movies.annotate(rank=Cast(rank, FloatField()) + exact)
 
@@ -283,10 +284,18 @@ def _others(params: dict[str, Any]) -> Q:
     return conditions
 
 
+class _Literal(SearchQuery):
+    """A tsquery as it is written out: to_tsquery would read signs in its words as spaces."""
+
+    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, list[Any]]:
+        sql, params = super().as_sql(compiler, connection, None, "%(expressions)s::tsquery")
+        return sql, list(params)
+
+
 def _tsquery(text: str, *, weights: str = "") -> SearchQuery:
     query = search.query(text, weights=weights)
     assert query is not None  # has_words has seen to it
-    return SearchQuery(query, search_type="raw", config="simple")
+    return _Literal(query)
 
 
 def _films_of(person: str) -> Any:

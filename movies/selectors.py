@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from django.db import connection
 
-from movies.models import SUMMARY_FIELDS, Credit, Movie
+from movies.models import MAX_AGE, SUMMARY_FIELDS, Credit, Movie
 from movies.services import GENRE_COUNTS_KEY
 from nexus.core import cache
 from nexus.core.genres import GENRE_NAMES, TMDB_GENRES
@@ -83,22 +83,37 @@ def film_read(movie_id: int) -> Film | None:
     return None
 
 
+# Not shown, but they decide what may be shown; in a row of plain values their verdict stands.
+_DECIDING = ("source", "synced_at")
+_SHOWN = tuple(name for name in SUMMARY_FIELDS if name not in _DECIDING)
+# As Movie.is_stale has it.
+_IS_STALE = (
+    f"{{table}}.source = '{Movie.Source.TMDB}' AND ({{table}}.synced_at IS NULL"
+    f" OR {{table}}.synced_at < now() - interval '{MAX_AGE.days} days')"
+)
+#: The columns of a SummaryRow, as nexus.core.cuts.Reader takes them.
+SUMMARY_COLUMNS = (*(f"{{table}}.{name}" for name in _SHOWN), _IS_STALE)
 # Its fields are a list elsewhere.
-_Row: Any = namedtuple("_Row", list(SUMMARY_FIELDS))  # type: ignore[misc]
+_Row: Any = namedtuple("_Row", [*_SHOWN, "is_stale"])  # type: ignore[misc]
+_GENRES = _SHOWN.index("genres")
 
 
 class SummaryRow(_Row):  # type: ignore[misc]
-    """The columns of a MovieSummary, named as the film's; twenty films take ten times as long."""
+    """What a MovieSummary is made of, named as the film's; twenty films take ten times as long."""
 
     __slots__ = ()
     id: int
-    Source = Movie.Source
-    is_stale = Movie.is_stale
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> SummaryRow:
+        """A row of SUMMARY_COLUMNS, jsonb as text."""
+        row = [*values[:_GENRES], json.loads(values[_GENRES]), *values[_GENRES + 1 :]]
+        return cls._make(row)  # type: ignore[no-any-return]
 
 
-_GENRES = SUMMARY_FIELDS.index("genres")
 _SUMMARIES = f"""
-SELECT {", ".join(SUMMARY_FIELDS)} FROM movies_movie WHERE id = ANY(%s::bigint[])
+SELECT {", ".join(SUMMARY_COLUMNS).format(table="movies_movie")} FROM movies_movie
+WHERE id = ANY(%s::bigint[])
 """.encode()  # noqa: S608 (column names of our own)
 
 
@@ -106,10 +121,8 @@ def summaries_read(movie_ids: Sequence[int]) -> list[SummaryRow]:
     """The rows of the films that exist, in the order of their ids; one query."""
     if not movie_ids:
         return []
-    found = {}
-    for row in prepared_rows(_SUMMARIES, [list(movie_ids)], using=reading()):
-        values = [*row[:_GENRES], json.loads(row[_GENRES]), *row[_GENRES + 1 :]]
-        found[row[0]] = SummaryRow._make(values)
+    rows = prepared_rows(_SUMMARIES, [list(movie_ids)], using=reading())
+    found = {row[0]: SummaryRow.of(row) for row in rows}
     return [found[movie_id] for movie_id in movie_ids if movie_id in found]
 
 

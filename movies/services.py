@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from movies import search
 from movies.facts import LISTED, MovieFacts, PersonFacts
-from movies.models import Collection, Credit, Movie, Person
+from movies.models import SUMMARY_FIELDS, Collection, Credit, Movie, Person
 from nexus.core import answers, cache
-from nexus.core.queries import prepared_rows
+from nexus.core.queries import Columns, prepared_rows
 from nexus.core.replica import read_primary
 from nexus.core.text import fold
 
@@ -250,16 +250,20 @@ def people_remove(*, person_ids: Iterable[int]) -> None:
         movie_reindex(movie=movie)
 
 
-def rating_changed(*, movie_id: int, old: float | None, new: float | None) -> None:
-    """Move a film's rating sums and trend by one rating set, changed (`old`, `new`) or withdrawn."""
+def rating_changed(*, movie_id: int, old: float | None, new: float | None) -> Movie | None:
+    """Move a film's rating sums and trend by one rating set, changed (`old`, `new`) or withdrawn.
+
+    The film as a MovieSummary shows it from now on; None where it is gone.
+    """
     now = timezone.now()
     positions = [
         trend_position(half_life_days, now) if old is None else None
         for half_life_days in TREND_HALF_LIFE_DAYS.values()
     ]
     count = int(new is not None) - int(old is not None)
-    prepared_rows(_CHANGED, [count, (new or 0.0) - (old or 0.0), *positions, movie_id])
+    found = prepared_rows(_CHANGED, [count, (new or 0.0) - (old or 0.0), *positions, movie_id])
     answers.films_changed()
+    return _SUMMARY.instance(found[0]) if found else None
 
 
 @dataclass(frozen=True)
@@ -335,12 +339,17 @@ _TRENDS = ", ".join(
     f"abs(coalesce(movie.{column}, by.{column} - 200) - by.{column}), 200))) / ln(2) END"
     for column in TREND_HALF_LIFE_DAYS
 )
+_SUMMARY = Columns(
+    Movie,
+    "movie",
+    but=[each.name for each in Movie._meta.concrete_fields if each.name not in SUMMARY_FIELDS],
+)
 _POSITIONS = ", ".join(f"%s::float8 AS {column}" for column in TREND_HALF_LIFE_DAYS)
 _CHANGED = (
     f"UPDATE movies_movie AS movie SET rating_count = movie.rating_count + by.count,"  # noqa: S608
     f" rating_sum = movie.rating_sum + by.sum, {_TRENDS}"
     f" FROM (SELECT %s::int AS count, %s::float8 AS sum, {_POSITIONS}) AS by"
-    " WHERE movie.id = %s::bigint RETURNING movie.id"
+    f" WHERE movie.id = %s::bigint RETURNING {_SUMMARY.sql}"
 ).encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import Http404
@@ -19,8 +20,14 @@ from movies.filters import (
     ranked,
 )
 from movies.models import Movie
-from movies.selectors import Film, film_read, genre_counts, summaries_read
-from movies.serializers import GenreSerializer, MovieSerializer, MovieSummarySerializer
+from movies.selectors import SUMMARY_COLUMNS, Film, SummaryRow, film_read, genre_counts
+from movies.serializers import (
+    GenreSerializer,
+    MovieSerializer,
+    MovieSummarySerializer,
+    summary,
+)
+from nexus.core.cuts import Reader
 from nexus.core.pagination import paginated
 from nexus.core.query import PageQuery
 from nexus.core.views import PUBLIC, ApiViewSet, ListOf, Page, contract
@@ -35,9 +42,12 @@ def summaries(movies: list[Any]) -> Any:
     return MovieSummarySerializer(movies, many=True).data
 
 
-def read(movie_ids: list[int]) -> Any:
-    """The films of these ids as plain data, in one query."""
-    return summaries(summaries_read(movie_ids))
+def _summaries_of(rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    return [summary(SummaryRow.of(row)) for row in rows]
+
+
+#: A page of films as plain data.
+SUMMARIES = Reader(SUMMARY_COLUMNS, _summaries_of)
 
 
 def movie_page(
@@ -52,7 +62,7 @@ def movie_page(
     order = bounded(ORDERINGS[ordering], every, query)
     if ordering.endswith("relevance"):
         order = by_relevance(order, query["search"])
-    return paginated(request, query, filtered(every, query), order, summaries, read=read)
+    return paginated(request, query, filtered(every, query), order, summaries, reader=SUMMARIES)
 
 
 class MovieViewSet(ApiViewSet):

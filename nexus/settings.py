@@ -181,6 +181,7 @@ if os.environ.get("DATABASE_REPLICA_URL"):
         "nexus.core.replica.ReplicaMiddleware",
     )
 for _database in DATABASES.values():
+    _database["ENGINE"] = "nexus.core.postgresql"
     _database["OPTIONS"] = {**_database.get("OPTIONS", {}), **_options}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

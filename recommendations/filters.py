@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from movies.filters import MovieFilters
 from nexus.core.fields import StrictFloatField
-from nexus.core.pagination import Key, Ordering
+from nexus.core.ordering import Key, Ordering
 from nexus.core.query import PageQuery
 
 NEWEST_FEEDBACK_FIRST = Ordering((Key("updated_at", descending=True), Key("id", descending=True)))

@@ -14,7 +14,8 @@ from movies.facts import FIRST_YEAR, LAST_YEAR
 from movies.filters import has_words
 from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.lookups import without_case
-from nexus.core.pagination import Key, Ordering, bad_cursor, position_behind
+from nexus.core.ordering import Key, Ordering
+from nexus.core.pagination import bad_cursor, position_behind
 from nexus.core.query import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, QuerySerializer
 from social.models import MAX_SCORE, MIN_SCORE, PlaylistQuerySet, RatingQuerySet
 from social.selectors.feed import KINDS, PUBLISHED, START, Position

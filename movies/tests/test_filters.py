@@ -2,11 +2,12 @@ import random
 from datetime import date
 
 import pytest
+from django.contrib.postgres.search import SearchQuery
 from django.db import connection
 
 from movies.facts import MovieFacts, PersonFacts
 from movies.filters import ORDERING_NAMES, ORDERINGS, bounded, filtered, ranked
-from movies.models import Movie, Person
+from movies.models import IN_SAMPLE, Movie, Person
 from movies.services import movies_upsert
 
 pytestmark = pytest.mark.django_db
@@ -330,11 +331,12 @@ def test_every_ordering_of_the_contract_is_there():
 @pytest.mark.parametrize(
     ("query", "queries"),
     [
-        ({}, 2),
-        ({"genre": "Action,Science Fiction", "exclude_genre": "Horror"}, 2),
-        # Guessed, and counted before they are ranked, as too many would not be.
-        ({"search": "keanu", "ordering": "relevance"}, 4),
-        ({"person": "Keanu Reeves", "keyword": "dystopia", "year": "1999"}, 2),
+        ({}, 1),
+        ({"genre": "Action,Science Fiction", "exclude_genre": "Horror"}, 3),
+        # The sample is asked before they are counted, as too many would not be.
+        ({"search": "keanu", "ordering": "relevance"}, 3),
+        ({"person": "Keanu Reeves", "keyword": "dystopia", "year": "1999"}, 3),
+        ({"tmdb_id": "603"}, 2),
     ],
 )
 def test_the_list_costs_a_few_queries_whatever_is_asked(
@@ -351,7 +353,7 @@ def test_the_list_costs_a_few_queries_whatever_is_asked(
 def big_table(db):
     """19,000 films, of which few are westerns.
 
-    Fewer than nexus.core.pagination.SURE: what ANALYZE counts outlives the test's transaction.
+    Fewer than nexus.core.cuts.SURE: what ANALYZE counts outlives the test's transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -370,7 +372,7 @@ def big_table(db):
             """
         )
         # As autovacuum leaves it: without new entries waiting to be sorted into the GIN indexes.
-        for index in ("movie_genres", "movie_keywords", "movie_search"):
+        for index in ("movie_words", "movie_sample_words"):
             cursor.execute("SELECT gin_clean_pending_list(%s::regclass)", [index])
         cursor.execute("ANALYZE movies_movie")
 
@@ -394,7 +396,7 @@ def test_on_a_big_table_a_narrow_filter_reads_its_index(big_table):
     for params, index in (
         ({"genre": [(",", ["Western"])]}, "movie_western"),
         ({"genre": [("|", ["Western", "War"])]}, "movie_western"),
-        ({"keyword": "paris"}, "movie_keywords"),
+        ({"keyword": "paris"}, "movie_words"),
     ):
         plan = plan_of("-popularity", **params)
         assert index in plan, plan
@@ -403,7 +405,7 @@ def test_on_a_big_table_a_narrow_filter_reads_its_index(big_table):
     found = filtered(Movie.objects.summaries(), {"search": "1234"})
     for rows in (found.values("pk"), ORDERINGS["relevance"].apply(ranked(found, "1234"))):
         plan = rows.explain()
-        assert "movie_search" in plan, plan
+        assert "movie_words" in plan, plan
         assert "Seq Scan" not in plan, plan
 
 
@@ -417,18 +419,35 @@ def test_on_a_big_table_a_cursor_begins_where_it_points(big_table):
 
 
 @pytest.mark.parametrize(
-    ("params", "known"),
+    ("params", "by_words"),
     [
-        ({"genre": [(",", ["Drama"])]}, True),
-        ({"search": "alien"}, True),
-        ({"year_gte": 1990}, True),
-        ({"genre": [(",", ["Drama", "Crime"])]}, False),
-        ({"genre": [(",", ["Drama"]), (",", ["Crime"])]}, False),
         ({"genre": [(",", ["Drama"])], "year_gte": 1990}, False),
-        ({"keyword": "paris"}, False),
-        ({"tmdb_id": 1}, False),
+        ({"genre": [(",", ["Drama", "Crime"])]}, True),
+        ({"search": "alien", "year_gte": 1990}, True),
+        ({"keyword": "paris", "language": "fr"}, True),
+        ({"keyword": "paris", "person": "7"}, False),
+        ({"tmdb_id": 1, "search": "alien"}, False),
         ({}, False),
     ],
 )
-def test_of_one_filter_that_has_statistics_their_word_is_taken(params, known):
-    assert bounded(ORDERINGS["-popularity"], {**params, "page": 1, "page_size": 20}).known is known
+def test_words_keywords_and_several_genres_are_found_by_one_index(params, by_words):
+    order = bounded(ORDERINGS["-popularity"], Movie.objects.all(), params)
+    assert (order.found is not None) is by_words
+    assert (order.sample is None) is ("tmdb_id" in params)
+
+
+def test_on_a_big_table_one_index_meets_words_and_facets(big_table):
+    params = {"search": "film", "genre": [(",", ["Western"])], "year_gte": 2000, "language": "en"}
+    found = bounded(ORDERINGS["-popularity"], Movie.objects.all(), params).found
+    plan = found.by_index.explain()
+    assert "movie_words" in plan
+    assert "BitmapAnd" not in plan
+
+
+def test_on_a_big_table_the_sample_is_read_from_its_own_indexes(big_table):
+    for ordering in ("-popularity", "release_date", "-created_at"):
+        ahead = ORDERINGS[ordering].apply(Movie.objects.filter(IN_SAMPLE, vote_average__gte=9))
+        plan = ahead.values_list(*(key.name for key in ORDERINGS[ordering].keys)).explain()
+        assert "movie_sample" in plan, plan
+    plan = Movie.objects.filter(IN_SAMPLE, search_vector=SearchQuery("film")).explain()
+    assert "movie_sample" in plan

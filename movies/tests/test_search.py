@@ -4,15 +4,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from movies.search import MAX_WORDS, query, sort_title, vector
+from movies.search import MAX_WORDS, query, ranking, sort_title, vector
 
 
 @pytest.mark.parametrize(
     ("text", "literal"),
     [
         ("Matrix", "'matrix':*"),
-        ("The Mátrix rel", "'the' & 'matrix' & 'rel':*"),
-        ("don't", "'dont':*"),
+        ("The Mátrix rel", "'the' & 'matrix' & '^rel'"),
+        ("The Mátrix reloa", "'the' & 'matrix' & 'reloa':*"),
+        ("don't", "'^dont'"),
         ("' | & ! :* ( ) \\", None),
         ("", None),
     ],
@@ -22,7 +23,12 @@ def test_a_query_asks_for_all_words_the_last_as_a_prefix(text, literal):
 
 
 def test_a_query_can_keep_to_one_weight():
-    assert query("the matr", weights="A") == "'the':A & 'matr':*A"
+    assert query("the matri", weights="A") == "'the':A & 'matri':*A"
+    assert query("the matr", weights="A") == "'the':A & '^matr':A"
+
+
+def test_a_beginning_is_ranked_as_the_words_it_begins():
+    assert ranking("The Matr") == "'the' & 'matr':*"
 
 
 def test_a_query_is_of_twenty_words_at_most():
@@ -30,14 +36,19 @@ def test_a_query_is_of_twenty_words_at_most():
 
 
 def test_a_vector_weighs_title_over_original_title_over_people():
-    assert vector(title="The Fly", original_title="La Mouche", people=["Ann Fly"]) == (
-        "'the':1A 'fly':2A,6C 'la':3B 'mouche':4B 'ann':5C"
-    )
+    found = vector(title="The Fly", original_title="La Mouche", people=["Ann Fly"])
+    words, _, beginnings = found.partition(" '^")
+    assert words == "'the':1A 'fly':2A,6C 'la':3B 'mouche':4B 'ann':5C"
+    assert f"'^{beginnings}".split() == [
+        *("'^t':1A", "'^th':1A", "'^the':1A", "'^f':1A", "'^fl':1A", "'^fly':1A"),
+        *("'^l':1", "'^la':1", "'^m':1", "'^mo':1", "'^mou':1", "'^mouc':1"),
+        *("'^a':1", "'^an':1", "'^ann':1"),
+    ]
 
 
 def test_a_vector_is_bounded():
     literal = vector(title="t", original_title="", people=[f"p{n}" for n in range(1000)])
-    assert literal.count(":") == MAX_WORDS
+    assert sum(not word.startswith("'^") for word in literal.split()) == MAX_WORDS
 
 
 @pytest.mark.parametrize(
@@ -74,3 +85,23 @@ def test_postgresql_takes_every_vector_and_finds_the_film_by_its_own_title(title
             [vector(title=title, original_title=title, people=people), asked],
         )
         assert cursor.fetchone()[0] is (asked is not None)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("letters", ["f", "fl", "fly", "flyi", "flyin"])
+def test_any_beginning_of_a_word_finds_it_and_only_a_titles_among_titles(letters):
+    of_title = vector(title="Flying", original_title="", people=["Ann"])
+    of_people = vector(title="Ann", original_title="", people=["Flying Ann"])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT %(title)s::tsvector @@ %(any)s::tsquery, %(people)s::tsvector @@ %(any)s::tsquery,"
+            " %(title)s::tsvector @@ %(in_title)s::tsquery,"
+            " %(people)s::tsvector @@ %(in_title)s::tsquery",
+            {
+                "title": of_title,
+                "people": of_people,
+                "any": query(letters),
+                "in_title": query(letters, weights="A"),
+            },
+        )
+        assert cursor.fetchone() == (True, True, True, False)

@@ -32,9 +32,14 @@ def member_and_movie_held(*, user_id: int, movie_id: int) -> None:
     Raises AuthenticationFailed (401) where the member is gone, ValidationError (400) on `movie`
     for an unknown film.
     """
-    if not held(User, [user_id]):
+    require_member_and_movie(bool(held(User, [user_id])), bool(held(Movie, [movie_id])), movie_id)
+
+
+def require_member_and_movie(member: bool, movie: bool, movie_id: int) -> None:
+    """What member_and_movie_held raises, where whether they are there is known."""
+    if not member:
         raise AuthenticationFailed("This account is gone.", code="user_not_found")
-    if not held(Movie, [movie_id]):
+    if not movie:
         raise field_error("movie", f"There is no film with the id {movie_id}.", "does_not_exist")
 
 

@@ -14,11 +14,13 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from movies.models import Movie
 from movies.services import TREND_HALF_LIFE_DAYS, rating_changed, trend_position
 from nexus.core.answers import films_changed
 from nexus.core.errors import NotFound, Problem
-from social.models import Rating, WatchlistItem
-from social.services.locks import member_and_movie_held
+from nexus.core.queries import Columns, prepared_rows
+from social.models import Rating
+from social.services.locks import require_member_and_movie
 
 # How often a rating that is withdrawn while it is being replaced is tried again.
 _ATTEMPTS = 5
@@ -45,26 +47,24 @@ def rating_set(
     It takes the film off the member's watchlist, unless told to keep it there. Raises
     ValidationError (400) on `movie` for an unknown film.
     """
-    member_and_movie_held(user_id=user_id, movie_id=movie_id)
-    if not keep_in_watchlist:
-        WatchlistItem.objects.filter(user_id=user_id, movie_id=movie_id).delete()
+    rating = Rating(
+        user_id=user_id,
+        movie_id=movie_id,
+        score=score,
+        review=review or "",
+        contains_spoilers=bool(contains_spoilers),
+        created_at=(now := timezone.now()),
+        updated_at=now,
+    )
     for _ in range(_ATTEMPTS):
-        rating_id = _rating_insert(
-            user_id=user_id,
-            movie_id=movie_id,
-            score=score,
-            review=review or "",
-            contains_spoilers=bool(contains_spoilers),
-        )
-        if rating_id is not None:
-            rating_changed(movie_id=movie_id, old=None, new=score)
-            return RatingSet(Rating.objects.with_movie().get(id=rating_id), created=True)
-        known = (
-            Rating.objects.select_for_update().filter(user_id=user_id, movie_id=movie_id).first()
-        )
+        made_id, known = _rating_insert(rating, keep_in_watchlist=keep_in_watchlist)
+        if made_id is not None:
+            rating.id = made_id
+            rating.movie = _shown(rating, rating_changed(movie_id=movie_id, old=None, new=score))
+            return RatingSet(rating, created=True)
         if known is not None:
             _rating_write(known, score=score, review=review, contains_spoilers=contains_spoilers)
-            return RatingSet(Rating.objects.with_movie().get(id=known.id), created=False)
+            return RatingSet(known, created=False)
     raise Problem(409, "conflict", "This rating is being changed elsewhere. Try again.")
 
 
@@ -81,7 +81,7 @@ def rating_update(
     if rating is None:
         raise NotFound
     _rating_write(rating, score=score, review=review, contains_spoilers=contains_spoilers)
-    return Rating.objects.with_movie().get(id=rating_id)
+    return rating
 
 
 @transaction.atomic
@@ -175,27 +175,65 @@ _RECOUNT = """
 """
 
 
-def _rating_insert(
-    *, user_id: int, movie_id: int, score: float, review: str, contains_spoilers: bool
-) -> int | None:
-    """The new row's id, or None where there is one already, after waiting for a rival's commit."""
-    now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO social_rating"
-            " (user_id, movie_id, score, review, contains_spoilers, created_at, updated_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s)"
-            " ON CONFLICT (user_id, movie_id) DO NOTHING RETURNING id",
-            [user_id, movie_id, score, review, contains_spoilers, now, now],
-        )
-        row = cursor.fetchone()
-    return None if row is None else int(row[0])
+_RATING = Columns(Rating, "known")
+# What a rating refers to is kept from deletion, and a rating that is there already is locked. Who
+# waits for a rival's commit here finds nothing and has made nothing, and tries again.
+_INSERT = f"""
+WITH member AS MATERIALIZED (SELECT id FROM accounts_user WHERE id = %(user)s::bigint FOR KEY SHARE),
+film AS MATERIALIZED (SELECT id FROM movies_movie WHERE id = %(movie)s::bigint FOR KEY SHARE),
+known AS MATERIALIZED (
+    SELECT * FROM social_rating
+    WHERE user_id = %(user)s::bigint AND movie_id = %(movie)s::bigint FOR UPDATE
+),
+unlisted AS (
+    DELETE FROM social_watchlistitem
+    WHERE user_id = %(user)s::bigint AND movie_id = %(movie)s::bigint AND %(unlist)s::boolean
+),
+made AS (
+    INSERT INTO social_rating
+        (user_id, movie_id, score, review, contains_spoilers, created_at, updated_at)
+    SELECT member.id, film.id, %(score)s::float8, %(review)s::text, %(spoilers)s::boolean,
+        %(now)s::timestamptz, %(now)s::timestamptz
+    FROM member, film WHERE NOT EXISTS (SELECT FROM known)
+    ON CONFLICT (user_id, movie_id) DO NOTHING RETURNING id
+)
+SELECT (SELECT id FROM member), (SELECT id FROM film), (SELECT id FROM made), {_RATING.sql}
+FROM (SELECT) AS one LEFT JOIN known ON true
+""".encode()  # noqa: S608 (column names of our own)
+
+
+def _rating_insert(rating: Rating, *, keep_in_watchlist: bool) -> tuple[int | None, Rating | None]:
+    """The new row's id, or the rating that is there already, locked; neither after a rival's commit.
+
+    Raises as member_and_movie_held does.
+    """
+    [(member_id, movie_id, made_id, *known)] = prepared_rows(
+        _INSERT,
+        {
+            "user": rating.user_id,
+            "movie": rating.movie_id,
+            "score": rating.score,
+            "review": rating.review,
+            "spoilers": rating.contains_spoilers,
+            "now": rating.created_at,
+            "unlist": not keep_in_watchlist,
+        },
+    )
+    require_member_and_movie(member_id is not None, movie_id is not None, rating.movie_id)
+    return made_id, None if known[0] is None else _RATING.instance(known)
+
+
+_UPDATE = b"""
+UPDATE social_rating SET score = %s::float8, review = %s::text, contains_spoilers = %s::boolean,
+    reviewed_at = %s::timestamptz, updated_at = %s::timestamptz
+WHERE id = %s::bigint RETURNING id
+"""
 
 
 def _rating_write(
     rating: Rating, *, score: float | None, review: str | None, contains_spoilers: bool | None
 ) -> None:
-    """Change a locked rating and what follows from its score."""
+    """Change a locked rating and what follows from its score; its film comes with it."""
     old = rating.score
     now = timezone.now()
     if score is not None:
@@ -209,6 +247,14 @@ def _rating_write(
     if contains_spoilers is not None:
         rating.contains_spoilers = contains_spoilers
     rating.updated_at = now
-    rating.save(update_fields=["score", "review", "contains_spoilers", "reviewed_at", "updated_at"])
+    written = [rating.score, rating.review, rating.contains_spoilers, rating.reviewed_at, now]
+    prepared_rows(_UPDATE, [*written, rating.id])
+    film = None
     if rating.score != old:
-        rating_changed(movie_id=rating.movie_id, old=old, new=rating.score)
+        film = rating_changed(movie_id=rating.movie_id, old=old, new=rating.score)
+    rating.movie = _shown(rating, film)
+
+
+def _shown(rating: Rating, film: Movie | None) -> Movie:
+    """The rating's film as it is shown."""
+    return film or Movie.objects.summaries().get(id=rating.movie_id)

@@ -16,7 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from nexus.core.errors import NotFound, Problem
-from nexus.core.pagination import Key, Ordering, paginated
+from nexus.core.ordering import Key, Ordering
+from nexus.core.pagination import paginated
 from nexus.core.query import PageQuery
 from nexus.core.ratelimit import hit_or_refuse
 from nexus.core.views import ApiViewSet, Download, Page, contract

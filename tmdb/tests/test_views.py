@@ -681,10 +681,10 @@ def test_trending_is_read_by_cursor_without_repeat_or_gap(api, make_movie):
     assert seen == [movie.pk for movie in reversed(movies)]
 
 
-def test_trending_takes_four_queries(api, make_movie, django_assert_num_queries):
+def test_trending_takes_three_queries(api, make_movie, django_assert_num_queries):
     for n in range(3):
         rate(make_movie(f"Film {n}"))
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         assert len(api.get("/movies/trending/").json()["results"]) == 3
 
 

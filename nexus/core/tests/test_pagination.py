@@ -6,14 +6,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.db.models import BigIntegerField, F, Func, Q, Value
+from django.db.models.lookups import Exact
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
+from movies import filters, search
 from movies.filters import ORDERING_NAMES, ORDERINGS, filtered
-from movies.models import Movie
-from nexus.core import pagination
+from movies.models import SAMPLE_COLUMNS, Movie
+from nexus.core import cuts, pagination
+from nexus.core import ordering as orderings
+from nexus.core.ordering import Sample
 from nexus.core.pagination import paginated, paginated_list, paginated_upstream
 from nexus.core.query import PageQuery
 
@@ -33,7 +37,7 @@ def films(count):
                 popularity, rating_count, rating_sum, sort_title, search_vector, source,
                 created_at, updated_at)
             SELECT 'Film ' || n, '', '', '[]', '', '', '', '[]', '', '', 0, 0, n, 0, 0,
-                'film ' || n, '''film'':1A'::tsvector, 'manual', now(), now()
+                'film ' || n, '''film'':1A ''^film'':1A'::tsvector, 'manual', now(), now()
             FROM generate_series(1, %s) AS n
             """,
             [count],
@@ -52,7 +56,7 @@ def mixed_films():
             Movie(
                 title="same",
                 sort_title=chance.choice(["a", "b", "ä", "B", "a b"]),
-                search_vector="'same':1A",
+                search_vector=search.vector(title="same", original_title="same", people=[]),
                 release_date=released,
                 release_year=released.year if released else None,
                 runtime=chance.choice([None, 90, 100]),
@@ -123,15 +127,26 @@ def test_a_cursor_is_not_shifted_by_what_is_added_meanwhile(api, make_movie):
     assert rest["next"] is None
 
 
+@pytest.fixture
+def shallow(monkeypatch):
+    """Lists that are counted to 12."""
+    for module in (cuts, orderings, pagination):
+        monkeypatch.setattr(module, "MAX_DEPTH", 12)
+
+
+# How far a walk goes, and which films are the sample.
 @pytest.fixture(
-    params=[(5, 1, 1000), (2, 0, 0), (1000, 10, 0)], ids=["gathered", "long walk", "walked"]
+    params=[(1000, 1, 0), (2, 1, 0), (2, 2, 0), (2, 2, 1)],
+    ids=["walked", "all marked", "half of them marked", "the other half marked"],
 )
-def long_lists(request, monkeypatch):
+def long_lists(request, monkeypatch, shallow):
     """Bounds so low that a few films are too many to sort, and may stand far along an index."""
-    monkeypatch.setattr(pagination, "MAX_DEPTH", 12)
-    monkeypatch.setattr(pagination, "WALK", request.param[0])
-    monkeypatch.setattr(pagination, "WALK_A_ROW", request.param[1])
-    monkeypatch.setattr(pagination, "GATHERED", request.param[2])
+    walk, every, rest = request.param
+    monkeypatch.setattr(cuts, "WALK", walk)
+    monkeypatch.setattr(cuts, "WALK_A_ROW", 0)
+    mod = Func(F("id"), Value(every), function="MOD", output_field=BigIntegerField())
+    sample = Sample(Q(Exact(mod, Value(rest))), every, SAMPLE_COLUMNS)
+    monkeypatch.setattr(filters, "SAMPLE", sample)
 
 
 @pytest.mark.parametrize("ordering", PLAIN_ORDERINGS)
@@ -160,9 +175,8 @@ def test_a_list_too_long_to_sort_is_cut_from_the_same_order(api, mixed_films, lo
     ],
 )
 def test_what_is_known_of_a_long_list_changes_nothing_of_it(
-    api, mixed_films, long_lists, monkeypatch, ordering, query
+    api, mixed_films, long_lists, ordering, query
 ):
-    monkeypatch.setattr(pagination, "SURE", 1)
     # Of some only the year is known.
     some = sorted(mixed_films)[:5]
     Movie.objects.filter(id__in=some).update(release_date=None, release_year=1999)
@@ -173,24 +187,35 @@ def test_what_is_known_of_a_long_list_changes_nothing_of_it(
     assert walked(api, {"page": 1}, ordering=ordering, page_size=6, **query) == expected[:12]
 
 
-def test_a_frequent_word_is_not_counted(api, mixed_films, monkeypatch):
-    monkeypatch.setattr(pagination, "MAX_DEPTH", 12)
-    monkeypatch.setattr(pagination, "SURE", 1)
-    with CaptureQueriesContext(connection) as asked:
-        body = page(api, search="same")
-    assert body["count_is_lower_bound"] is True
-    # Of a prepared statement no text is noted.
-    assert not [each["sql"] for each in asked if "COUNT(" in (each["sql"] or "").upper()]
-
-
-def test_what_the_planner_believes_is_counted_where_there_is_no_page_of_it(
-    api, mixed_films, monkeypatch
+@pytest.mark.parametrize(
+    "query",
+    [{"search": "same"}, {"min_rating": 0}, {"min_rating": 0, "ordering": "title"}],
+)
+def test_where_the_sample_tells_of_many_nothing_is_counted(
+    api, mixed_films, shallow, monkeypatch, query
 ):
-    monkeypatch.setattr(pagination, "SURE", 1)
-    Movie.objects.exclude(id__in=sorted(mixed_films)[:3]).delete()
-    body = page(api, search="same")
-    assert (body["count"], len(body["results"])) == (3, 3)
+    monkeypatch.setattr(filters, "SAMPLE", Sample(Q(id__gte=0), 1, SAMPLE_COLUMNS))
+    monkeypatch.setattr(cuts, "_counted", None)
+    body = page(api, page_size=12, **query)
+    assert (body["count"], body["count_is_lower_bound"]) == (12, True)
+    assert len(body["results"]) == 12
+
+
+def test_where_the_sample_leaves_it_open_films_are_counted(api, mixed_films, shallow, monkeypatch):
+    monkeypatch.setattr(filters, "SAMPLE", Sample(Q(id__gte=0), 1, SAMPLE_COLUMNS))
+    Movie.objects.exclude(id__in=sorted(mixed_films)[:30]).delete()
+    assert page(api, search="same", page_size=12)["count_is_lower_bound"] is True
+    Movie.objects.exclude(id__in=sorted(mixed_films)[:12]).delete()
+    body = page(api, search="same", page_size=12)
+    assert (body["count"], len(body["results"])) == (12, 12)
     assert "count_is_lower_bound" not in body
+
+
+def test_a_sample_is_sure_beyond_five_deviations_and_reaches_a_page_nearly_always():
+    sample = Sample(Q(), 127, frozenset())
+    # Of 10,000 films 78.7 are expected, give or take 8.9.
+    assert sample.enough == 126
+    assert [sample.reaching(rows) for rows in (20, 100, 10_000)] == [2, 4, 106]
 
 
 def test_of_too_many_to_rank_the_very_title_comes_first_and_then_the_popular(
@@ -349,10 +374,12 @@ def test_a_cursor_of_another_ordering_is_refused_where_its_columns_differ(api):
     assert set(answer.json()["errors"]) == {"cursor"}
 
 
-@pytest.mark.parametrize("query", [{}, {"page": 3}, {"cursor": ""}])
-def test_a_page_costs_two_queries_however_many_rows_it_has(api, query, django_assert_num_queries):
+@pytest.mark.parametrize(("query", "queries"), [({}, 1), ({"page": 3}, 1), ({"cursor": ""}, 2)])
+def test_a_page_costs_as_many_queries_however_many_rows_it_has(
+    api, query, queries, django_assert_num_queries
+):
     films(60)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(queries):
         assert len(page(api, **query)["results"]) == 20
 
 
