@@ -148,26 +148,27 @@ def _front(
 ) -> Cut:
     """A page near the front of a whole table, with the bounded count, in one query.
 
-    The ordering's index begins with it, whatever the table holds; the text never changes. A table
+    The ordering's index begins with it, whatever the table holds. A table
     of which the statistics say that it is far larger than the bound is not counted, but where the
     page does not fill.
     """
     meta = rows.model._meta
     assert meta.pk is not None
     columns, source = _page_of(rows, reader)
+    # Numbers are written out: of a text without parameters the plan is kept.
+    size = end - start
     statement = (
         "WITH page AS MATERIALIZED (SELECT pk, row_number() OVER () AS place FROM"  # noqa: S608
         f" (SELECT {meta.pk.column} AS pk FROM {meta.db_table}"
-        f" ORDER BY {_in_order(rows, ordering)} LIMIT %s OFFSET %s) AS first),"
-        " counted AS (SELECT CASE WHEN (SELECT count(*) FROM page) = %s AND"
+        f" ORDER BY {_in_order(rows, ordering)} LIMIT {size} OFFSET {start}) AS first),"
+        f" counted AS (SELECT CASE WHEN (SELECT count(*) FROM page) = {size} AND"
         f" (SELECT reltuples FROM pg_class WHERE oid = '{meta.db_table}'::regclass) >= {SURE}"
         f" THEN {MAX_DEPTH + 1} ELSE (SELECT count(*) FROM"
         f" (SELECT FROM {meta.db_table} LIMIT {MAX_DEPTH + 1}) AS few) END AS count)"
         f" SELECT counted.count, found.* FROM counted LEFT JOIN"
         f" (SELECT page.place, {columns} FROM {source}) AS found ON true ORDER BY found.place"
     )
-    size = end - start
-    found = prepared_rows(statement.encode(), [size, start, size], using=rows.db)
+    found = prepared_rows(statement.encode(), [], using=rows.db)
     page = [row[2:] for row in found if row[1] is not None]
     return Cut(found[0][0], [row[0] for row in page], [row[1:] for row in page] if reader else None)
 
@@ -211,7 +212,8 @@ def _marked(
         f" LEFT JOIN (SELECT page.place, {columns} FROM {source}) AS found ON told.whole"
         " ORDER BY found.place"
     )
-    # Prepared: which indexes are read does not hang on the values, and to plan it takes longer.
+    # Prepared, because of what is asked most (genres alone, which stand written out) to make the plan
+    # takes longer than to follow it.
     found = prepared_rows(statement.encode(), [*params, *of_bounds, *params], using=rows.db)
     if not found[0][0]:
         return list(zip(*found[0][1 : 1 + len(keys)], strict=True)), None
