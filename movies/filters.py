@@ -292,14 +292,16 @@ class _HasGenres(DataContains):
 
     prepare_rhs = False
 
-    def process_rhs(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def process_rhs(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         return f"'{json.dumps(self.rhs)}'::jsonb", []
 
 
 class _Literal(SearchQuery):
     """A tsquery as it is written out: to_tsquery would read signs in its words as spaces."""
 
-    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, list[Any]]:
+    def as_sql(  # type: ignore[override]
+        self, compiler: Any, connection: Any, function: Any = None, template: Any = None
+    ) -> tuple[str, list[Any]]:
         sql, params = super().as_sql(compiler, connection, None, "%(expressions)s::tsquery")
         return sql, list(params)
 

@@ -39,11 +39,11 @@ def vector(*, title: str, original_title: str, people: list[str]) -> str:
             places.setdefault(word, []).append(f"{position}{weight}")
     beginnings: dict[str, str] = {}
     for word, at in places.items():
-        of_title = at[0].endswith(TITLE)
+        is_of_title = at[0].endswith(TITLE)
         for length in range(1, min(len(word), MAX_BEGINNING) + 1):
-            if of_title or word[:length] not in beginnings:
+            if is_of_title or word[:length] not in beginnings:
                 # Without a place it would be found by any weight.
-                beginnings[word[:length]] = f"1{TITLE}" if of_title else "1"
+                beginnings[word[:length]] = f"1{TITLE}" if is_of_title else "1"
     return " ".join(
         [f"'{word}':{','.join(at)}" for word, at in places.items()]
         + [f"'{_BEGINS}{letters}':{at}" for letters, at in beginnings.items()]

@@ -9,7 +9,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.models import Credit, Movie
-from movies.selectors import Film, SummaryRow
+from movies.selectors import Film
 from nexus.core.fields import UTCDateTimeField
 
 POSTER_SIZE, BACKDROP_SIZE = "w500", "w1280"
@@ -20,8 +20,8 @@ def image_url(path: str, size: str) -> str | None:
     return f"{settings.TMDB_IMAGE_BASE_URL}{size}{path}" if path else None
 
 
-def summary(movie: Movie | SummaryRow) -> dict[str, Any]:
-    """What MovieSummarySerializer's fields say of a film."""
+def summary(movie: Any) -> dict[str, Any]:
+    """What MovieSummarySerializer's fields say of a film, a Movie or a SummaryRow."""
     shown = not movie.is_stale
     released, average = movie.release_date, movie.average_score
     return {

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from psycopg.pq import Format
 
-from movies.models import Credit
 from nexus.core.genres import GENRE_NAMES
 from nexus.core.queries import prepared_rows
 from recommendations.scoring import LIKED, Affinities, Array
@@ -37,12 +36,16 @@ class Told:
 def people_in_common(films: Sequence[FilmRow], rated: Sequence[FilmRow]) -> SharedNames:
     """The people each film shares with each rated one, in one query."""
     film_ids, rated_ids = {row.id for row in films}, {row.id for row in rated}
-    billed = (
-        Credit.objects.filter(movie__any=film_ids | rated_ids, position__lt=LEADS)
-        .order_by("-role", "position")
-        .values_list("movie_id", "person_id", "person__name")
-    )
+    billed = prepared_rows(_NAMES_SQL, [list(film_ids | rated_ids), LEADS])
     return _shared(billed, film_ids, rated_ids)
+
+
+_NAMES_SQL = b"""
+SELECT credit.movie_id, person.id, person.name
+FROM movies_credit AS credit JOIN movies_person AS person ON person.id = credit.person_id
+WHERE credit.movie_id = ANY(%s::bigint[]) AND credit.position < %s::int
+ORDER BY credit.role DESC, credit.position
+"""
 
 
 def films_with_names(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,42 @@ def film_rows(movie_ids: Iterable[int]) -> list[FilmRow]:
     return [FilmRow(*row) for row in found]
 
 
+# Films beside one: those named, some by its leading people, and the most rated of all its genres.
+FROM_PEOPLE = FROM_KIND = 200
+_PEOPLES_FILMS = 500
+_BESIDE_SQL = f"""
+WITH own AS MATERIALIZED (
+    SELECT person_id FROM movies_credit
+    WHERE movie_id = %(movie)s::bigint AND position < {LEADS}
+),
+theirs AS MATERIALIZED (
+    SELECT movie_id FROM own CROSS JOIN LATERAL (
+        SELECT movie_id FROM movies_credit
+        WHERE person_id = own.person_id AND position < {LEADS} LIMIT {_PEOPLES_FILMS}
+    ) AS credit
+    LIMIT {_PEOPLES_FILMS}
+),
+kind AS MATERIALIZED (
+    SELECT id FROM movies_movie
+    WHERE %(genres)s::jsonb <> '[]' AND genres @> %(genres)s::jsonb
+    ORDER BY rating_count DESC, id LIMIT {FROM_KIND}
+),
+chosen AS MATERIALIZED (
+    SELECT %(movie)s::bigint AS id UNION SELECT unnest(%(named)s::bigint[])
+    UNION (SELECT DISTINCT movie_id FROM theirs ORDER BY movie_id LIMIT {FROM_PEOPLE})
+    UNION SELECT id FROM kind
+)
+SELECT {", ".join(f"film.{column}" for column in COLUMNS)}
+FROM chosen JOIN movies_movie AS film ON film.id = chosen.id ORDER BY film.id
+""".encode()  # noqa: S608 (numbers and column names of our own)
+
+
+def rows_beside(movie: Movie, named: Iterable[int]) -> list[FilmRow]:
+    """The film itself, those named, and others that share leading people or all genres, by id."""
+    asked = {"movie": movie.pk, "named": list(named), "genres": json.dumps(movie.genres)}
+    return [FilmRow(*row) for row in prepared_rows(_BESIDE_SQL, asked, form=Format.BINARY)]
+
+
 def history_rows(user: User) -> tuple[list[FilmRow], Array]:
     """The member's newest ratings: films (n) and stars (n,), in one query."""
     columns = [f"movie__{column}" for column in COLUMNS]
@@ -135,13 +172,16 @@ def history_of(user: User, films: Films, stars: Array) -> History:
     return History(films=films, stars=stars, favourites=favourites)
 
 
+_LEADS_SQL = b"""
+SELECT movie_id, person_id, role FROM movies_credit
+WHERE movie_id = ANY(%s::bigint[]) AND position < %s::int
+"""
+
+
 def people_of(movie_ids: Sequence[int]) -> dict[int, People]:
     """The directors and leads of films with the weight of their credit, in one query."""
     people: dict[int, dict[int, float]] = {movie_id: {} for movie_id in movie_ids}
-    rows = Credit.objects.filter(movie__any=movie_ids, position__lt=LEADS).values_list(
-        "movie_id", "person_id", "role"
-    )
-    for movie_id, person_id, role in rows:
+    for movie_id, person_id, role in prepared_rows(_LEADS_SQL, [list(movie_ids), LEADS]):
         weight = DIRECTOR if role == Credit.Role.DIRECTOR else LEAD
         people[movie_id][person_id] = max(weight, people[movie_id].get(person_id, 0.0))
     return dict(people)

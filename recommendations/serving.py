@@ -21,7 +21,7 @@ from nexus.core.genres import GENRE_NAMES
 from nexus.core.queries import prepared_rows
 from recommendations.maths.data import Array, Films, History, Ids, Neighbours, interest, positions
 from recommendations.maths.model import unrated_films
-from recommendations.models import Feedback, FilmFactors
+from recommendations.models import Feedback
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
 from recommendations.trained import Head, Lists, content, head_of, rows_in_binary
 
@@ -289,17 +289,21 @@ class TasteOf:
     count: float
 
 
+_TASTE = b"""
+SELECT factors.training_id, factors.taste
+FROM recommendations_training AS training
+JOIN recommendations_filmfactors AS factors ON factors.training_id = training.id
+WHERE training.active AND factors.movie_id = %s::bigint
+"""
+
+
 def taste_of(movie_id: int) -> TasteOf | None:
     """Of the active training, in one query; None where it does not know the film."""
-    found = (
-        FilmFactors.objects.filter(training__active=True, movie_id=movie_id)
-        .values_list("training_id", "taste")
-        .first()
-    )
-    if found is None:
+    found = prepared_rows(_TASTE, [movie_id], form=Format.BINARY)
+    if not found:
         return None
-    head = head_of(found[0])
+    head = head_of(found[0][0])
     places, _ = positions(head.film_ids, np.array([movie_id]))
     return TasteOf(
-        Lists.of([bytes(found[1])]).neighbours(head, 1), float(head.table["count"][places[0]])
+        Lists.of([found[0][1]]).neighbours(head, 1), float(head.table["count"][places[0]])
     )

@@ -278,9 +278,10 @@ def _probed(
     # Else the sample has told that there are few; with a LIMIT the planner would hope to meet that
     # many by and by, in an index that does not find them.
     try:
-        statement, params = keys.query.sql_with_params()
         if ordering.found:
             statement, params = _seeing(ordering.found.by_index, keys)
+        else:
+            statement, params = keys.query.sql_with_params()
     except EmptyResultSet:
         return 0, []
     with connections[rows.db].cursor() as cursor:
@@ -389,7 +390,7 @@ def _among(ahead: QuerySet[Any], found: QuerySet[Any]) -> list[Any]:
         return [pk for (pk,) in cursor.fetchall()]
 
 
-def _seeing(ahead: QuerySet[Any], found: QuerySet[Any]) -> tuple[str, list[Any]]:
+def _seeing(ahead: QuerySet[Any], found: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
     """The statement of `found`, as it is where the table holds no other rows than `ahead`.
 
     In a statement a WITH of the table's name hides it, and is planned like a subquery; OFFSET 0 keeps
@@ -398,7 +399,7 @@ def _seeing(ahead: QuerySet[Any], found: QuerySet[Any]) -> tuple[str, list[Any]]
     table, params = ahead.query.sql_with_params()
     statement, more = found.query.sql_with_params()
     name = connections[found.db].ops.quote_name(found.model._meta.db_table)
-    return f"WITH {name} AS ({table} OFFSET 0) {statement}", [*params, *more]
+    return f"WITH {name} AS ({table} OFFSET 0) {statement}", (*params, *more)
 
 
 def _gathered(some: Sequence[QuerySet[Any]], ordering: Ordering, wanted: int) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import TypeVar, overload
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,27 @@ class Recommendation:
     reasons: list[str] = field(default_factory=list)
 
 
-#: Says why the films in these places are in the feed.
+@dataclass(frozen=True)
+class SimilarFilm:
+    movie_id: int
+    similarity: float
+    reasons: list[str] = field(default_factory=list)
+
+
+Ranked = TypeVar("Ranked", Recommendation, SimilarFilm)
+#: Says why the films in these places are where they are.
 Reasons = Callable[[Sequence[int]], list[list[str]]]
 
 
-class Recommendations(Sequence[Recommendation]):
-    """A ranked feed; why a film is in it is put together when its page is shown."""
+class Ranking(Sequence[Ranked]):
+    """Films, best first; why one is among them is put together when its page is shown."""
 
-    def __init__(self, ranked: Sequence[tuple[int, Recommendation]], reasons: Reasons) -> None:
-        """`ranked`: place and recommendation, first to last."""
-        self._ranked = ranked
+    def __init__(self, ranked: Sequence[tuple[int, Ranked]], reasons: Reasons) -> None:
+        """`ranked`: place and film, first to last."""
+        self._ranked: Sequence[tuple[int, Ranked]] = ranked
         self._reasons = reasons
 
-    def bare(self, count: int) -> list[Recommendation]:
+    def bare(self, count: int) -> list[Ranked]:
         """The first so many without their reasons, which cost more than all the rest."""
         return [each for _, each in self._ranked[:count]]
 
@@ -71,10 +79,10 @@ class Recommendations(Sequence[Recommendation]):
         return len(self._ranked)
 
     @overload
-    def __getitem__(self, place: int) -> Recommendation: ...
+    def __getitem__(self, place: int) -> Ranked: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Recommendation]: ...
-    def __getitem__(self, place: int | slice) -> Recommendation | list[Recommendation]:
+    def __getitem__(self, place: slice) -> list[Ranked]: ...
+    def __getitem__(self, place: int | slice) -> Ranked | list[Ranked]:
         if isinstance(place, int):
             return self[place : place + 1 or None][0]
         page = self._ranked[place]
@@ -82,6 +90,9 @@ class Recommendations(Sequence[Recommendation]):
         return [
             replace(each, reasons=reasons) for (_, each), reasons in zip(page, told, strict=True)
         ]
+
+
+Recommendations = Ranking[Recommendation]
 
 
 def nothing() -> Recommendations:
@@ -107,13 +118,6 @@ class Feed:
     strategy: str
     algorithm: str
     diversity: Diversity
-
-
-@dataclass(frozen=True)
-class SimilarFilm:
-    movie_id: int
-    similarity: float
-    reasons: list[str]
 
 
 @dataclass(frozen=True)

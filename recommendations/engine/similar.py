@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from django.db.models import F, Q
 
-from movies.models import Credit, Movie
+from movies.models import Movie
 from recommendations import evidence, scoring
-from recommendations.engine.answers import SimilarFilm
+from recommendations.engine.answers import Ranking, SimilarFilm
 from recommendations.likeness import likeness, listed
-from recommendations.selectors import co_liked, features, film_rows, people_of
+from recommendations.selectors import co_liked, features, people_of, rows_beside
 from recommendations.serving import taste_of
 from tmdb.selectors import listed_beside
 
@@ -26,38 +26,28 @@ ASK_TMDB_BELOW = 0.5
 TOLD_FROM = 0.3
 
 
-def similar(movie: Movie) -> list[SimilarFilm]:
+def similar(movie: Movie) -> Ranking[SimilarFilm]:
     """The films most like one, by shared taste where its ratings say enough, else by content.
 
     similarity = a * taste + (1 - a) * content with a = n / (n + SIMILAR_SHRINKAGE), n the film's
     ratings; content is the likeness of genres, period and people. Taste comes from the training's
-    neighbours; without one it is the shrunk cosine of likes among a sample of raters. Where a is below ASK_TMDB_BELOW, content is raised for what TMDb recommends beside the film or
-    finds similar (likeness.listed), as far as a copy of that is held: TMDb is never waited for.
+    neighbours; without one it is the shrunk cosine of likes among a sample of raters. Where a is
+    below ASK_TMDB_BELOW, content is raised for what TMDb recommends beside the film or finds similar
+    (likeness.listed), as far as a copy of that is held: TMDb is never waited for.
     """
     taste = _learned_taste(movie) or _counted_taste(movie)
     trusted = scoring.trust(taste.raters, SIMILAR_SHRINKAGE)
     at_tmdb = listed_beside(movie) if trusted < ASK_TMDB_BELOW else {}
-    shared_people = Credit.objects.filter(
-        person__credits__movie=movie, position__lt=4, person__credits__position__lt=4
-    ).values("movie_id")[:500]
-    kind = Q(genres__contains=movie.genres) if movie.genres else Q(pk__in=[])
-    pool = Movie.objects.exclude(pk=movie.pk)
-    ids = {*taste.similarity, *at_tmdb}
-    ids.update(pool.filter(id__in=shared_people).values_list("id", flat=True)[:200])
-    ids.update(
-        pool.filter(kind)
-        .order_by(F("rating_count").desc(), "id")
-        .values_list("id", flat=True)[:200]
-    )
-    rows = film_rows(ids)
-    if not rows:
-        return []
-    of_movie = film_rows([movie.pk])
-    described, target = features(rows), features(of_movie)
+    found = rows_beside(movie, {*taste.similarity, *at_tmdb})
+    of_movie = [row for row in found if row.id == movie.pk]
+    rows = [row for row in found if row.id != movie.pk]
+    if not rows or not of_movie:
+        return Ranking([], lambda places: [])
+    described = features(rows)
     people = people_of([movie.pk, *described.ids.tolist()])
     content = likeness(
         described,
-        target,
+        features(of_movie),
         [people[movie_id] for movie_id in described.ids.tolist()],
         [people[movie.pk]],
     )[:, 0]
@@ -66,23 +56,24 @@ def similar(movie: Movie) -> list[SimilarFilm]:
     )
     by_taste = np.array([taste.similarity.get(row.id, 0.0) for row in rows])
     similarity = trusted * by_taste + (1 - trusted) * content
-    names = evidence.people_in_common(rows, of_movie)
-    order = np.lexsort((described.ids, -similarity))[:SIMILAR_DEPTH]
-    return [
-        SimilarFilm(
-            movie_id=rows[index].id,
-            similarity=round(float(similarity[index]), 3),
-            reasons=evidence.of_similarity(
-                rows[index],
-                of_movie[0],
-                names,
-                taste.said(rows[index].id),
-                at_tmdb=rows[index].id in at_tmdb,
-            ),
-        )
-        for index in order
-        if similarity[index] > 0
+    order = np.lexsort((described.ids, -similarity))[:SIMILAR_DEPTH].tolist()
+
+    def reasons(places: Sequence[int]) -> list[list[str]]:
+        shown = [rows[place] for place in places]
+        names = evidence.people_in_common(shown, of_movie)
+        return [
+            evidence.of_similarity(
+                row, of_movie[0], names, taste.said(row.id), at_tmdb=row.id in at_tmdb
+            )
+            for row in shown
+        ]
+
+    ranked = [
+        (place, SimilarFilm(rows[place].id, round(float(similarity[place]), 3)))
+        for place in order
+        if similarity[place] > 0
     ]
+    return Ranking(ranked, reasons)
 
 
 @dataclass(frozen=True)
