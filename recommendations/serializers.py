@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from movies.serializers import MovieSummarySerializer
-from nexus.core.fields import UTCDateTimeField
+from nexus.core.fields import SharedFields, UTCDateTimeField
 from recommendations.models import Feedback
 
 
@@ -36,7 +36,7 @@ class CounterfactualSerializer(serializers.Serializer[Any]):
     )
 
 
-class MatchScoreSerializer(serializers.Serializer[Any]):
+class MatchScoreSerializer(SharedFields):
     movie_id = serializers.IntegerField()
     title = serializers.CharField()
     match_score = serializers.FloatField(
@@ -54,13 +54,13 @@ class MatchScoreSerializer(serializers.Serializer[Any]):
     algorithm = serializers.CharField()
 
 
-class RecommendationSerializer(serializers.Serializer[Any]):
+class RecommendationSerializer(SharedFields):
     movie = MovieSummarySerializer()
     match_score = serializers.FloatField()
     reasons = serializers.ListField(child=serializers.CharField())
 
 
-class SimilarSerializer(serializers.Serializer[Any]):
+class SimilarSerializer(SharedFields):
     movie = MovieSummarySerializer()
     similarity = serializers.FloatField(help_text="0 to 1.")
     reasons = serializers.ListField(child=serializers.CharField())

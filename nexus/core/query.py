@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
 from typing import Any
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
-from rest_framework.utils.serializer_helpers import BindingDict
 
-from nexus.core.fields import StrictIntegerField
+from nexus.core.fields import SharedFields, StrictIntegerField
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 MAX_DEPTH = 10_000
 
 
-class QuerySerializer(serializers.Serializer[Any]):
+class QuerySerializer(SharedFields):
     """The query parameters of one call."""
 
     #: Names that may stand more than once; their fields take a list.
     repeatable: frozenset[str] = frozenset()
-
-    @cached_property
-    def fields(self) -> BindingDict:  # type: ignore[override]
-        return _fields_of(type(self))
 
     @classmethod
     def read(cls, request: Request) -> dict[str, Any]:
@@ -48,16 +42,6 @@ class QuerySerializer(serializers.Serializer[Any]):
             raise ValidationError(errors)
         validated: dict[str, Any] = query.validated_data
         return validated
-
-
-@cache
-def _fields_of(query: type[QuerySerializer]) -> BindingDict:
-    """The fields of all of a class's instances: they hold nothing of a request, and DRF's habit of
-    copying them for each instance takes longer than to read a query with them."""
-    fields = BindingDict(query())
-    for name, field in query().get_fields().items():
-        fields[name] = field
-    return fields
 
 
 class NoQuery(QuerySerializer):

@@ -64,19 +64,22 @@ Reasons = Callable[[Sequence[int]], list[list[str]]]
 
 
 class Ranking(Sequence[Ranked]):
-    """Films, best first; why one is among them is put together when its page is shown."""
+    """Films, best first; one is put together, and why it is among them, when its page is shown."""
 
-    def __init__(self, ranked: Sequence[tuple[int, Ranked]], reasons: Reasons) -> None:
-        """`ranked`: place and film, first to last."""
-        self._ranked: Sequence[tuple[int, Ranked]] = ranked
+    def __init__(
+        self, places: Sequence[int], film: Callable[[int], Ranked], reasons: Reasons
+    ) -> None:
+        """`places` of the films, first to last; `film` gives the one in a place."""
+        self._places = places
+        self._film: Callable[[int], Ranked] = film
         self._reasons = reasons
 
     def bare(self, count: int) -> list[Ranked]:
         """The first so many without their reasons, which cost more than all the rest."""
-        return [each for _, each in self._ranked[:count]]
+        return [self._film(place) for place in self._places[:count]]
 
     def __len__(self) -> int:
-        return len(self._ranked)
+        return len(self._places)
 
     @overload
     def __getitem__(self, place: int) -> Ranked: ...
@@ -85,10 +88,11 @@ class Ranking(Sequence[Ranked]):
     def __getitem__(self, place: int | slice) -> Ranked | list[Ranked]:
         if isinstance(place, int):
             return self[place : place + 1 or None][0]
-        page = self._ranked[place]
-        told = self._reasons([index for index, _ in page]) if page else []
+        page = self._places[place]
+        told = self._reasons(page) if page else []
         return [
-            replace(each, reasons=reasons) for (_, each), reasons in zip(page, told, strict=True)
+            replace(self._film(each), reasons=reasons)
+            for each, reasons in zip(page, told, strict=True)
         ]
 
 
@@ -97,7 +101,7 @@ Recommendations = Ranking[Recommendation]
 
 def nothing() -> Recommendations:
     """A feed of no film."""
-    return Recommendations([], lambda places: [])
+    return Recommendations([], lambda place: Recommendation(place, 0.0), lambda places: [])
 
 
 @dataclass(frozen=True)

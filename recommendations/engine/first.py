@@ -159,10 +159,9 @@ def feed(user: User, films: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
         # The genres of the profile come first, whatever else is well rated.
         order = order + (described.genres @ history.favourites > 0) * (order.max() + 1.0)
     chosen, told = mixed(order, described, diversity=diversity)
-    ranked = [
-        (place, Recommendation(rows[place].id, round(float(scored.scores.percent[place]), 1)))
-        for place in chosen[:FEED_DEPTH]
-    ]
+
+    def film(place: int) -> Recommendation:
+        return Recommendation(rows[place].id, round(float(scored.scores.percent[place]), 1))
 
     def reasons(places: Sequence[int]) -> list[list[str]]:
         return [
@@ -177,4 +176,4 @@ def feed(user: User, films: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
             for place in places
         ]
 
-    return Feed(Recommendations(ranked, reasons), strategy, ALGORITHM, told)
+    return Feed(Recommendations(chosen[:FEED_DEPTH], film, reasons), strategy, ALGORITHM, told)

@@ -104,13 +104,13 @@ def feed_of(member: Member, candidates: Candidates, *, diversity: float = 0.0) -
         order = order + (films.genres @ history.favourites > 0) * (np.ptp(order) + 1.0)
     chosen, told = mixed(order, films, diversity=diversity)
 
-    ids, percents_shown = films.ids.tolist(), scores.percent.tolist()
-    ranked = [
-        (place, Recommendation(ids[place], round(percents_shown[place], 1)))
-        for place in chosen[:FEED_DEPTH]
-    ]
+    def film(place: int) -> Recommendation:
+        return Recommendation(int(films.ids[place]), round(float(scores.percent[place]), 1))
+
     return Feed(
-        Recommendations(ranked, lambda places: _reasons(member, films, links[0], places)),
+        Recommendations(
+            chosen[:FEED_DEPTH], film, lambda places: _reasons(member, films, links[0], places)
+        ),
         strategy,
         head.algorithm,
         told,

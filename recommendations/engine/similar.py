@@ -42,7 +42,7 @@ def similar(movie: Movie) -> Ranking[SimilarFilm]:
     of_movie = [row for row in found if row.id == movie.pk]
     rows = [row for row in found if row.id != movie.pk]
     if not rows or not of_movie:
-        return Ranking([], lambda places: [])
+        return Ranking([], lambda place: SimilarFilm(place, 0.0), lambda places: [])
     described = features(rows)
     people = people_of([movie.pk, *described.ids.tolist()])
     content = likeness(
@@ -68,12 +68,10 @@ def similar(movie: Movie) -> Ranking[SimilarFilm]:
             for row in shown
         ]
 
-    ranked = [
-        (place, SimilarFilm(rows[place].id, round(float(similarity[place]), 3)))
-        for place in order
-        if similarity[place] > 0
-    ]
-    return Ranking(ranked, reasons)
+    def film(place: int) -> SimilarFilm:
+        return SimilarFilm(rows[place].id, round(float(similarity[place]), 3))
+
+    return Ranking([place for place in order if similarity[place] > 0], film, reasons)
 
 
 @dataclass(frozen=True)

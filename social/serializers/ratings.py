@@ -8,7 +8,13 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.serializers import MovieSummarySerializer
-from nexus.core.fields import IdField, PlainCharField, StrictFloatField, UTCDateTimeField
+from nexus.core.fields import (
+    IdField,
+    PlainCharField,
+    SharedFields,
+    StrictFloatField,
+    UTCDateTimeField,
+)
 from social.models import (
     MAX_COMMENT_LENGTH,
     MAX_REVIEW_LENGTH,
@@ -71,7 +77,7 @@ class RatingWriteSerializer(RatingEditSerializer):
         }
 
 
-class ReviewSerializer(serializers.Serializer[Any]):
+class ReviewSerializer(SharedFields):
     """A rating with its words, as the public sees it."""
 
     id = serializers.IntegerField()
@@ -83,7 +89,7 @@ class ReviewSerializer(serializers.Serializer[Any]):
     updated_at = UTCDateTimeField()
 
 
-class PublicRatingSerializer(serializers.Serializer[Any]):
+class PublicRatingSerializer(SharedFields):
     """A rating as others see it; wants `with_movie_and_author()`."""
 
     id = serializers.IntegerField()
@@ -115,7 +121,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     created_at = UTCDateTimeField()
 
 
-class RatingSerializer(serializers.Serializer[Any]):
+class RatingSerializer(SharedFields):
     """A rating as its member sees it."""
 
     id = serializers.IntegerField()
