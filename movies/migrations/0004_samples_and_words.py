@@ -1,6 +1,6 @@
 """A sample of the films, and one index for all that is found by words, genres and keywords.
 
-The beginnings of words join the words of films that are there already, some thousands at a time;
+The beginnings of words join the words of films that are there already, a thousand at a time;
 each index is made beside the old ones and without stopping writers, and only then the old ones go.
 """
 
@@ -56,7 +56,8 @@ TOKENS = Func(
     template="(ARRAY[%(expressions)s])",
     output_field=ArrayField(models.IntegerField()),
 )
-BATCH = 5_000
+# Whoever writes one of these films meanwhile waits for the others.
+BATCH = 1_000
 # As movies.search.vector has them; a film that has some was written by the new code.
 BEGINNINGS = r"""
 UPDATE movies_movie SET search_vector = search_vector || coalesce((

@@ -20,6 +20,10 @@ LOOKED_AT = {
         "movies",
         "0003_list_indexes",
     ): "lock_timeout, a column's statistics target, DROP INDEX CONCURRENTLY",
+    (
+        "movies",
+        "0004_samples_and_words",
+    ): "lock_timeout, statistics; films' words, a thousand at a time, each only once",
     ("recommendations", "0001_initial"): "storage settings of a table that is empty",
     ("social", "0003_feed_indexes"): "an UPDATE of playlists alone, in a transaction of its own",
     ("accounts", "0003_roles"): "a few rows of groups and permissions",
