@@ -1,7 +1,7 @@
 """The service over HTTP beside its references: requests a second, and p50 and p95, by catalogue size.
 
-`python -m benchmarks.http [--films N ...] [--members N] [--rounds N] [--only TEXT] [--json FILE]
-[--plot FILE]`
+`python -m benchmarks.http [--films N ...] [--members N] [--rounds N] [--only TEXT] [--soak N]
+[--json FILE] [--plot FILE]`
 
 Real gunicorn as it is deployed (2 workers of 4 threads), a client in a process of its own with kept
 connections, as many to each worker. Each figure is a ratio to a reference measured on the same
@@ -9,7 +9,9 @@ gunicorn: an empty Django view, an empty DRF view, the bare SQL, and the list as
 (benchmarks.textbook). All are measured in turn, a second each, round after round, so that what else
 the machine does falls on all alike; a figure is the median of its rounds.
 
-Throughput is taken at 8 connections, latency at 2. Everybody's limits are raised out of the way.
+Throughput is taken at 8 connections, latency at 2. Everybody's limits are raised out of the way. At
+the end stands the memory of each worker; `--soak N` sends N more requests of all reads in turn, and
+tells what it grew by after the first twentieth.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ SECONDS = 1.0
 ASKERS = 100
 HISTORY = (150, 260)
 DRAMA = "genre=Drama"
+MEMORY_MB = 250
+MEMORY_TOLD = ("after the rounds", "after a twentieth of the reads", "after all of them")
 
 
 @dataclass
@@ -329,6 +333,38 @@ def serving(films: int, members: int | None, *, trained: bool, **settings: str) 
         master.wait(timeout=30)
 
 
+def memory_mb(bench: Bench) -> list[int]:
+    """Of each worker, what is resident, shared libraries included (Linux alone tells it)."""
+    task = Path(f"/proc/{bench.master}/task/{bench.master}/children")
+    workers = task.read_text().split() if task.exists() else []
+    found = []
+    for worker in workers:
+        lines = Path(f"/proc/{worker}/status").read_text().splitlines()
+        [resident] = [line.split()[1] for line in lines if line.startswith("VmRSS")]
+        found.append(int(resident) // 1024)
+    return found
+
+
+def soaked(bench: Bench, count: int) -> list[list[int]]:
+    """The workers' memory after a twentieth of so many reads, and after all of them."""
+    cases = [case for case in CASES if case.name.split(",")[0] not in ("rating written",)]
+    requests = [
+        each
+        for case in cases
+        if (bench.tokens or not case.needs_members) and not case.name.startswith("textbook")
+        for each in case.requests(bench)[:40]
+    ]
+    found = []
+    client = Client(bench.port, WORKERS)
+    try:
+        for part in (count // 20, count - count // 20):
+            client.load(requests, connections=CONNECTIONS, count=part)
+            found.append(memory_mb(bench))
+    finally:
+        client.close()
+    return found
+
+
 def _ratio(figures: dict[str, dict[str, Any]], promise: Promise) -> float | None:
     case, to = figures.get(promise.case), figures.get(promise.to)
     if case is None or to is None or not case[promise.what] or not to[promise.what]:
@@ -374,19 +410,30 @@ def main() -> None:
     parser.add_argument("--members", type=int, help=f"of the database; {MEMBERS} unless told")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="cases whose names contain one of these (,)")
+    parser.add_argument("--soak", type=int, default=0, help="so many reads more, for the memory")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    sizes = {}
+    sizes, memories = {}, {}
     with embedded.servers():
         for films in options.films:
             trained = any(_wanted(case, options.only) for case in CASES if case.trained)
             with serving(films, options.members, trained=trained) as bench:
                 found = measured(bench, rounds=options.rounds, only=options.only)
+                memory = [memory_mb(bench)]
+                if options.soak:
+                    memory += soaked(bench, options.soak)
             sizes[films] = {name: figures.plain() for name, figures in found.items()}
             _tell(films, sizes[films])
+            memories[films] = memory
+            for when, workers in zip(MEMORY_TOLD, memory, strict=False):
+                print(
+                    f"  memory a worker {when}: {', '.join(map(str, workers))} MB (<= {MEMORY_MB})"
+                )
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "sizes": sizes}, indent=1))
+        options.json.write_text(
+            json.dumps({"machine": machine(), "sizes": sizes, "memory_mb": memories}, indent=1)
+        )
     if options.plot:
         _plot(options.plot, sizes)
 

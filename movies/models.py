@@ -193,8 +193,6 @@ class Movie(models.Model):
                     OpClass("keywords", "jsonb_path_ops"),
                     OpClass(TOKENS, "array_ops"),
                     name=name,
-                    # In KiB: what waits to be sorted in is read through by each search.
-                    gin_pending_list_limit=512,
                     condition=condition,
                 )
                 for name, condition in (("movie_words", None), ("movie_sample_words", IN_SAMPLE))

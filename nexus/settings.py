@@ -153,6 +153,8 @@ _request_limits = "-c statement_timeout=5s -c idle_in_transaction_session_timeou
 # A bitmap of a million films' pages fits into memory, and a page out of order costs little more
 # than the next one, as on any disk without moving parts.
 _planning = "-c work_mem=16MB -c random_page_cost=1.1"
+# What writers leave to be sorted into the index of words is read through by each search.
+_pending = "-c gin_pending_list_limit=512kB"
 # One connection a thread, open from the start, so that no thread waits for another; where the
 # database is gone two wait 3 s for its return and the rest are told so at once (503), so that
 # whatever needs no database is still answered.
@@ -160,7 +162,7 @@ _pool = {"min_size": WEB_THREADS, "max_waiting": 2} if SERVING else {"min_size":
 _options: dict[str, Any] = {
     "pool": {"max_size": WEB_THREADS + 3, "timeout": 3, **_pool},
     # Nobody waits long for a lock: a migration behind a long reader would stop all others.
-    "options": f"-c lock_timeout=2s {_planning} {_request_limits if SERVING else ''}".strip(),
+    "options": f"-c lock_timeout=2s {_planning} {_pending} {_request_limits if SERVING else ''}".strip(),
     "connect_timeout": 2,
     # Of statements that are prepared by name (nexus.core.queries) alone; a pooler that gives each
     # transaction another connection must know of them (PgBouncer 1.21), or this is off.

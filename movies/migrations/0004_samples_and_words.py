@@ -109,7 +109,6 @@ class Migration(migrations.Migration):
                     OpClass("keywords", "jsonb_path_ops"),
                     OpClass(TOKENS, "array_ops"),
                     name=name,
-                    gin_pending_list_limit=512,
                     condition=condition,
                 ),
             )
