@@ -17,7 +17,7 @@ from psycopg.pq import Format
 from accounts.models import User
 from movies.models import Credit, Movie, MovieQuerySet
 from nexus.core.genres import GENRE_NAMES
-from nexus.core.queries import prepared_rows
+from nexus.core.queries import prepared_rows, rows_in_binary
 from recommendations.likeness import DIRECTOR, LEAD, People
 from recommendations.maths.data import LIKED, Array, interest
 from recommendations.scoring import Films, History, PeerVotes
@@ -119,13 +119,14 @@ chosen AS MATERIALIZED (
 )
 SELECT {", ".join(f"film.{column}" for column in COLUMNS)}
 FROM chosen JOIN movies_movie AS film ON film.id = chosen.id ORDER BY film.id
-""".encode()  # noqa: S608 (numbers and column names of our own)
+"""  # noqa: S608 (numbers and column names of our own)
 
 
 def rows_beside(movie: Movie, named: Iterable[int]) -> list[FilmRow]:
     """The film itself, those named, and others that share leading people or all genres, by id."""
     asked = {"movie": movie.pk, "named": list(named), "genres": json.dumps(movie.genres)}
-    return [FilmRow(*row) for row in prepared_rows(_BESIDE_SQL, asked, form=Format.BINARY)]
+    # Planned each time: genres may be those of a third of all films, or of this one alone.
+    return [FilmRow(*row) for row in rows_in_binary(_BESIDE_SQL, asked)]
 
 
 def history_rows(user: User) -> tuple[list[FilmRow], Array]:

@@ -18,12 +18,12 @@ from psycopg.types.json import Jsonb
 from accounts.models import User
 from movies.models import MovieQuerySet
 from nexus.core.genres import GENRE_NAMES
-from nexus.core.queries import prepared_rows
+from nexus.core.queries import prepared_rows, rows_in_binary
 from recommendations.maths.data import Array, Films, History, Ids, Neighbours, interest, positions
 from recommendations.maths.model import unrated_films
 from recommendations.models import Feedback
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
-from recommendations.trained import Head, Lists, content, head_of, rows_in_binary
+from recommendations.trained import Head, Lists, content, head_of
 
 # The newest of what a member said of films without rating them.
 FEEDBACK_LIMIT = 200

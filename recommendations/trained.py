@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import connection
-from django.db.backends.postgresql.base import ServerBindingCursor
 from numpy.typing import NDArray
-from psycopg.pq import Format
 
 from movies.models import Movie
 from nexus.core.genres import GENRE_NAMES
+from nexus.core.queries import rows_in_binary
 from nexus.core.transactions import long_transaction
 from recommendations.maths.data import (
     Array,
@@ -195,23 +194,6 @@ def active_head() -> Head | None:
     """The head of the training that serves, in one query; None where none does."""
     training_id = Training.objects.filter(active=True).values_list("id", flat=True).first()
     return None if training_id is None else head_of(training_id)
-
-
-def rows_in_binary(sql: str, params: Any) -> list[tuple[Any, ...]]:
-    """The rows of a query as PostgreSQL stores them: bytes as they are, and jsonb as Python's.
-
-    In text, bytes would come as twice as many digits. Parameters are put in on this side, as
-    Django's own cursors do, since a condition of its querysets may leave their types open.
-    """
-    with connection.cursor() as cursor:
-        whole = cursor.cursor.mogrify(sql, params)
-        raw: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
-        raw.format = Format.BINARY
-        make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-        with make(raw) as binary:
-            binary.execute(whole)
-            found: list[tuple[Any, ...]] = binary.fetchall()
-    return found
 
 
 # --- What is read for training -------------------------------------------------------------------

@@ -273,10 +273,10 @@ def _probed(
     if behind is not None:
         read = read.filter(behind)
     keys = _keys_of(read, ordering)
-    if ordering.sample is None:
+    if ordering.sample is None or ordering.found:
         keys = keys[: MAX_DEPTH + 1]
     # Else the sample has told that there are few; with a LIMIT the planner would hope to meet that
-    # many by and by, in an index that does not find them.
+    # many by and by, in an index that does not find them. Where one index finds them it has no choice.
     try:
         if ordering.found:
             statement, params = _seeing(ordering.found.by_index, keys)

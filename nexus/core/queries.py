@@ -70,6 +70,24 @@ def prepared_rows(
     return found
 
 
+def rows_in_binary(sql: str, params: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query as PostgreSQL stores them: bytes as they are, and jsonb as Python's.
+
+    In text, bytes would come as twice as many digits. Parameters are put in on this side, as
+    Django's own cursors do, since a condition of its querysets may leave their types open.
+    """
+    connection = connections[DEFAULT_DB_ALIAS]
+    with connection.cursor() as cursor:
+        whole = cursor.cursor.mogrify(sql, params)
+        raw: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+        raw.format = Format.BINARY
+        make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+        with make(raw) as binary:
+            binary.execute(whole)
+            found: list[tuple[Any, ...]] = binary.fetchall()
+    return found
+
+
 class Columns(Generic[ModelT]):
     """A model's columns in a statement for `prepared_rows`, and its instances from what that reads.
 
