@@ -73,7 +73,12 @@ def _in_child(url: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The cases, measured in a process of their own, as Django's settings hold one database."""
     given = [str(options.repeat), str(options.every), options.only or ""]
     command = [sys.executable, "-c", CHILD, *given]
-    environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "nexus.settings"}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "nexus.settings",
+        "SERVING": "1",
+    }
     output = subprocess.run(
         command, cwd=embedded.ROOT, env=environment, check=True, stdout=subprocess.PIPE
     ).stdout

@@ -37,17 +37,15 @@ class _Ranges:
         ]
 
     def between(self, low: float | None, high: float | None) -> list[int]:
-        """What all films from `low` to `high` have: the nearest edge on either side."""
-        found = []
-        below = [
-            number for number, edge in enumerate(self.edges) if low is not None and edge <= low
-        ]
-        if below:
-            found.append(self.base + 2 * below[-1])
-        above = [n for n, edge in enumerate(self.edges) if high is not None and high < edge]
-        if above:
-            found.append(self.base + 2 * above[0] + 1)
-        return found
+        """What all films from `low` to `high` have: the nearest edge on either side.
+
+        However many films are there, to skip through them takes less than to look at one in fifty.
+        """
+        numbers = range(len(self.edges))
+        below = [n for n in numbers if low is not None and self.edges[n] <= low]
+        above = [n for n in numbers if high is not None and high < self.edges[n]]
+        at_least = [self.base + 2 * below[-1]] if below else []
+        return at_least + ([self.base + 2 * above[0] + 1] if above else [])
 
 
 # At the edges people ask for, and where films part into shares worth telling apart.
@@ -96,4 +94,16 @@ def narrowing(params: Mapping[str, Any]) -> Q:
     if "language" in params:
         code = params["language"].lower()
         tokens.append(_LANGUAGES + ord(code[0]) * 128 + ord(code[1]))
+    return _having(tokens)
+
+
+def ranging(column: str, low: Any, high: Any) -> Q:
+    """What all films have in their tokens whose column lies between; nothing of other columns."""
+    tokens = [
+        token for each in _RANGES if each.column == column for token in each.between(low, high)
+    ]
+    return _having(tokens)
+
+
+def _having(tokens: list[int]) -> Q:
     return Q(ArrayContains(TOKENS, tokens)) if tokens else Q()

@@ -14,7 +14,7 @@ from django.db.models.functions import Cast
 from rest_framework import serializers
 
 from movies import search
-from movies.facets import narrowing
+from movies.facets import narrowing, ranging
 from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, NEWEST_ID
 from movies.models import (
     IN_SAMPLE,
@@ -209,7 +209,7 @@ def _found(movies: MovieQuerySet, params: dict[str, Any]) -> Found | None:
     if "person" in params:
         return None  # whose films are fewer
     by_index = _in_index_of_words(params) & narrowing(params)
-    return Found(Movie.objects.filter(by_index), movies.filter(_others(params)))
+    return Found(Movie.objects.filter(by_index), movies.filter(_others(params)), ranging)
 
 
 def by_relevance(ordering: Ordering, text: str) -> Ordering:

@@ -149,7 +149,11 @@ DATABASES = {
 }
 # A request may not take longer; a migration, an import or a test's database may. wsgi.py sets it.
 SERVING = env.flag("SERVING", default=False)
-_request_limits = "-c statement_timeout=5s -c idle_in_transaction_session_timeout=30s"
+# Nor take the other cores from those who wait for them.
+_request_limits = (
+    "-c statement_timeout=5s -c idle_in_transaction_session_timeout=30s"
+    " -c max_parallel_workers_per_gather=0"
+)
 # A bitmap of a million films' pages fits into memory, and a page out of order costs little more
 # than the next one, as on any disk without moving parts.
 _planning = "-c work_mem=16MB -c random_page_cost=1.1"

@@ -1,6 +1,6 @@
 import pytest
 
-from movies.facets import TOKENS, narrowing
+from movies.facets import TOKENS, narrowing, ranging
 from movies.filters import filtered
 from movies.models import Movie
 
@@ -48,14 +48,23 @@ def test_facets_leave_out_no_film_that_the_columns_would_keep(films, params):
     assert set(narrowed.values_list("title", flat=True)) == kept
 
 
-def test_facets_leave_out_what_is_on_the_other_side_of_an_edge(films):
-    narrowed = Movie.objects.filter(narrowing({"min_runtime": 120, "max_runtime": 149}))
-    assert {title for title in narrowed.values_list("title", flat=True) if "runtime" in title} == {
-        "runtime 120",
-        "runtime 121",
-    }
-    # Nothing that is asked for lies beyond an edge.
-    assert not narrowing({"max_rating": 10.0, "min_popularity": 0.1})
+@pytest.mark.parametrize(
+    ("params", "left"),
+    [
+        ({"min_runtime": 120}, {120, 121, 150}),
+        ({"max_runtime": 9}, {9}),
+        ({"min_runtime": 10}, {10, 119, 120, 121, 150}),
+        ({"min_runtime": 120, "max_runtime": 149}, {120, 121}),
+    ],
+)
+def test_facets_leave_out_what_is_on_the_other_side_of_an_edge(films, params, left):
+    found = Movie.objects.filter(narrowing(params), title__startswith="runtime")
+    assert set(found.values_list("runtime", flat=True)) == left
+
+
+def test_a_range_of_a_column_without_facets_narrows_nothing():
+    assert not ranging("weighted_rating", 7.0, None)
+    assert ranging("popularity", 3.0, None)
 
 
 def test_of_what_is_unknown_there_is_no_token(films):

@@ -16,6 +16,8 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -335,11 +337,29 @@ def _marked_out(
         for mark in marks[reach :: reach + 1][:2]:
             if mark[0] is None:
                 break
-            spans = [rows.filter(span) for span in ordering.spans(position, mark)]
-            ids = _gathered(spans, ordering, wanted)
+            ids = _up_to(rows, ordering, position, mark, wanted)
             if len(ids) == wanted:
                 return ids
     return _gathered([behind], ordering, wanted)
+
+
+def _up_to(
+    rows: QuerySet[Any],
+    ordering: Ordering,
+    position: Sequence[Any] | None,
+    mark: Sequence[Any],
+    wanted: int,
+) -> list[Any]:
+    """The first ids behind a position and up to a mark."""
+    spans, found, first = ordering.spans(position, mark), ordering.found, ordering.keys[0]
+    start = None if position is None else position[0]
+    ends = (mark[0], start) if first.descending else (start, mark[0])
+    narrowed = found.ranging(first.name, *ends) if found else Q()
+    if not found or not narrowed:
+        return _gathered([rows.filter(span) for span in spans], ordering, wanted)
+    within = found.rest.filter(reduce(or_, spans))
+    statement, params = _seeing(found.by_index.filter(narrowed), _keys_of(within, ordering))
+    return _sorted([statement], params, ordering, wanted, using=rows.db)
 
 
 def _first_of_parts(
@@ -404,20 +424,27 @@ def _seeing(ahead: QuerySet[Any], found: QuerySet[Any]) -> tuple[str, tuple[Any,
 
 def _gathered(some: Sequence[QuerySet[Any]], ordering: Ordering, wanted: int) -> list[Any]:
     """The first ids of all the rows of some querysets, which have none in common."""
-    names, order = _as_sorted(ordering)
     statements, params = [], list[Any]()
     for rows in some:
         with suppress(EmptyResultSet):
             statement, of_rows = _keys_of(rows, ordering).query.sql_with_params()
             statements.append(statement)
             params += of_rows
+    return _sorted(statements, params, ordering, wanted, using=some[0].db)
+
+
+def _sorted(
+    statements: Sequence[str], params: Sequence[Any], ordering: Ordering, wanted: int, *, using: str
+) -> list[Any]:
+    """The first ids of all that some statements of `_keys_of` find."""
     if not statements:
         return []
-    found = " UNION ALL ".join(statements)
-    with connections[some[0].db].cursor() as cursor:
+    names, order = _as_sorted(ordering)
+    found = " UNION ALL ".join(f"({statement})" for statement in statements)
+    with connections[using].cursor() as cursor:
         # OFFSET 0 keeps the planner from walking the ordering's index in the hope to meet them soon.
         cursor.execute(
-            f"SELECT pk FROM ({found} OFFSET 0) AS found ({names})"  # noqa: S608 (as above)
+            f"SELECT pk FROM (({found}) OFFSET 0) AS found ({names})"  # noqa: S608 (as above)
             f" ORDER BY {order} LIMIT %s",
             [*params, wanted],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -71,6 +71,8 @@ class Found:
     by_index: QuerySet[Any]
     #: A queryset of all rows of the table but for those conditions, as it is to be read.
     rest: QuerySet[Any]
+    #: What that index has on a column (its name) lying between two values, either of which may be open.
+    ranging: Callable[[str, Any, Any], Q]
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Ordering:
     @property
     def within(self) -> Ordering:
         """The order within a part of `split`."""
-        return replace(self, keys=self.keys[1:], split=())
+        return replace(self, keys=self.keys[1:], split=(), found=None)
 
     def apply(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.order_by(*(key.expression for key in self.keys))
