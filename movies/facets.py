@@ -16,24 +16,31 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.fields.array import ArrayContains  # type: ignore[attr-defined]
 from django.db.models import F, Func, IntegerField, Q
 
+# The tokens of a column's ceilings begin so far behind those of its floors.
+_CEILINGS = 50
+
 
 @dataclass(frozen=True)
 class _Ranges:
-    """A column and where it is cut; at each edge a film has the token of one side."""
+    """A column and where it is cut: a film has a token for each of the `floors` that it reaches, and
+    of the `ceilings` that it stays below."""
 
     column: str
     base: int
-    edges: tuple[float, ...]
+    floors: tuple[float, ...]
+    ceilings: tuple[float, ...] = ()
 
     @property
     def tokens(self) -> list[Func]:
+        sides = [(">=", self.floors, self.base), ("<", self.ceilings, self.base + _CEILINGS)]
         return [
             Func(
                 F(self.column),
-                template=f"{self.base + 2 * number} + (%(expressions)s < {edge:g})::int",
+                template=f"CASE WHEN %(expressions)s {sign} {edge:g} THEN {first + number} END",
                 output_field=IntegerField(),
             )
-            for number, edge in enumerate(self.edges)
+            for sign, edges, first in sides
+            for number, edge in enumerate(edges)
         ]
 
     def between(self, low: float | None, high: float | None) -> list[int]:
@@ -41,23 +48,24 @@ class _Ranges:
 
         However many films are there, to skip through them takes less than to look at one in fifty.
         """
-        numbers = range(len(self.edges))
-        below = [n for n in numbers if low is not None and self.edges[n] <= low]
-        above = [n for n in numbers if high is not None and high < self.edges[n]]
-        at_least = [self.base + 2 * below[-1]] if below else []
-        return at_least + ([self.base + 2 * above[0] + 1] if above else [])
+        reached = [n for n, edge in enumerate(self.floors) if low is not None and edge <= low]
+        kept = [n for n, edge in enumerate(self.ceilings) if high is not None and high < edge]
+        above = [self.base + reached[-1]] if reached else []
+        return above + ([self.base + _CEILINGS + kept[0]] if kept else [])
 
 
-# At the edges people ask for, and where films part into shares worth telling apart.
+# At the edges people ask for, and where films part into shares worth telling apart. Each token of a
+# film is one more entry of the index, which an import of a million films writes.
 _YEARS = _Ranges(
     "release_year",
     100,
-    (1930, 1950, 1960, 1970, 1980, 1990, 2000, 2005, 2010, 2015, 2020, 2023, 2025),
+    floors=(1970, 1980, 1990, 2000, 2005, 2010, 2015, 2020, 2023, 2025),
+    ceilings=(1930, 1950, 1960, 1970, 1980, 1990, 2000, 2010),
 )
-_RUNTIMES = _Ranges("runtime", 200, (10, 20, 40, 60, 90, 120, 150))
-_RATINGS = _Ranges("vote_average", 300, (0.5, 5, 6, 7, 8, 8.5))
-_VOTES = _Ranges("vote_count", 400, (1, 10, 50, 100, 1000))
-_POPULARITY = _Ranges("popularity", 500, (0.6, 1.4, 3, 10, 50))
+_RUNTIMES = _Ranges("runtime", 200, floors=(60, 90, 120, 150), ceilings=(10, 20, 40, 60, 90))
+_RATINGS = _Ranges("vote_average", 300, floors=(0.5, 5, 6, 7, 8, 8.5), ceilings=(0.5, 5))
+_VOTES = _Ranges("vote_count", 400, floors=(1, 10, 50, 100, 1000))
+_POPULARITY = _Ranges("popularity", 500, floors=(0.6, 1.4, 3, 10, 50))
 _RANGES = (_YEARS, _RUNTIMES, _RATINGS, _VOTES, _POPULARITY)
 # Two codes may share a token.
 _LANGUAGES = 1000
@@ -67,7 +75,8 @@ TOKENS = Func(
     *(token for ranges in _RANGES for token in ranges.tokens),
     Func(
         F("original_language"),
-        template=f"{_LANGUAGES} + ascii(%(expressions)s) * 128 + ascii(substr(%(expressions)s, 2))",
+        template=f"{_LANGUAGES} + ascii(NULLIF(%(expressions)s, '')) * 128"
+        " + ascii(substr(%(expressions)s, 2))",
         output_field=IntegerField(),
     ),
     template="(ARRAY[%(expressions)s])",

@@ -14,6 +14,7 @@ TITLE, ORIGINAL_TITLE, PEOPLE = "A", "B", "C"
 # How words begin is kept beside them, up to so many letters: PostgreSQL gathers all that a prefix of
 # a letter or two stands for before it looks at anything else, which is half of a catalogue.
 MAX_BEGINNING = 4
+_LENGTHS = range(1, MAX_BEGINNING + 1)
 # In front of a beginning; no word has it.
 _BEGINS = "^"
 
@@ -37,16 +38,17 @@ def vector(*, title: str, original_title: str, people: list[str]) -> str:
             if position > MAX_WORDS:
                 break
             places.setdefault(word, []).append(f"{position}{weight}")
-    beginnings: dict[str, str] = {}
+    # Without a place a beginning would be found by any weight.
+    titled: dict[str, None] = {}
+    others: dict[str, None] = {}
     for word, at in places.items():
-        is_of_title = at[0].endswith(TITLE)
-        for length in range(1, min(len(word), MAX_BEGINNING) + 1):
-            if is_of_title or word[:length] not in beginnings:
-                # Without a place it would be found by any weight.
-                beginnings[word[:length]] = f"1{TITLE}" if is_of_title else "1"
+        beginnings = titled if at[0][-1] == TITLE else others
+        for length in _LENGTHS:
+            beginnings[word[:length]] = None
     return " ".join(
         [f"'{word}':{','.join(at)}" for word, at in places.items()]
-        + [f"'{_BEGINS}{letters}':{at}" for letters, at in beginnings.items()]
+        + [f"'{_BEGINS}{letters}':1{TITLE}" for letters in titled]
+        + [f"'{_BEGINS}{letters}':1" for letters in others if letters not in titled]
     )
 
 

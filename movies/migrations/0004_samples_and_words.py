@@ -28,29 +28,42 @@ IN_SAMPLE = Q(
 )
 
 
-EDGES = {
-    "release_year": (
-        100,
-        (1930, 1950, 1960, 1970, 1980, 1990, 2000, 2005, 2010, 2015, 2020, 2023, 2025),
-    ),
-    "runtime": (200, (10, 20, 40, 60, 90, 120, 150)),
+FLOORS = {
+    "release_year": (100, (1970, 1980, 1990, 2000, 2005, 2010, 2015, 2020, 2023, 2025)),
+    "runtime": (200, (60, 90, 120, 150)),
     "vote_average": (300, (0.5, 5, 6, 7, 8, 8.5)),
     "vote_count": (400, (1, 10, 50, 100, 1000)),
     "popularity": (500, (0.6, 1.4, 3, 10, 50)),
 }
-TOKENS = Func(
-    *(
+CEILINGS = {
+    "release_year": (150, (1930, 1950, 1960, 1970, 1980, 1990, 2000, 2010)),
+    "runtime": (250, (10, 20, 40, 60, 90)),
+    "vote_average": (350, (0.5, 5)),
+}
+
+
+def tokens(column, sign, sides):
+    first, edges = sides.get(column, (0, ()))
+    return [
         Func(
             F(column),
-            template=f"{base + 2 * number} + (%(expressions)s < {edge:g})::int",
+            template=f"CASE WHEN %(expressions)s {sign} {edge:g} THEN {first + number} END",
             output_field=models.IntegerField(),
         )
-        for column, (base, edges) in EDGES.items()
         for number, edge in enumerate(edges)
+    ]
+
+
+TOKENS = Func(
+    *(
+        token
+        for column in FLOORS
+        for token in (*tokens(column, ">=", FLOORS), *tokens(column, "<", CEILINGS))
     ),
     Func(
         F("original_language"),
-        template="1000 + ascii(%(expressions)s) * 128 + ascii(substr(%(expressions)s, 2))",
+        template="1000 + ascii(NULLIF(%(expressions)s, '')) * 128"
+        " + ascii(substr(%(expressions)s, 2))",
         output_field=models.IntegerField(),
     ),
     template="(ARRAY[%(expressions)s])",

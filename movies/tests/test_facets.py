@@ -53,8 +53,10 @@ def test_facets_leave_out_no_film_that_the_columns_would_keep(films, params):
     [
         ({"min_runtime": 120}, {120, 121, 150}),
         ({"max_runtime": 9}, {9}),
-        ({"min_runtime": 10}, {10, 119, 120, 121, 150}),
-        ({"min_runtime": 120, "max_runtime": 149}, {120, 121}),
+        ({"min_runtime": 60, "max_runtime": 89}, set()),
+        # There is no such floor, nor such a ceiling.
+        ({"min_runtime": 10}, {None, 9, 10, 119, 120, 121, 150}),
+        ({"max_runtime": 149}, {None, 9, 10, 119, 120, 121, 150}),
     ],
 )
 def test_facets_leave_out_what_is_on_the_other_side_of_an_edge(films, params, left):
