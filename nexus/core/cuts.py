@@ -150,9 +150,8 @@ def _front(
 ) -> Cut:
     """A page near the front of a whole table, with the bounded count, in one query.
 
-    The ordering's index begins with it, whatever the table holds. A table
-    of which the statistics say that it is far larger than the bound is not counted, but where the
-    page does not fill.
+    The ordering's index begins with it, whatever the table holds. A table of which the statistics
+    say that it is far larger than the bound is not counted, but where the page does not fill.
     """
     meta = rows.model._meta
     assert meta.pk is not None
@@ -389,7 +388,8 @@ def _walked(
 ) -> list[Any] | None:
     """The first ids behind a position along the ordering's index; None where it is farther.
 
-    Where the sample will tell, no more is looked whether these are all."""
+    Where the sample will tell, nobody looks whether these are all.
+    """
     ids: list[Any] = []
     for part in ordering.parts(position):
         ahead = ordering.apply(rows.model._default_manager.filter(part))[:far]

@@ -35,7 +35,8 @@ class Sample:
     """Rows of a table that stand for all: a condition met by every so many-th, as if by chance.
 
     With an index of its own it tells in a millisecond whether more rows than MAX_DEPTH match
-    whatever is asked, and how far along an ordering a page of them reaches.
+    whatever is asked, and how far along an ordering a page of them reaches. For lists of one table,
+    joined to no other.
     """
 
     rows: Q
