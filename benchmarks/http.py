@@ -347,11 +347,11 @@ def memory_mb(bench: Bench) -> list[int]:
 
 def soaked(bench: Bench, count: int) -> list[list[int]]:
     """The workers' memory after a twentieth of so many reads, and after all of them."""
-    cases = [case for case in CASES if case.name.split(",")[0] not in ("rating written",)]
     requests = [
         each
-        for case in cases
-        if (bench.tokens or not case.needs_members) and not case.name.startswith("textbook")
+        for case in CASES
+        if (bench.tokens or not case.needs_members)
+        and not case.name.startswith(("textbook", "rating written"))
         for each in case.requests(bench)[:40]
     ]
     found = []

@@ -13,6 +13,7 @@ from django.db import connection
 from movies.models import MAX_AGE, SUMMARY_FIELDS, Credit, Movie
 from movies.services import GENRE_COUNTS_KEY
 from nexus.core import cache
+from nexus.core.cuts import read_rows
 from nexus.core.genres import GENRE_NAMES, TMDB_GENRES
 from nexus.core.queries import Columns, prepared_rows
 from nexus.core.replica import reading
@@ -111,19 +112,10 @@ class SummaryRow(_Row):  # type: ignore[misc]
         return cls._make(row)  # type: ignore[no-any-return]
 
 
-_SUMMARIES = f"""
-SELECT {", ".join(SUMMARY_COLUMNS).format(table="movies_movie")} FROM movies_movie
-WHERE id = ANY(%s::bigint[])
-""".encode()  # noqa: S608 (column names of our own)
-
-
 def summaries_read(movie_ids: Sequence[int]) -> list[SummaryRow]:
     """The rows of the films that exist, in the order of their ids; one query."""
-    if not movie_ids:
-        return []
-    rows = prepared_rows(_SUMMARIES, [list(movie_ids)], using=reading())
-    found = {row[0]: SummaryRow.of(row) for row in rows}
-    return [found[movie_id] for movie_id in movie_ids if movie_id in found]
+    rows = read_rows(Movie.objects.all(), SUMMARY_COLUMNS, movie_ids)
+    return [SummaryRow.of(row) for row in rows]
 
 
 def _films_by_genre() -> dict[str, int]:

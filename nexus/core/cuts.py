@@ -47,9 +47,6 @@ class Reader:
     #: Plain data of rows of those columns.
     plain: Callable[[Sequence[tuple[Any, ...]]], Sequence[Any]]
 
-    def of(self, table: str) -> str:
-        return ", ".join(column.format(table=table) for column in self.columns)
-
 
 @dataclass(frozen=True)
 class Cut:
@@ -101,17 +98,21 @@ def instances(rows: QuerySet[Any], ids: Sequence[Any]) -> list[Any]:
     return sorted(page, key=lambda row: place[attribute(row, "pk")])
 
 
-def read_rows(rows: QuerySet[Any], reader: Reader, ids: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """What the reader reads of the rows of these ids, in their order; one query."""
+def read_rows(
+    rows: QuerySet[Any], columns: Sequence[str], ids: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    """These columns (as a Reader has them) of the rows of these ids, in their order; one query."""
     if not ids:
         return []
     meta = rows.model._meta
     assert meta.pk is not None
     statement = (
-        f"SELECT {meta.pk.column}, {reader.of(meta.db_table)} FROM {meta.db_table}"  # noqa: S608
+        f"SELECT {meta.pk.column}, {_of(meta.db_table, columns)} FROM {meta.db_table}"  # noqa: S608
         f" WHERE {meta.pk.column} = ANY(%s::bigint[])"
     )
-    found = {row[0]: row[1:] for row in prepared_rows(statement.encode(), [ids], using=rows.db)}
+    found = {
+        row[0]: row[1:] for row in prepared_rows(statement.encode(), [list(ids)], using=rows.db)
+    }
     return [found[pk] for pk in ids if pk in found]
 
 
@@ -125,11 +126,13 @@ def _in_order(rows: QuerySet[Any], ordering: Ordering) -> str:
     """The order of a table's own columns, as SQL."""
     meta = rows.model._meta
     return ", ".join(
-        meta.get_field(key.name).column  # type: ignore[union-attr]
-        + (" DESC" if key.descending else "")
-        + (" NULLS LAST" if key.nullable else "")
+        key.sorting(meta.get_field(key.name).column)  # type: ignore[union-attr]
         for key in ordering.keys
     )
+
+
+def _of(table: str, columns: Sequence[str]) -> str:
+    return ", ".join(columns).format(table=table)
 
 
 def _page_of(rows: QuerySet[Any], reader: Reader | None) -> tuple[str, str]:
@@ -140,7 +143,7 @@ def _page_of(rows: QuerySet[Any], reader: Reader | None) -> tuple[str, str]:
         return "page.pk", "page"
     own = f"{meta.db_table}.{meta.pk.column}"
     return (
-        f"page.pk, {reader.of(meta.db_table)}",
+        f"page.pk, {_of(meta.db_table, reader.columns)}",
         f"page JOIN {meta.db_table} ON {own} = page.pk",
     )
 
@@ -242,10 +245,7 @@ def _keys_of(rows: QuerySet[Any], ordering: Ordering) -> QuerySet[Any]:
 def _as_sorted(ordering: Ordering) -> tuple[str, str]:
     """The names and the order of what `_keys_of` selects, as SQL."""
     names = [f"k{number}" for number in range(len(ordering.keys))]
-    order = [
-        name + (" DESC" if key.descending else "") + (" NULLS LAST" if key.nullable else "")
-        for name, key in zip(names, ordering.keys, strict=True)
-    ]
+    order = [key.sorting(name) for name, key in zip(names, ordering.keys, strict=True)]
     return ", ".join(["pk", *names]), ", ".join(order)
 
 

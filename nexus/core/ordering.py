@@ -29,6 +29,11 @@ class Key:
         column = F(self.name)
         return column.desc(**nulls) if self.descending else column.asc(**nulls)
 
+    def sorting(self, column: str) -> str:
+        """The same as SQL, of a column that has the key's values."""
+        nulls = " NULLS LAST" if self.nullable else ""
+        return f"{column} DESC{nulls}" if self.descending else column + nulls
+
 
 @dataclass(frozen=True)
 class Sample:

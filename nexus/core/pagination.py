@@ -55,7 +55,7 @@ def paginated(
     if reader is None:
         results = serialize(instances(rows, found.ids))
     else:
-        read = found.read if found.read is not None else read_rows(rows, reader, found.ids)
+        read = found.read if found.read is not None else read_rows(rows, reader.columns, found.ids)
         results = reader.plain(read)
     return _envelope(found.count, *_neighbours(request, number, size, found.count), results, more)
 

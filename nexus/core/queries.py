@@ -61,13 +61,7 @@ def prepared_rows(
     """
     connection = connections[using]
     connection.ensure_connection()
-    raw: Any = _Prepared(connection.connection)  # type: ignore[call-arg]
-    raw.format = form
-    make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    with make(raw) as cursor:
-        cursor.execute(sql, params)  # type: ignore[arg-type]
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-    return found
+    return _fetched(connection, _Prepared, form, sql, params)
 
 
 def rows_in_binary(sql: str, params: Any) -> list[tuple[Any, ...]]:
@@ -79,12 +73,19 @@ def rows_in_binary(sql: str, params: Any) -> list[tuple[Any, ...]]:
     connection = connections[DEFAULT_DB_ALIAS]
     with connection.cursor() as cursor:
         whole = cursor.cursor.mogrify(sql, params)
-        raw: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
-        raw.format = Format.BINARY
-        make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-        with make(raw) as binary:
-            binary.execute(whole)
-            found: list[tuple[Any, ...]] = binary.fetchall()
+        return _fetched(connection, ServerBindingCursor, Format.BINARY, whole, None)
+
+
+def _fetched(
+    connection: Any, kind: type[ServerBindingCursor], form: Format, sql: Any, params: Any
+) -> list[tuple[Any, ...]]:
+    """The rows of a statement whose values are told apart from its text, seen by who counts them."""
+    raw: Any = kind(connection.connection)  # type: ignore[call-arg]
+    raw.format = form
+    make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    with make(raw) as cursor:
+        cursor.execute(sql, params)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
 
 

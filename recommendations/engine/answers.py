@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class Ranking(Sequence[Ranked]):
 Recommendations = Ranking[Recommendation]
 
 
-def nothing() -> Recommendations:
-    """A feed of no film."""
-    return Recommendations([], lambda place: Recommendation(place, 0.0), lambda places: [])
+def nothing() -> Ranking[Any]:
+    """Of no film."""
+    return Ranking([], lambda place: Recommendation(place, 0.0), lambda places: [])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from movies.models import Movie
 from recommendations import evidence, scoring
-from recommendations.engine.answers import Ranking, SimilarFilm
+from recommendations.engine.answers import Ranking, SimilarFilm, nothing
 from recommendations.likeness import likeness, listed
 from recommendations.selectors import co_liked, features, people_of, rows_beside
 from recommendations.serving import taste_of
@@ -42,7 +42,7 @@ def similar(movie: Movie) -> Ranking[SimilarFilm]:
     of_movie = [row for row in found if row.id == movie.pk]
     rows = [row for row in found if row.id != movie.pk]
     if not rows or not of_movie:
-        return Ranking([], lambda place: SimilarFilm(place, 0.0), lambda places: [])
+        return nothing()
     described = features(rows)
     people = people_of([movie.pk, *described.ids.tolist()])
     content = likeness(
