@@ -19,4 +19,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", 8000)}/health/live/', timeout=4)"]
 # Migrations are a step of the release (render.yaml: preDeployCommand), not of every start.
-CMD ["gunicorn", "-c", "python:nexus.gunicorn", "nexus.wsgi"]
+CMD ["gunicorn", "nexus.wsgi"]

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from nexus.core import embedded
+from nexus.dev import embedded
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from django.core.mail import EmailMessage
 
 from accounts.models import User
 from accounts.services import password_reset_credentials
-from nexus.core.metrics import MAILS
+from nexus.core.observability.metrics import MAILS
 
 # Of a mail server that hangs, this many are held back a worker; the rest is dropped, and logged.
 MAX_WAITING = 100

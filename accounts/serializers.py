@@ -12,10 +12,10 @@ from rest_framework import serializers
 
 from accounts.models import TokenFamily, User, Visibility
 from accounts.services import EMAIL_TAKEN, USERNAME_TAKEN
-from nexus.core.errors import field_error
-from nexus.core.fields import PlainCharField, UTCDateTimeField
+from nexus.core.api.exceptions import field_error
+from nexus.core.api.fields import PlainCharField, UTCDateTimeField
+from nexus.core.db.lookups import without_case
 from nexus.core.genres import GENRE_NAMES, genre_named, in_tmdb_order
-from nexus.core.lookups import without_case
 
 # Words that stand where a username stands in a path.
 RESERVED_USERNAMES = frozenset({"me", "stats"})

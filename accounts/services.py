@@ -16,8 +16,8 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from accounts.models import KnownAddress, User
 from accounts.tokens import families_end
-from nexus.core.errors import field_error
-from nexus.core.lookups import without_case
+from nexus.core.api.exceptions import field_error
+from nexus.core.db.lookups import without_case
 
 USERNAME_TAKEN = "A user with that username already exists."
 EMAIL_TAKEN = "A user with that e-mail address already exists."

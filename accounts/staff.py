@@ -7,4 +7,4 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class StaffAdminConfig(AdminConfig):
-    default_site = "accounts.site.StaffSite"
+    default_site = "accounts.admin_site.StaffSite"

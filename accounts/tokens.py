@@ -17,8 +17,8 @@ from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from nexus.core.queries import Columns, prepared_rows
-from nexus.core.tokens import AnyToken, RefreshToken
+from nexus.core.api.jwt import AnyToken, RefreshToken
+from nexus.core.db.raw_sql import Columns, prepared_rows
 
 FAMILY_CLAIM = "family"
 SESSION_ENDED = "This session has ended. Log in again."

@@ -12,9 +12,9 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.logins import log_in, password_confirmed, remember_address
 from accounts.mail import password_reset_mail, send_beside
 from accounts.models import TokenFamily, User
+from accounts.password_checks import log_in, password_confirmed, remember_address
 from accounts.serializers import (
     CredentialsSerializer,
     EmptySerializer,
@@ -47,13 +47,13 @@ from accounts.tokens import (
     family_revoke,
     token_verify,
 )
-from nexus.core import ratelimit
-from nexus.core.errors import NotFound, field_error
-from nexus.core.ordering import Key, Ordering
-from nexus.core.pagination import paginated
-from nexus.core.query import PageQuery
+from nexus.core.api import throttling
+from nexus.core.api.exceptions import NotFound, field_error
+from nexus.core.api.pagination import paginate
+from nexus.core.api.query_params import PageQuery
+from nexus.core.api.views import ApiViewSet, Page, contract
+from nexus.core.db.keyset import Key, Ordering
 from nexus.core.text import fold
-from nexus.core.views import ApiViewSet, Page, contract
 
 LAST_USED_FIRST = Ordering((Key("last_used_at", descending=True), Key("id")))
 WRONG_CREDENTIALS = "No active account found with the given credentials."
@@ -62,7 +62,7 @@ TOKEN_REFUSED = "The token is wrong, expired or spent, or its session has ended.
 
 class RegisterViewSet(ApiViewSet):
     permission_classes = [AllowAny]
-    throttle_classes = [ratelimit.ScopedThrottle]
+    throttle_classes = [throttling.ScopedThrottle]
     throttle_scope = "register"
 
     @contract(body=RegisterSerializer, answers={201: RegisteredSerializer})
@@ -77,7 +77,7 @@ class RegisterViewSet(ApiViewSet):
 
 class TokenViewSet(ApiViewSet):
     permission_classes = [AllowAny]
-    throttle_classes = [ratelimit.ScopedThrottle]
+    throttle_classes = [throttling.ScopedThrottle]
     throttle_scope = "login"
 
     @contract(
@@ -137,7 +137,7 @@ class SessionListViewSet(ApiViewSet):
             context = {"session_id": _session_id(request)}
             return SessionSerializer(rows, many=True, context=context).data
 
-        return paginated(
+        return paginate(
             request,
             self.query,
             families_living(user_id=_member(request).pk),
@@ -182,7 +182,7 @@ class PasswordViewSet(ApiViewSet):
 
 class PasswordResetViewSet(ApiViewSet):
     permission_classes = [AllowAny]
-    throttle_classes = [ratelimit.ScopedThrottle]
+    throttle_classes = [throttling.ScopedThrottle]
     throttle_scope = "password_reset"
 
     @contract(body=PasswordResetSerializer, answers={204: None})
@@ -194,7 +194,7 @@ class PasswordResetViewSet(ApiViewSet):
         email = self.body["email"]
         user = user_named(email)
         # Nobody's mailbox is filled; that it was is not told, because 204 is always the answer.
-        count = ratelimit.hit_unseen("password_reset_account", fold(email))
+        count = throttling.hit_silently("password_reset_account", fold(email))
         entitled = user is not None and user.is_active and user.has_usable_password()
         mail = password_reset_mail(user)
         send_beside(mail if entitled and not count.exceeded else None)

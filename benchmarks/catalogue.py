@@ -32,8 +32,8 @@ import psycopg
 from psycopg import sql
 
 from movies import search
-from nexus.core import embedded
 from nexus.core.genres import GENRE_NAMES
+from nexus.dev import embedded
 
 VERSION = 2
 SEED = 7
@@ -199,7 +199,7 @@ def prepared(
 ) -> str:
     """The URL of the database of that many films, made where it is missing.
 
-    Needs the embedded servers (nexus.core.embedded.servers) or a DATABASE_URL that may create
+    Needs the embedded servers (nexus.dev.embedded.servers) or a DATABASE_URL that may create
     databases. `members` is MEMBERS[films] unless told; 0 leaves out members and ratings.
     """
     members = MEMBERS.get(films, films // 5) if members is None else members

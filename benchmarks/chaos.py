@@ -36,7 +36,7 @@ from benchmarks.service import (
     percentile,
     wait_until_ready,
 )
-from nexus.core import embedded
+from nexus.dev import embedded
 
 RATE_S = 40
 CONNECTIONS = 16

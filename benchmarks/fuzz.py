@@ -36,8 +36,8 @@ from benchmarks.service import (
     valkey_database,
     wait_until_ready,
 )
-from nexus.core import embedded
-from nexus.testing import PASSWORD
+from nexus.dev import embedded
+from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.chains import (
     CORE,
     Ledger,

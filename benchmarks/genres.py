@@ -21,8 +21,8 @@ from typing import Any
 import psycopg
 
 from benchmarks.catalogue import prepared
-from nexus.core import embedded
 from nexus.core.genres import GENRE_NAMES
+from nexus.dev import embedded
 
 BESIDE = "release_year, original_language, vote_average, vote_count, runtime, weighted_rating"
 COLUMNS = f"id, popularity, {BESIDE}"

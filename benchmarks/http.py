@@ -36,7 +36,7 @@ from benchmarks.catalogue import MEMBERS, SIZES, prepared
 from benchmarks.keepalive import Client
 from benchmarks.report import machine
 from benchmarks.service import GUNICORN, SETTINGS, free_port, manage, percentile, wait_until_ready
-from nexus.core import embedded
+from nexus.dev import embedded
 
 WORKERS = 2
 CONNECTIONS = 8

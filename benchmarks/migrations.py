@@ -29,7 +29,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.service import SETTINGS, database_made, manage, ms
-from nexus.core import embedded
+from nexus.dev import embedded
 
 PROMISED_S = 2.0
 # How long the long reader stays: longer than any limit of a lock.

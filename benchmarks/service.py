@@ -14,14 +14,12 @@ from urllib.request import urlopen
 
 import psycopg
 
-from nexus.core import embedded
-from nexus.testing import free_port as free_port
+from nexus.dev import embedded
+from nexus.dev.pytest_plugin import free_port as free_port
 
 # The script and not `python -m gunicorn`, which a successor (USR2) cannot be started with.
 GUNICORN = [
     str(Path(sys.executable).with_name("gunicorn")),
-    "-c",
-    "python:nexus.gunicorn",
     "nexus.wsgi",
 ]
 SETTINGS = {

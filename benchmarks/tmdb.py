@@ -36,7 +36,7 @@ from benchmarks.service import (
     valkey_database,
     wait_until_ready,
 )
-from nexus.core import embedded
+from nexus.dev import embedded
 from tmdb.testserver import TestServer
 
 SLOW_S = 1.2

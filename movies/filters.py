@@ -14,8 +14,7 @@ from django.db.models.functions import Cast
 from rest_framework import serializers
 
 from movies import search
-from movies.facets import narrowing, ranging
-from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, NEWEST_ID
+from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, NEWEST_ID
 from movies.models import (
     IN_SAMPLE,
     SAMPLE_COLUMNS,
@@ -24,10 +23,11 @@ from movies.models import (
     Movie,
     MovieQuerySet,
 )
-from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
+from movies.search_tokens import narrowing, ranging
+from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
+from nexus.core.api.query_params import PageQuery, QuerySerializer
+from nexus.core.db.keyset import Found, Key, Ordering, Sample
 from nexus.core.genres import GENRE_NAMES, genre_named
-from nexus.core.ordering import Found, Key, Ordering, Sample
-from nexus.core.query import PageQuery, QuerySerializer
 from nexus.core.text import fold
 
 MAX_VALUES = 100

@@ -13,9 +13,9 @@ from django.db.models.functions import Cast, NullIf
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from movies.facets import TOKENS
-from movies.facts import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
-from movies.ratings import PRIOR_MEAN, PRIOR_VOTES
+from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
+from movies.search_tokens import TOKENS
+from movies.weighted_rating import PRIOR_MEAN, PRIOR_VOTES
 from nexus.core.genres import GENRE_NAMES
 
 MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months without refresh.
@@ -58,7 +58,7 @@ _FILTERED = (
 )
 
 
-# Every so many-th film stands for all (nexus.core.pagination.Sample): of a million, 7,900. A prime,
+# Every so many-th film stands for all (nexus.core.api.pagination.Sample): of a million, 7,900. A prime,
 # so that no rhythm in which ids were given falls in with it.
 SAMPLE_EVERY = 127
 IN_SAMPLE = Q(
@@ -154,7 +154,7 @@ class Movie(models.Model):
         db_persist=True,
     )
     weighted_rating = models.GeneratedField(
-        # movies.ratings.weighted_rating over both communities' votes, in SQL; stars count double.
+        # movies.weighted_rating.weighted_rating over both communities' votes, in SQL; stars count double.
         expression=(
             F("vote_average") * Cast(F("vote_count"), models.FloatField())
             + 2.0 * F("rating_sum")
@@ -185,7 +185,7 @@ class Movie(models.Model):
 
     class Meta:
         indexes = [
-            # One for all, so that what is asked together is met within it (movies.facets).
+            # One for all, so that what is asked together is met within it (movies.search_tokens).
             *(
                 GinIndex(
                     OpClass("search_vector", "tsvector_ops"),

@@ -12,11 +12,11 @@ from django.db import connection
 
 from movies.models import MAX_AGE, SUMMARY_FIELDS, Credit, Movie
 from movies.services import GENRE_COUNTS_KEY
-from nexus.core import cache
-from nexus.core.cuts import read_rows
+from nexus.core.cache import client as cache
+from nexus.core.db.bounded_page import read_rows
+from nexus.core.db.raw_sql import Columns, prepared_rows
+from nexus.core.db.routers import reading
 from nexus.core.genres import GENRE_NAMES, TMDB_GENRES
-from nexus.core.queries import Columns, prepared_rows
-from nexus.core.replica import reading
 
 
 class GenreCount(TypedDict):
@@ -28,7 +28,7 @@ class GenreCount(TypedDict):
 def genre_counts() -> list[GenreCount]:
     """TMDb's genres in its order with the number of films of each; counted at most once a TTL."""
     ttl_s = cache.TTL_S["genre_counts"]
-    counts = cache.made_once(GENRE_COUNTS_KEY, _films_by_genre, kind=dict, ttl_s=ttl_s)
+    counts = cache.get_or_compute(GENRE_COUNTS_KEY, _films_by_genre, kind=dict, ttl_s=ttl_s)
     return [
         {"name": name, "tmdb_id": tmdb_id, "movie_count": counts.get(name, 0)}
         for name, tmdb_id in TMDB_GENRES.items()
@@ -92,7 +92,7 @@ _IS_STALE = (
     f"{{table}}.source = '{Movie.Source.TMDB}' AND ({{table}}.synced_at IS NULL"
     f" OR {{table}}.synced_at < now() - interval '{MAX_AGE.days} days')"
 )
-#: The columns of a SummaryRow, as nexus.core.cuts.Reader takes them.
+#: The columns of a SummaryRow, as nexus.core.db.bounded_page.Reader takes them.
 SUMMARY_COLUMNS = (*(f"{{table}}.{name}" for name in _SHOWN), _IS_STALE)
 # Its fields are a list elsewhere.
 _Row: Any = namedtuple("_Row", [*_SHOWN, "is_stale"])  # type: ignore[misc]

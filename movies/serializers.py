@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from movies.models import Credit, Movie
 from movies.selectors import Film
-from nexus.core.fields import UTCDateTimeField
+from nexus.core.api.fields import UTCDateTimeField
 
 POSTER_SIZE, BACKDROP_SIZE = "w500", "w1280"
 

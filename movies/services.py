@@ -12,11 +12,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from movies import search
-from movies.facts import LISTED, MovieFacts, PersonFacts
+from movies.dto import LISTED, MovieData, PersonData
 from movies.models import SUMMARY_FIELDS, Collection, Credit, Movie, Person
-from nexus.core import answers, cache
-from nexus.core.queries import Columns, prepared_rows
-from nexus.core.replica import read_primary
+from nexus.core.cache import client as cache
+from nexus.core.cache import responses
+from nexus.core.db.raw_sql import Columns, prepared_rows
+from nexus.core.db.routers import read_primary
 from nexus.core.text import fold
 
 # Of two sources that know a film, the one further on is believed; the other fills gaps only.
@@ -91,7 +92,7 @@ def catalogue_lock() -> None:
 
 
 @transaction.atomic
-def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[Upserted]:
+def movies_upsert(*, facts: Sequence[MovieData], source: Movie.Source) -> list[Upserted]:
     """Store what one source says of some films, in the order given.
 
     A film is known by its TMDb id, else by its IMDb id. A source of less authority than the one a
@@ -111,7 +112,7 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
     results: list[Upserted] = []
     fresh: list[Movie] = []
     known: dict[int, Movie] = {}
-    with_credits: list[tuple[Movie, MovieFacts]] = []
+    with_credits: list[tuple[Movie, MovieData]] = []
     for fact in facts:
         movie = by_tmdb.get(fact.tmdb_id or 0) or by_imdb.get(fact.imdb_id or "")
         created = movie is None
@@ -140,11 +141,11 @@ def movies_upsert(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[
     Movie.objects.bulk_update(known.values(), _WRITTEN, batch_size=500)
     _replace_credits(with_credits, people)
     transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
-    answers.films_changed()
+    responses.films_changed()
     return results
 
 
-def movies_compare(*, facts: Sequence[MovieFacts], source: Movie.Source) -> list[Compared]:
+def movies_compare(*, facts: Sequence[MovieData], source: Movie.Source) -> list[Compared]:
     """What movies_upsert would find of these films, in the order given; nothing is written.
 
     With it an import that is run again can leave alone what has not changed.
@@ -209,7 +210,7 @@ def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
     _, movies = Movie.objects.filter(id__in=wanted).delete()
     _, persons = Person.objects.filter(id__in=people, credits=None).delete()
     transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
-    answers.films_changed()
+    responses.films_changed()
     return MoviesRemoved(
         movies=movies.get(Movie._meta.label, 0), people=persons.get(Person._meta.label, 0)
     )
@@ -219,7 +220,7 @@ def movie_mark_removed(*, movie: Movie) -> None:
     """Note that the source has the film no longer."""
     removed = Movie.objects.filter(pk=movie.pk, removed_at_source=None)
     removed.update(removed_at_source=timezone.now())
-    answers.films_changed()
+    responses.films_changed()
 
 
 def movie_reindex(*, movie: Movie) -> None:
@@ -228,7 +229,7 @@ def movie_reindex(*, movie: Movie) -> None:
     _index(movie, list(names))
     movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
     transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
-    answers.films_changed()
+    responses.films_changed()
 
 
 @transaction.atomic
@@ -262,7 +263,7 @@ def rating_changed(*, movie_id: int, old: float | None, new: float | None) -> Mo
     ]
     count = int(new is not None) - int(old is not None)
     found = prepared_rows(_CHANGED, [count, (new or 0.0) - (old or 0.0), *positions, movie_id])
-    answers.films_changed()
+    responses.films_changed()
     return _SUMMARY.instance(found[0]) if found else None
 
 
@@ -318,7 +319,7 @@ def ratings_changed(*, changes: Sequence[RatingChange]) -> None:
                 *positions.values(),
             ],
         )
-    answers.films_changed()
+    responses.films_changed()
 
 
 def trend_position(half_life_days: float, at: datetime | None = None) -> float:
@@ -353,7 +354,7 @@ _CHANGED = (
 ).encode()
 
 
-def _matching(facts: Sequence[MovieFacts]) -> models.QuerySet[Movie]:
+def _matching(facts: Sequence[MovieData]) -> models.QuerySet[Movie]:
     """The stored films that bear an id of these facts."""
     tmdb_ids = [fact.tmdb_id for fact in facts if fact.tmdb_id]
     imdb_ids = [fact.imdb_id for fact in facts if fact.imdb_id]
@@ -378,7 +379,7 @@ def _credits_of(movies: Sequence[Movie]) -> dict[int, list[tuple[str, str, str]]
     return billed
 
 
-def _billing(fact: MovieFacts) -> list[tuple[str, str, str]]:
+def _billing(fact: MovieData) -> list[tuple[str, str, str]]:
     """The people of these facts as _credits_of would give them once stored."""
     return [
         (role.value, person.name, person.character)
@@ -387,9 +388,9 @@ def _billing(fact: MovieFacts) -> list[tuple[str, str, str]]:
     ]
 
 
-def _first_billings(persons: Sequence[PersonFacts]) -> list[PersonFacts]:
+def _first_billings(persons: Sequence[PersonData]) -> list[PersonData]:
     """Each person once, at their first place in a role."""
-    first: dict[int | str, PersonFacts] = {}
+    first: dict[int | str, PersonData] = {}
     for person in persons:
         first.setdefault(_person_key(person), person)
     return list(first.values())
@@ -397,7 +398,7 @@ def _first_billings(persons: Sequence[PersonFacts]) -> list[PersonFacts]:
 
 def _assign(
     movie: Movie,
-    fact: MovieFacts,
+    fact: MovieData,
     collections: dict[int, int],
     *,
     fill_only: bool,
@@ -439,7 +440,7 @@ def _assign(
         movie.release_year = movie.release_date.year
 
 
-def _mark_synced(movie: Movie, fact: MovieFacts, source: Movie.Source, now: datetime) -> None:
+def _mark_synced(movie: Movie, fact: MovieData, source: Movie.Source, now: datetime) -> None:
     """What the source says of the film now, and for how long that is good."""
     has_details = movie.synced_at and movie.source == source and not movie.details_missing
     # Beside an entry of a list, details stay as old as they were, and the oldest counts.
@@ -457,7 +458,7 @@ def _index(movie: Movie, people: list[str]) -> None:
     )
 
 
-def _collections(facts: Sequence[MovieFacts]) -> dict[int, int]:
+def _collections(facts: Sequence[MovieData]) -> dict[int, int]:
     """Ids of the collections by TMDb's ids; new ones are stored, renamed ones renamed."""
     named = {fact.collection.tmdb_id: fact.collection for fact in facts if fact.collection}
     if not named:
@@ -471,11 +472,11 @@ def _collections(facts: Sequence[MovieFacts]) -> dict[int, int]:
     return dict(Collection.objects.filter(tmdb_id__in=named).values_list("tmdb_id", "id"))
 
 
-def _person_key(person: PersonFacts) -> int | str:
+def _person_key(person: PersonData) -> int | str:
     return person.tmdb_id or person.name
 
 
-def _people(facts: Sequence[MovieFacts]) -> dict[int | str, int]:
+def _people(facts: Sequence[MovieData]) -> dict[int | str, int]:
     """Ids of the people by TMDb's id, or by name where a source knows no more."""
     wanted = {
         _person_key(person): person for fact in facts for person in (*fact.directors, *fact.cast)
@@ -503,7 +504,7 @@ def _people(facts: Sequence[MovieFacts]) -> dict[int | str, int]:
 
 
 def _replace_credits(
-    with_facts: Iterable[tuple[Movie, MovieFacts]], people: dict[int | str, int]
+    with_facts: Iterable[tuple[Movie, MovieData]], people: dict[int | str, int]
 ) -> None:
     wanted: dict[int, list[Credit]] = {}
     for movie, fact in with_facts:
@@ -516,10 +517,10 @@ def _replace_credits(
 
 
 def _credits(
-    movie: Movie, role: Credit.Role, persons: Sequence[PersonFacts], people: dict[int | str, int]
+    movie: Movie, role: Credit.Role, persons: Sequence[PersonData], people: dict[int | str, int]
 ) -> list[Credit]:
     # Two spellings of a source may be one stored person, who is billed once a role.
-    billed: dict[int, PersonFacts] = {}
+    billed: dict[int, PersonData] = {}
     for person in _first_billings(persons):
         billed.setdefault(people[_person_key(person)], person)
     return [

@@ -27,10 +27,10 @@ from movies.serializers import (
     MovieSummarySerializer,
     summary,
 )
-from nexus.core.cuts import Reader
-from nexus.core.pagination import paginated
-from nexus.core.query import PageQuery
-from nexus.core.views import PUBLIC, ApiViewSet, ListOf, Page, contract
+from nexus.core.api.pagination import paginate
+from nexus.core.api.query_params import PageQuery
+from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, Page, contract
+from nexus.core.db.bounded_page import Reader
 
 
 class TopRatedQuery(MovieFilters, PageQuery):
@@ -62,7 +62,7 @@ def movie_page(
     order = bounded(ORDERINGS[ordering], every, query)
     if ordering.endswith("relevance"):
         order = by_relevance(order, query["search"])
-    return paginated(request, query, filtered(every, query), order, summaries, reader=SUMMARIES)
+    return paginate(request, query, filtered(every, query), order, summaries, reader=SUMMARIES)
 
 
 class MovieViewSet(ApiViewSet):

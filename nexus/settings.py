@@ -71,6 +71,9 @@ INSTALLED_APPS = [
     "tmdb",
     "recommendations",
 ]
+if not PRODUCTION:
+    # The embedded servers and `manage.py run`.
+    INSTALLED_APPS.append("nexus.dev")
 
 MIDDLEWARE = [
     "nexus.core.middleware.RequestLogMiddleware",
@@ -122,7 +125,7 @@ SECURE_SSL_REDIRECT = False
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-CSRF_FAILURE_VIEW = "nexus.core.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "nexus.core.api.exceptions.csrf_failure"
 
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
@@ -168,12 +171,12 @@ _options: dict[str, Any] = {
     # Nobody waits long for a lock: a migration behind a long reader would stop all others.
     "options": f"-c lock_timeout=2s {_planning} {_pending} {_request_limits if SERVING else ''}".strip(),
     "connect_timeout": 2,
-    # Of statements that are prepared by name (nexus.core.queries) alone; a pooler that gives each
+    # Of statements that are prepared by name (nexus.core.db.raw_sql) alone; a pooler that gives each
     # transaction another connection must know of them (PgBouncer 1.21), or this is off.
     "prepare_threshold": 5 if env.flag("DATABASE_PREPARES", default=True) else None,
 }
 if os.environ.get("DATABASE_REPLICA_URL"):
-    # A streaming replica for visitors' reads of the catalogue (nexus.core.replica).
+    # A streaming replica for visitors' reads of the catalogue (nexus.core.db.routers).
     DATABASES["replica"] = {
         **env.database(
             "DATABASE_REPLICA_URL", example="postgres://user:password@replica:5432/nexus"
@@ -181,13 +184,13 @@ if os.environ.get("DATABASE_REPLICA_URL"):
         "CONN_HEALTH_CHECKS": True,
         "TEST": {"MIRROR": "default"},
     }
-    DATABASE_ROUTERS = ["nexus.core.replica.ReplicaRouter"]
+    DATABASE_ROUTERS = ["nexus.core.db.routers.ReplicaRouter"]
     MIDDLEWARE.insert(
         MIDDLEWARE.index("nexus.core.middleware.PathMiddleware") + 1,
-        "nexus.core.replica.ReplicaMiddleware",
+        "nexus.core.db.routers.ReplicaMiddleware",
     )
 for _database in DATABASES.values():
-    _database["ENGINE"] = "nexus.core.postgresql"
+    _database["ENGINE"] = "nexus.core.db.postgresql"
     _database["OPTIONS"] = {**_database.get("OPTIONS", {}), **_options}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -228,9 +231,9 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.FamilyJWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["nexus.core.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["nexus.core.api.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": None,
-    "EXCEPTION_HANDLER": "nexus.core.errors.problem_handler",
+    "EXCEPTION_HANDLER": "nexus.core.api.exceptions.problem_handler",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -239,11 +242,11 @@ SIMPLE_JWT: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
     "ALGORITHM": "HS256",
-    # nexus.core.tokens signs and verifies; this key is for nobody who goes past it.
+    # nexus.core.api.jwt signs and verifies; this key is for nobody who goes past it.
     "SIGNING_KEY": JWT_SIGNING_KEYS[0],
     "ISSUER": "nexus-movie-api",
     "AUDIENCE": "nexus-movie-api",
-    "AUTH_TOKEN_CLASSES": ["nexus.core.tokens.AccessToken"],
+    "AUTH_TOKEN_CLASSES": ["nexus.core.api.jwt.AccessToken"],
 }
 # A session ends here however often it is refreshed.
 SESSION_FAMILY_LIFETIME = timedelta(days=90)
@@ -253,8 +256,8 @@ PASSWORD_RESET_TIMEOUT = 3600
 PASSWORD_RESET_URL = env.text("PASSWORD_RESET_URL", default="")
 
 SWAGGER_SETTINGS = {
-    "DEFAULT_INFO": "nexus.openapi.API_INFO",
-    "DEFAULT_AUTO_SCHEMA_CLASS": "nexus.openapi.ContractAutoSchema",
+    "DEFAULT_INFO": "nexus.core.api.schema.API_INFO",
+    "DEFAULT_AUTO_SCHEMA_CLASS": "nexus.core.api.schema.ContractAutoSchema",
     "USE_SESSION_AUTH": False,
     "SECURITY_DEFINITIONS": {
         "Bearer": {
@@ -295,7 +298,7 @@ RATE_LIMITS = {
 }
 RATE_LIMIT_SCALE = env.positive_number("RATE_LIMIT_SCALE", default=1.0)
 
-# Answers that are kept as bytes, and for how many seconds at most (nexus.core.answers): without
+# Answers that are kept as bytes, and for how many seconds at most (nexus.core.cache.responses): without
 # anything of a user, and of films alone.
 KEPT_ANSWERS = {"/movies/trending/": 60, "/movies/top_rated/": 60, "/movies/{id}/similar/": 60}
 
@@ -359,7 +362,7 @@ LOG_LEVEL = env.one_of(
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "nexus.core.logs.JsonFormatter"}},
+    "formatters": {"json": {"()": "nexus.core.observability.logging.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {

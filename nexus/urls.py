@@ -3,9 +3,9 @@
 from django.contrib import admin
 from django.urls import include, path, register_converter
 
-from nexus.core import health, index
-from nexus.core.converters import IdConverter, UsernameConverter
-from nexus.openapi import schema_view
+from nexus.core.api import health, root
+from nexus.core.api.schema import schema_view
+from nexus.core.api.url_converters import IdConverter, UsernameConverter
 
 register_converter(IdConverter, "id")
 register_converter(UsernameConverter, "username")
@@ -24,8 +24,8 @@ schema = schema_view(api_urlpatterns)
 
 urlpatterns = [
     *api_urlpatterns,
-    path("", index.index, name="index"),
-    path("favicon.ico", index.favicon, name="favicon"),
+    path("", root.index, name="index"),
+    path("favicon.ico", root.favicon, name="favicon"),
     path("swagger/", schema.with_ui("swagger"), name="swagger"),
     path("redoc/", schema.with_ui("redoc"), name="redoc"),
     path("swagger.json", schema.without_ui(), {"format": "json"}, name="schema-json"),
@@ -36,7 +36,7 @@ urlpatterns = [
     path("metrics/", health.metrics, name="metrics"),
 ]
 
-handler400 = "nexus.core.errors.bad_request"
-handler403 = "nexus.core.errors.permission_denied"
-handler404 = "nexus.core.errors.page_not_found"
-handler500 = "nexus.core.errors.server_error"
+handler400 = "nexus.core.api.exceptions.bad_request"
+handler403 = "nexus.core.api.exceptions.permission_denied"
+handler404 = "nexus.core.api.exceptions.page_not_found"
+handler500 = "nexus.core.api.exceptions.server_error"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from psycopg.pq import Format
 
+from nexus.core.db.raw_sql import prepared_rows
 from nexus.core.genres import GENRE_NAMES
-from nexus.core.queries import prepared_rows
 from recommendations.scoring import LIKED, Affinities, Array
 from recommendations.selectors import COLUMNS, LEADS, FilmRow, PeerCounts
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from movies.filters import MovieFilters
-from nexus.core.fields import StrictFloatField
-from nexus.core.ordering import Key, Ordering
-from nexus.core.query import PageQuery
+from nexus.core.api.fields import StrictFloatField
+from nexus.core.api.query_params import PageQuery
+from nexus.core.db.keyset import Key, Ordering
 
 NEWEST_FEEDBACK_FIRST = Ordering((Key("updated_at", descending=True), Key("id", descending=True)))
 

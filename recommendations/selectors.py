@@ -16,8 +16,8 @@ from psycopg.pq import Format
 
 from accounts.models import User
 from movies.models import Credit, Movie, MovieQuerySet
+from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
 from nexus.core.genres import GENRE_NAMES
-from nexus.core.queries import prepared_rows, rows_in_binary
 from recommendations.likeness import DIRECTOR, LEAD, People
 from recommendations.maths.data import LIKED, Array, interest
 from recommendations.scoring import Films, History, PeerVotes

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from movies.serializers import MovieSummarySerializer
-from nexus.core.fields import SharedFields, UTCDateTimeField
+from nexus.core.api.fields import SharedFields, UTCDateTimeField
 from recommendations.models import Feedback
 
 

@@ -17,8 +17,8 @@ from psycopg.types.json import Jsonb
 
 from accounts.models import User
 from movies.models import MovieQuerySet
+from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
 from nexus.core.genres import GENRE_NAMES
-from nexus.core.queries import prepared_rows, rows_in_binary
 from recommendations.maths.data import Array, Films, History, Ids, Neighbours, interest, positions
 from recommendations.maths.model import unrated_films
 from recommendations.models import Feedback

@@ -17,9 +17,9 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from movies.models import Movie
+from nexus.core.db.raw_sql import rows_in_binary
+from nexus.core.db.transactions import long_transaction
 from nexus.core.genres import GENRE_NAMES
-from nexus.core.queries import rows_in_binary
-from nexus.core.transactions import long_transaction
 from recommendations.maths.data import (
     Array,
     Content,

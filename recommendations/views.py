@@ -15,9 +15,9 @@ from accounts.models import User
 from movies.filters import filtered
 from movies.models import Movie
 from movies.selectors import summaries_read
-from nexus.core.pagination import paginated, paginated_list
-from nexus.core.query import PageQuery
-from nexus.core.views import PUBLIC, ApiViewSet, Page, contract
+from nexus.core.api.pagination import paginate, paginate_list
+from nexus.core.api.query_params import PageQuery
+from nexus.core.api.views import PUBLIC, ApiViewSet, Page, contract
 from recommendations import engine
 from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery
 from recommendations.models import Feedback
@@ -62,7 +62,7 @@ class RecommendationViewSet(ApiViewSet):
             diversity=self.query["diversity"],
             include_watchlist=self.query["include_watchlist"],
         )
-        return paginated_list(
+        return paginate_list(
             request,
             self.query,
             feed.items,
@@ -92,7 +92,7 @@ class RecommendationViewSet(ApiViewSet):
         Those the caller has rated or waved away make room for the next.
         """
         films = engine.onboarding(cast(User, request.user))
-        return paginated_list(request, self.query, films, _asked)
+        return paginate_list(request, self.query, films, _asked)
 
 
 class FeedbackViewSet(ApiViewSet):
@@ -104,7 +104,7 @@ class FeedbackViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """What the caller has hidden, or wants less or more of, newest first; for undo."""
         mine = Feedback.objects.with_movie().filter(user_id=cast(User, request.user).pk)
-        return paginated(request, self.query, mine, NEWEST_FEEDBACK_FIRST, _feedback)
+        return paginate(request, self.query, mine, NEWEST_FEEDBACK_FIRST, _feedback)
 
     @contract(body=FeedbackWriteSerializer, answers={200: FeedbackSerializer})
     def update(self, request: Request, pk: int) -> Response:
@@ -137,7 +137,7 @@ class SimilarViewSet(ApiViewSet):
         movie = Movie.objects.summaries().filter(pk=pk).first()
         if movie is None:
             raise Http404
-        return paginated_list(
+        return paginate_list(
             request,
             self.query,
             engine.similar(movie),

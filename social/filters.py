@@ -10,13 +10,13 @@ from django.db.models import Subquery
 from rest_framework import serializers
 
 from accounts.models import User
-from movies.facts import FIRST_YEAR, LAST_YEAR
+from movies.dto import FIRST_YEAR, LAST_YEAR
 from movies.filters import has_words
-from nexus.core.fields import IdField, StrictFloatField, StrictIntegerField
-from nexus.core.lookups import without_case
-from nexus.core.ordering import Key, Ordering
-from nexus.core.pagination import bad_cursor, position_behind
-from nexus.core.query import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, QuerySerializer
+from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
+from nexus.core.api.pagination import bad_cursor, position_behind
+from nexus.core.api.query_params import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, QuerySerializer
+from nexus.core.db.keyset import Key, Ordering
+from nexus.core.db.lookups import without_case
 from social.models import MAX_SCORE, MIN_SCORE, PlaylistQuerySet, RatingQuerySet
 from social.selectors.feed import KINDS, PUBLISHED, START, Position
 

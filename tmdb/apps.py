@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 
-from nexus.core import metrics
+from nexus.core.observability import metrics
 
 
 class TmdbConfig(AppConfig):

@@ -24,7 +24,7 @@ from typing import Any, Generic, Literal, TypeGuard, TypeVar
 from django.db import connections
 from prometheus_client import Counter, Histogram
 
-from nexus.core import cache
+from nexus.core.cache import client as cache
 from tmdb.client import BUDGET_S, LEAST_LEFT_S, deadline_at, within
 from tmdb.errors import (
     TmdbAdult,
@@ -102,7 +102,7 @@ def cached(
     """What `fetch` gives, from the copy under `key` or from TMDb, for somebody who waits.
 
     `fetch` asks TMDb and returns checked JSON data; `kind` names its time to live, `tmdb_<kind>` in
-    nexus.core.cache.TTL_S. `read` turns that data into what is returned; a copy of which it raises
+    nexus.core.cache.client.TTL_S. `read` turns that data into what is returned; a copy of which it raises
     TmdbUnusable is none. With `anew` only what TMDb says from now on will do. Raises TmdbNotFound
     where TMDb has no such thing, and any other TmdbError where it is in trouble and there is no copy.
     """
@@ -146,7 +146,7 @@ def refresh(key: str, *, kind: str, fetch: Callable[[], Any]) -> None:
 def hit_counts() -> dict[str, int]:
     """Reads of the last hour or two: answered fresh, answered stale, and not answered by a copy."""
     window = int(time.time() // STATS_WINDOW_S)
-    found = [cache.tallies(_stats_key(each)) for each in (window, window - 1)]
+    found = [cache.get_fields(_stats_key(each)) for each in (window, window - 1)]
     return {
         name: sum(each.get(name, 0) for each in found) for name in ("hits", "stale_hits", "misses")
     }
@@ -234,24 +234,24 @@ def _found(
     deadline = deadline_at(BUDGET_S)
     pause_s = POLL_S[0]
     while True:
-        token = cache.lease_take(lease, lease_s=LEASE_S)
+        token = cache.acquire_lock(lease, lease_s=LEASE_S)
         # Looked at after the lease was asked for: whoever held it before has stored by now.
         try:
             copy = _copy(key, read, since=since)
         except TmdbNotFound:
             if token is not None:
-                cache.lease_end(lease, token)
+                cache.release_lock(lease, token)
             raise
         if copy is not None:
             if token is not None:
-                cache.lease_end(lease, token)
+                cache.release_lock(lease, token)
             return copy
         if token is not None:
             try:
                 value, stored_at = _fetched(key, kind, fetch)
                 return _cached(read(value), stored_at, "tmdb")
             finally:
-                cache.lease_end(lease, token)
+                cache.release_lock(lease, token)
         if time.monotonic() + pause_s > deadline - LEAST_LEFT_S:
             raise TmdbUnavailable("another worker's call takes too long", retry_after_s=1)
         time.sleep(pause_s)
@@ -398,7 +398,7 @@ def _refresh(key: str, kind: str, fetch: Callable[[], Any]) -> None:
     if _refreshes.busy(key):
         return
     lease = _lease_key(key)
-    token = cache.lease_take(lease, lease_s=LEASE_S)
+    token = cache.acquire_lock(lease, lease_s=LEASE_S)
     if token is None or token == cache.UNSHARED:
         return
 
@@ -407,18 +407,18 @@ def _refresh(key: str, kind: str, fetch: Callable[[], Any]) -> None:
             with within(BUDGET_S):
                 _fetched(key, kind, fetch)
         except BaseException:
-            cache.lease_end(lease, token, in_s=REFRESH_PAUSE_S)
+            cache.release_lock(lease, token, in_s=REFRESH_PAUSE_S)
             raise
-        cache.lease_end(lease, token)
+        cache.release_lock(lease, token)
 
     if not _refreshes.start(key, renew):
-        cache.lease_end(lease, token)
+        cache.release_lock(lease, token)
 
 
 def _count(outcome: str) -> None:
     READS.labels(outcome).inc()
     window = int(time.time() // STATS_WINDOW_S)
-    cache.tally(_stats_key(window), outcome, ttl_s=2 * STATS_WINDOW_S)
+    cache.incr_field(_stats_key(window), outcome, ttl_s=2 * STATS_WINDOW_S)
 
 
 def _stats_key(window: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from django.conf import settings
 
-from movies.facts import MovieFacts
+from movies.dto import MovieData
 from tmdb import parse
 from tmdb.aside import Cached as Cached
 from tmdb.aside import cached as cached
@@ -92,14 +92,14 @@ def search(terms: SearchTerms) -> Cached[parse.SearchPage]:
     return cached(search_key(terms), kind="search", fetch=fetch, read=parse.search_page)
 
 
-def movie(tmdb_id: int, *, anew: bool = False) -> MovieFacts:
+def movie(tmdb_id: int, *, anew: bool = False) -> MovieData:
     """A film as TMDb has it now, or with `anew` false had it a moment ago.
 
     Raises TmdbNotFound where TMDb does not know it, TmdbAdult where it is not for the catalogue,
     and any other TmdbError where TMDb is in trouble.
     """
 
-    def read(document: Any) -> MovieFacts:
+    def read(document: Any) -> MovieData:
         return parse.movie(document, tmdb_id=tmdb_id)
 
     def fetch() -> Any:

@@ -20,7 +20,7 @@ from django.db import connection
 from movies import search
 from movies.models import Movie
 from movies.services import catalogue_lock
-from nexus.core.transactions import long_transaction
+from nexus.core.db.transactions import long_transaction
 from tmdb import parse
 from tmdb.errors import TmdbNotFound, TmdbUnusable
 from tmdb.parse import ExportedFilm

@@ -6,9 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from movies.facts import FIRST_YEAR, LAST_YEAR
-from nexus.core.fields import StrictIntegerField
-from nexus.core.query import PageQuery, QuerySerializer
+from movies.dto import FIRST_YEAR, LAST_YEAR
+from nexus.core.api.fields import StrictIntegerField
+from nexus.core.api.query_params import PageQuery, QuerySerializer
 from tmdb.selectors import TREND_COLUMNS
 
 MAX_QUERY = 200

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from movies.facts import FilmReference
+from movies.dto import MovieReference
 from movies.models import Movie
-from nexus.core.errors import Problem
+from nexus.core.api.exceptions import Problem
 from nexus.core.text import words
 from tmdb import parse
 from tmdb.cache import batch_client
@@ -24,7 +24,7 @@ REQUESTS_AT_ONCE = 2
 _LANGUAGE = "en-US"
 
 
-def films_found(references: Sequence[FilmReference]) -> list[int | None]:
+def films_found(references: Sequence[MovieReference]) -> list[int | None]:
     """The catalogue's id of each film that TMDb has, stored where it was not; None for the others.
 
     By TMDb's id, else IMDb's, else title and year where TMDb has one such film. With the manners of
@@ -58,7 +58,7 @@ def films_found(references: Sequence[FilmReference]) -> list[int | None]:
     return [known.get(each) if each is not None else None for each in wanted]
 
 
-def _tmdb_id(client: Client, reference: FilmReference, deadline: float) -> int | None:
+def _tmdb_id(client: Client, reference: MovieReference, deadline: float) -> int | None:
     if reference.tmdb_id is not None:
         return reference.tmdb_id
     with within(max(0.0, deadline - time.monotonic())):
@@ -77,7 +77,7 @@ def _tmdb_id(client: Client, reference: FilmReference, deadline: float) -> int |
     return alike.pop() if len(alike) == 1 else None
 
 
-def _is_meant(reference: FilmReference, hit: parse.SearchHit) -> bool:
+def _is_meant(reference: MovieReference, hit: parse.SearchHit) -> bool:
     year = hit.release_date.year if hit.release_date else None
     title = words(reference.title)
     same_title = title in (words(hit.title), words(hit.original_title))

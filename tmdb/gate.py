@@ -25,7 +25,7 @@ from typing import Literal
 
 from prometheus_client import Counter
 
-from nexus.core import cache
+from nexus.core.cache import client as cache
 from tmdb.client import LEAST_LEFT_S, Outcome
 from tmdb.errors import TmdbAuthFailed, TmdbUnavailable
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from movies.models import Movie
 from movies.services import movies_upsert
-from nexus.core import cache as core_cache
+from nexus.core.cache import client as core_cache
 from tmdb import aside, parse
 from tmdb.aside import Cached
 from tmdb.cache import client

@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, TypeVar
 
-from movies.facts import (
+from movies.dto import (
     FIRST_YEAR,
     LAST_YEAR,
     MAX_COUNT,
     MAX_POPULARITY,
     MAX_RUNTIME_MIN,
     NEWEST_ID,
-    CollectionFacts,
-    MovieFacts,
-    PersonFacts,
+    CollectionData,
+    MovieData,
+    PersonData,
 )
 from nexus.core.genres import genre_named, genre_of_id, in_tmdb_order
 from tmdb.errors import TmdbAdult, TmdbUnusable, TmdbVideo
@@ -143,7 +143,7 @@ def search_page(document: Any) -> SearchPage:
 _NO_NAMES: Mapping[int, str] = {}
 
 
-def listed(hit: SearchHit, genre_names: Mapping[int, str] = _NO_NAMES) -> MovieFacts:
+def listed(hit: SearchHit, genre_names: Mapping[int, str] = _NO_NAMES) -> MovieData:
     """What an entry of a list says of a film, with the catalogue's names of further genre ids.
 
     Raises TmdbAdult and TmdbVideo where it is not for this catalogue.
@@ -152,7 +152,7 @@ def listed(hit: SearchHit, genre_names: Mapping[int, str] = _NO_NAMES) -> MovieF
         raise TmdbAdult("an adult title")
     if hit.video:
         raise TmdbVideo("a video, not a film")
-    return MovieFacts(
+    return MovieData(
         tmdb_id=hit.id,
         title=hit.title,
         original_title=hit.original_title,
@@ -174,7 +174,7 @@ def listed(hit: SearchHit, genre_names: Mapping[int, str] = _NO_NAMES) -> MovieF
 class ListPage:
     """A page of a list as facts in TMDb's order, and what of it is not stored."""
 
-    facts: tuple[MovieFacts, ...]
+    facts: tuple[MovieData, ...]
     refused: tuple[Refused, ...]
     total_pages: int
 
@@ -252,7 +252,7 @@ def exported(document: Any) -> ExportedFilm:
     )
 
 
-def movie(document: Any, *, tmdb_id: int) -> MovieFacts:
+def movie(document: Any, *, tmdb_id: int) -> MovieData:
     """The film of /movie/{id} with credits and keywords appended.
 
     Raises TmdbUnusable where it is not that film, TmdbAdult or TmdbVideo where it is not for this
@@ -268,7 +268,7 @@ def movie(document: Any, *, tmdb_id: int) -> MovieFacts:
     credits_ = _object(film.get("credits") or {}, "credits")
     keywords = _object(film.get("keywords") or {}, "keywords")
     released = _date(film, "release_date")
-    return MovieFacts(
+    return MovieData(
         tmdb_id=tmdb_id,
         imdb_id=_imdb_id(film),
         title=_name(film, "title", MAX_TITLE),
@@ -313,13 +313,13 @@ def _hit(document: Any) -> SearchHit:
     )
 
 
-def _directors(credits_: dict[str, Any]) -> tuple[PersonFacts, ...]:
+def _directors(credits_: dict[str, Any]) -> tuple[PersonData, ...]:
     crew = [each for each in _list(credits_, "crew") if isinstance(each, dict)]
     directors = [each for each in crew if each.get("job") == "Director"]
     return tuple(_usable(_person, directors)[:MAX_DIRECTORS])
 
 
-def _cast(credits_: dict[str, Any]) -> tuple[PersonFacts, ...]:
+def _cast(credits_: dict[str, Any]) -> tuple[PersonData, ...]:
     cast = [each for each in _list(credits_, "cast") if isinstance(each, dict)]
     return tuple(_usable(_person, sorted(cast, key=_billing))[:MAX_CAST])
 
@@ -330,21 +330,21 @@ def _billing(member: dict[str, Any]) -> int:
     return order if type(order) is int and order >= 0 else NEWEST_ID
 
 
-def _person(document: Any) -> PersonFacts:
+def _person(document: Any) -> PersonData:
     person = _object(document, "a person")
-    return PersonFacts(
+    return PersonData(
         name=_name(person, "name", MAX_NAME),
         tmdb_id=_id(person),
         character=_text(person, "character", MAX_CHARACTER),
     )
 
 
-def _collection(film: dict[str, Any]) -> CollectionFacts | None:
+def _collection(film: dict[str, Any]) -> CollectionData | None:
     found = film.get("belongs_to_collection")
     if found is None:
         return None
     collection = _object(found, "belongs_to_collection")
-    return CollectionFacts(tmdb_id=_id(collection), name=_name(collection, "name", MAX_TITLE))
+    return CollectionData(tmdb_id=_id(collection), name=_name(collection, "name", MAX_TITLE))
 
 
 def _keywords(document: dict[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from movies.facts import MovieFacts
+from movies.dto import MovieData
 from movies.models import Movie
 from movies.services import movie_mark_removed
 from tmdb import parse
@@ -172,9 +172,9 @@ def _refreshed(
     return len(ids), all_failed
 
 
-def _stored(found: dict[int, MovieFacts | TmdbError], done: Refreshed) -> list[int]:
+def _stored(found: dict[int, MovieData | TmdbError], done: Refreshed) -> list[int]:
     """Store what came, mark what is gone; the films for which neither could be done."""
-    stored = films_store([each for each in found.values() if isinstance(each, MovieFacts)])
+    stored = films_store([each for each in found.values() if isinstance(each, MovieData)])
     done.refreshed += len(stored)
     gone = [tmdb_id for tmdb_id, each in found.items() if isinstance(each, TmdbNotFound)]
     for movie in Movie.objects.filter(tmdb_id__in=gone):
@@ -188,7 +188,7 @@ def _stored(found: dict[int, MovieFacts | TmdbError], done: Refreshed) -> list[i
     return failed
 
 
-def _raise_if_away(found: dict[int, MovieFacts | TmdbError]) -> None:
+def _raise_if_away(found: dict[int, MovieData | TmdbError]) -> None:
     errors = [each for each in found.values() if isinstance(each, TmdbError)]
     for error in errors:
         if isinstance(error, TmdbNotConfigured | TmdbAuthFailed):

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from movies.filters import ORDERINGS
 from movies.models import Movie, MovieQuerySet
-from nexus.core.ordering import Key, Ordering
+from nexus.core.db.keyset import Key, Ordering
 from tmdb import aside, cache, lists
 from tmdb.aside import Cached
 from tmdb.parse import SearchHit, SearchPage

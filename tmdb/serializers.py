@@ -8,9 +8,9 @@ from django.core.validators import RegexValidator
 from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
-from movies.facts import NEWEST_ID
+from movies.dto import NEWEST_ID
 from movies.serializers import POSTER_SIZE, image_url
-from nexus.core.fields import PlainCharField, StrictIntegerField, UTCDateTimeField
+from nexus.core.api.fields import PlainCharField, StrictIntegerField, UTCDateTimeField
 from tmdb.selectors import FoundFilm
 from tmdb.services import BULK_MAX
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from django.db import DataError, IntegrityError
 
-from movies.facts import MovieFacts
+from movies.dto import MovieData
 from movies.models import Movie
 from movies.selectors import Film, film_read
 from movies.services import Upserted, movie_mark_removed, movies_upsert
-from nexus.core import cache as core_cache
+from nexus.core.cache import client as core_cache
 from tmdb import aside, cache, lists, parse
 from tmdb.client import BUDGET_S, within
 from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
@@ -88,13 +88,13 @@ def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
         for tmdb_id in dict.fromkeys(tmdb_ids)
         if tmdb_id not in known or known[tmdb_id].wants_details
     ]
-    found: dict[int, MovieFacts | TmdbError] = {}
+    found: dict[int, MovieData | TmdbError] = {}
     if asked:
         with aside.place():
             found = films_fetch(
                 asked, cache.client().movie, at_once=BULK_AT_ONCE, budget_s=BUDGET_S
             )
-    stored = films_store([each for each in found.values() if isinstance(each, MovieFacts)])
+    stored = films_store([each for each in found.values() if isinstance(each, MovieData)])
     results = {}
     for tmdb_id in dict.fromkeys(tmdb_ids):
         error = found.get(tmdb_id)
@@ -141,11 +141,11 @@ def movie_shown(movie_id: int) -> Film | None:
 
 def films_fetch(
     tmdb_ids: Iterable[int], ask: Callable[[int], Any], *, at_once: int, budget_s: float
-) -> dict[int, MovieFacts | TmdbError]:
+) -> dict[int, MovieData | TmdbError]:
     """What TMDb says of each film, or why it does not: a few at a time, all within the budget."""
     deadline = time.monotonic() + budget_s
 
-    def fetch(tmdb_id: int) -> MovieFacts | TmdbError:
+    def fetch(tmdb_id: int) -> MovieData | TmdbError:
         try:
             with within(max(0.0, deadline - time.monotonic())):
                 return parse.movie(ask(tmdb_id), tmdb_id=tmdb_id)
@@ -159,7 +159,7 @@ def films_fetch(
         return dict(zip(wanted, threads.map(fetch, wanted), strict=True))
 
 
-def films_store(facts: Sequence[MovieFacts]) -> dict[int, Upserted]:
+def films_store(facts: Sequence[MovieData]) -> dict[int, Upserted]:
     """Store films in one transaction, or each in its own where one of them cannot be stored.
 
     By TMDb's id; a film that cannot be stored is left out, and written to the log.
@@ -178,6 +178,6 @@ def films_store(facts: Sequence[MovieFacts]) -> dict[int, Upserted]:
         return stored
 
 
-def _upserted(facts: Sequence[MovieFacts]) -> dict[int, Upserted]:
+def _upserted(facts: Sequence[MovieData]) -> dict[int, Upserted]:
     done = movies_upsert(facts=facts, source=Movie.Source.TMDB)
     return {fact.tmdb_id or 0: each for fact, each in zip(facts, done, strict=True)}

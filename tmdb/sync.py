@@ -7,10 +7,10 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from movies.facts import MovieFacts
+from movies.dto import MovieData
 from movies.models import Movie
 from movies.services import movies_compare
-from nexus.core.transactions import long_transaction
+from nexus.core.db.transactions import long_transaction
 from tmdb import lists, parse
 from tmdb.client import Client
 from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured
@@ -160,7 +160,7 @@ def _advance(run: _Run, page: parse.SearchPage | None, *, is_last: bool, dry_run
 class _Entries:
     """What a page has of films that are wanted, each once, and how many it has that are not taken."""
 
-    wanted: list[MovieFacts]
+    wanted: list[MovieData]
     refused: int
 
 

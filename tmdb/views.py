@@ -13,12 +13,12 @@ from rest_framework.response import Response
 from movies.selectors import Film, film_read
 from movies.serializers import MovieSerializer, MovieSummarySerializer
 from movies.views import MovieViewSet, summaries
-from nexus.core.answers import PASSING
-from nexus.core.errors import Problem
-from nexus.core.fields import UTCDateTimeField
-from nexus.core.pagination import paginated, paginated_span, paginated_upstream, span
-from nexus.core.ratelimit import ScopedThrottle
-from nexus.core.views import PUBLIC, ApiViewSet, ListOf, Page, contract
+from nexus.core.api.exceptions import Problem
+from nexus.core.api.fields import UTCDateTimeField
+from nexus.core.api.pagination import paginate, paginate_slice, paginate_upstream, span
+from nexus.core.api.throttling import ScopedThrottle
+from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, Page, contract
+from nexus.core.cache.responses import PASSING
 from tmdb.cache import SearchTerms
 from tmdb.client import BUDGET_S, within
 from tmdb.errors import (
@@ -70,7 +70,7 @@ class TmdbSearchViewSet(TmdbViewSet):
         In TMDb's own fields, with `in_library` and `movie_id` where this catalogue holds the film.
         """
         found = tmdb_search(SearchTerms(**self.query))
-        response = paginated_upstream(
+        response = paginate_upstream(
             request,
             number=self.query["page"],
             last=min(found.total_pages, LAST_PAGE),
@@ -181,7 +181,7 @@ class TrendingViewSet(ApiViewSet):
                 found = trend.films(*span(self.query, trend.count))
         except TmdbError:
             return self._local(request)
-        response = paginated_span(
+        response = paginate_slice(
             request,
             self.query,
             trend.count,
@@ -199,7 +199,7 @@ class TrendingViewSet(ApiViewSet):
         movies, ordering = trending(self.query["window"])
         # To the minute, so that the answer keeps its ETag meanwhile.
         as_of = timezone.now().replace(second=0, microsecond=0)
-        return paginated(
+        return paginate(
             request,
             self.query,
             movies,

@@ -12,7 +12,7 @@ from accounts.mail import MAX_WAITING, send_beside, settle
 from accounts.models import KnownAddress, User
 from accounts.services import password_reset_credentials, user_password_reset
 from accounts.tokens import family_open
-from nexus.testing import PASSWORD
+from nexus.dev.pytest_plugin import PASSWORD
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from django.db.models import Model
 from django_redis import get_redis_connection
 
 from accounts.mail import settle
-from nexus.core.logs import JsonFormatter
-from nexus.testing import PASSWORD
+from nexus.core.observability.logging import JsonFormatter
+from nexus.dev.pytest_plugin import PASSWORD
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
 from accounts.tokens import FAMILY_CLAIM, family_open, family_refresh
-from nexus.core.tokens import AccessToken
+from nexus.core.api.jwt import AccessToken
 
 pytestmark = pytest.mark.django_db
 

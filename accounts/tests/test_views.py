@@ -5,7 +5,7 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts.models import TokenFamily, User
-from nexus.testing import PASSWORD
+from nexus.dev.pytest_plugin import PASSWORD
 
 pytestmark = pytest.mark.django_db
 

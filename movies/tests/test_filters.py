@@ -5,7 +5,7 @@ import pytest
 from django.contrib.postgres.search import SearchQuery
 from django.db import connection
 
-from movies.facts import MovieFacts, PersonFacts
+from movies.dto import MovieData, PersonData
 from movies.filters import ORDERING_NAMES, ORDERINGS, bounded, filtered, ranked
 from movies.models import IN_SAMPLE, Movie, Person
 from movies.services import movies_upsert
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 FILMS = [
-    MovieFacts(
+    MovieData(
         title="The Matrix",
         tmdb_id=603,
         imdb_id="tt0133093",
@@ -26,10 +26,10 @@ FILMS = [
         vote_average=8.2,
         vote_count=26_000,
         popularity=90.0,
-        directors=(PersonFacts("Lana Wachowski"), PersonFacts("Lilly Wachowski")),
-        cast=(PersonFacts("Keanu Reeves"), PersonFacts("Carrie-Anne Moss")),
+        directors=(PersonData("Lana Wachowski"), PersonData("Lilly Wachowski")),
+        cast=(PersonData("Keanu Reeves"), PersonData("Carrie-Anne Moss")),
     ),
-    MovieFacts(
+    MovieData(
         title="Amélie",
         tmdb_id=194,
         imdb_id="tt0211915",
@@ -42,10 +42,10 @@ FILMS = [
         vote_average=7.9,
         vote_count=11_000,
         popularity=40.0,
-        directors=(PersonFacts("Jean-Pierre Jeunet"),),
-        cast=(PersonFacts("Audrey Tautou"),),
+        directors=(PersonData("Jean-Pierre Jeunet"),),
+        cast=(PersonData("Audrey Tautou"),),
     ),
-    MovieFacts(
+    MovieData(
         title="Spirited Away",
         tmdb_id=129,
         imdb_id="tt0245429",
@@ -57,9 +57,9 @@ FILMS = [
         vote_average=8.5,
         vote_count=16_000,
         popularity=80.0,
-        directors=(PersonFacts("Hayao Miyazaki"),),
+        directors=(PersonData("Hayao Miyazaki"),),
     ),
-    MovieFacts(
+    MovieData(
         title="Speed",
         tmdb_id=97,
         release_date=date(1994, 6, 10),
@@ -69,10 +69,10 @@ FILMS = [
         vote_average=7.1,
         vote_count=6_000,
         popularity=30.0,
-        directors=(PersonFacts("Jan de Bont"),),
-        cast=(PersonFacts("Keanu Reeves"), PersonFacts("Sandra Bullock")),
+        directors=(PersonData("Jan de Bont"),),
+        cast=(PersonData("Keanu Reeves"), PersonData("Sandra Bullock")),
     ),
-    MovieFacts(
+    MovieData(
         title="Alien Resurrection",
         tmdb_id=98,
         release_year=1997,
@@ -81,10 +81,10 @@ FILMS = [
         vote_average=6.1,
         vote_count=5_000,
         popularity=20.0,
-        directors=(PersonFacts("Jean-Pierre Jeunet"),),
-        cast=(PersonFacts("Sigourney Weaver"),),
+        directors=(PersonData("Jean-Pierre Jeunet"),),
+        cast=(PersonData("Sigourney Weaver"),),
     ),
-    MovieFacts(title="Unknown", tmdb_id=99, popularity=1.0),
+    MovieData(title="Unknown", tmdb_id=99, popularity=1.0),
 ]
 
 
@@ -353,7 +353,7 @@ def test_the_list_costs_a_few_queries_whatever_is_asked(
 def big_table(db):
     """19,000 films, of which few are westerns.
 
-    Fewer than nexus.core.cuts.SURE: what ANALYZE counts outlives the test's transaction.
+    Fewer than nexus.core.db.bounded_page.SURE: what ANALYZE counts outlives the test's transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(

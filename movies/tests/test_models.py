@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from movies.facts import MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
+from movies.dto import MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
 from movies.models import MAX_AGE, Collection, Credit, Movie, Person
 
 pytestmark = pytest.mark.django_db

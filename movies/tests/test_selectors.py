@@ -1,6 +1,6 @@
 import pytest
 
-from movies.facts import MovieFacts
+from movies.dto import MovieData
 from movies.models import Movie
 from movies.selectors import genre_counts, movies_in_use
 from movies.services import movies_remove, movies_upsert
@@ -32,11 +32,11 @@ def test_counts_are_read_once_and_then_from_the_cache(make_movie, django_assert_
 
 def test_a_write_to_the_catalogue_is_counted_at_once(django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
-        film = MovieFacts(title="A", tmdb_id=1, genres=("Drama",))
+        film = MovieData(title="A", tmdb_id=1, genres=("Drama",))
         movies_upsert(facts=[film], source=Movie.Source.TMDB)
     assert counted() == {"Drama": 1}
     with django_capture_on_commit_callbacks(execute=True):
-        film = MovieFacts(title="A", tmdb_id=1, genres=("War",))
+        film = MovieData(title="A", tmdb_id=1, genres=("War",))
         movies_upsert(facts=[film], source=Movie.Source.TMDB)
     assert counted() == {"War": 1}
     with django_capture_on_commit_callbacks(execute=True):

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.serializers import ModelSerializer
 
-from movies.facts import CollectionFacts
+from movies.dto import CollectionData
 from movies.models import MAX_AGE, Movie
 from movies.selectors import film_read, summaries_read
 from movies.serializers import MovieSerializer, MovieSummarySerializer, summary
@@ -61,7 +61,7 @@ def test_a_film_is_what_the_fields_say(make_movie, django_assert_num_queries):
         keywords=["space"],
         overview="In space.",
         tagline="Nobody hears.",
-        collection=CollectionFacts(8091, "Alien Collection"),
+        collection=CollectionData(8091, "Alien Collection"),
     )
     with django_assert_num_queries(1):
         film = film_read(made.pk)

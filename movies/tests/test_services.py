@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from movies.facts import CollectionFacts, MovieFacts, PersonFacts
+from movies.dto import CollectionData, MovieData, PersonData
 from movies.models import Collection, Credit, Movie, Person
 from movies.services import (
     AUTHORITY,
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 STARTER, TMDB = Movie.Source.STARTER, Movie.Source.TMDB
 MOVIELENS, MANUAL = Movie.Source.MOVIELENS, Movie.Source.MANUAL
 
-FULL = MovieFacts(
+FULL = MovieData(
     title="Alien",
     tmdb_id=348,
     imdb_id="tt0078748",
@@ -40,14 +40,14 @@ FULL = MovieFacts(
     tagline="No one can hear you.",
     status="Released",
     keywords=("space",),
-    collection=CollectionFacts(8091, "Alien Collection"),
+    collection=CollectionData(8091, "Alien Collection"),
     poster_path="/p.jpg",
     backdrop_path="/b.jpg",
     vote_average=8.2,
     vote_count=14_000,
     popularity=60.5,
-    directors=(PersonFacts("Ridley Scott", tmdb_id=578),),
-    cast=(PersonFacts("Sigourney Weaver", tmdb_id=10205, character="Ripley"),),
+    directors=(PersonData("Ridley Scott", tmdb_id=578),),
+    cast=(PersonData("Sigourney Weaver", tmdb_id=10205, character="Ripley"),),
 )
 
 
@@ -90,7 +90,7 @@ def test_the_same_facts_again_change_nothing_and_keep_every_id():
 
 def test_newer_facts_of_the_same_source_replace_the_old():
     stored(FULL)
-    stored(MovieFacts(title="Alien, again", tmdb_id=348, genres=("Drama",)))
+    stored(MovieData(title="Alien, again", tmdb_id=348, genres=("Drama",)))
     movie = Movie.objects.get()
     assert (movie.title, movie.genres, movie.runtime) == ("Alien, again", ["Drama"], None)
     assert people_of(movie) == []
@@ -100,8 +100,8 @@ def test_newer_facts_of_the_same_source_replace_the_old():
 
 @pytest.mark.parametrize(("lower", "higher"), [*combinations(AUTHORITY, 2)])
 def test_the_source_of_more_authority_is_believed_whichever_comes_first(lower, higher):
-    low = MovieFacts(title="Low", tmdb_id=1, runtime_min=90, overview="low")
-    high = MovieFacts(title="High", tmdb_id=1, runtime_min=100)
+    low = MovieData(title="Low", tmdb_id=1, runtime_min=90, overview="low")
+    high = MovieData(title="High", tmdb_id=1, runtime_min=100)
     for first, second in ((low, high), (high, low)):
         Movie.objects.all().delete()
         for fact in (first, second):
@@ -113,7 +113,7 @@ def test_the_source_of_more_authority_is_believed_whichever_comes_first(lower, h
 
 
 def test_a_source_of_less_authority_fills_only_what_is_empty():
-    stored(MovieFacts(title="Alien", imdb_id="tt0078748"), source=STARTER)
+    stored(MovieData(title="Alien", imdb_id="tt0078748"), source=STARTER)
     stored(FULL, source=MOVIELENS)
     movie = Movie.objects.get()
     assert (movie.tmdb_id, movie.runtime, movie.genres) == (348, 117, list(FULL.genres))
@@ -122,14 +122,14 @@ def test_a_source_of_less_authority_fills_only_what_is_empty():
 
 
 def test_a_year_that_disagrees_with_the_date_gives_way_to_it():
-    stored(MovieFacts(title="Alien", tmdb_id=348, release_year=1978), source=TMDB)
+    stored(MovieData(title="Alien", tmdb_id=348, release_year=1978), source=TMDB)
     stored(FULL, source=MOVIELENS)
     movie = Movie.objects.get()
     assert (movie.release_year, movie.release_date) == (1979, date(1979, 5, 25))
 
 
 def test_a_film_is_known_by_its_imdb_id_where_the_tmdb_id_is_new():
-    first = stored(MovieFacts(title="Alien", imdb_id="tt0078748"), source=STARTER)[0].movie
+    first = stored(MovieData(title="Alien", imdb_id="tt0078748"), source=STARTER)[0].movie
     result = stored(FULL)[0]
     assert (result.created, result.movie.pk) == (False, first.pk)
     assert Movie.objects.get().tmdb_id == 348
@@ -137,15 +137,15 @@ def test_a_film_is_known_by_its_imdb_id_where_the_tmdb_id_is_new():
 
 def test_an_imdb_id_of_another_film_stays_where_it_is():
     first = stored(FULL)[0].movie
-    other = stored(MovieFacts(title="Copy", tmdb_id=2), source=TMDB)[0].movie
-    stored(MovieFacts(title="Copy", tmdb_id=2, imdb_id="tt0078748"))
+    other = stored(MovieData(title="Copy", tmdb_id=2), source=TMDB)[0].movie
+    stored(MovieData(title="Copy", tmdb_id=2, imdb_id="tt0078748"))
     assert Movie.objects.get(pk=first.pk).imdb_id == "tt0078748"
     assert Movie.objects.get(pk=other.pk).imdb_id is None
 
 
 def test_a_film_that_stands_twice_in_one_call_is_stored_once():
     results = stored(
-        FULL, MovieFacts(title="Other", tmdb_id=2), MovieFacts(title="Alien II", tmdb_id=348)
+        FULL, MovieData(title="Other", tmdb_id=2), MovieData(title="Alien II", tmdb_id=348)
     )
     assert [result.created for result in results] == [True, True, False]
     assert results[0].movie.pk == results[2].movie.pk
@@ -154,8 +154,8 @@ def test_a_film_that_stands_twice_in_one_call_is_stored_once():
 
 def test_a_film_that_stands_twice_by_different_ids_is_stored_once():
     results = stored(
-        MovieFacts(title="Alien", tmdb_id=348, imdb_id="tt0078748"),
-        MovieFacts(title="Alien", imdb_id="tt0078748"),
+        MovieData(title="Alien", tmdb_id=348, imdb_id="tt0078748"),
+        MovieData(title="Alien", imdb_id="tt0078748"),
     )
     assert [result.created for result in results] == [True, False]
     assert Movie.objects.count() == 1
@@ -166,18 +166,18 @@ def test_nothing_to_store_is_nothing():
 
 
 def test_films_without_any_id_are_each_a_film():
-    results = stored(MovieFacts(title="A"), MovieFacts(title="A"), source=MANUAL)
+    results = stored(MovieData(title="A"), MovieData(title="A"), source=MANUAL)
     assert [result.created for result in results] == [True, True]
 
 
 def test_one_person_in_two_spellings_is_billed_once_a_role():
     cast = (
-        PersonFacts("Ann", tmdb_id=7, character="First"),
-        PersonFacts("Bob"),
-        PersonFacts("Ann B.", tmdb_id=7, character="Second"),
-        PersonFacts("Bob", character="again"),
+        PersonData("Ann", tmdb_id=7, character="First"),
+        PersonData("Bob"),
+        PersonData("Ann B.", tmdb_id=7, character="Second"),
+        PersonData("Bob", character="again"),
     )
-    stored(MovieFacts(title="A", tmdb_id=1, cast=cast, directors=(PersonFacts("Bob"),)))
+    stored(MovieData(title="A", tmdb_id=1, cast=cast, directors=(PersonData("Bob"),)))
     assert people_of(Movie.objects.get()) == [
         ("cast", 0, "Ann B.", "First"),
         ("cast", 1, "Bob", ""),
@@ -189,11 +189,11 @@ def test_one_person_in_two_spellings_is_billed_once_a_role():
 def test_a_renamed_person_and_collection_take_the_new_name():
     stored(FULL)
     stored(
-        MovieFacts(
+        MovieData(
             title="Alien",
             tmdb_id=348,
-            directors=(PersonFacts("Sir Ridley Scótt", tmdb_id=578),),
-            collection=CollectionFacts(8091, "Aliens"),
+            directors=(PersonData("Sir Ridley Scótt", tmdb_id=578),),
+            collection=CollectionData(8091, "Aliens"),
         )
     )
     assert Person.objects.get(tmdb_id=578).folded_name == "sir ridley scott"
@@ -228,7 +228,7 @@ def test_an_upsert_costs_the_same_queries_for_one_film_as_for_fifty(
     django_assert_num_queries, django_assert_max_num_queries
 ):
     facts = [
-        MovieFacts(title=f"Film {n}", tmdb_id=n, cast=(PersonFacts(f"Actor {n}", tmdb_id=n),))
+        MovieData(title=f"Film {n}", tmdb_id=n, cast=(PersonData(f"Actor {n}", tmdb_id=n),))
         for n in range(1, 51)
     ]
     with django_assert_max_num_queries(14) as first:
@@ -244,9 +244,9 @@ def test_comparing_says_what_storing_would_change_and_writes_nothing():
     movie = stored(FULL)[0].movie
     facts = [
         FULL,
-        MovieFacts(title="New", tmdb_id=2),
-        MovieFacts(title="New again", tmdb_id=2),
-        MovieFacts(title="Alien", imdb_id="tt0078748"),
+        MovieData(title="New", tmdb_id=2),
+        MovieData(title="New again", tmdb_id=2),
+        MovieData(title="Alien", imdb_id="tt0078748"),
     ]
     compared = movies_compare(facts=facts, source=TMDB)
     assert [(each.movie_id, each.changes, each.same_as) for each in compared] == [
@@ -271,12 +271,12 @@ def test_comparing_says_what_storing_would_change_and_writes_nothing():
 )
 def test_comparing_knows_the_authority_of_sources(changed, source, changes):
     stored(FULL)
-    fact = MovieFacts(**{**vars(FULL), **changed})
+    fact = MovieData(**{**vars(FULL), **changed})
     assert movies_compare(facts=[fact], source=source)[0].changes is changes
 
 
 def test_a_removed_film_takes_only_its_own_people_along():
-    stored(FULL, MovieFacts(title="B", tmdb_id=2, directors=(PersonFacts("R", tmdb_id=578),)))
+    stored(FULL, MovieData(title="B", tmdb_id=2, directors=(PersonData("R", tmdb_id=578),)))
     removed = movies_remove(movie_ids=[Movie.objects.get(tmdb_id=348).pk, 999_999])
     assert (removed.movies, removed.people) == (1, 1)
     assert list(Person.objects.values_list("tmdb_id", flat=True)) == [578]

@@ -2,10 +2,10 @@ from datetime import date
 
 import pytest
 
-from movies.facts import CollectionFacts, MovieFacts, PersonFacts
+from movies.dto import CollectionData, MovieData, PersonData
 from movies.models import Movie, Person
-from movies.ratings import weighted_rating
 from movies.services import movies_upsert, rating_changed
+from movies.weighted_rating import weighted_rating
 from nexus.core.genres import TMDB_GENRES
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ DETAIL = (
     "overview tagline status keywords directors cast collection provenance created_at updated_at"
 )
 
-ALIEN = MovieFacts(
+ALIEN = MovieData(
     title="Alien",
     tmdb_id=348,
     imdb_id="tt0078748",
@@ -32,15 +32,15 @@ ALIEN = MovieFacts(
     tagline="No one can hear you.",
     status="Released",
     keywords=("space",),
-    collection=CollectionFacts(8091, "Alien Collection"),
+    collection=CollectionData(8091, "Alien Collection"),
     poster_path="/p.jpg",
     vote_average=8.2,
     vote_count=14_000,
     popularity=60.5,
-    directors=(PersonFacts("Ridley Scott", tmdb_id=578),),
+    directors=(PersonData("Ridley Scott", tmdb_id=578),),
     cast=(
-        PersonFacts("Sigourney Weaver", tmdb_id=10205, character="Ripley"),
-        PersonFacts("Tom Skerritt", tmdb_id=4139, character="Dallas"),
+        PersonData("Sigourney Weaver", tmdb_id=10205, character="Ripley"),
+        PersonData("Tom Skerritt", tmdb_id=4139, character="Dallas"),
     ),
 )
 

@@ -2,8 +2,8 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
-from nexus.core import metrics
-from nexus.core.processes import ProcessCollector
+from nexus.core.observability import metrics
+from nexus.core.observability.process_metrics import ProcessCollector
 
 
 class CoreConfig(AppConfig):
@@ -12,5 +12,5 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         # Lookups register themselves on the field classes, which must be loaded by then.
-        import_module("nexus.core.lookups")
+        import_module("nexus.core.db.lookups")
         metrics.at_scrape(ProcessCollector())

@@ -17,10 +17,12 @@ from django.urls import is_valid_path
 from django.utils.cache import set_response_etag
 from rest_framework.permissions import SAFE_METHODS
 
-from nexus.core import answers, metrics, ratelimit
-from nexus.core.errors import problem_response
-from nexus.core.logs import current_request_id
-from nexus.core.queries import Queries
+from nexus.core.api import throttling
+from nexus.core.api.exceptions import problem_response
+from nexus.core.cache import responses
+from nexus.core.db.raw_sql import Queries
+from nexus.core.observability import metrics
+from nexus.core.observability.logging import current_request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -97,7 +99,7 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
     """Django's, with an ETag on private answers too and the view's version in front of it.
 
     A view that takes `If-Match` puts its version into `response.version`; the tag is then
-    `"<version>-<hash>"`, and `nexus.core.conditional.matches_version` compares the
+    `"<version>-<hash>"`, and `nexus.core.api.etag.matches_version` compares the
     first part.
     """
 
@@ -125,7 +127,7 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
 class RateLimitMiddleware:
     """Counts the request on its member's or its address's account, and says so in the answer.
 
-    Answers that are kept (nexus.core.answers) come out of the cache together with the count.
+    Answers that are kept (nexus.core.cache.responses) come out of the cache together with the count.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -134,49 +136,49 @@ class RateLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(_UNLIMITED):
             return self.get_response(request)
-        member_id = ratelimit.member_of(request)
+        member_id = throttling.member_of(request)
         request.member_id = member_id  # type: ignore[attr-defined]
-        place = answers.place_of(request)
+        place = responses.place_of(request)
         count = self._count(request, member_id, place)
         if count.exceeded:
             response = self._refused(request, count)
         elif place is not None:
-            response = self._kept(request, place, ratelimit.counts_of(request)[0].found)
+            response = self._kept(request, place, throttling.counts_of(request)[0].found)
         else:
             response = self.get_response(request)
-        counts = ratelimit.counts_of(request)
+        counts = throttling.counts_of(request)
         response["RateLimit-Policy"] = ", ".join(each.policy for each in counts)
         response["RateLimit"] = ", ".join(each.state for each in counts)
         return response
 
     def _kept(
-        self, request: HttpRequest, place: answers.Place, found: Sequence[bytes | None]
+        self, request: HttpRequest, place: responses.Place, found: Sequence[bytes | None]
     ) -> HttpResponse:
-        kept = answers.kept(request, found)
+        kept = responses.kept(request, found)
         if kept is not None:
             return kept
-        stamp = answers.stamp_now(found)
+        stamp = responses.stamp_now(found)
         response = self.get_response(request)
-        answers.keep(request, response, place, stamp)
+        responses.keep(request, response, place, stamp)
         return response
 
     def _count(
-        self, request: HttpRequest, member_id: str | None, place: answers.Place | None
-    ) -> ratelimit.Count:
+        self, request: HttpRequest, member_id: str | None, place: responses.Place | None
+    ) -> throttling.Count:
         """The first exceeded count of the request, or its last."""
-        account = member_id or ratelimit.client_address(request)
+        account = member_id or throttling.client_address(request)
         scope = "member" if member_id else "anonymous"
-        count = ratelimit.hit(request, scope, account, beside=place.keys if place else ())
+        count = throttling.hit(request, scope, account, beside=place.keys if place else ())
         if count.exceeded:
             return count
         if member_id and request.method not in SAFE_METHODS:
-            return ratelimit.hit(request, "write", account)
+            return throttling.hit(request, "write", account)
         # Looked for and not parsed: a query that cannot be parsed is the view's to refuse.
         if request.method == "GET" and "search=" in request.META.get("QUERY_STRING", ""):
-            return ratelimit.hit(request, "search", account)
+            return throttling.hit(request, "search", account)
         return count
 
-    def _refused(self, request: HttpRequest, count: ratelimit.Count) -> HttpResponse:
+    def _refused(self, request: HttpRequest, count: throttling.Count) -> HttpResponse:
         detail = f"Too many requests. Try again in {count.reset_s} s."
         return problem_response(
             request, 429, "throttled", detail, {"Retry-After": str(count.reset_s)}

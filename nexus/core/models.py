@@ -6,7 +6,7 @@ from django.db import models
 
 
 class LimitWindow(models.Model):
-    """A window of nexus.core.ratelimit, for limits that must hold without the cache.
+    """A window of nexus.core.api.throttling, for limits that must hold without the cache.
 
     The table is unlogged (migration 0001): a crash of the database may forget it, and no attempt
     costs a write to the log.

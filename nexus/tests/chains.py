@@ -35,7 +35,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.generation.stateful.state_machine import StepOutput, normalize_name
 
 from nexus.core.genres import GENRE_NAMES
-from nexus.testing import PASSWORD
+from nexus.dev.pytest_plugin import PASSWORD
 
 load_all_checks()
 

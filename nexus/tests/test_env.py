@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from nexus import env
-from nexus.core.embedded import ROOT
+from nexus.dev.embedded import ROOT
 
 MINIMAL = {
     "SECRET_KEY": "a key",

@@ -13,8 +13,8 @@ from psycopg_pool import PoolTimeout
 from rest_framework.permissions import AllowAny
 
 import nexus.urls
-from nexus.core.logs import JsonFormatter
-from nexus.core.views import ApiViewSet, contract
+from nexus.core.api.views import ApiViewSet, contract
+from nexus.core.observability.logging import JsonFormatter
 from nexus.tests.routes import api_routes
 
 KEYS = {"type", "title", "status", "detail", "code", "request_id"}
@@ -266,4 +266,4 @@ def test_a_precondition_that_fails_on_a_read_is_told_as_a_problem(api, db):
 
 def test_the_handlers_of_django_are_ours():
     for name in ("handler400", "handler403", "handler404", "handler500"):
-        assert getattr(nexus.urls, name).startswith("nexus.core.errors.")
+        assert getattr(nexus.urls, name).startswith("nexus.core.api.exceptions.")

@@ -20,7 +20,7 @@ from django.db import connection
 from django.utils import timezone
 
 from movies.models import Credit, Movie, Person
-from nexus.testing import database_url
+from nexus.dev.pytest_plugin import database_url
 from social.models import Import, ImportRow, Rating
 from social.tests.helpers import import_ready
 from tmdb.testserver import CREDENTIAL, FIRST_ID, TestServer

@@ -14,7 +14,7 @@ from django.db import transaction
 from accounts.models import TokenFamily
 from accounts.services import password_reset_credentials
 from accounts.tokens import family_open
-from nexus.testing import PASSWORD
+from nexus.dev.pytest_plugin import PASSWORD
 from social.models import Import, ImportRow
 
 # As they stand in a URL, percent-encoded where they must be.

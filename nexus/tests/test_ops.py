@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from nexus.core.embedded import ROOT
+from nexus.dev.embedded import ROOT
 from recommendations.models import Training
 
 METRIC = re.compile(r"\bnexus_\w+")

@@ -8,7 +8,7 @@ import pytest
 import requests
 from django_redis import get_redis_connection
 
-from movies.facts import MovieFacts
+from movies.dto import MovieData
 from movies.models import Movie
 from movies.services import movies_upsert
 
@@ -80,7 +80,7 @@ def a_write_to_the_catalogue_is_in_the_next_read(url):
     with ThreadPoolExecutor(4) as pool:
         for number in range(5):
             others = [pool.submit(dramas, url) for _ in range(4)]
-            film = MovieFacts(title="New", tmdb_id=1 + number, genres=("Drama",))
+            film = MovieData(title="New", tmdb_id=1 + number, genres=("Drama",))
             movies_upsert(facts=[film], source=Movie.Source.TMDB)
             assert dramas(url) == Movie.objects.filter(genres__contains=["Drama"]).count()
             assert all(other.result() for other in others)

@@ -13,7 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from nexus.testing import PASSWORD
+from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import api_routes
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

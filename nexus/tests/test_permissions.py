@@ -13,8 +13,8 @@ from accounts.models import TokenFamily, User
 from accounts.services import password_reset_credentials
 from accounts.tokens import FAMILY_CLAIM, family_open
 from movies.models import Movie
-from nexus.core.tokens import AccessToken
-from nexus.testing import PASSWORD
+from nexus.core.api.jwt import AccessToken
+from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import METHODS, api_routes
 from recommendations.models import Feedback
 from social.models import Block, Follow, Import, ImportRow, Playlist, Rating, Viewing, WatchlistItem

@@ -2,7 +2,7 @@
 
 import re
 
-from nexus.core.embedded import ROOT
+from nexus.dev.embedded import ROOT
 
 TEXT = (ROOT / "docs" / "promises.md").read_text()
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from django.core.management import call_command
 
-from nexus.core.embedded import ROOT
+from nexus.dev.embedded import ROOT
 
 # As re.escape leaves it.
 _DECIMAL = re.compile(r"\d+\\\.\d+")

@@ -16,7 +16,7 @@ from accounts.roles import ADMIN, CURATOR, MODERATOR
 from accounts.services import address_remember
 from accounts.tokens import family_open, family_refresh
 from movies.models import Collection, Person
-from nexus.testing import PASSWORD
+from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.models import Feedback, Training
 from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
 

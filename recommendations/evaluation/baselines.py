@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from movies.ratings import weighted_rating
+from movies.weighted_rating import weighted_rating
 from recommendations import scoring
 from recommendations.evaluation.protocol import Answer, Known, Places, Progress
 from recommendations.evaluation.splits import draw

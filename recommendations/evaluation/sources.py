@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from movies.models import Movie
+from recommendations.datasets.movielens import FolderError, movielens_films
 from recommendations.evaluation.protocol import Dataset, Progress
 from recommendations.maths.data import Ratings
-from recommendations.movielens import FolderError, movielens_films
 from recommendations.trained import content, ratings_read
 
 #: MovieLens's half star is this service's 1, as in an import.

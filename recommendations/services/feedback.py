@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 
 from movies.models import Movie
-from nexus.core.errors import NotFound
+from nexus.core.api.exceptions import NotFound
 from recommendations.models import Feedback
 
 

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
-from nexus.core.transactions import long_transaction
+from nexus.core.db.transactions import long_transaction
 from recommendations.maths.data import Content, Ratings
 from recommendations.maths.model import VERSION, Model, Parameters, learned_anew, train
 from recommendations.models import FilmFactors, Training

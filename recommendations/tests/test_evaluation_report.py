@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from benchmarks import ratings as made_up
+from recommendations.datasets.movielens import FolderError
 from recommendations.evaluation import plots
 from recommendations.evaluation.baselines import Popularity
 from recommendations.evaluation.drawings import history_drawing, reliability_drawing
@@ -15,7 +16,6 @@ from recommendations.evaluation.report import ENGINE, Bar, bars, markdown
 from recommendations.evaluation.runs import evaluation
 from recommendations.evaluation.sources import movielens_dataset, own_dataset
 from recommendations.models import Training
-from recommendations.movielens import FolderError
 
 SIZE = {"members": 120, "films": 150, "ratings": 5000}
 

@@ -7,8 +7,14 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import User
 from movies.models import Movie
-from nexus.testing import PASSWORD
-from recommendations.movielens import RowError, Title, movielens_import, parse_genres, parse_title
+from nexus.dev.pytest_plugin import PASSWORD
+from recommendations.datasets.movielens import (
+    RowError,
+    Title,
+    movielens_import,
+    parse_genres,
+    parse_title,
+)
 from social.models import Rating
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -218,8 +224,8 @@ def test_a_later_rating_in_a_newer_folder_replaces_the_older(folder):
 
 @pytest.mark.django_db
 def test_members_spread_over_many_batches_and_the_file_are_still_one(folder, monkeypatch):
-    monkeypatch.setattr("recommendations.movielens.RATINGS_AT_ONCE", 1)
-    monkeypatch.setattr("recommendations.bulk.FILMS_AT_ONCE", 2)
+    monkeypatch.setattr("recommendations.datasets.movielens.RATINGS_AT_ONCE", 1)
+    monkeypatch.setattr("recommendations.datasets.bulk_loading.FILMS_AT_ONCE", 2)
     with (folder / "ratings.csv").open("a") as file:
         # Member 1 again, behind member 2: one new rating, and one older than the one above.
         file.write(f"1,30,2.0,{NOON}\r\n1,20,1.0,{NOON - DAY}\r\n")

@@ -5,10 +5,10 @@ from statistics import correlation, mean
 import pytest
 
 from accounts.models import User
-from movies.facts import MovieFacts
+from movies.dto import MovieData
 from nexus.core.genres import GENRE_NAMES
-from recommendations.sample import ARCHETYPES, MEMBERS, PLAYLISTS, community
-from recommendations.starter import read_films
+from recommendations.datasets.starter import read_films
+from recommendations.datasets.synthetic_community import ARCHETYPES, MEMBERS, PLAYLISTS, community
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,6 @@ def test_the_widely_known_is_seen_more_and_the_trend_is_not_the_same_list(films,
 
 
 def test_few_or_bare_films_are_no_trouble():
-    bare = [MovieFacts(title="One"), MovieFacts(title="Two", release_date=date(1990, 1, 1))]
+    bare = [MovieData(title="One"), MovieData(title="Two", release_date=date(1990, 1, 1))]
     assert len(community([], members=3)) == 3
     assert all(len(member.ratings) == 2 for member in community(bare, members=30))

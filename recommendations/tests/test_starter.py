@@ -8,12 +8,12 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from movies.facts import MovieFacts
+from movies.dto import MovieData
 from movies.models import Credit, Movie, Person
 from movies.services import movies_upsert
-from nexus.testing import PASSWORD
-from recommendations import starter
-from recommendations.starter import FilmsFileError, read_films, sample_remove, starter_load
+from nexus.dev.pytest_plugin import PASSWORD
+from recommendations.datasets import starter
+from recommendations.datasets.starter import FilmsFileError, read_films, sample_remove, starter_load
 from social.models import Playlist, PlaylistItem, Rating
 from social.services import playlist_create, rating_set
 
@@ -204,7 +204,7 @@ def test_removal_keeps_what_members_and_other_sources_use(loaded, make_user, mak
     rated, listed, synced, *_ = Movie.objects.order_by("id")
     rating_set(user_id=ann.id, movie_id=rated.id, score=4.5)
     playlist_create(owner=ann, name="Mine", movie_ids=[listed.id])
-    facts = MovieFacts(title=synced.title, tmdb_id=synced.tmdb_id)
+    facts = MovieData(title=synced.title, tmdb_id=synced.tmdb_id)
     movies_upsert(facts=[facts], source=Movie.Source.TMDB)
     other = make_movie("Not of the starter", source=Movie.Source.MANUAL)
     out = run("remove_sample_data")

@@ -17,7 +17,7 @@ from django.db.utils import IntegrityError
 from accounts.models import User
 from movies.models import Movie
 from movies.selectors import movies_in_use
-from nexus.core import embedded
+from nexus.dev import embedded
 from recommendations import engine
 from recommendations.maths.data import Ratings
 from recommendations.models import FilmFactors, Training

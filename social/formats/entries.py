@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any
 
-from movies.facts import FIRST_YEAR, LAST_YEAR, NEWEST_ID
+from movies.dto import FIRST_YEAR, LAST_YEAR, NEWEST_ID
 
 MAX_TITLE = 500
 MAX_REVIEW = 10_000

@@ -22,7 +22,7 @@ from typing import IO, Any
 from django.db.models import Max
 
 from accounts.models import User
-from nexus.core.transactions import snapshot
+from nexus.core.db.transactions import snapshot
 from social.formats.own import FILM_COLUMNS, FORMAT, MARK, VERSION
 from social.formats.text import escaped
 from social.models import Block, Follow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem

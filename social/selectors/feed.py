@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from nexus.core.query import MAX_DEPTH
+from nexus.core.api.query_params import MAX_DEPTH
 from social.models import Playlist, Rating, members_visible_to
 
 # In the order of things of one moment.

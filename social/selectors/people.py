@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accounts.models import User
-from nexus.core.errors import NotFound
-from nexus.core.lookups import without_case
-from nexus.core.query import MAX_DEPTH
+from nexus.core.api.exceptions import NotFound
+from nexus.core.api.query_params import MAX_DEPTH
+from nexus.core.db.lookups import without_case
 from social.models import Follow, members_visible_to
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from movies.facts import FIRST_YEAR
+from movies.dto import FIRST_YEAR
 from movies.serializers import MovieSummarySerializer
-from nexus.core.fields import IdField, UTCDateTimeField
+from nexus.core.api.fields import IdField, UTCDateTimeField
 
 EARLIEST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.serializers import MovieSummarySerializer
-from nexus.core.fields import IdField, UTCDateTimeField
-from nexus.core.query import PageQuery
+from nexus.core.api.fields import IdField, UTCDateTimeField
+from nexus.core.api.query_params import PageQuery
 from social.formats.entries import Kind
 from social.formats.files import Format
 from social.models import Import, ImportRow

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from nexus.core.fields import UTCDateTimeField
+from nexus.core.api.fields import UTCDateTimeField
 from social.selectors import Event
 from social.selectors.feed import KINDS
 from social.serializers.playlists import PlaylistSerializer

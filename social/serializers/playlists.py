@@ -8,7 +8,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.serializers import POSTER_SIZE, MovieSummarySerializer, image_url
-from nexus.core.fields import IdField, PlainCharField, UTCDateTimeField
+from nexus.core.api.fields import IdField, PlainCharField, UTCDateTimeField
 from social.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH, Playlist
 from social.selectors import PlaylistLook
 from social.services import MAX_ITEMS

@@ -8,7 +8,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.serializers import MovieSummarySerializer
-from nexus.core.fields import (
+from nexus.core.api.fields import (
     IdField,
     PlainCharField,
     SharedFields,

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.utils import timezone
 
-from nexus.core.errors import NotFound, Problem
+from nexus.core.api.exceptions import NotFound, Problem
 from social.models import Viewing, WatchlistItem
 from social.services.locks import member_and_movie_held
 

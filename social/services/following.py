@@ -10,7 +10,7 @@ from django.db.models import F
 from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.models import User
-from nexus.core.errors import NotFound, Problem
+from nexus.core.api.exceptions import NotFound, Problem
 from social.models import Block, Follow, members_visible_to
 from social.services.locks import members_locked
 

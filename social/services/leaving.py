@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from accounts.models import User
-from nexus.core.answers import films_changed
+from nexus.core.cache.responses import films_changed
 from social.models import Follow
 from social.services.locks import members_locked
 

@@ -9,7 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.models import User
 from movies.models import Movie
-from nexus.core.errors import field_error
+from nexus.core.api.exceptions import field_error
 
 
 def held(model: type[models.Model], ids: Sequence[int]) -> set[int]:

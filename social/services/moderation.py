@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.models import User
-from nexus.core.errors import NotFound, Problem
+from nexus.core.api.exceptions import NotFound, Problem
 from social.models import Rating, ReviewReport
 from social.services.locks import held
 

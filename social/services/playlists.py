@@ -17,7 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.models import User
 from movies.models import Movie
-from nexus.core.errors import NotFound, Problem, field_error
+from nexus.core.api.exceptions import NotFound, Problem, field_error
 from social.models import Playlist, PlaylistItem
 from social.services.locks import held
 

@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from movies.models import Movie
 from movies.services import TREND_HALF_LIFE_DAYS, rating_changed, trend_position
-from nexus.core.answers import films_changed
-from nexus.core.errors import NotFound, Problem
-from nexus.core.queries import Columns, prepared_rows
+from nexus.core.api.exceptions import NotFound, Problem
+from nexus.core.cache.responses import films_changed
+from nexus.core.db.raw_sql import Columns, prepared_rows
 from social.models import Rating
 from social.services.locks import require_member_and_movie
 

@@ -14,9 +14,9 @@ from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from movies.models import Movie
-from nexus.core import embedded
-from nexus.core.errors import Problem
-from nexus.testing import database_url
+from nexus.core.api.exceptions import Problem
+from nexus.dev import embedded
+from nexus.dev.pytest_plugin import database_url
 from social.models import Import, ImportRow, Rating
 from social.services import account_delete, imports
 from social.services.imports import applying, jobs, reading, undoing

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from movies.models import Movie
 from movies.services import rating_changed
-from nexus.core.errors import Problem
+from nexus.core.api.exceptions import Problem
 from social.models import (
     Import,
     ImportFile,

@@ -3,7 +3,7 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 
 from accounts.models import TokenFamily, User
 from movies.models import Movie
-from nexus.testing import PASSWORD
+from nexus.dev.pytest_plugin import PASSWORD
 from social.models import Playlist, Rating
 from social.services import block_set, follow_set, rating_set
 from social.tests.helpers import at_once, follows_agree

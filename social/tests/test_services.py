@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 
 from movies.models import Movie
-from nexus.core.errors import NotFound
+from nexus.core.api.exceptions import NotFound
 from social.models import Rating
 from social.services import (
     playlist_create,

@@ -8,9 +8,9 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from nexus.core.pagination import paginated
-from nexus.core.query import PageQuery
-from nexus.core.views import ApiViewSet, Page, contract
+from nexus.core.api.pagination import paginate
+from nexus.core.api.query_params import PageQuery
+from nexus.core.api.views import ApiViewSet, Page, contract
 from social import services
 from social.filters import VIEWINGS_NEWEST_FIRST, WATCHLIST_NEWEST_FIRST, ViewingListQuery
 from social.models import Viewing, WatchlistItem
@@ -38,7 +38,7 @@ class WatchlistViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """The films that the caller means to see, last added first."""
         items = WatchlistItem.objects.with_movie().filter(user_id=member(request).pk)
-        return paginated(request, self.query, items, WATCHLIST_NEWEST_FIRST, _items)
+        return paginate(request, self.query, items, WATCHLIST_NEWEST_FIRST, _items)
 
     @contract(
         body=WatchlistWriteSerializer,
@@ -67,7 +67,7 @@ class HistoryViewSet(ApiViewSet):
         viewings = Viewing.objects.with_movie().filter(user_id=member(request).pk)
         if "movie" in self.query:
             viewings = viewings.filter(movie_id=self.query["movie"])
-        return paginated(request, self.query, viewings, VIEWINGS_NEWEST_FIRST, _viewings)
+        return paginate(request, self.query, viewings, VIEWINGS_NEWEST_FIRST, _viewings)
 
     @contract(
         body=ViewingWriteSerializer,

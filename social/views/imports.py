@@ -15,12 +15,12 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from nexus.core.errors import NotFound, Problem
-from nexus.core.ordering import Key, Ordering
-from nexus.core.pagination import paginated
-from nexus.core.query import PageQuery
-from nexus.core.ratelimit import hit_or_refuse
-from nexus.core.views import ApiViewSet, Download, Page, contract
+from nexus.core.api.exceptions import NotFound, Problem
+from nexus.core.api.pagination import paginate
+from nexus.core.api.query_params import PageQuery
+from nexus.core.api.throttling import hit_or_raise
+from nexus.core.api.views import ApiViewSet, Download, Page, contract
+from nexus.core.db.keyset import Key, Ordering
 from social.models import Import, ImportRow
 from social.selectors.exports import export_write
 from social.selectors.imports import films_of_rows, import_counts
@@ -78,7 +78,7 @@ class ImportListViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """The caller's imports, newest first."""
         own: QuerySet[Import] = Import.objects.filter(user_id=member(request).pk)
-        return paginated(request, self.query, own, NEWEST_FIRST, _imports)
+        return paginate(request, self.query, own, NEWEST_FIRST, _imports)
 
     @contract(
         body=ImportUploadSerializer,
@@ -97,7 +97,7 @@ class ImportListViewSet(ApiViewSet):
         state is `ready`. 200 where the same file waits already.
         """
         caller = member(request)
-        hit_or_refuse(request, "import", str(caller.pk))
+        hit_or_raise(request, "import", str(caller.pk))
         file: UploadedFile = self.body["file"]
         if (file.size or 0) > MAX_FILE_BYTES:
             raise Problem(413, "too_large", _TOO_LARGE)
@@ -122,7 +122,7 @@ class ImportViewSet(ApiViewSet):
         rows: QuerySet[ImportRow] = ImportRow.objects.filter(of_id=job.pk)
         if "verdict" in self.query:
             rows = rows.filter(verdict=self.query["verdict"])
-        page = paginated(request, self.query, rows, BY_NUMBER, _rows)
+        page = paginate(request, self.query, rows, BY_NUMBER, _rows)
         counts = import_counts(import_id=job.pk)
         return Response(
             {
@@ -187,7 +187,7 @@ class ExportViewSet(ApiViewSet):
     def retrieve(self, request: Request) -> Any:
         """Everything the caller owns as a ZIP of JSON and CSV, which `POST /imports/` takes back."""
         caller = member(request)
-        hit_or_refuse(request, "export", str(caller.pk))
+        hit_or_raise(request, "export", str(caller.pk))
         parts = _archive(caller.pk)
         length = int(next(parts))
         return StreamingHttpResponse(

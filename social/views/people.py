@@ -8,14 +8,14 @@ from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnl
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.logins import password_confirmed
 from accounts.models import User
+from accounts.password_checks import password_confirmed
 from accounts.serializers import PasswordSerializer
 from accounts.views import ProfileViewSet
-from nexus.core.errors import field_error
-from nexus.core.pagination import paginated, paginated_behind
-from nexus.core.query import PageQuery
-from nexus.core.views import ApiViewSet, Page, contract
+from nexus.core.api.exceptions import field_error
+from nexus.core.api.pagination import paginate, paginate_after_cursor
+from nexus.core.api.query_params import PageQuery
+from nexus.core.api.views import ApiViewSet, Page, contract
 from social import services
 from social.filters import (
     FOLLOWS_NEWEST_FIRST,
@@ -95,7 +95,7 @@ class MemberViewSet(ApiViewSet):
         theirs = Rating.objects.with_movie_and_author().filter(user_id=self._member(username).pk)
         ratings = filtered_ratings(theirs, self.query)
         ordering = RATING_ORDERINGS[self.query["ordering"]]
-        return paginated(request, self.query, ratings, ordering, _ratings)
+        return paginate(request, self.query, ratings, ordering, _ratings)
 
     @contract(query=MemberPlaylistsQuery, answers={200: Page(PlaylistSerializer)})
     def playlists(self, request: Request, username: str) -> Response:
@@ -105,21 +105,21 @@ class MemberViewSet(ApiViewSet):
         theirs = theirs.filter(owner_id=self._member(username).pk)
         playlists = filtered_playlists(theirs, self.query)
         ordering = PLAYLIST_ORDERINGS[self.query["ordering"]]
-        return paginated(request, self.query, playlists, ordering, shown_playlists(request))
+        return paginate(request, self.query, playlists, ordering, shown_playlists(request))
 
     @contract(query=PageQuery, answers={200: Page(FollowerSerializer)})
     def followers(self, request: Request, username: str) -> Response:
         """Who follows a member, latest first, of those whom the caller may see."""
         follows = Follow.objects.followers_visible_to(request.user.pk)
         follows = follows.filter(followed_id=self._member(username).pk)
-        return paginated(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followers)
+        return paginate(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followers)
 
     @contract(query=PageQuery, answers={200: Page(FollowedSerializer)})
     def following(self, request: Request, username: str) -> Response:
         """Whom a member follows, latest first, of those whom the caller may see."""
         follows = Follow.objects.followed_visible_to(request.user.pk)
         follows = follows.filter(follower_id=self._member(username).pk)
-        return paginated(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followed)
+        return paginate(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followed)
 
 
 class FollowViewSet(ApiViewSet):
@@ -152,7 +152,7 @@ class BlockViewSet(ApiViewSet):
         """Whom the caller has blocked, latest first."""
         blocks = Block.objects.filter(blocker_id=member(request).pk).select_related("blocked")
         blocks = blocks.only("created_at", "blocked__username")
-        return paginated(request, self.query, blocks, FOLLOWS_NEWEST_FIRST, _blocks)
+        return paginate(request, self.query, blocks, FOLLOWS_NEWEST_FIRST, _blocks)
 
     @contract(answers={204: None}, errors={403: ONESELF})
     def update(self, request: Request, username: str) -> Response:
@@ -182,7 +182,7 @@ class FeedViewSet(ApiViewSet):
         )
         lists = [event.playlist for event in feed.events if event.playlist is not None]
         context = {"looks": playlist_looks(lists, viewer_id=caller.pk)}
-        return paginated_behind(
+        return paginate_after_cursor(
             request,
             count=feed.count,
             results=list(EventSerializer(feed.events, many=True, context=context).data),

@@ -11,11 +11,11 @@ from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from nexus.core.conditional import matches_version
-from nexus.core.errors import NotFound, Problem
-from nexus.core.pagination import paginated
-from nexus.core.query import PageQuery
-from nexus.core.views import ApiViewSet, Page, contract
+from nexus.core.api.etag import matches_version
+from nexus.core.api.exceptions import NotFound, Problem
+from nexus.core.api.pagination import paginate
+from nexus.core.api.query_params import PageQuery
+from nexus.core.api.views import ApiViewSet, Page, contract
 from social import services
 from social.filters import (
     BY_POSITION,
@@ -73,7 +73,7 @@ class PlaylistViewSet(PlaylistAccess):
         )
         ordering = PLAYLIST_ORDERINGS[self.query["ordering"]]
         shown = shown_playlists(request)
-        return paginated(request, self.query, playlists, ordering, shown)
+        return paginate(request, self.query, playlists, ordering, shown)
 
     @contract(body=PlaylistWriteSerializer, answers={201: PlaylistSerializer})
     def create(self, request: Request) -> Response:
@@ -142,7 +142,7 @@ class PlaylistItemViewSet(PlaylistAccess):
         """A playlist's films in order; the ETag carries the version that a reorder must match."""
         playlist = self._readable(pk)
         items = PlaylistItem.objects.with_movie().filter(playlist_id=playlist.id)
-        response = paginated(request, self.query, items, BY_POSITION, _items)
+        response = paginate(request, self.query, items, BY_POSITION, _items)
         # Read before the items: should they be newer, a reorder with it is refused, not wrong.
         response.version = playlist.version  # type: ignore[attr-defined]
         return response

@@ -10,9 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from movies.models import Movie
-from nexus.core.errors import NotFound, field_error
-from nexus.core.pagination import paginated
-from nexus.core.views import PRIVATE, PUBLIC, ApiViewSet, Page, contract
+from nexus.core.api.exceptions import NotFound, field_error
+from nexus.core.api.pagination import paginate
+from nexus.core.api.views import PRIVATE, PUBLIC, ApiViewSet, Page, contract
 from social import services
 from social.filters import (
     NEWEST_FIRST,
@@ -53,7 +53,7 @@ class RatingViewSet(ApiViewSet):
             Rating.objects.with_movie().filter(user_id=member(request).pk), self.query
         )
         ordering = RATING_ORDERINGS[self.query["ordering"]]
-        return paginated(request, self.query, ratings, ordering, _ratings)
+        return paginate(request, self.query, ratings, ordering, _ratings)
 
     @contract(
         body=RatingWriteSerializer,
@@ -139,7 +139,7 @@ class ReviewViewSet(ApiViewSet):
         reviews = reviews.filter(movie_id=movie_id)
         if self.query["hide_spoilers"]:
             reviews = reviews.filter(contains_spoilers=False)
-        response = paginated(request, self.query, reviews, NEWEST_FIRST, _reviews)
+        response = paginate(request, self.query, reviews, NEWEST_FIRST, _reviews)
         response["Cache-Control"] = PUBLIC if request.user.pk is None else PRIVATE
         patch_vary_headers(response, ["Authorization"])
         return response

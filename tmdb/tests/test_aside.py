@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django_redis import get_redis_connection
 
-from nexus.core import cache
-from nexus.core.cache import TTL_S
+from nexus.core.cache import client as cache
+from nexus.core.cache.client import TTL_S
 from tmdb import aside
 from tmdb.aside import cached
 from tmdb.errors import (
@@ -204,7 +204,7 @@ def test_another_workers_refresh_is_left_to_it():
     source = Source()
     ask(source)
     expire()
-    assert cache.lease_take(aside._lease_key(KEY), lease_s=5)
+    assert cache.acquire_lock(aside._lease_key(KEY), lease_s=5)
     assert ask(source).stale
     aside.settle()
     assert source.calls == 1
@@ -214,7 +214,7 @@ def test_a_worker_that_died_while_it_refreshed_is_replaced():
     source = Source()
     ask(source)
     expire()
-    cache.lease_take(aside._lease_key(KEY), lease_s=0.1)
+    cache.acquire_lock(aside._lease_key(KEY), lease_s=0.1)
     time.sleep(0.15)
     ask(source)
     aside.settle()
@@ -320,11 +320,11 @@ def test_who_comes_while_a_call_runs_shares_its_answer():
 
 
 def test_who_comes_while_another_worker_asks_waits_for_its_answer():
-    token = cache.lease_take(aside._lease_key(KEY), lease_s=5)
+    token = cache.acquire_lock(aside._lease_key(KEY), lease_s=5)
 
     def other_worker():
         aside._store(KEY, {"value": {"number": 70}}, ttl_s=100, stale_s=100)
-        cache.lease_end(aside._lease_key(KEY), token)
+        cache.release_lock(aside._lease_key(KEY), token)
 
     threading.Timer(0.3, other_worker).start()
     source = Source()
@@ -333,7 +333,7 @@ def test_who_comes_while_another_worker_asks_waits_for_its_answer():
 
 
 def test_a_worker_that_died_while_it_asked_is_replaced_in_time():
-    cache.lease_take(aside._lease_key(KEY), lease_s=0.4)
+    cache.acquire_lock(aside._lease_key(KEY), lease_s=0.4)
     source, started = Source(), time.monotonic()
     assert ask(source).value == {"number": 1}
     assert 0.3 < time.monotonic() - started < 2
@@ -345,7 +345,7 @@ def test_the_lease_ends_early_enough_for_the_next_to_ask():
 
 def test_who_waits_for_another_worker_gives_up_within_the_budget(monkeypatch):
     monkeypatch.setattr(aside, "BUDGET_S", 0.6)
-    cache.lease_take(aside._lease_key(KEY), lease_s=5)
+    cache.acquire_lock(aside._lease_key(KEY), lease_s=5)
     started = time.monotonic()
     with pytest.raises(TmdbUnavailable) as raised:
         ask(Source())
@@ -356,7 +356,7 @@ def test_who_waits_for_another_worker_gives_up_within_the_budget(monkeypatch):
 def test_the_lease_is_given_back_after_trouble():
     with pytest.raises(TmdbUnavailable):
         ask(Source(error=TmdbUnavailable("gone")))
-    assert cache.lease_take(aside._lease_key(KEY), lease_s=1)
+    assert cache.acquire_lock(aside._lease_key(KEY), lease_s=1)
 
 
 # --- Those who wait ------------------------------------------------------------------------------

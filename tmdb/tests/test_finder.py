@@ -2,9 +2,9 @@
 
 import pytest
 
-from movies.facts import FilmReference
+from movies.dto import MovieReference
 from movies.models import Movie
-from nexus.core.errors import Problem
+from nexus.core.api.exceptions import Problem
 from tmdb import cache, parse
 from tmdb.finder import films_found
 from tmdb.testserver import FIRST_ID
@@ -19,13 +19,13 @@ def test_films_are_found_by_each_id_and_by_title_and_year(db, tmdb_server):
     film, second, third = (known(tmdb_server, number) for number in (0, 1, 2))
     found = films_found(
         [
-            FilmReference("Anything", 1900, tmdb_id=film.tmdb_id),
-            FilmReference("Anything", 1900, imdb_id=second.imdb_id),
-            FilmReference(third.title.upper(), third.release_date.year),
-            FilmReference(film.title, film.release_date.year, tmdb_id=film.tmdb_id),
-            FilmReference("No film is called that", 1999),
-            FilmReference("Gone", tmdb_id=42),
-            FilmReference("Gone", imdb_id="tt9999999"),
+            MovieReference("Anything", 1900, tmdb_id=film.tmdb_id),
+            MovieReference("Anything", 1900, imdb_id=second.imdb_id),
+            MovieReference(third.title.upper(), third.release_date.year),
+            MovieReference(film.title, film.release_date.year, tmdb_id=film.tmdb_id),
+            MovieReference("No film is called that", 1999),
+            MovieReference("Gone", tmdb_id=42),
+            MovieReference("Gone", imdb_id="tt9999999"),
         ]
     )
     ids = dict(Movie.objects.values_list("tmdb_id", "id"))
@@ -39,11 +39,11 @@ def test_films_are_found_by_each_id_and_by_title_and_year(db, tmdb_server):
         None,
         None,
     ]
-    again = films_found([FilmReference("x", tmdb_id=film.tmdb_id)])
+    again = films_found([MovieReference("x", tmdb_id=film.tmdb_id)])
     assert again == [ids[film.tmdb_id]]
 
 
 def test_without_a_credential_it_cannot_be_asked(db):
     with pytest.raises(Problem) as told:
-        films_found([FilmReference("Alien", 1979)])
+        films_found([MovieReference("Alien", 1979)])
     assert told.value.status_code == 503

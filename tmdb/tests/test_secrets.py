@@ -7,7 +7,7 @@ import pytest
 import requests
 from django_redis import get_redis_connection
 
-from nexus.core import cache
+from nexus.core.cache import client as cache
 from tmdb import aside
 from tmdb.cache import SearchTerms, search_key
 from tmdb.client import Client

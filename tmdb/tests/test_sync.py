@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from movies.models import Credit, Movie
-from nexus.core.embedded import ROOT
+from nexus.dev.embedded import ROOT
 from tmdb import sync
 from tmdb.models import SyncProgress
 from tmdb.testserver import FIRST_ID

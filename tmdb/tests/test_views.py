@@ -12,7 +12,7 @@ from django_redis import get_redis_connection
 
 from movies.models import Credit, Movie
 from movies.services import rating_changed
-from nexus.core.cache import TTL_S
+from nexus.core.cache.client import TTL_S
 from tmdb import aside
 from tmdb.cache import SearchTerms, search_key
 from tmdb.gate import FAILURES_TO_OPEN

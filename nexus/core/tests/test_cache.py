@@ -7,7 +7,7 @@ import time
 import pytest
 from django_redis import get_redis_connection
 
-from nexus.core import cache
+from nexus.core.cache import client as cache
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def served_by(settings):
         settings.CACHES = caches
 
     yield point
-    cache.forget_failures()
+    cache.reset_circuit_breaker()
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_hung_server_costs_three_requests_a_moment_and_later_ones_nothing(hung
 
 
 def test_three_failures_pause_the_cache_and_are_told_once(dead, caplog):
-    with caplog.at_level(logging.WARNING, logger="nexus.core.cache"):
+    with caplog.at_level(logging.WARNING, logger="nexus.core.cache.client"):
         for _ in range(10):
             cache.get("thing")
             # As if the pause were over, and the server still away.
@@ -131,7 +131,7 @@ def test_after_the_pause_the_cache_is_asked_again(served_by, settings, tmp_path,
     cache.put("thing", 1, ttl_s=60)
     assert get_redis_connection("default").get(raw_key("thing")) is None
     cache._pause.until = time.monotonic()
-    with caplog.at_level(logging.WARNING, logger="nexus.core.cache"):
+    with caplog.at_level(logging.WARNING, logger="nexus.core.cache.client"):
         cache.put("thing", 1, ttl_s=60)
     assert cache.get("thing") == 1
     assert "answers again" in caplog.text
@@ -185,7 +185,7 @@ def test_counts_of_many_threads_are_each_number_once():
     assert sorted(seen) == list(range(1, 321))
 
 
-# --- Scripts, leases, tallies --------------------------------------------------------------------
+# --- Scripts, leases, get_fields --------------------------------------------------------------------
 
 ECHO = "return {KEYS[1], ARGV[1]}"
 
@@ -206,29 +206,29 @@ def test_a_script_that_meets_garbage_clears_it_and_says_nothing(caplog):
 
 
 def test_a_lease_is_one_holders_until_it_ends():
-    token = cache.lease_take("work", lease_s=5)
+    token = cache.acquire_lock("work", lease_s=5)
     assert token
-    assert cache.lease_take("work", lease_s=5) is None
-    cache.lease_end("work", "another's token")
-    assert cache.lease_take("work", lease_s=5) is None
-    cache.lease_end("work", token)
-    assert cache.lease_take("work", lease_s=5)
+    assert cache.acquire_lock("work", lease_s=5) is None
+    cache.release_lock("work", "another's token")
+    assert cache.acquire_lock("work", lease_s=5) is None
+    cache.release_lock("work", token)
+    assert cache.acquire_lock("work", lease_s=5)
 
 
 def test_a_lease_ends_by_itself_and_can_be_shortened():
-    cache.lease_take("work", lease_s=0.05)
+    cache.acquire_lock("work", lease_s=0.05)
     time.sleep(0.08)
-    token = cache.lease_take("work", lease_s=5)
-    cache.lease_end("work", token, in_s=0.05)
-    assert cache.lease_take("work", lease_s=5) is None
+    token = cache.acquire_lock("work", lease_s=5)
+    cache.release_lock("work", token, in_s=0.05)
+    assert cache.acquire_lock("work", lease_s=5) is None
     time.sleep(0.08)
-    assert cache.lease_take("work", lease_s=5)
+    assert cache.acquire_lock("work", lease_s=5)
 
 
 def test_one_of_many_gets_the_lease():
     got = []
     threads = [
-        threading.Thread(target=lambda: got.append(cache.lease_take("work", lease_s=5)))
+        threading.Thread(target=lambda: got.append(cache.acquire_lock("work", lease_s=5)))
         for _ in range(16)
     ]
     for thread in threads:
@@ -240,18 +240,18 @@ def test_one_of_many_gets_the_lease():
 
 def test_tallies_add_up():
     for field in ("hits", "hits", "misses"):
-        cache.tally("reads", field, ttl_s=60)
-    assert cache.tallies("reads") == {"hits": 2, "misses": 1}
-    assert cache.tallies("other") == {}
+        cache.incr_field("reads", field, ttl_s=60)
+    assert cache.get_fields("reads") == {"hits": 2, "misses": 1}
+    assert cache.get_fields("other") == {}
 
 
 def test_without_the_cache_everybody_gets_a_lease_and_nothing_is_counted(dead):
     for _ in range(2):
-        assert cache.lease_take("work", lease_s=5) == cache.UNSHARED
-    cache.lease_end("work", cache.UNSHARED)
+        assert cache.acquire_lock("work", lease_s=5) == cache.UNSHARED
+    cache.release_lock("work", cache.UNSHARED)
     assert cache.run(ECHO, keys=["thing"], args=["x"]) is None
-    cache.tally("reads", "hits", ttl_s=60)
-    assert cache.tallies("reads") == {}
+    cache.incr_field("reads", "hits", ttl_s=60)
+    assert cache.get_fields("reads") == {}
 
 
 def at_once(times, call):
@@ -273,7 +273,7 @@ def test_one_of_all_who_ask_makes_a_value_and_the_others_get_it():
         return {"number": made[-1]}
 
     def ask():
-        return cache.made_once("thing", make, kind=dict, ttl_s=60)
+        return cache.get_or_compute("thing", make, kind=dict, ttl_s=60)
 
     assert at_once(16, ask) == [{"number": 0}] * 16
     assert (ask(), made) == ({"number": 0}, [0])
@@ -293,9 +293,9 @@ def test_what_was_being_made_while_it_changed_is_not_kept():
             cache.forget("thing")
         return found
 
-    assert cache.made_once("thing", make, kind=dict, ttl_s=60) == {"facts": "old"}
+    assert cache.get_or_compute("thing", make, kind=dict, ttl_s=60) == {"facts": "old"}
     assert cache.get("thing") is None
-    assert cache.made_once("thing", make, kind=dict, ttl_s=60) == {"facts": "new"}
+    assert cache.get_or_compute("thing", make, kind=dict, ttl_s=60) == {"facts": "new"}
     assert cache.get("thing") == {"facts": "new"}
 
 
@@ -304,10 +304,10 @@ def test_where_making_fails_the_next_one_makes_it():
         raise LookupError
 
     with pytest.raises(LookupError):
-        cache.made_once("thing", fail, kind=dict, ttl_s=60)
-    assert cache.made_once("thing", dict, kind=dict, ttl_s=60) == {}
+        cache.get_or_compute("thing", fail, kind=dict, ttl_s=60)
+    assert cache.get_or_compute("thing", dict, kind=dict, ttl_s=60) == {}
 
 
 def test_without_the_cache_each_makes_their_own(dead):
     for _ in range(5):
-        assert cache.made_once("thing", lambda: {"a": 1}, kind=dict, ttl_s=60) == {"a": 1}
+        assert cache.get_or_compute("thing", lambda: {"a": 1}, kind=dict, ttl_s=60) == {"a": 1}

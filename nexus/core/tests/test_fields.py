@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
-from nexus.core.fields import (
+from nexus.core.api.fields import (
     MAX_ID,
     IdField,
     PlainCharField,

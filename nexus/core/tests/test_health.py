@@ -9,8 +9,8 @@ from django.db import OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from nexus.core import cache
-from nexus.testing import free_port
+from nexus.core.cache import client as cache
+from nexus.dev.pytest_plugin import free_port
 
 
 @pytest.mark.django_db

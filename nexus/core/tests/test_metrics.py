@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
-from nexus.core import cache
+from nexus.core.cache import client as cache
 
 
 def _figure(text, name, **labels):

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, connections
 
 from nexus.core.management.commands import migrate
-from nexus.testing import database_url
+from nexus.dev.pytest_plugin import database_url
 
 FIELD, INDEX = "0098_passing_field", "0099_passing_index"
 NAME = "passing_index"

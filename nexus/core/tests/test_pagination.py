@@ -15,11 +15,12 @@ from rest_framework.test import APIRequestFactory
 from movies import filters, search
 from movies.filters import ORDERING_NAMES, ORDERINGS, filtered
 from movies.models import SAMPLE_COLUMNS, Movie
-from nexus.core import cuts, pagination
-from nexus.core import ordering as orderings
-from nexus.core.ordering import Sample
-from nexus.core.pagination import paginated, paginated_list, paginated_upstream
-from nexus.core.query import PageQuery
+from nexus.core.api import pagination
+from nexus.core.api.pagination import paginate, paginate_list, paginate_upstream
+from nexus.core.api.query_params import PageQuery
+from nexus.core.db import bounded_page as cuts
+from nexus.core.db import keyset as orderings
+from nexus.core.db.keyset import Sample
 
 pytestmark = pytest.mark.django_db
 
@@ -237,7 +238,7 @@ def test_of_too_many_to_rank_the_very_title_comes_first_and_then_the_popular(
 def test_a_list_that_no_row_can_match_is_empty(ordering):
     request = Request(APIRequestFactory().get("/"))
     query = {"page_size": 20}
-    answer = paginated(request, query, Movie.objects.none(), ORDERINGS[ordering], list)
+    answer = paginate(request, query, Movie.objects.none(), ORDERINGS[ordering], list)
     assert answer.data == {"count": 0, "next": None, "previous": None, "results": []}
 
 
@@ -385,12 +386,12 @@ def test_a_page_costs_as_many_queries_however_many_rows_it_has(
 
 @pytest.fixture
 def listed():
-    """Reads a page of seven numbers with paginated_list: `listed(page=2, page_size=3)`."""
+    """Reads a page of seven numbers with paginate_list: `listed(page=2, page_size=3)`."""
 
     def read(**query):
         request = Request(APIRequestFactory().get("/numbers/", query))
         numbers = list(range(7))
-        answer = paginated_list(request, PageQuery.read(request), numbers, list, source="here")
+        answer = paginate_list(request, PageQuery.read(request), numbers, list, source="here")
         return answer.data
 
     return read
@@ -438,7 +439,7 @@ def test_a_list_at_hand_refuses_a_forged_cursor(listed, position):
 def test_a_page_of_another_service_names_its_neighbours(number, following, before):
     url = "http://testserver/hits/"
     request = Request(APIRequestFactory().get("/hits/", {"page": number} if number > 1 else {}))
-    body = paginated_upstream(request, number=number, last=3, count=50, results=["x"]).data
+    body = paginate_upstream(request, number=number, last=3, count=50, results=["x"]).data
     assert body == {
         "count": 50,
         "next": following and url + following,

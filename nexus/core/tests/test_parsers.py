@@ -4,7 +4,7 @@ import json
 import pytest
 from rest_framework.exceptions import ParseError
 
-from nexus.core.parsers import MAX_DEPTH, StrictJSONParser
+from nexus.core.api.parsers import MAX_DEPTH, StrictJSONParser
 
 
 def parsed(body):

@@ -16,13 +16,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from recommendations.datasets.movielens import FolderError
 from recommendations.evaluation.protocol import Dataset
 from recommendations.evaluation.report import bars, markdown
 from recommendations.evaluation.runs import PROTOCOLS, evaluation
 from recommendations.evaluation.sources import movielens_dataset, own_dataset
 from recommendations.maths.data import BadRatings
 from recommendations.models import Training
-from recommendations.movielens import FolderError
 
 try:
     from recommendations.evaluation import plots

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations.movielens import (
+from recommendations.datasets.movielens import (
     PREFIX,
     FolderError,
     PrefixError,

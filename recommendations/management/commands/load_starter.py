@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations.starter import FilmsFileError, starter_load
+from recommendations.datasets.starter import FilmsFileError, starter_load
 
 
 class Command(BaseCommand):

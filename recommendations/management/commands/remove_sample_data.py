@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations.starter import FilmsFileError, sample_remove
+from recommendations.datasets.starter import FilmsFileError, sample_remove
 
 
 class Command(BaseCommand):

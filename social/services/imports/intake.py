@@ -15,7 +15,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.models import User
 from movies.models import Movie
-from nexus.core.errors import NotFound, Problem, field_error
+from nexus.core.api.exceptions import NotFound, Problem, field_error
 from social.formats.entries import OF_A_FILM, FileError
 from social.formats.files import recognised
 from social.models import Import, ImportFile, ImportRow

@@ -8,9 +8,9 @@ from itertools import islice
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from movies.facts import FilmReference
-from movies.matching import Match
-from nexus.core.errors import Problem
+from movies.dto import MovieReference
+from movies.title_matching import Match
+from nexus.core.api.exceptions import Problem
 from social.formats.entries import Entry, FileError, Kind
 from social.formats.files import read
 from social.models import Import, ImportFile, ImportRow
@@ -30,7 +30,7 @@ FIND_AT_ONCE = 20
 Verdict = ImportRow.Verdict
 #: Films that are not in the catalogue, brought in from elsewhere: an id for each that was found,
 #: None for each that there is not. Raises Problem where they cannot be asked for at the moment.
-FilmFinder = Callable[[Sequence[FilmReference]], list[int | None]]
+FilmFinder = Callable[[Sequence[MovieReference]], list[int | None]]
 
 
 def film_finder() -> FilmFinder | None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import profile_update
 from movies.services import RatingChange, ratings_changed
-from nexus.core.errors import NotFound
+from nexus.core.api.exceptions import NotFound
 from social.formats.entries import Kind
 from social.models import Import, ImportRow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
 from social.services.following import block_remove, follow_remove

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.models import User
-from movies.facts import FilmReference
-from movies.matching import Match, films_matched
+from movies.dto import MovieReference
+from movies.title_matching import Match, films_matched
 from social.formats.entries import OF_A_FILM, Kind
 from social.models import (
     Block,
@@ -34,8 +34,8 @@ PROFILE_FIELDS = {
 }
 
 
-def reference_of(row: ImportRow) -> FilmReference:
-    return FilmReference(row.title, row.year, row.tmdb_id, row.imdb_id, row.named_movie_id)
+def reference_of(row: ImportRow) -> MovieReference:
+    return MovieReference(row.title, row.year, row.tmdb_id, row.imdb_id, row.named_movie_id)
 
 
 def rows_match(*, rows: Sequence[ImportRow]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from movies.facts import FIRST_YEAR, LAST_YEAR
+from movies.dto import FIRST_YEAR, LAST_YEAR
 from tmdb.cache import batch_client
 from tmdb.commands import KeepingCommand, day, number_between
 from tmdb.sync import LAST_PAGE, LISTS, NAME, Plan, tmdb_sync

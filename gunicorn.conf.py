@@ -1,0 +1,84 @@
+"""gunicorn's configuration, read from the working directory: `gunicorn nexus.wsgi`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.utils.module_loading import import_string
+
+from nexus import env
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
+
+# The module that works on imports beside the requests. A path, because this file is read before
+# Django is set up.
+_IMPORT_WORKER = "social.services.imports.worker"
+
+bind = f"0.0.0.0:{env.whole_number('PORT', default=8000, at_least=1, at_most=65535)}"
+workers = env.whole_number("WEB_CONCURRENCY", default=2, at_least=1, at_most=64)
+worker_class = "gthread"
+threads = 4
+# A worker that sends no heartbeat for this long (a native call that hangs) is replaced.
+timeout = 30
+# Longer than any request may take, so that a deploy cuts none off.
+graceful_timeout = 20
+keepalive = 75
+max_requests = 100_000
+max_requests_jitter = 10_000
+# In memory, so that neither the heartbeat nor the metrics wait for a disk.
+_shared_memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+if _shared_memory:
+    worker_tmp_dir = _shared_memory
+# prometheus_client reads this variable when it is imported. Each master has a folder of its own: a
+# reload (HUP) keeps it, and a successor (USR2) gets another.
+_metrics_dir = Path(_shared_memory or tempfile.gettempdir()) / f"nexus-metrics-{os.getpid()}"
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_dir)
+# gunicorn 27 opens a control socket in the home folder by default.
+control_socket_disable = True
+# RequestLogMiddleware writes the access log.
+accesslog = None
+errorlog = "-"
+# gunicorn's own log lines in the same JSON as the service's.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "nexus.core.observability.logging.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
+}
+
+
+def on_starting(server: Arbiter) -> None:
+    """Empty the metrics folder: a former process with this pid may have left files behind."""
+    shutil.rmtree(_metrics_dir, ignore_errors=True)
+    _metrics_dir.mkdir(mode=0o700)
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    # Imported here, after PROMETHEUS_MULTIPROC_DIR is set.
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Arbiter) -> None:
+    shutil.rmtree(_metrics_dir, ignore_errors=True)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Start the thread that works on imports."""
+    import_string(f"{_IMPORT_WORKER}.start")()
+
+
+def worker_exit(server: Arbiter, worker: Worker) -> None:
+    """Stop the import thread after its current piece, so that another worker continues at once."""
+    import_string(f"{_IMPORT_WORKER}.stop")()

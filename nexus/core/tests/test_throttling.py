@@ -1,0 +1,322 @@
+import copy
+import json
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from urllib.error import HTTPError
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
+
+import pytest
+from django.conf import settings as configured
+from django.db import connection
+from django.test import RequestFactory
+from django.utils import timezone
+from django_redis import get_redis_connection
+
+from nexus.core.api import throttling
+from nexus.core.models import LimitWindow
+
+
+def request_from(remote="10.0.0.1", forwarded=None, **headers):
+    if forwarded is not None:
+        headers["X-Forwarded-For"] = forwarded
+    return RequestFactory().get("/", REMOTE_ADDR=remote, headers=headers)
+
+
+@pytest.fixture
+def limit_of(settings):
+    """Sets the limit of a scope."""
+
+    def set_limit(scope, requests, window_s=60):
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, scope: (requests, window_s)}
+
+    return set_limit
+
+
+def counted_at_once(threads, scope, times=400):
+    """Whether each of at least so many counts was over the limit."""
+    gate = threading.Barrier(threads)
+
+    def ask(_):
+        gate.wait()
+        seen = []
+        for _ in range(-(-times // threads)):
+            seen.append(throttling.hit(request_from(), scope, "somebody").exceeded)
+            connection.close()
+        return seen
+
+    with ThreadPoolExecutor(threads) as pool:
+        exceeded = [each for some in pool.map(ask, range(threads)) for each in some]
+    assert len(exceeded) >= times
+    return exceeded
+
+
+CACHED = sorted(set(configured.RATE_LIMITS) - throttling.STORED)
+
+
+@pytest.mark.parametrize("threads", [16, 48])
+@pytest.mark.parametrize("scope", ["anonymous", "write", "login"])
+def test_exactly_the_limit_passes_however_many_arrive_at_once(limit_of, threads, scope):
+    limit_of(scope, 100)
+    assert counted_at_once(threads, scope).count(False) == 100
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("threads", [16, 48])
+def test_exactly_the_limit_passes_where_the_database_counts(limit_of, threads):
+    limit_of("login_account", 50)
+    assert counted_at_once(threads, "login_account", times=200).count(False) == 50
+
+
+def test_every_scope_has_a_limit_and_a_place_where_it_is_counted():
+    assert set(configured.RATE_LIMITS) >= throttling.STORED | throttling.KEPT_WITHOUT_CACHE
+    assert set(CACHED) == {
+        *("anonymous", "member", "write", "search", "login", "register", "password_reset"),
+        *("tmdb", "tmdb_bulk", "import", "export"),
+    }
+
+
+@pytest.fixture
+def without_cache(settings, tmp_path):
+    caches = copy.deepcopy(settings.CACHES)
+    caches["default"]["LOCATION"] = f"unix://{tmp_path}/nobody.sock"
+    settings.CACHES = caches
+
+
+@pytest.mark.django_db
+def test_without_the_cache_logins_are_counted_in_the_database_and_the_rest_is_not(
+    without_cache, limit_of
+):
+    limit_of("login", 3)
+    limit_of("anonymous", 3)
+    for scope, passed in (("login", 3), ("anonymous", 9)):
+        seen = [throttling.hit(request_from(), scope, "10.0.0.1").exceeded for _ in range(9)]
+        assert seen.count(False) == passed
+
+
+@pytest.mark.django_db
+def test_a_window_in_the_database_closes_when_it_began_to(limit_of):
+    limit_of("login_account", 1)
+    first = throttling.hit(request_from(), "login_account", "ann")
+    second = throttling.hit(request_from(), "login_account", "ann")
+    assert (second.used, second.closes_at, second.exceeded) == (2, first.closes_at, True)
+    LimitWindow.objects.update(closes_at=timezone.now() - timedelta(seconds=1))
+    third = throttling.hit(request_from(), "login_account", "ann")
+    assert (third.used, third.reset_s) == (1, 60)
+    # Of the window before: it is not taken back from this one.
+    throttling.refund(first)
+    assert throttling.hit(request_from(), "login_account", "ann").used == 2
+
+
+def test_accounts_and_scopes_are_counted_apart(limit_of):
+    limit_of("login", 1)
+    limit_of("register", 1)
+    request = request_from()
+    assert not throttling.hit(request, "login", "ann").exceeded
+    assert not throttling.hit(request, "login", "bob").exceeded
+    assert not throttling.hit(request, "register", "ann").exceeded
+    assert throttling.hit(request, "login", "ann").exceeded
+    assert [count.scope for count in throttling.counts_of(request)] == [
+        *("login", "login", "register", "login")
+    ]
+
+
+@pytest.mark.django_db
+def test_a_count_that_is_given_back_is_free_again(limit_of):
+    limit_of("login_account", 1)
+    count = throttling.hit(request_from(), "login_account", "ann")
+    throttling.refund(count)
+    assert not throttling.hit(request_from(), "login_account", "ann").exceeded
+    assert throttling.hit(request_from(), "login_account", "ann").exceeded
+
+
+@pytest.mark.parametrize(("scale", "limit"), [(1, 10), (0.5, 5), (3, 30), (0.0001, 1)])
+def test_the_scale_multiplies_every_limit(limit_of, settings, scale, limit):
+    limit_of("login", 10)
+    settings.RATE_LIMIT_SCALE = scale
+    assert throttling.hit(request_from(), "login", "ann").limit == limit
+
+
+@pytest.mark.django_db
+def test_an_account_stands_in_no_key():
+    throttling.hit(request_from(), "login", "ann@example.org")
+    throttling.hit(request_from(), "login_account", "ann@example.org")
+    (key,) = get_redis_connection("default").keys("*")
+    assert b"ann" not in key
+    assert "ann" not in LimitWindow.objects.get().key
+
+
+@pytest.mark.django_db
+def test_an_account_that_is_no_utf8_can_be_counted():
+    assert throttling.hit(request_from(), "login_account", "\ud800").used == 1
+
+
+@pytest.mark.parametrize(
+    ("proxies", "remote", "forwarded", "address"),
+    [
+        (0, "203.0.113.7", None, "203.0.113.7"),
+        (0, "203.0.113.7", "198.51.100.1", "203.0.113.7"),
+        (1, "10.0.0.1", None, "10.0.0.1"),
+        (1, "10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        (1, "10.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
+        (1, "10.0.0.1", "198.51.100.1,,203.0.113.7 ", "203.0.113.7"),
+        (1, "10.0.0.1", "198.51.100.1, ", "10.0.0.1"),
+        (2, "10.0.0.1", "198.51.100.1, 203.0.113.7, 10.0.0.9", "203.0.113.7"),
+        (2, "10.0.0.1", "203.0.113.7", "10.0.0.1"),
+        (1, "10.0.0.1", "nonsense", "unknown"),
+        (0, "", None, "unknown"),
+        (0, "2001:db8:1:2:3:4:5:6", None, "2001:db8:1:2::"),
+        (1, "10.0.0.1", "2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+        (0, "::ffff:203.0.113.7", None, "203.0.113.7"),
+        (0, "fe80::1%eth0", None, "fe80::"),
+    ],
+)
+def test_the_client_is_who_the_outermost_trusted_proxy_saw(
+    settings, proxies, remote, forwarded, address
+):
+    settings.TRUSTED_PROXIES = proxies
+    assert throttling.client_address(request_from(remote, forwarded)) == address
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_a_forged_forwarded_for_does_not_help(api, limit_of, settings, proxies):
+    limit_of("anonymous", 5)
+    settings.TRUSTED_PROXIES = proxies
+    seen = []
+    for number in range(20):
+        # What the client claims, and behind it what a trusted proxy adds.
+        forwarded = f"198.51.100.{number}" + ", 203.0.113.7" * proxies
+        seen.append(api.get("/genres/", HTTP_X_FORWARDED_FOR=forwarded).status_code)
+    assert Counter(seen) == {200: 5, 429: 15}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/", 200),
+        ("get", "/genres/", 200),
+        ("get", "/api/genres", 200),
+        ("get", "/nowhere/", 404),
+        ("get", "/movies/?nonsense=1", 400),
+        ("delete", "/movies/", 405),
+        ("get", "/ratings/", 401),
+        ("get", "/swagger.json", 200),
+    ],
+)
+def test_every_answer_says_what_is_left(api, method, path, status):
+    answer = getattr(api, method)(path)
+    assert answer.status_code == status
+    assert answer["RateLimit-Policy"].startswith('"anonymous";q=120;w=60')
+    assert answer["RateLimit"] == '"anonymous";r=119;t=60'
+
+
+@pytest.mark.django_db
+def test_a_call_with_a_limit_of_its_own_names_both(api):
+    answer = api.post("/auth/token/", {"username": "ann", "password": "wrong"})
+    assert answer.status_code == 401
+    scopes = [part.split(";")[0] for part in answer["RateLimit-Policy"].split(", ")]
+    assert scopes[:2] == ['"anonymous"', '"login"']
+    assert len(answer["RateLimit"].split(", ")) == len(scopes)
+
+
+def test_health_is_never_limited(api, limit_of, db):
+    limit_of("anonymous", 1)
+    for _ in range(3):
+        answer = api.get("/health/live/")
+        assert answer.status_code == 200
+        assert "RateLimit" not in answer
+
+
+@pytest.mark.django_db
+def test_over_the_limit_the_answer_is_a_problem_that_says_when(api, limit_of):
+    limit_of("anonymous", 2)
+    for _ in range(2):
+        assert api.get("/genres/").status_code == 200
+    answer = api.get("/genres/", HTTP_X_REQUEST_ID="seen-by-me")
+    assert answer.status_code == 429
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer["RateLimit"].startswith('"anonymous";r=0;t=')
+    assert 1 <= int(answer["Retry-After"]) <= 60
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Too Many Requests",
+        "status": 429,
+        "detail": f"Too many requests. Try again in {answer['Retry-After']} s.",
+        "code": "throttled",
+        "request_id": "seen-by-me",
+    }
+
+
+@pytest.mark.django_db
+def test_a_member_is_counted_by_token_and_not_by_address(make_user, client_of, limit_of, api):
+    limit_of("member", 2)
+    limit_of("anonymous", 1)
+    ann, bob = client_of(make_user("ann")), client_of(make_user("bob"))
+    assert [ann.get("/genres/").status_code for _ in range(3)] == [200, 200, 429]
+    assert bob.get("/genres/").status_code == 200
+    assert '"member";q=2' in bob.get("/genres/")["RateLimit-Policy"]
+    assert [api.get("/genres/").status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.django_db
+def test_what_a_member_writes_has_a_limit_of_its_own(make_user, client_of, limit_of):
+    limit_of("write", 2)
+    ann = client_of(make_user("ann"))
+    answers = [ann.post("/ratings/", {}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [400, 400, 429]
+    assert answers[2]["RateLimit-Policy"] == '"member";q=600;w=60, "write";q=2;w=60'
+    assert answers[2]["RateLimit"] == '"member";r=597;t=60, "write";r=0;t=60'
+    assert answers[2]["Retry-After"] == "60"
+    assert ann.get("/ratings/").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/movies/?search=a", "/playlists?page=1&search=a"])
+def test_a_search_has_a_limit_of_its_own(api, limit_of, path):
+    limit_of("search", 1)
+    assert [api.get(path).status_code for _ in range(2)] == [200, 429]
+    assert '"search";q=1;w=60' in api.get(path)["RateLimit-Policy"]
+    assert api.get("/movies/").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "token", ["a.b.c", "", "x" * 5000, "é", "\x80", "eyJhbGciOiJub25lIn0.e30."]
+)
+def test_a_forged_token_is_counted_by_address(api, token):
+    answer = api.get("/genres/", HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert answer.status_code in (200, 401)
+    assert answer["RateLimit-Policy"].startswith('"anonymous"')
+
+
+def status_of(url, **headers):
+    try:
+        with urlopen(HttpRequest(url, headers=headers), timeout=30) as answer:
+            return answer.status, dict(answer.headers), json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), json.load(error)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_limits_hold_across_workers_over_http(gunicorn):
+    url = gunicorn(WEB_CONCURRENCY="2", RATE_LIMIT_SCALE="0.5")
+    for threads in (16, 48):
+        get_redis_connection("default").flushdb()
+
+        def ask(number, url=url):
+            return status_of(f"{url}/", **{"X-Forwarded-For": f"198.51.100.{number % 250}"})
+
+        with ThreadPoolExecutor(threads) as pool:
+            answers = list(pool.map(ask, range(240)))
+        assert Counter(status for status, _, _ in answers) == {200: 60, 429: 180}
+        for status, headers, body in answers:
+            assert headers["RateLimit-Policy"] == '"anonymous";q=60;w=60'
+            assert headers["RateLimit"].startswith('"anonymous";r=')
+            if status == 429:
+                assert int(headers["Retry-After"]) <= 60
+                assert body["code"] == "throttled"

@@ -1,0 +1,177 @@
+"""pytest plugin: the real servers, and what every test file needs.
+
+NEXUS_TEST_SLOT (1 to 15, default 1) sets databases apart for test runs side by side.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nexus.dev import embedded
+
+if TYPE_CHECKING:
+    from rest_framework.test import APIClient
+
+    from accounts.models import User
+    from movies.models import Movie
+
+SLOT = os.environ.get("NEXUS_TEST_SLOT", "1")
+PASSWORD = "correct-horse-7-battery"
+_servers = ExitStack()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    # Looking for garbage after every few hundred objects is a sixth of what the tests would take.
+    gc.set_threshold(100_000, 50, 50)
+    _servers.enter_context(embedded.servers(embedded.DATA_DIR / "tests", durable=False))
+    os.environ.setdefault(
+        "SECRET_KEY", "a key for tests, long enough for HS256 and of no other use"
+    )
+    # Each process of a parallel run (gw0, gw1) has a cache database of its own; pytest-django sees
+    # to the same for PostgreSQL.
+    number = int(SLOT) + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.environ["REDIS_URL"] = re.sub(r"([?]db=|/)\d+$", rf"\g<1>{number}", os.environ["REDIS_URL"])
+    os.environ["TEST_DATABASE"] = f"test_nexus_{SLOT}"
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"
+    for name in ("TMDB_ACCESS_TOKEN", "TMDB_API_KEY", "TMDB_BASE_URL", "RATE_LIMIT_SCALE"):
+        os.environ.pop(name, None)
+
+
+def pytest_unconfigure() -> None:
+    _servers.close()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache() -> None:
+    from django_redis import get_redis_connection
+
+    from nexus.core.cache import client as cache
+
+    cache.reset_circuit_breaker()
+    get_redis_connection("default").flushdb()
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _quick_clients(settings: Any) -> None:
+    # Static files looked up when asked for, instead of all of them listed for each new client.
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """An anonymous client."""
+    from rest_framework.test import APIClient
+
+    return APIClient()
+
+
+@pytest.fixture
+def make_user(db: None) -> Callable[..., User]:
+    """Makes members: `make_user("ann", visibility="private")`, all with PASSWORD."""
+    from accounts.models import User
+
+    def make(username: str = "ann", **fields: Any) -> User:
+        fields.setdefault("email", f"{username}@example.org")
+        return User.objects.create_user(username=username, password=PASSWORD, **fields)
+
+    return make
+
+
+@pytest.fixture
+def client_of() -> Callable[[User], APIClient]:
+    """A client with a real access token of this member."""
+    from rest_framework.test import APIClient
+
+    from accounts.tokens import family_open
+
+    def client(user: User) -> APIClient:
+        api = APIClient()
+        api.credentials(HTTP_AUTHORIZATION=f"Bearer {family_open(user=user).access}")
+        return api
+
+    return client
+
+
+@pytest.fixture
+def make_movie(db: None) -> Callable[..., Movie]:
+    """Makes films through the service: `make_movie("Alien", genres=["Horror"], directors=["X"])`."""
+    from movies.dto import MovieData, PersonData
+    from movies.models import Movie
+    from movies.services import movies_upsert
+
+    numbers = iter(range(1, 10_000_000))
+
+    def make(title: str = "A film", **fields: Any) -> Movie:
+        number = next(numbers)
+        fields.setdefault("tmdb_id", 900_000 + number)
+        fields.setdefault("imdb_id", f"tt{9_000_000 + number}")
+        for name in ("directors", "cast"):
+            fields[name] = tuple(PersonData(person) for person in fields.get(name, ()))
+        for name in ("genres", "keywords"):
+            fields[name] = tuple(fields.get(name, ()))
+        source = fields.pop("source", Movie.Source.STARTER)
+        return movies_upsert(facts=[MovieData(title=title, **fields)], source=source)[0].movie
+
+    return make
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def database_url() -> str:
+    """The address of the tests' database, for sessions and processes beside Django's."""
+    from django.db import connection
+
+    name = connection.settings_dict["NAME"]
+    return re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", os.environ["DATABASE_URL"])
+
+
+@pytest.fixture
+def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
+    """Starts the real service on the test database: `url = gunicorn(TMDB_BASE_URL=...)`."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(**env: str) -> str:
+        port = free_port()
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "nexus.wsgi"),
+                *("--bind", f"127.0.0.1:{port}"),
+            ],
+            env={**os.environ, "DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR", **env},
+            cwd=embedded.ROOT,
+        )
+        running.append(process)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return f"http://127.0.0.1:{port}"
+            time.sleep(0.05)
+        raise RuntimeError("gunicorn did not start")
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(timeout=30)

@@ -1,0 +1,491 @@
+"""A MovieLens folder (movies.csv, links.csv, ratings.csv) read into the catalogue and its community.
+
+The files' format: https://files.grouplens.org/datasets/movielens/ml-latest-small-README.html
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from django.contrib.auth.hashers import make_password
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.models import User, Visibility
+from movies.dto import FIRST_YEAR, LAST_YEAR, MovieData
+from movies.models import Movie
+from movies.services import movies_compare
+from nexus.core.db.transactions import long_transaction
+from nexus.core.genres import TMDB_GENRES, in_tmdb_order
+from recommendations.datasets.bulk_loading import (
+    StagedRating,
+    WrittenRatings,
+    films_recount,
+    films_store,
+    ratings_stage,
+    ratings_write,
+)
+
+COLUMNS = {
+    "movies.csv": ("movieId", "title", "genres"),
+    "links.csv": ("movieId", "imdbId", "tmdbId"),
+    "ratings.csv": ("userId", "movieId", "rating", "timestamp"),
+}
+#: A transaction holds whole members, and about so many ratings.
+RATINGS_AT_ONCE = 10_000
+SHOWN_BAD_ROWS = 10
+
+_GENRES: dict[str, str | None] = {
+    **{name: name for name in TMDB_GENRES},
+    "Children": "Family",
+    "Sci-Fi": "Science Fiction",
+    "Musical": "Music",
+    # TMDb knows noir as a keyword and not as a genre; nearly all of it is about crime.
+    "Film-Noir": "Crime",
+    # A format of projection says nothing about a story.
+    "IMAX": None,
+    "(no genres listed)": None,
+}
+# MovieLens writes articles last: "Matrix, The", "Haine, La", "Auberge espagnole, L'".
+_ARTICLES = (
+    "The|A|An|Le|La|Les|L'|L’|Un|Une|Il|Lo|I|Gli|Una|Uno|El|Los|Las|Der|Die|Das|Den|Det|Ein|Eine|"
+    "De|Het|En|Et|O|Os|As"
+)
+_ARTICLE_LAST = re.compile(rf"^(?P<rest>.+), (?P<article>{_ARTICLES})$", re.IGNORECASE)
+_YEAR_LAST = re.compile(r"^(?P<rest>.+?)\s*\((?P<year>[0-9]{4})(?:[-–][0-9]{0,4})?\)$")
+_BRACKETS_LAST = re.compile(r"^(?P<rest>.+?)\s*\((?P<inside>[^()]+)\)$")
+_ALSO_KNOWN_AS = re.compile(r"^a\.?k\.?a\b", re.IGNORECASE)
+# What PostgreSQL stores in no text: NUL, and bytes that were no UTF-8 (surrogateescape).
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_DIGITS = re.compile(r"^[0-9]{1,18}$")
+_LARGEST_TMDB_ID = 2_147_483_647
+#: Before the ids of MovieLens's members; another keeps another set of ratings beside this one.
+PREFIX = "ml-"
+# Ending in no digit: `ml-1` would give its member 23 the name of member 123 of `ml-`.
+_PREFIX = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,49}")
+
+
+class FolderError(Exception):
+    """The folder is not MovieLens's: a file or a column is missing."""
+
+
+class PrefixError(ValueError):
+    """Members cannot be named so; the message says why."""
+
+
+class RowError(ValueError):
+    """One row cannot be used; the message says why."""
+
+
+@dataclass
+class BadRows:
+    """How many rows were passed over, and the first of them with file, line and reason."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, file_name: str, line: int, why: str) -> None:
+        self.count += 1
+        if len(self.first) < SHOWN_BAD_ROWS:
+            self.first.append(f"{file_name}, line {line}: {why}")
+
+
+@dataclass
+class Summary:
+    """What an import did, or with `dry_run` would do."""
+
+    films_created: int = 0
+    films_updated: int = 0
+    films_unchanged: int = 0
+    #: MovieLens ids that mean the same film as an earlier one.
+    films_repeated: int = 0
+    members_created: int = 0
+    members_known: int = 0
+    #: Members left out, because their names belong to somebody who was not imported.
+    names_taken: list[str] = field(default_factory=list)
+    ratings: WrittenRatings = field(default_factory=WrittenRatings)
+    bad_rows: BadRows = field(default_factory=BadRows)
+
+    @property
+    def changed_anything(self) -> bool:
+        return bool(
+            self.films_created
+            or self.films_updated
+            or self.members_created
+            or self.ratings.created
+            or self.ratings.updated
+        )
+
+
+#: Told what is being read, how many rows so far and the part of the file (0 to 1).
+Progress = Callable[[str, int, float], None]
+
+
+@dataclass(frozen=True)
+class Title:
+    title: str
+    original_title: str = ""
+    year: int | None = None
+
+
+def parse_title(text: str) -> Title:
+    """The parts of MovieLens's titles: `Hate (Haine, La) (1995)` is Hate, La Haine, 1995.
+
+    Of several brackets the last that is no "a.k.a." holds the original title.
+    """
+    rest, year = " ".join(text.split()), None
+    if found := _YEAR_LAST.match(rest):
+        rest = found["rest"]
+        year = int(found["year"])
+        if not FIRST_YEAR <= year <= LAST_YEAR:
+            year = None
+    inside: list[str] = []
+    while found := _BRACKETS_LAST.match(rest):
+        rest = found["rest"]
+        inside.append(found["inside"].strip())
+    original = next((each for each in inside if each and not _ALSO_KNOWN_AS.match(each)), "")
+    return Title(_article_first(rest), _article_first(original), year)
+
+
+def _article_first(title: str) -> str:
+    found = _ARTICLE_LAST.match(title)
+    if found is None:
+        return title
+    joiner = "" if found["article"][-1] in "'’" else " "
+    return f"{found['article']}{joiner}{found['rest']}"
+
+
+def parse_genres(text: str) -> tuple[str, ...]:
+    """MovieLens's genres under TMDb's names, in TMDb's order. Raises RowError for an unknown one."""
+    names = []
+    for part in filter(None, (part.strip() for part in text.split("|"))):
+        if part not in _GENRES:
+            raise RowError(f"unknown genre {part!r}")
+        if name := _GENRES[part]:
+            names.append(name)
+    return tuple(in_tmdb_order(names))
+
+
+def parse_score(text: str) -> float:
+    """Stars in halves; MovieLens's half star is this service's 1, the lowest there is."""
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not (0.5 <= score <= 5.0 and (score * 2).is_integer()):
+        raise RowError(f"rating {text!r} is not 0.5 to 5 in half stars")
+    return max(score, 1.0)
+
+
+def parse_time(text: str, *, latest: datetime) -> datetime:
+    if not _DIGITS.match(text) or int(text) > latest.timestamp():
+        raise RowError(f"timestamp {text!r} is not seconds since 1970, in the past")
+    return datetime.fromtimestamp(int(text), UTC)
+
+
+def _number(text: str, name: str, *, at_most: int = 10**18) -> int:
+    if not _DIGITS.match(text) or not 1 <= int(text) <= at_most:
+        raise RowError(f"{name} {text!r} is not an id")
+    return int(text)
+
+
+def _imdb_id(text: str) -> str | None:
+    """`0114709` as `tt0114709`; None where there is none."""
+    if not text:
+        return None
+    number = _number(text.removeprefix("tt"), "imdbId", at_most=9_999_999_999)
+    return f"tt{number:07}"
+
+
+def _text(raw: io.BufferedReader) -> io.TextIOWrapper:
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+class _Table:
+    """One file's rows, each with its line and the columns asked for, and how far it is read."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self._path = folder / name
+        self._columns = COLUMNS[name]
+        self.part_read = 0.0
+
+    def check(self) -> None:
+        """Raises FolderError unless the file and its columns are there."""
+        try:
+            with self._path.open("rb") as raw, _text(raw) as file:
+                self._places(csv.reader(file))
+        except (OSError, csv.Error) as error:
+            raise FolderError(
+                f"{self._path} cannot be read ({type(error).__name__}). A MovieLens folder holds "
+                f"{', '.join(COLUMNS)}."
+            ) from error
+
+    def rows(self, bad_rows: BadRows) -> Iterator[tuple[int, list[str]]]:
+        with self._path.open("rb") as raw, _text(raw) as file:
+            size = max(self._path.stat().st_size, 1)
+            reader = csv.reader(file)
+            places = self._places(reader)
+            while True:
+                try:
+                    row = next(reader, None)
+                except csv.Error as error:
+                    bad_rows.add(self.name, reader.line_num, str(error))
+                    continue
+                if row is None:
+                    break
+                self.part_read = raw.tell() / size
+                if not row:
+                    continue
+                if len(row) <= max(places):
+                    bad_rows.add(self.name, reader.line_num, "too few columns")
+                    continue
+                yield reader.line_num, [row[place].strip() for place in places]
+
+    def _places(self, reader: Iterator[list[str]]) -> list[int]:
+        header = [name.strip() for name in next(reader, [])]
+        missing = [name for name in self._columns if name not in header]
+        if missing:
+            raise FolderError(
+                f"{self._path} has no column {', '.join(missing)}. "
+                f"Its first line should name: {','.join(self._columns)}."
+            )
+        return [header.index(name) for name in self._columns]
+
+
+def movielens_films(folder: Path) -> dict[int, MovieData]:
+    """The films of a MovieLens folder by its ids; bad rows left out. Raises FolderError."""
+    tables = _tables(folder)
+    return _read_films(tables["movies.csv"], tables["links.csv"], BadRows())
+
+
+def movielens_import(
+    *, folder: Path, progress: Progress, dry_run: bool = False, prefix: str = PREFIX
+) -> Summary:
+    """Bring a MovieLens folder in; what is there already and the same stays untouched.
+
+    Its members are named by the prefix and their id, and never meet those of another prefix; films
+    are known by their IMDb and TMDb ids, and shared. Films come in steps of 1000, ratings in steps
+    of whole members, each step one transaction, so that a run cut off is completed by the next.
+    Raises FolderError and PrefixError before anything is written.
+    """
+    _check_prefix(prefix)
+    tables = _tables(folder)
+    summary = Summary()
+    facts = _read_films(tables["movies.csv"], tables["links.csv"], summary.bad_rows)
+    movie_of = _store_films(facts, summary, progress, dry_run=dry_run)
+    members = _Members(summary, prefix=prefix, dry_run=dry_run)
+    _store_ratings(tables["ratings.csv"], movie_of, members, summary, progress, dry_run=dry_run)
+    if not dry_run:
+        # Also when nothing changed: a run that was killed may have left its films uncounted.
+        _recount(sorted(set(movie_of.values())), progress)
+    return summary
+
+
+def _tables(folder: Path) -> dict[str, _Table]:
+    tables = {name: _Table(folder, name) for name in COLUMNS}
+    for table in tables.values():
+        table.check()
+    return tables
+
+
+def _check_prefix(prefix: str) -> None:
+    if not _PREFIX.fullmatch(prefix) or prefix[-1].isdigit():
+        raise PrefixError(
+            f"{prefix!r} cannot stand before members' ids: use up to 50 small letters, digits and "
+            "_ . + -, beginning with a letter, a digit or _, and not ending in a digit."
+        )
+    if prefix.startswith("sample-"):
+        raise PrefixError("Names in sample- belong to the sample community.")
+
+
+def _read_films(movies: _Table, links: _Table, bad_rows: BadRows) -> dict[int, MovieData]:
+    """Films by MovieLens's id."""
+    ids: dict[int, tuple[str | None, int | None]] = {}
+    for line, (movie_id, imdb_id, tmdb_id) in links.rows(bad_rows):
+        try:
+            tmdb = _number(tmdb_id, "tmdbId", at_most=_LARGEST_TMDB_ID) if tmdb_id else None
+            ids[_number(movie_id, "movieId")] = (_imdb_id(imdb_id), tmdb)
+        except RowError as error:
+            bad_rows.add(links.name, line, str(error))
+    films: dict[int, MovieData] = {}
+    for line, (movie_id, title, genres) in movies.rows(bad_rows):
+        try:
+            number = _number(movie_id, "movieId")
+            imdb, tmdb = ids.get(number, (None, None))
+            if imdb is None and tmdb is None:
+                raise RowError(f"movie {number} has no id in links.csv to know it by")
+            films[number] = _facts(title, genres, imdb, tmdb)
+        except RowError as error:
+            bad_rows.add(movies.name, line, str(error))
+    return films
+
+
+def _facts(title: str, genres: str, imdb_id: str | None, tmdb_id: int | None) -> MovieData:
+    if _UNSTORABLE.search(title):
+        raise RowError("the title is not UTF-8 text")
+    parsed = parse_title(title)
+    if not parsed.title or max(len(parsed.title), len(parsed.original_title)) > 500:
+        raise RowError("the title is empty or longer than 500 characters")
+    return MovieData(
+        title=parsed.title,
+        original_title=parsed.original_title,
+        release_year=parsed.year,
+        genres=parse_genres(genres),
+        imdb_id=imdb_id,
+        tmdb_id=tmdb_id,
+    )
+
+
+def _store_films(
+    films: dict[int, MovieData], summary: Summary, progress: Progress, *, dry_run: bool
+) -> dict[int, int]:
+    """Ids of the catalogue's films by MovieLens's; in a dry run new ones have negative ids."""
+    facts = list(films.values())
+    with long_transaction():
+        compared = movies_compare(facts=facts, source=Movie.Source.MOVIELENS)
+    ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
+    wanted = [place for place, each in enumerate(compared) if each.changes]
+    new = [place for place in wanted if place not in ids]
+    summary.films_created = len(new)
+    summary.films_updated = len(wanted) - len(new)
+    summary.films_repeated = sum(each.same_as is not None for each in compared)
+    summary.films_unchanged = len(films) - len(wanted) - summary.films_repeated
+    if dry_run:
+        ids |= {place: -1 - place for place in new}
+    else:
+        done = 0
+        for step in films_store(
+            facts=[facts[place] for place in wanted], source=Movie.Source.MOVIELENS
+        ):
+            ids |= dict(zip(wanted[done:], step, strict=False))
+            done += len(step)
+            progress("films", done, done / len(wanted))
+    ids |= {
+        place: ids[each.same_as] for place, each in enumerate(compared) if each.same_as is not None
+    }
+    return {number: ids[place] for place, number in enumerate(films)}
+
+
+def _store_ratings(
+    table: _Table,
+    movie_of: dict[int, int],
+    members: _Members,
+    summary: Summary,
+    progress: Progress,
+    *,
+    dry_run: bool,
+) -> None:
+    latest = timezone.now() + timedelta(days=1)
+    # The ratings of the members at hand: of each film the latest.
+    pending: dict[int, dict[int, StagedRating]] = {}
+    waiting = 0
+    current = None
+    rows = 0
+
+    def write() -> None:
+        with long_transaction():
+            ids = members.store(
+                {number: min(each.at for each in of.values()) for number, of in pending.items()}
+            )
+            summary.ratings += ratings_stage(
+                [
+                    rating._replace(user_id=ids[number])
+                    for number, of in pending.items()
+                    if number in ids
+                    for rating in of.values()
+                ]
+            )
+            if not dry_run:
+                ratings_write()
+        pending.clear()
+
+    for line, (user_id, movie_id, rating, timestamp) in table.rows(summary.bad_rows):
+        rows += 1
+        try:
+            number = _number(user_id, "userId")
+            movie = movie_of.get(_number(movie_id, "movieId"))
+            if movie is None:
+                raise RowError(f"there is no movie {movie_id} in movies.csv")
+            score, at = parse_score(rating), parse_time(timestamp, latest=latest)
+        except RowError as error:
+            summary.bad_rows.add(table.name, line, str(error))
+            continue
+        if number != current and waiting >= RATINGS_AT_ONCE:
+            write()
+            waiting = 0
+        current = number
+        of = pending.setdefault(number, {})
+        known = of.get(movie)
+        if known is None or known.at <= at:
+            of[movie] = StagedRating(0, movie, score, "", at)
+            waiting += known is None
+        if rows % 1000 == 0:
+            progress("ratings", rows, table.part_read)
+    if pending:
+        write()
+    progress("ratings", rows, 1.0)
+
+
+class _Members:
+    """The members of an import: prefix and id, who cannot log in, made when first met."""
+
+    def __init__(self, summary: Summary, *, prefix: str, dry_run: bool) -> None:
+        self._summary = summary
+        self._prefix = prefix
+        self._dry_run = dry_run
+        self._ids: dict[int, int] = {}
+        self._refused: set[int] = set()
+
+    def store(self, first_seen: dict[int, datetime]) -> dict[int, int]:
+        """Ids by MovieLens's numbers; without those whose name somebody else has."""
+        names = {
+            f"{self._prefix}{number}": number
+            for number in first_seen
+            if number not in self._ids and number not in self._refused
+        }
+        self._look_up(names)
+        missing = {
+            name: number
+            for name, number in names.items()
+            if number not in self._ids and number not in self._refused
+        }
+        self._summary.members_created += len(missing)
+        if self._dry_run:
+            self._ids |= {number: -number for number in missing.values()}
+        else:
+            made = User.objects.bulk_create(
+                User(
+                    username=name,
+                    origin=User.Origin.MOVIELENS,
+                    password=make_password(None),
+                    visibility=Visibility.PRIVATE,
+                    date_joined=first_seen[number],
+                )
+                for name, number in missing.items()
+            )
+            self._ids |= {missing[user.username]: user.pk for user in made}
+        return {number: self._ids[number] for number in first_seen if number in self._ids}
+
+    def _look_up(self, names: dict[str, int]) -> None:
+        known = User.objects.annotate(folded=Lower("username")).filter(folded__in=names)
+        for folded, user_id, origin in known.values_list("folded", "id", "origin"):
+            number = names[folded]
+            if origin == User.Origin.MOVIELENS:
+                self._ids[number] = user_id
+                self._summary.members_known += 1
+            else:
+                self._refused.add(number)
+                self._summary.names_taken.append(folded)
+
+
+def _recount(movie_ids: Sequence[int], progress: Progress) -> None:
+    for done in films_recount(movie_ids):
+        progress("films counted", done, done / len(movie_ids))

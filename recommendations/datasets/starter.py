@@ -1,0 +1,263 @@
+"""The starter catalogue and its sample community: brought in, and taken away again.
+
+The members are made up (recommendations.datasets.synthetic_community) and marked as such by their origin and names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+from django.contrib.auth.hashers import make_password
+from django.db import connection, models, transaction
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.models import User
+from movies.dto import MovieData, PersonData
+from movies.models import Movie
+from movies.selectors import movies_in_use
+from movies.services import catalogue_lock, movies_compare, movies_remove
+from nexus.core.db.transactions import long_transaction
+from nexus.core.genres import in_tmdb_order
+from recommendations.datasets.bulk_loading import (
+    StagedRating,
+    films_recount,
+    films_store,
+    ratings_stage,
+    ratings_write,
+)
+from recommendations.datasets.synthetic_community import MEMBERS, SampleMember, community
+from social.models import Playlist, Rating
+from social.services import following_uncount, playlist_create, ratings_recount
+
+FILMS_FILE = Path(__file__).resolve().with_name("starter_movies.jsonl")
+BIO = "A made-up member of the sample community."
+
+# Any number will do, as long as all writers of the sample community take the same.
+_SAMPLE_LOCK = 7_126_002
+
+
+class FilmsFileError(Exception):
+    """The file of starter films cannot be used; the message names the line."""
+
+
+@dataclass
+class Loaded:
+    """What a load did, or with `dry_run` would do."""
+
+    films_created: int = 0
+    films_updated: int = 0
+    films_unchanged: int = 0
+    members_created: int = 0
+    members_known: int = 0
+    ratings: int = 0
+    reviews: int = 0
+    playlists: int = 0
+    #: Sample members left out, because somebody who registered has their name.
+    names_taken: list[str] = field(default_factory=list)
+
+    @property
+    def changed_anything(self) -> bool:
+        return bool(self.films_created or self.films_updated or self.members_created)
+
+
+@dataclass
+class Removed:
+    """What a removal took away, and the starter films that stayed by the reason for it."""
+
+    members: int = 0
+    ratings: int = 0
+    playlists: int = 0
+    films: int = 0
+    people: int = 0
+    films_kept: dict[str, int] = field(default_factory=dict)
+
+
+def read_films(path: Path = FILMS_FILE) -> list[MovieData]:
+    """The starter films, from most to least widely known. Raises FilmsFileError."""
+    films = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line, text in enumerate(file, start=1):
+                try:
+                    films.append(_facts(json.loads(text)))
+                except (KeyError, TypeError, ValueError) as error:
+                    raise FilmsFileError(f"{path}, line {line}: {error!r}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise FilmsFileError(f"{path} cannot be read: {error}") from error
+    return films
+
+
+def _facts(film: dict[str, object]) -> MovieData:
+    return MovieData(
+        title=_text(film["title"]),
+        tmdb_id=_whole(film["tmdb_id"]),
+        imdb_id=_text(film["imdb_id"]),
+        original_title=_text(film["original_title"]),
+        original_language=_text(film["original_language"]),
+        release_date=date.fromisoformat(_text(film["release_date"])),
+        runtime_min=_whole(film["runtime"]),
+        genres=tuple(in_tmdb_order(_texts(film["genres"]))),
+        directors=tuple(PersonData(name) for name in _texts(film["directors"])),
+        cast=tuple(PersonData(name) for name in _texts(film["cast"])),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _texts(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return [_text(each) for each in value]
+
+
+def starter_load(
+    *, path: Path = FILMS_FILE, members: int = MEMBERS, dry_run: bool = False
+) -> Loaded:
+    """Bring in the starter films and the sample community; what is there stays as it is.
+
+    Raises FilmsFileError before anything is written.
+    """
+    films = read_films(path)
+    loaded = Loaded()
+    movie_ids = _store_films(films, loaded, dry_run=dry_run)
+    _store_community(community(films, members=members), movie_ids, loaded, dry_run=dry_run)
+    if not dry_run:
+        # Also when nothing changed: a load that was killed may have left its films uncounted.
+        for _ in films_recount(sorted(set(movie_ids.values()))):
+            pass
+    return loaded
+
+
+def _store_films(films: Sequence[MovieData], loaded: Loaded, *, dry_run: bool) -> dict[int, int]:
+    """Ids by place; in a dry run without the new ones."""
+    compared = movies_compare(facts=films, source=Movie.Source.STARTER)
+    ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
+    wanted = [place for place, each in enumerate(compared) if each.changes]
+    loaded.films_created = sum(place not in ids for place in wanted)
+    loaded.films_updated = len(wanted) - loaded.films_created
+    loaded.films_unchanged = len(films) - len(wanted)
+    if not dry_run:
+        stored: list[int] = []
+        for step in films_store(
+            facts=[films[place] for place in wanted], source=Movie.Source.STARTER
+        ):
+            stored += step
+        ids |= dict(zip(wanted, stored, strict=True))
+    return ids
+
+
+def _store_community(
+    sample: Sequence[SampleMember], movie_ids: dict[int, int], loaded: Loaded, *, dry_run: bool
+) -> None:
+    """All missing members with all they own, in one transaction."""
+    with long_transaction():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SAMPLE_LOCK])
+        known = dict(
+            User.objects.annotate(folded=Lower("username"))
+            .filter(folded__in=[member.username for member in sample])
+            .values_list("folded", "origin")
+        )
+        missing = [member for member in sample if member.username not in known]
+        loaded.members_created = len(missing)
+        loaded.members_known = sum(origin == User.Origin.SAMPLE for origin in known.values())
+        loaded.names_taken = sorted(
+            name for name, origin in known.items() if origin != User.Origin.SAMPLE
+        )
+        loaded.ratings = sum(len(member.ratings) for member in missing)
+        loaded.reviews = sum(bool(each.review) for member in missing for each in member.ratings)
+        loaded.playlists = sum(len(member.playlists) for member in missing)
+        if missing and not dry_run:
+            _write(missing, movie_ids)
+
+
+def _write(sample: Sequence[SampleMember], movie_ids: dict[int, int]) -> None:
+    now = timezone.now()
+    users = User.objects.bulk_create(
+        User(
+            username=member.username,
+            origin=User.Origin.SAMPLE,
+            password=make_password(None),
+            display_name=member.display_name,
+            bio=BIO,
+            favorite_genres=list(member.favorite_genres),
+            date_joined=now - member.joined,
+        )
+        for member in sample
+    )
+    ratings = [
+        StagedRating(user.pk, movie_ids[each.film], each.score, each.review, now - each.age)
+        for user, member in zip(users, sample, strict=True)
+        for each in member.ratings
+    ]
+    ratings_stage(ratings)
+    ratings_write()
+    for user, member in zip(users, sample, strict=True):
+        for each in member.playlists:
+            films = [movie_ids[place] for place in each.films]
+            made = playlist_create(owner=user, name=each.name, movie_ids=films)
+            _date(made, now - each.age)
+
+
+def _date(playlist: Playlist, at: datetime) -> None:
+    Playlist.objects.filter(id=playlist.id).update(created_at=at, published_at=at, updated_at=at)
+
+
+def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed:
+    """Take away the sample members with all they own, and the starter films nobody else uses.
+
+    A film stays once TMDb or an admin has taken it over, or where anything of a member's still
+    refers to it. A dry run does all of it and takes it back.
+    """
+    removed = Removed()
+    with long_transaction():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SAMPLE_LOCK])
+        sample = User.objects.filter(origin=User.Origin.SAMPLE)
+        rated = set(Rating.objects.filter(user__in=sample).values_list("movie_id", flat=True))
+        following_uncount(user_ids=list(sample.values_list("id", flat=True)))
+        counts = sample.delete()[1]
+        removed.members = counts.get(User._meta.label, 0)
+        removed.ratings = counts.get(Rating._meta.label, 0)
+        removed.playlists = counts.get(Playlist._meta.label, 0)
+        if not keep_films:
+            _remove_films(removed)
+        ratings_recount(movie_ids=sorted(rated))
+        if dry_run:
+            transaction.set_rollback(True)
+    return removed
+
+
+def _remove_films(removed: Removed) -> None:
+    catalogue_lock()
+    # Locked, so that nobody rates or lists a film between the look and the removal.
+    candidates = set(
+        Movie.objects.filter(source=Movie.Source.STARTER)
+        .select_for_update()
+        .values_list("id", flat=True)
+    )
+    in_use = movies_in_use(candidates)
+    removed.films_kept = {f"in members' {what}": len(ids) for what, ids in in_use.items()}
+    free = candidates.difference(*in_use.values())
+    gone = movies_remove(movie_ids=free)
+    removed.films, removed.people = gone.movies, gone.people
+    ids = [film.tmdb_id for film in read_films(FILMS_FILE)]
+    taken_over = Movie.objects.filter(tmdb_id__in=ids).exclude(source=Movie.Source.STARTER)
+    for source, number in taken_over.values_list("source").annotate(models.Count("id")):
+        label = Movie.Source(source).label
+        removed.films_kept[f"since taken over ({label})"] = number
