@@ -190,7 +190,7 @@ if os.environ.get("DATABASE_REPLICA_URL"):
         "nexus.core.db.routers.ReplicaMiddleware",
     )
 for _database in DATABASES.values():
-    _database["ENGINE"] = "nexus.core.db.postgresql"
+    _database["ENGINE"] = "django.db.backends.postgresql"
     _database["OPTIONS"] = {**_database.get("OPTIONS", {}), **_options}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -2,9 +2,6 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
-from nexus.core.observability import metrics
-from nexus.core.observability.process_metrics import ProcessCollector
-
 
 class CoreConfig(AppConfig):
     name = "nexus.core"
@@ -13,4 +10,3 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         # Lookups register themselves on the field classes, which must be loaded by then.
         import_module("nexus.core.db.lookups")
-        metrics.at_scrape(ProcessCollector())

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -139,6 +140,12 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def worker_pids(master: subprocess.Popen[bytes]) -> list[int]:
+    """Return the pids of a gunicorn master's workers, as Linux lists its children."""
+    children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+    return [int(pid) for pid in children.read_text().split()]
+
+
 def database_url() -> str:
     """The address of the tests' database, for sessions and processes beside Django's."""
     from django.db import connection
@@ -171,6 +178,7 @@ def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
             time.sleep(0.05)
         raise RuntimeError("gunicorn did not start")
 
+    start.processes = running  # type: ignore[attr-defined]
     yield start
     for process in running:
         process.terminate()

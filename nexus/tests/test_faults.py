@@ -5,7 +5,6 @@ Short versions of what benchmarks/chaos.py measures.
 """
 
 import os
-import re
 import signal
 import threading
 import time
@@ -20,7 +19,7 @@ from django.db import connection
 from django.utils import timezone
 
 from movies.models import Credit, Movie, Person
-from nexus.dev.pytest_plugin import database_url
+from nexus.dev.pytest_plugin import database_url, worker_pids
 from social.models import Import, ImportRow, Rating
 from social.tests.helpers import import_ready
 from tmdb.testserver import CREDENTIAL, FIRST_ID, TestServer
@@ -37,8 +36,9 @@ def until(holds, *, timeout_s=20):
 
 
 class Service:
-    def __init__(self, url, token):
+    def __init__(self, url, token, master):
         self.url = url
+        self.master = master
         self.headers = {"Authorization": token}
 
     def post(self, path, **body):
@@ -47,12 +47,9 @@ class Service:
         return answer
 
     def worker(self):
-        """The id of its one worker; None while there is none."""
-        try:
-            text = requests.get(f"{self.url}/metrics", timeout=30).text
-        except requests.ConnectionError:
-            return None
-        return int(re.search(r'nexus_process_threads\{pid="(\d+)"\}', text)[1])
+        """Return the pid of the only worker, or None while there is none."""
+        pids = worker_pids(self.master)
+        return pids[0] if pids else None
 
     @contextmanager
     def killed_in(self, path, **body):
@@ -90,7 +87,7 @@ def test_a_worker_killed_in_a_write_leaves_no_half_and_a_database_in_trouble_is_
             RATE_LIMIT_SCALE="1000",
             WEB_CONCURRENCY="1",
         )
-        service = Service(url, token)
+        service = Service(url, token, gunicorn.processes[-1])
         # One test, because starting the service is most of what it takes.
         sessions_that_the_database_ends_cost_moments(service)
         a_lock_that_is_not_let_go_is_told_in_time(service)
