@@ -310,9 +310,9 @@ def serving(films: int, members: int | None, *, trained: bool, **settings: str) 
         known = ids("SELECT id FROM movies_movie ORDER BY rating_count DESC, id LIMIT 200")
         rated = bool(ids("SELECT id FROM social_rating LIMIT 1"))
         serves = bool(ids("SELECT id FROM recommendations_training WHERE active"))
+        since = ids(_SINCE)[0]
     if rated:
         if trained and not serves:
-            since = ids(_SINCE)[0]
             manage(
                 *("train_recommender", "--force", "--ratings-since", f"{since:%Y-%m-%d}"),
                 environment=environment,
