@@ -48,7 +48,7 @@ from nexus.tests.chains import (
     run_calls,
     run_chains,
 )
-from tmdb.testserver import FIRST_ID, TestServer
+from tmdb.fake.server import FIRST_ID, TestServer
 
 DATABASE, VALKEY_DATABASE = "fuzz", 14
 PROGRESS_S = 30.0

@@ -37,7 +37,7 @@ from benchmarks.service import (
     wait_until_ready,
 )
 from nexus.dev import embedded
-from tmdb.testserver import TestServer
+from tmdb.fake.server import TestServer
 
 SLOW_S = 1.2
 DATABASE = "bench_tmdb"

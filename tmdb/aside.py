@@ -25,8 +25,7 @@ from django.db import connections
 from prometheus_client import Counter, Histogram
 
 from nexus.core.cache import client as cache
-from tmdb.client import BUDGET_S, LEAST_LEFT_S, deadline_at, within
-from tmdb.errors import (
+from tmdb.client.errors import (
     TmdbAdult,
     TmdbError,
     TmdbNotFound,
@@ -34,6 +33,7 @@ from tmdb.errors import (
     TmdbUnusable,
     TmdbVideo,
 )
+from tmdb.client.http import BUDGET_S, LEAST_LEFT_S, deadline_at, within
 
 T = TypeVar("T")
 Source = Literal["fresh", "stale", "tmdb"]

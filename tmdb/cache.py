@@ -12,11 +12,11 @@ import requests
 from django.conf import settings
 
 from movies.dto import MovieData
-from tmdb import parse
+from tmdb import parsers as parse
 from tmdb.aside import Cached as Cached
 from tmdb.aside import cached as cached
-from tmdb.client import BATCH_BUDGET_S, BATCH_RETRIES, Client
-from tmdb.gate import SharedGate
+from tmdb.client.http import BATCH_BUDGET_S, BATCH_RETRIES, Client
+from tmdb.gateway import SharedGate
 
 
 @dataclass(frozen=True)

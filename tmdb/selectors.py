@@ -12,9 +12,10 @@ from django.conf import settings
 from movies.filters import ORDERINGS
 from movies.models import Movie, MovieQuerySet
 from nexus.core.db.keyset import Key, Ordering
-from tmdb import aside, cache, lists
+from tmdb import aside, cache
+from tmdb import trending as lists
 from tmdb.aside import Cached
-from tmdb.parse import SearchHit, SearchPage
+from tmdb.parsers import SearchHit, SearchPage
 
 TREND_COLUMNS = {"day": "trend_day", "week": "trend_week"}
 

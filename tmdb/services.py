@@ -16,9 +16,11 @@ from movies.models import Movie
 from movies.selectors import Film, film_read
 from movies.services import Upserted, movie_mark_removed, movies_upsert
 from nexus.core.cache import client as core_cache
-from tmdb import aside, cache, lists, parse
-from tmdb.client import BUDGET_S, within
-from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
+from tmdb import aside, cache
+from tmdb import parsers as parse
+from tmdb import trending as lists
+from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
+from tmdb.client.http import BUDGET_S, within
 
 BULK_MAX = 20
 # Half of what may be in flight: who searches meanwhile is not held up.

@@ -20,8 +20,7 @@ from nexus.core.api.throttling import ScopedThrottle
 from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, Page, contract
 from nexus.core.cache.responses import PASSING
 from tmdb.cache import SearchTerms
-from tmdb.client import BUDGET_S, within
-from tmdb.errors import (
+from tmdb.client.errors import (
     TmdbAdult,
     TmdbAuthFailed,
     TmdbError,
@@ -30,6 +29,7 @@ from tmdb.errors import (
     TmdbUnavailable,
     TmdbVideo,
 )
+from tmdb.client.http import BUDGET_S, within
 from tmdb.filters import LAST_PAGE, TmdbSearchQuery, TrendingQuery
 from tmdb.selectors import TmdbTrend, tmdb_search, tmdb_status, trending
 from tmdb.serializers import (

@@ -22,7 +22,7 @@ from nexus.tests.chains import (
 )
 from social.services.imports import imports_run
 from tmdb.cache import client_for
-from tmdb.testserver import FIRST_ID, TestServer
+from tmdb.fake.server import FIRST_ID, TestServer
 
 CALLERS = ("ann", "ben", "mod")
 

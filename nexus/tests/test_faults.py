@@ -22,7 +22,7 @@ from movies.models import Credit, Movie, Person
 from nexus.dev.pytest_plugin import database_url, worker_pids
 from social.models import Import, ImportRow, Rating
 from social.tests.helpers import import_ready
-from tmdb.testserver import CREDENTIAL, FIRST_ID, TestServer
+from tmdb.fake.server import CREDENTIAL, FIRST_ID, TestServer
 
 ROWS = 300
 

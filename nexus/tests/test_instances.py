@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from accounts.tokens import family_open
-from tmdb.testserver import TestServer
+from tmdb.fake.server import TestServer
 
 TOP = "/movies/top_rated/"
 

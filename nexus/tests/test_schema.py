@@ -17,7 +17,7 @@ from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import api_routes
 from social.services.imports import imports_run
 from tmdb import cache as tmdb_cache
-from tmdb.testserver import FIRST_ID, TestServer
+from tmdb.fake.server import FIRST_ID, TestServer
 
 TYPES = {
     "object": dict,

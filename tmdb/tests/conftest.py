@@ -1,8 +1,9 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from tmdb import aside, cache, client
-from tmdb.testserver import TestServer
+from tmdb import aside, cache
+from tmdb.client import http as client
+from tmdb.fake.server import TestServer
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from nexus.core.cache import client as cache
 from nexus.core.cache.client import TTL_S
 from tmdb import aside
 from tmdb.aside import cached
-from tmdb.errors import (
+from tmdb.client.errors import (
     TmdbAdult,
     TmdbAuthFailed,
     TmdbNotConfigured,

@@ -10,9 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import requests
 
-from tmdb import client as client_module
-from tmdb.client import Client
-from tmdb.errors import (
+from tmdb.client import http as client_module
+from tmdb.client.errors import (
     TmdbAuthFailed,
     TmdbError,
     TmdbNotConfigured,
@@ -20,7 +19,8 @@ from tmdb.errors import (
     TmdbUnavailable,
     TmdbUnusable,
 )
-from tmdb.testserver import CREDENTIAL, FIRST_ID, TestServer
+from tmdb.client.http import Client
+from tmdb.fake.server import CREDENTIAL, FIRST_ID, TestServer
 
 pytestmark = pytest.mark.clocked
 

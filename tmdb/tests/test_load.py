@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tmdb.testserver import CREDENTIAL
+from tmdb.fake.server import CREDENTIAL
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.clocked]
 

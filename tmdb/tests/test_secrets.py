@@ -10,9 +10,9 @@ from django_redis import get_redis_connection
 from nexus.core.cache import client as cache
 from tmdb import aside
 from tmdb.cache import SearchTerms, search_key
-from tmdb.client import Client
-from tmdb.errors import TmdbError
-from tmdb.testserver import CREDENTIAL, FIRST_ID, MODES
+from tmdb.client.errors import TmdbError
+from tmdb.client.http import Client
+from tmdb.fake.server import CREDENTIAL, FIRST_ID, MODES
 
 LAMPS = SearchTerms(query="lamps", page=1, language="en-US", include_adult=False)
 

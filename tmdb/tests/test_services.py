@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from movies.models import Movie
-from tmdb.testserver import CREDENTIAL, FIRST_ID
+from tmdb.fake.server import CREDENTIAL, FIRST_ID
 
 
 @pytest.mark.clocked

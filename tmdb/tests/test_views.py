@@ -15,8 +15,8 @@ from movies.services import rating_changed
 from nexus.core.cache.client import TTL_S
 from tmdb import aside
 from tmdb.cache import SearchTerms, search_key
-from tmdb.gate import FAILURES_TO_OPEN
-from tmdb.testserver import ADULT_ID, CREDENTIAL, FILMS, FIRST_ID, MODES, UNDATED_ID
+from tmdb.fake.server import ADULT_ID, CREDENTIAL, FILMS, FIRST_ID, MODES, UNDATED_ID
+from tmdb.gateway import FAILURES_TO_OPEN
 
 pytestmark = pytest.mark.django_db
 
@@ -116,7 +116,7 @@ def test_pages_link_to_their_neighbours(api, tmdb_server, monkeypatch):
         FIRST_ID + 1000 + n: {**FILMS[FIRST_ID], "id": FIRST_ID + 1000 + n, "title": f"Copy {n}"}
         for n in range(45)
     }
-    monkeypatch.setattr("tmdb.testserver.FILMS", many)
+    monkeypatch.setattr("tmdb.fake.server.FILMS", many)
     body = api.get("/tmdb/search/?query=copy&page=2").json()
     assert body["count"] == 45
     assert len(body["results"]) == 20
@@ -127,7 +127,7 @@ def test_pages_link_to_their_neighbours(api, tmdb_server, monkeypatch):
 
 def test_a_count_over_ten_thousand_is_a_lower_bound(api, tmdb_server, monkeypatch):
     document = {"results": [], "total_results": 10_020, "total_pages": 501}
-    monkeypatch.setattr("tmdb.testserver._search", lambda query: document)
+    monkeypatch.setattr("tmdb.fake.server._search", lambda query: document)
     body = api.get("/tmdb/search/?query=a&page=500").json()
     assert body["count"] == 10_000
     assert body["count_is_lower_bound"] is True

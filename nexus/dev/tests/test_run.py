@@ -24,7 +24,7 @@ def test_the_sample_of_tmdb_answers_its_credential_and_ends_with_its_block():
 
 def test_the_sample_of_tmdb_ends_when_whoever_started_it_is_gone():
     server = subprocess.Popen(
-        [sys.executable, "-m", "tmdb.testserver", "--until-eof"],
+        [sys.executable, "-m", "tmdb.fake.server", "--until-eof"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

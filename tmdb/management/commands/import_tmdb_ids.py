@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from tmdb.commands import KeepingCommand
-from tmdb.export import NAME, ExportError, export_import
+from tmdb.sync.base_command import KeepingCommand
+from tmdb.sync.id_export import NAME, ExportError, export_import
 
 
 class Command(KeepingCommand):

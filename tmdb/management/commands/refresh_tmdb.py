@@ -4,8 +4,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from tmdb.cache import batch_client
-from tmdb.commands import KeepingCommand, number_between
-from tmdb.refresh import NAME, REFRESH_AFTER, tmdb_refresh
+from tmdb.sync.base_command import KeepingCommand, number_between
+from tmdb.sync.changes import NAME, REFRESH_AFTER, tmdb_refresh
 
 DEFAULT_LIMIT = 10_000
 

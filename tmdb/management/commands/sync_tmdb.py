@@ -5,8 +5,8 @@ from typing import Any
 
 from movies.dto import FIRST_YEAR, LAST_YEAR
 from tmdb.cache import batch_client
-from tmdb.commands import KeepingCommand, day, number_between
-from tmdb.sync import LAST_PAGE, LISTS, NAME, Plan, tmdb_sync
+from tmdb.sync.base_command import KeepingCommand, day, number_between
+from tmdb.sync.lists import LAST_PAGE, LISTS, NAME, Plan, tmdb_sync
 
 DEFAULT_LISTS = "popular,top_rated,now_playing,upcoming"
 DEFAULT_PAGES = 5

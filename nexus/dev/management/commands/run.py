@@ -29,7 +29,7 @@ STARTER_MARK = DATA_DIR / "starter-loaded"
 @contextmanager
 def _sample_tmdb() -> Iterator[dict[str, str]]:
     """Hold TMDb's test server for the length of the block; the settings that lead to it."""
-    command = [sys.executable, "-m", "tmdb.testserver", "--until-eof"]
+    command = [sys.executable, "-m", "tmdb.fake.server", "--until-eof"]
     # Not in the foreground group, so that Ctrl-C does not end it before the service.
     server = subprocess.Popen(  # noqa: S603 (our own command)
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True

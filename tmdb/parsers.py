@@ -24,7 +24,7 @@ from movies.dto import (
     PersonData,
 )
 from nexus.core.genres import genre_named, genre_of_id, in_tmdb_order
-from tmdb.errors import TmdbAdult, TmdbUnusable, TmdbVideo
+from tmdb.client.errors import TmdbAdult, TmdbUnusable, TmdbVideo
 
 MAX_CAST = 20
 MAX_DIRECTORS = 20

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tmdb.errors import TmdbAuthFailed, TmdbNotConfigured
-from tmdb.progress import AlreadyRunning, Failures, Interrupted, sole_run
+from tmdb.client.errors import TmdbAuthFailed, TmdbNotConfigured
+from tmdb.sync.checkpoint import AlreadyRunning, Failures, Interrupted, sole_run
 
 SECONDS_BETWEEN_LINES = 1.0
 

@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from nexus.core.genres import TMDB_GENRES
 from nexus.core.text import words
-from tmdb import samplefilms
+from tmdb.fake import movies as samplefilms
 
 CREDENTIAL = "sample-credential-of-the-tmdb-test-server"
 FIRST_ID = 9_000_000
@@ -483,7 +483,7 @@ def _wrong_types(document: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Serve until interrupted or, with `--until-eof`, until standard input ends.
 
-    `python -m tmdb.testserver [--until-eof] [PORT]`; the settings for it go to standard output.
+    `python -m tmdb.fake.server [--until-eof] [PORT]`; the settings for it go to standard output.
     """
     options, ports = sys.argv[1:], [each for each in sys.argv[1:] if each.isdigit()]
     server = TestServer(port=int(ports[0]) if ports else 0).start()

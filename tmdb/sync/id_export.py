@@ -21,10 +21,10 @@ from movies import search
 from movies.models import Movie
 from movies.services import catalogue_lock
 from nexus.core.db.transactions import long_transaction
-from tmdb import parse
-from tmdb.errors import TmdbNotFound, TmdbUnusable
-from tmdb.parse import ExportedFilm
-from tmdb.progress import Failures, Progress, position_clear, position_keep, position_of
+from tmdb import parsers as parse
+from tmdb.client.errors import TmdbNotFound, TmdbUnusable
+from tmdb.parsers import ExportedFilm
+from tmdb.sync.checkpoint import Failures, Progress, position_clear, position_keep, position_of
 
 NAME = "import_tmdb_ids"
 # Each step is a transaction; a step holds the writers of films up for about a second.

@@ -13,8 +13,11 @@ from django_redis import get_redis_connection
 
 from movies.models import Credit, Movie
 from movies.services import movies_upsert
-from tmdb import aside, lists, samplefilms, testserver
-from tmdb.testserver import ADULT_ID, FILMS, FIRST_ID
+from tmdb import aside
+from tmdb import trending as lists
+from tmdb.fake import movies as samplefilms
+from tmdb.fake import server as testserver
+from tmdb.fake.server import ADULT_ID, FILMS, FIRST_ID
 
 pytestmark = pytest.mark.django_db
 

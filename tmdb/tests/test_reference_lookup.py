@@ -5,9 +5,10 @@ import pytest
 from movies.dto import MovieReference
 from movies.models import Movie
 from nexus.core.api.exceptions import Problem
-from tmdb import cache, parse
-from tmdb.finder import films_found
-from tmdb.testserver import FIRST_ID
+from tmdb import cache
+from tmdb import parsers as parse
+from tmdb.fake.server import FIRST_ID
+from tmdb.reference_lookup import films_found
 
 
 def known(server, number=0):

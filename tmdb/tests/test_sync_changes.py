@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Movie
+from tmdb.fake.server import FILMS, FIRST_ID
 from tmdb.models import SyncProgress
-from tmdb.testserver import FILMS, FIRST_ID
 
 pytestmark = pytest.mark.django_db
 

@@ -14,9 +14,9 @@ from django.db import connection
 
 from movies.models import Credit, Movie
 from nexus.dev.embedded import ROOT
-from tmdb import sync
+from tmdb.fake.server import FIRST_ID
 from tmdb.models import SyncProgress
-from tmdb.testserver import FIRST_ID
+from tmdb.sync import lists as sync
 
 pytestmark = pytest.mark.django_db
 

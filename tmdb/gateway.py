@@ -26,8 +26,8 @@ from typing import Literal
 from prometheus_client import Counter
 
 from nexus.core.cache import client as cache
-from tmdb.client import LEAST_LEFT_S, Outcome
-from tmdb.errors import TmdbAuthFailed, TmdbUnavailable
+from tmdb.client.errors import TmdbAuthFailed, TmdbUnavailable
+from tmdb.client.http import LEAST_LEFT_S, Outcome
 
 BUDGET_PER_S = 30
 WINDOW_S = 1.06

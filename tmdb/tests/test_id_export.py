@@ -10,8 +10,9 @@ import pytest
 from django.db import connection
 
 from movies.models import Movie
-from tmdb import export, progress
 from tmdb.models import SyncProgress
+from tmdb.sync import checkpoint as progress
+from tmdb.sync import id_export as export
 
 pytestmark = pytest.mark.django_db
 

@@ -11,10 +11,12 @@ from movies.dto import MovieData
 from movies.models import Movie
 from movies.services import movies_compare
 from nexus.core.db.transactions import long_transaction
-from tmdb import lists, parse
-from tmdb.client import Client
-from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured
-from tmdb.progress import (
+from tmdb import parsers as parse
+from tmdb import trending as lists
+from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured
+from tmdb.client.http import Client
+from tmdb.services import films_store
+from tmdb.sync.checkpoint import (
     FAILURES_TO_STOP,
     Failures,
     Interrupted,
@@ -23,7 +25,6 @@ from tmdb.progress import (
     position_keep,
     position_of,
 )
-from tmdb.services import films_store
 
 NAME = "sync_tmdb"
 LISTS = ("popular", "top_rated", "now_playing", "upcoming")

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 from django_redis import get_redis_connection
 
-from tmdb import gate as gate_module
-from tmdb.errors import TmdbAuthFailed, TmdbUnavailable
-from tmdb.gate import BUDGET_PER_S, FAILURES_TO_OPEN, SharedGate
+from tmdb import gateway as gate_module
+from tmdb.client.errors import TmdbAuthFailed, TmdbUnavailable
+from tmdb.gateway import BUDGET_PER_S, FAILURES_TO_OPEN, SharedGate
 
 pytestmark = pytest.mark.clocked
 

@@ -18,11 +18,12 @@ from typing import Any
 from movies.models import Movie
 from movies.services import movies_upsert
 from nexus.core.cache import client as core_cache
-from tmdb import aside, parse
+from tmdb import aside
+from tmdb import parsers as parse
 from tmdb.aside import Cached
 from tmdb.cache import client
-from tmdb.errors import TmdbError, TmdbNotFound, TmdbUnusable
-from tmdb.parse import SearchPage
+from tmdb.client.errors import TmdbError, TmdbNotFound, TmdbUnusable
+from tmdb.parsers import SearchPage
 
 # TMDb cuts its lists into pages of this length; ours reach this many of them deep.
 PAGE_SIZE = 20

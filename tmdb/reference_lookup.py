@@ -12,10 +12,10 @@ from movies.dto import MovieReference
 from movies.models import Movie
 from nexus.core.api.exceptions import Problem
 from nexus.core.text import words
-from tmdb import parse
+from tmdb import parsers as parse
 from tmdb.cache import batch_client
-from tmdb.client import Client, within
-from tmdb.errors import TmdbError, TmdbNotFound
+from tmdb.client.errors import TmdbError, TmdbNotFound
+from tmdb.client.http import Client, within
 from tmdb.services import films_fetch, films_store
 
 # All that one call may take, which is less than the lease of those who wait for it.

@@ -27,7 +27,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from tmdb.errors import (
+from tmdb.client.errors import (
     DEFAULT_RETRY_AFTER_S,
     TmdbAuthFailed,
     TmdbBusy,

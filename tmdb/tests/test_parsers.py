@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movies.models import Collection, Credit, Movie, Person
-from tmdb import parse
-from tmdb.errors import TmdbAdult, TmdbUnusable, TmdbVideo
-from tmdb.testserver import ADULT_ID, FILMS, FIRST_ID, UNDATED_ID, _search
+from tmdb import parsers as parse
+from tmdb.client.errors import TmdbAdult, TmdbUnusable, TmdbVideo
+from tmdb.fake.server import ADULT_ID, FILMS, FIRST_ID, UNDATED_ID, _search
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

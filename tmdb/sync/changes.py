@@ -13,11 +13,11 @@ from django.utils import timezone
 from movies.dto import MovieData
 from movies.models import Movie
 from movies.services import movie_mark_removed
-from tmdb import parse
-from tmdb.client import Client
-from tmdb.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
-from tmdb.progress import Failures, Interrupted, Progress, position_keep, position_of
+from tmdb import parsers as parse
+from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
+from tmdb.client.http import Client
 from tmdb.services import films_fetch, films_store
+from tmdb.sync.checkpoint import Failures, Interrupted, Progress, position_keep, position_of
 
 NAME = "refresh_tmdb"
 # A month before TMDb's terms ask for it, so that a few bad nights do no harm.
