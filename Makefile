@@ -74,7 +74,7 @@ fuzz: install  ## made-up calls and chains of calls for MINUTES (5) against the 
 	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),5)
 
 evaluate: install  ## measure the engine beside baselines; DATA=a MovieLens folder, else made-up ratings
-	test -n "$(DATA)" || $(BIN)/python -m benchmarks.ratings .data/made-up --members 600 --films 2000 --ratings 100000
+	test -n "$(DATA)" || $(BIN)/python -m benchmarks.ratings .data/made-up --members 600 --movies 2000 --ratings 100000
 	$(EVALUATE_ENV) $(BIN)/python manage.py evaluate_recommender --data $(or $(DATA),.data/made-up) $(ARGS)
 
 clean:  ## remove .venv, the embedded servers' data and caches

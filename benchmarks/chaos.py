@@ -25,7 +25,7 @@ import psycopg
 import redis
 
 from benchmarks import migrations
-from benchmarks.load import run
+from benchmarks.load import start_load
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
@@ -347,7 +347,7 @@ FAULTS: dict[str, tuple[Fault, Promise]] = {
 def measure(chaos: Chaos, name: str) -> None:
     """Bring one fault about under load, print its row and note whether its promise was kept."""
     fault, promise = FAULTS[name]
-    load = run(
+    load = start_load(
         chaos.url,
         chaos.requests(CALM_S + FAULT_S + AFTER_S),
         rate_s=RATE_S,
@@ -363,10 +363,15 @@ def measure(chaos: Chaos, name: str) -> None:
     to_s = time.perf_counter() - began
     outcomes = load()
     during = [each for each in outcomes if each.due_s >= from_s and each.due_s <= to_s]
-    failed = [each for each in outcomes if each.status >= 500 or each.status == 0 or not each.told]
+    failed = [
+        each
+        for each in outcomes
+        if each.status >= 500 or each.status == 0 or not each.follows_contract
+    ]
     after_s = max((each.due_s - to_s for each in failed), default=0.0)
     kinds = Counter(
-        ("cut off" if not each.status else str(each.status)) + ("" if each.told else " untold")
+        ("cut off" if not each.status else str(each.status))
+        + ("" if each.follows_contract else " untold")
         for each in failed
     )
     p99 = percentile([each.latency_s for each in during], 0.99)
@@ -375,7 +380,7 @@ def measure(chaos: Chaos, name: str) -> None:
     cut_off = sum(not each.status for each in failed)
     kept = (
         cut_off <= promise.cut_off
-        and all(each.told for each in failed if each.status)
+        and all(each.follows_contract for each in failed if each.status)
         and {each.status for each in failed} - {0} <= promise.statuses
         and after_s <= promise.recovery_s
         and (promise.p99_s is None or p99 <= promise.p99_s)

@@ -34,7 +34,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.catalogue import MEMBERS, SIZES, prepared
 from benchmarks.keepalive import Client
-from benchmarks.report import machine
+from benchmarks.report import describe_machine
 from benchmarks.service import GUNICORN, SETTINGS, free_port, manage, percentile, wait_until_ready
 from nexus.dev import embedded
 
@@ -432,7 +432,9 @@ def main() -> None:
                 )
     if options.json:
         options.json.write_text(
-            json.dumps({"machine": machine(), "sizes": sizes, "memory_mb": memories}, indent=1)
+            json.dumps(
+                {"machine": describe_machine(), "sizes": sizes, "memory_mb": memories}, indent=1
+            )
         )
     if options.plot:
         _plot(options.plot, sizes)

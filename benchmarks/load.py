@@ -1,11 +1,12 @@
-"""An open-loop HTTP client in a process of its own, so that it and the server share no lock.
+"""An open-loop HTTP client in a process of its own, so that it shares no lock with the server.
 
-Reads one JSON object from its input: `host`, `port`, `paths` (one request each, in order: a path for
-a GET, or an object of `method`, `path`, `body` and `headers`), `rate_s` (requests a second; null: all
-at once) and `connections`. Prints one JSON array of `[status, started_s, latency_s, told]` in the
-order of the paths. A latency counts from when the request was due, so that a server which falls
-behind is not spared. `told` is whether an error came as a problem document, and a 503 with its
-Retry-After. A request on a kept connection that the server had closed is sent once more, as HTTP
+The process reads one JSON object from standard input: `host`, `port`, `requests` (in order: a path
+for a GET, or an object of `method`, `path`, `body` and `headers`), `rate_s` (requests a second; null
+sends all at once) and `connections`. It prints one JSON array of
+`[status, due_s, latency_s, follows_contract]` in the order of the requests.
+
+A latency is counted from the moment the request was due, so that a server that falls behind is not
+flattered. A request on a reused connection that the server has closed is sent once more, as HTTP
 clients do.
 """
 
@@ -26,20 +27,21 @@ TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one request; status 0 where there was no answer."""
+class RequestResult:
+    """The result of one request; status 0 means that no response came."""
 
     path: str
     status: int
     due_s: float
     latency_s: float
-    told: bool
+    # An error is a problem document, and a 429 or 503 has a Retry-After.
+    follows_contract: bool
 
 
-def run(
-    url: str, paths: Sequence[str | dict[str, Any]], *, rate_s: float | None, connections: int
-) -> Callable[[], list[Outcome]]:
-    """Begin a load in a process of its own; what is returned waits for its outcomes."""
+def start_load(
+    url: str, requests: Sequence[str | dict[str, Any]], *, rate_s: float | None, connections: int
+) -> Callable[[], list[RequestResult]]:
+    """Start sending the requests; the function that is returned waits for their results."""
     host, port = url.removeprefix("http://").split(":")
     loader = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.load"],
@@ -48,32 +50,38 @@ def run(
         text=True,
         cwd=Path(__file__).parents[1],
     )
-    spec = {"host": host, "port": int(port), "paths": list(paths), "rate_s": rate_s}
+    spec = {"host": host, "port": int(port), "requests": list(requests), "rate_s": rate_s}
     assert loader.stdin is not None
     loader.stdin.write(json.dumps({**spec, "connections": connections}))
     loader.stdin.close()
 
-    def outcomes() -> list[Outcome]:
+    def wait_for_results() -> list[RequestResult]:
         assert loader.stdout is not None
         with loader:
-            found = json.load(loader.stdout)
+            rows = json.load(loader.stdout)
         return [
-            Outcome(
-                each if isinstance(each, str) else each["path"], int(status), due, took, bool(told)
+            RequestResult(
+                request if isinstance(request, str) else request["path"],
+                int(status),
+                due_s,
+                latency_s,
+                bool(follows_contract),
             )
-            for each, (status, due, took, told) in zip(paths, found, strict=True)
+            for request, (status, due_s, latency_s, follows_contract) in zip(
+                requests, rows, strict=True
+            )
         ]
 
-    return outcomes
+    return wait_for_results
 
 
-def measure(spec: dict[str, Any]) -> list[list[float]]:
-    """The outcome of each request; status 0 where there was no answer."""
-    paths: list[str | dict[str, Any]] = spec["paths"]
-    outcomes: list[list[float]] = [[0, 0.0, 0.0, 0]] * len(paths)
-    numbers = iter(range(len(paths)))
+def send_all(spec: dict[str, Any]) -> list[list[float]]:
+    """Send the requests on as many threads as connections; return one result row a request."""
+    requests: list[str | dict[str, Any]] = spec["requests"]
+    results: list[list[float]] = [[0, 0.0, 0.0, 0]] * len(requests)
+    numbers = iter(range(len(requests)))
     lock = threading.Lock()
-    began = time.perf_counter()
+    started = time.perf_counter()
 
     def work() -> None:
         connection = http.client.HTTPConnection(spec["host"], spec["port"], timeout=TIMEOUT_S)
@@ -83,25 +91,25 @@ def measure(spec: dict[str, Any]) -> list[list[float]]:
             if number is None:
                 connection.close()
                 return
-            due = began + (number / spec["rate_s"] if spec["rate_s"] else 0.0)
+            due = started + (number / spec["rate_s"] if spec["rate_s"] else 0.0)
             time.sleep(max(0.0, due - time.perf_counter()))
-            status, told = _sent(connection, paths[number])
-            outcomes[number] = [status, due - began, time.perf_counter() - due, told]
+            status, follows_contract = send(connection, requests[number])
+            latency_s = time.perf_counter() - due
+            results[number] = [status, due - started, latency_s, follows_contract]
 
     threads = [threading.Thread(target=work) for _ in range(spec["connections"])]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return outcomes
+    return results
 
 
-def _sent(
-    connection: http.client.HTTPConnection, request: str | dict[str, Any]
-) -> tuple[int, bool]:
+def send(connection: http.client.HTTPConnection, request: str | dict[str, Any]) -> tuple[int, bool]:
+    """Send one request; return its status and whether the response follows the contract."""
     if isinstance(request, str):
         request = {"path": request}
-    kept = connection.sock is not None
+    is_reused = connection.sock is not None
     try:
         connection.request(
             request.get("method", "GET"),
@@ -109,18 +117,21 @@ def _sent(
             body=json.dumps(request["body"]) if "body" in request else None,
             headers=request.get("headers", {}),
         )
-        answer = connection.getresponse()
-        answer.read()
+        response = connection.getresponse()
+        response.read()
     except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
         connection.close()
-        return _sent(connection, request) if kept else (0, False)
+        return send(connection, request) if is_reused else (0, False)
     except (OSError, http.client.HTTPException):
         connection.close()
         return 0, False
-    problem = answer.getheader("Content-Type", "").startswith("application/problem+json")
-    later = answer.status not in (429, 503) or answer.getheader("Retry-After") is not None
-    return answer.status, answer.status < 400 or (problem and later)
+    if response.status < 400:
+        return response.status, True
+    is_problem = response.getheader("Content-Type", "").startswith("application/problem+json")
+    needs_retry_after = response.status in (429, 503)
+    has_retry_after = response.getheader("Retry-After") is not None
+    return response.status, is_problem and (has_retry_after or not needs_retry_after)
 
 
 if __name__ == "__main__":
-    json.dump(measure(json.load(sys.stdin)), sys.stdout)
+    json.dump(send_all(json.load(sys.stdin)), sys.stdout)

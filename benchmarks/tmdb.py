@@ -24,7 +24,7 @@ from urllib.request import urlopen
 
 import redis
 
-from benchmarks.load import Outcome, run
+from benchmarks.load import RequestResult, start_load
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
@@ -83,12 +83,12 @@ class Bench:
 
     def begin_load(
         self, paths: Sequence[str], *, rate_s: float | None, connections: int
-    ) -> Callable[[], list[Outcome]]:
-        return run(self.url, paths, rate_s=rate_s, connections=connections)
+    ) -> Callable[[], list[RequestResult]]:
+        return start_load(self.url, paths, rate_s=rate_s, connections=connections)
 
     def load(
         self, paths: Sequence[str], *, rate_s: float | None, connections: int = 16
-    ) -> list[Outcome]:
+    ) -> list[RequestResult]:
         return self.begin_load(paths, rate_s=rate_s, connections=connections)()
 
     def upstream(self, work: Callable[[], object]) -> list[float]:
@@ -115,7 +115,7 @@ def most_in_a_second(times: Sequence[float]) -> int:
     return most
 
 
-def statuses(found: Sequence[Outcome]) -> str:
+def statuses(found: Sequence[RequestResult]) -> str:
     counted = Counter(each.status for each in found)
     return ", ".join(f"{count} x {status}" for status, count in sorted(counted.items()))
 
@@ -166,7 +166,7 @@ def stampede(bench: Bench) -> None:
     for seconds in (0.1, SLOW_S):
         bench.rest()
         bench.server.switch("slow", seconds=seconds)
-        found: list[Outcome] = []
+        found: list[RequestResult] = []
         path = bench.cold_search()
         asked = bench.upstream(
             lambda path=path, found=found: found.extend(  # type: ignore[misc]
@@ -182,7 +182,7 @@ def stampede(bench: Bench) -> None:
 def budget(bench: Bench) -> None:
     bench.rest()
     paths = [f"/tmdb/search/?query=copper{number % 50}" for number in range(1000)]
-    found: list[Outcome] = []
+    found: list[RequestResult] = []
     asked = bench.upstream(lambda: found.extend(bench.load(paths, rate_s=1000 / 60)))
     most = most_in_a_second(asked)
     told = f"{most} ({len(asked)} calls, {statuses(found)})"
@@ -203,7 +203,7 @@ def outage(bench: Bench) -> None:
         bench.rest()
         bench.server.switch(mode, seconds=60.0)
         paths = [bench.cold_search() for _ in range(int(OUTAGE_S * 5))]
-        found: list[Outcome] = []
+        found: list[RequestResult] = []
         asked = bench.upstream(
             lambda paths=paths, found=found: found.extend(bench.load(paths, rate_s=5))  # type: ignore[misc]
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from benchmarks import ratings as made_up
+from benchmarks import ratings as synthetic_ratings
 from recommendations.datasets.movielens import FolderError
 from recommendations.evaluation import plots
 from recommendations.evaluation.baselines import Popularity
@@ -17,13 +17,13 @@ from recommendations.evaluation.runs import evaluation
 from recommendations.evaluation.sources import movielens_dataset, own_dataset
 from recommendations.models import Training
 
-SIZE = {"members": 120, "films": 150, "ratings": 5000}
+SIZE = {"members": 120, "movies": 150, "ratings": 5000}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("made-up") / "set <1>"
-    made_up.write(path, **SIZE, seed=1)
+    synthetic_ratings.write_dataset(path, **SIZE, seed=1)
     return path
 
 
@@ -55,30 +55,30 @@ def runs(folder):
     }
 
 
-# --- Made-up ratings -----------------------------------------------------------------------------
+# --- Synthetic ratings -----------------------------------------------------------------------------
 
 
-def test_made_up_ratings_have_the_size_asked_for_and_no_pair_twice(folder):
+def test_synthetic_ratings_have_the_requested_size_and_no_duplicate_pair(folder):
     data = movielens_dataset(folder)
 
     assert len(data.ratings) == SIZE["ratings"]
     assert len(np.unique(data.ratings.users)) == SIZE["members"]
-    assert len(data.content) == SIZE["films"]
-    assert np.bincount(data.ratings.users)[1:].min() >= made_up.FEWEST_RATINGS
+    assert len(data.content) == SIZE["movies"]
+    assert np.bincount(data.ratings.users)[1:].min() >= synthetic_ratings.MIN_RATINGS
     assert data.content.genres.sum(axis=1).min() >= 1
 
 
-def test_the_same_seed_makes_the_same_ratings_and_another_does_not(folder, tmp_path):
-    made_up.write(tmp_path / "again", **SIZE, seed=1)
-    made_up.write(tmp_path / "other", **SIZE, seed=2)
+def test_equal_seeds_generate_equal_ratings_and_other_seeds_do_not(folder, tmp_path):
+    synthetic_ratings.write_dataset(tmp_path / "again", **SIZE, seed=1)
+    synthetic_ratings.write_dataset(tmp_path / "other", **SIZE, seed=2)
 
     texts = [(path / "ratings.csv").read_text() for path in (folder, *sorted(tmp_path.iterdir()))]
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_more_ratings_than_the_films_allow_are_refused(tmp_path):
+def test_more_ratings_than_the_movies_allow_are_rejected(tmp_path):
     with pytest.raises(ValueError, match="not 5,000"):
-        made_up.write(tmp_path, members=10, films=100, ratings=5000, seed=1)
+        synthetic_ratings.write_dataset(tmp_path, members=10, movies=100, ratings=5000, seed=1)
 
 
 # --- Reading -------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_own_ratings_are_those_of_the_database(make_movie, make_user, folder):
     data = own_dataset(quiet)
 
     assert len(data.ratings) == SIZE["ratings"]
-    assert len(data.content) == SIZE["films"]
+    assert len(data.content) == SIZE["movies"]
     assert data.ratings.stars.min() == 1.0
 
 
