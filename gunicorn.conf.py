@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The module that works on imports beside the requests. A path, because this file is read before
 # Django is set up.
-_IMPORT_WORKER = "social.services.imports.worker"
+_IMPORT_WORKER = "social.transfer.worker"
 
 bind = f"0.0.0.0:{env.whole_number('PORT', default=8000, at_least=1, at_most=65535)}"
 workers = env.whole_number("WEB_CONCURRENCY", default=2, at_least=1, at_most=64)

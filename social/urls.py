@@ -1,15 +1,12 @@
 from typing import Any
 
-from django.urls import path
+from django.urls import include, path
 
 from social.views import (
     BlockViewSet,
-    ExportViewSet,
     FeedViewSet,
     FollowViewSet,
     HistoryViewSet,
-    ImportListViewSet,
-    ImportViewSet,
     MemberViewSet,
     MeViewSet,
     PlaylistItemViewSet,
@@ -88,18 +85,5 @@ urlpatterns = [
         PlaylistItemViewSet.as_view({"patch": "partial_update", "delete": "destroy"}),
         name="playlist-item",
     ),
-    path("imports/", ImportListViewSet.as_view(_many), name="import-list"),
-    path(
-        "imports/<id:pk>/",
-        ImportViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
-        name="import-detail",
-    ),
-    path(
-        "imports/<id:pk>/rows/<id:number>/",
-        ImportViewSet.as_view({"patch": "correct"}),
-        name="import-row",
-    ),
-    path("imports/<id:pk>/apply/", ImportViewSet.as_view({"post": "apply"}), name="import-apply"),
-    path("imports/<id:pk>/undo/", ImportViewSet.as_view({"post": "undo"}), name="import-undo"),
-    path("exports/", ExportViewSet.as_view({"get": "retrieve"}), name="export"),
+    path("", include("social.transfer.urls")),
 ]

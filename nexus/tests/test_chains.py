@@ -20,7 +20,7 @@ from nexus.tests.chains import (
     run_calls,
     run_chains,
 )
-from social.services.imports import imports_run
+from social.transfer.job_queue import imports_run
 from tmdb.cache import client_for
 from tmdb.fake.server import FIRST_ID, TestServer
 

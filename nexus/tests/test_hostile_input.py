@@ -375,7 +375,7 @@ def test_a_body_over_the_limit_is_413_on_every_call(world):
     exact, over = (b'{"a": "' + b"x" * (256 * 1024 - 9 + more) + b'"}' for more in (0, 1))
     for template, method, _ in _operations(world.schema, "post", "put", "patch", "delete"):
         if template == "/imports/":
-            # Files have a limit of their own, which social/tests/test_imports.py is at.
+            # Files have a limit of their own, which social/transfer/tests/test_imports.py is at.
             continue
         for content_type in (JSON, "text/plain"):
             answer = _send(world, method, world.path(template), over, content_type=content_type)

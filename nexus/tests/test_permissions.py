@@ -106,7 +106,7 @@ MATRIX = {
     "/playlists/{pk}/items/": {"GET": _SHARED, "POST": _WRITE_SHARED},
     "/playlists/{pk}/items/order/": {"PUT": _WRITE_SHARED},
     "/playlists/{pk}/items/{movie_id}/": {"PATCH": _WRITE_SHARED, "DELETE": _DELETE_SHARED},
-    # Of another media type here; who may send a file is in social/tests/test_imports.py.
+    # Of another media type here; who may send a file is in social/transfer/tests/test_imports.py.
     "/imports/": {"GET": _MEMBERS, "POST": (401, 415, 415, 415, 401, 401)},
     "/imports/{pk}/": {"GET": _OWNER, "DELETE": _DELETE_OWN},
     "/imports/{pk}/rows/{number}/": {"PATCH": _OWNER},

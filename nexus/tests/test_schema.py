@@ -15,7 +15,7 @@ from accounts.services import password_reset_credentials
 from accounts.tokens import family_open
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import api_routes
-from social.services.imports import imports_run
+from social.transfer.job_queue import imports_run
 from tmdb import cache as tmdb_cache
 from tmdb.fake.server import FIRST_ID, TestServer
 

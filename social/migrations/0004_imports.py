@@ -3,7 +3,6 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
-import social.formats.entries
 from django.conf import settings
 from django.db import migrations, models
 
@@ -53,7 +52,7 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveIntegerField()),
                 ('file', models.CharField(max_length=300)),
                 ('line', models.PositiveIntegerField()),
-                ('kind', models.CharField(blank=True, choices=[(social.formats.entries.Kind['RATING'], social.formats.entries.Kind['RATING']), (social.formats.entries.Kind['REVIEW'], social.formats.entries.Kind['REVIEW']), (social.formats.entries.Kind['VIEWING'], social.formats.entries.Kind['VIEWING']), (social.formats.entries.Kind['SEEN'], social.formats.entries.Kind['SEEN']), (social.formats.entries.Kind['WATCHLIST'], social.formats.entries.Kind['WATCHLIST']), (social.formats.entries.Kind['PLAYLIST'], social.formats.entries.Kind['PLAYLIST']), (social.formats.entries.Kind['PLAYLIST_ITEM'], social.formats.entries.Kind['PLAYLIST_ITEM']), (social.formats.entries.Kind['PROFILE'], social.formats.entries.Kind['PROFILE']), (social.formats.entries.Kind['FOLLOW'], social.formats.entries.Kind['FOLLOW']), (social.formats.entries.Kind['BLOCK'], social.formats.entries.Kind['BLOCK'])], max_length=20)),
+                ('kind', models.CharField(blank=True, choices=[('rating', 'rating'), ('review', 'review'), ('viewing', 'viewing'), ('seen', 'seen'), ('watchlist', 'watchlist'), ('playlist', 'playlist'), ('playlist_item', 'playlist_item'), ('profile', 'profile'), ('follow', 'follow'), ('block', 'block')], max_length=20)),
                 ('title', models.CharField(blank=True, max_length=500)),
                 ('year', models.PositiveSmallIntegerField(null=True)),
                 ('tmdb_id', models.PositiveIntegerField(null=True)),

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from social.formats.entries import Kind
+from social.transfer.formats.records import Kind
 
 
 class Import(models.Model):
@@ -117,7 +117,9 @@ class ImportRow(models.Model):
     number = models.PositiveIntegerField()
     file = models.CharField(max_length=300)
     line = models.PositiveIntegerField()
-    kind = models.CharField(max_length=20, blank=True, choices=[(kind, kind) for kind in Kind])
+    kind = models.CharField(
+        max_length=20, blank=True, choices=[(kind.value, kind.value) for kind in Kind]
+    )
     title = models.CharField(max_length=500, blank=True)
     year = models.PositiveSmallIntegerField(null=True)
     tmdb_id = models.PositiveIntegerField(null=True)

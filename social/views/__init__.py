@@ -1,7 +1,6 @@
 """What members do, over HTTP, a file for each kind of thing."""
 
 from social.views.diary import HistoryViewSet, WatchlistViewSet
-from social.views.imports import ExportViewSet, ImportListViewSet, ImportViewSet
 from social.views.people import (
     BlockViewSet,
     FeedViewSet,
@@ -15,12 +14,9 @@ from social.views.ratings import RatingViewSet, ReportViewSet, ReviewViewSet
 
 __all__ = [
     "BlockViewSet",
-    "ExportViewSet",
     "FeedViewSet",
     "FollowViewSet",
     "HistoryViewSet",
-    "ImportListViewSet",
-    "ImportViewSet",
     "MeViewSet",
     "MemberViewSet",
     "PlaylistItemViewSet",

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from social.models import Import
-from social.services.imports import imports_run
+from social.transfer.job_queue import imports_run
 
 POLL_S = 2.0
 

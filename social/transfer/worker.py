@@ -12,8 +12,8 @@ from threading import Event, Thread
 
 from django.db import connections
 
-from social.services.imports.intake import asked
-from social.services.imports.jobs import imports_run
+from social.transfer.job_queue import imports_run
+from social.transfer.services import asked
 
 POLL_S = 2.0
 # Longer than a piece takes: after it the process ends all the same, and the lease runs out.

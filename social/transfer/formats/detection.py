@@ -8,11 +8,11 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from social.formats import imdb, letterboxd, own, tmdb_table, trakt
-from social.formats.archive import Archive, Member
-from social.formats.elements import elements
-from social.formats.entries import Entries, Entry, FileError, RowError, invalid
-from social.formats.text import decoded, header_of
+from social.transfer.formats import imdb, letterboxd, own_export, tmdb, trakt
+from social.transfer.formats.csv_reader import decoded, header_of
+from social.transfer.formats.json_reader import elements
+from social.transfer.formats.records import Entries, Entry, FileError, RowError, invalid
+from social.transfer.formats.zip_archive import Archive, Member
 
 MAX_ROWS = 100_000
 # Enough to tell a header by.
@@ -38,7 +38,7 @@ def recognised(data: bytes, *, name: str) -> Format:
         raise FileError("empty_file", "The file is empty.")
     if data.startswith(b"PK"):
         archive = Archive(data)
-        if own.MARK in archive.names():
+        if own_export.MARK in archive.names():
             return Format.OWN
         files = _files(archive)
         for member in files:
@@ -70,7 +70,7 @@ def _read(data: bytes, *, name: str, today: date) -> Entries:
     archive = Archive(data)
     for refused, problem in archive.refused:
         yield invalid(refused, 0, problem)
-    if own.MARK in archive.names():
+    if own_export.MARK in archive.names():
         yield from _read_own(archive, today)
     else:
         yield from _read_archive(archive, today)
@@ -78,12 +78,12 @@ def _read(data: bytes, *, name: str, today: date) -> Entries:
 
 def _read_own(archive: Archive, today: date) -> Entries:
     by_name = {member.name: member for member in archive.members}
-    own.check_mark(_head(archive, by_name[own.MARK]))
-    for name in own.FILES:
+    own_export.check_mark(_head(archive, by_name[own_export.MARK]))
+    for name in own_export.FILES:
         if name not in by_name:
             continue
         try:
-            yield from own.read(_text(archive, by_name[name]), file=name, today=today)
+            yield from own_export.read(_text(archive, by_name[name]), file=name, today=today)
         except (FileError, RowError) as problem:
             yield invalid(name, 0, RowError(problem.code, problem.reason))
 
@@ -120,12 +120,12 @@ class _Reading:
             yield from trakt.read(text, **today)
         elif _is_list(header):
             yield from letterboxd.read_list(text, **today)
-        elif own.is_table(header):
-            yield from own.read_table(text, **today)
+        elif own_export.is_table(header):
+            yield from own_export.read_table(text, **today)
         elif imdb.is_table(header):
             yield from imdb.read(text, **today)
-        elif tmdb_table.is_table(header):
-            yield from tmdb_table.read(text, **today)
+        elif tmdb.is_table(header):
+            yield from tmdb.read(text, **today)
         elif (kind := letterboxd.kind_of(header, name)) is not None:
             yield from letterboxd.read(
                 text, kind=kind, alone=alone, rated=self.rated or {}, **today
@@ -140,11 +140,11 @@ def _format(text: str, name: str) -> Format | None:
     header = header_of(text)
     if text.lstrip()[:1] == "[":
         return Format.TRAKT if _looks_like_trakt(text) else None
-    if own.is_table(header):
+    if own_export.is_table(header):
         return Format.OWN
     if imdb.is_table(header):
         return Format.IMDB
-    if tmdb_table.is_table(header):
+    if tmdb.is_table(header):
         return Format.TMDB
     if _is_list(header) or letterboxd.is_import_table(header):
         return Format.LETTERBOXD

@@ -18,10 +18,15 @@ from nexus.core.api.exceptions import Problem
 from nexus.dev import embedded
 from nexus.dev.pytest_plugin import database_url
 from social.models import Import, ImportRow, Rating
-from social.services import account_delete, imports
-from social.services.imports import applying, jobs, reading, undoing
-from social.services.imports.worker import Worker
+from social.services import account_delete
 from social.tests.helpers import import_ready
+from social.transfer import job_queue as jobs
+from social.transfer import services
+from social.transfer.job_queue import imports_run
+from social.transfer.pipeline import apply as applying
+from social.transfer.pipeline import read as reading
+from social.transfer.pipeline import undo as undoing
+from social.transfer.worker import Worker
 
 ROWS = 40
 
@@ -74,9 +79,9 @@ def assert_undone():
 
 def test_two_applies_at_once_and_four_workers_write_each_row_once(shared_job):
     job = shared_job
-    answers = at_once(*[lambda: imports.import_apply(import_id=job.pk)] * 8)
+    answers = at_once(*[lambda: services.import_apply(import_id=job.pk)] * 8)
     assert sorted(answers) == [False] * 7 + [True]
-    at_once(*[imports.imports_run] * 4)
+    at_once(*[imports_run] * 4)
     job.refresh_from_db()
     assert (job.state, job.lease, job.position) == ("applied", None, ROWS)
     assert_applied_once()
@@ -86,14 +91,14 @@ def test_apply_against_undo_ends_in_one_of_both(shared_job):
     job = shared_job
     answers = at_once(
         *[
-            lambda: imports.import_apply(import_id=job.pk),
-            lambda: imports.import_undo(import_id=job.pk),
+            lambda: services.import_apply(import_id=job.pk),
+            lambda: services.import_undo(import_id=job.pk),
         ]
         * 4,
-        *[imports.imports_run] * 2,
+        *[imports_run] * 2,
     )
     assert all(isinstance(each, bool | int | Problem) for each in answers), answers
-    imports.imports_run()
+    imports_run()
     job.refresh_from_db()
     if job.state == "applied":
         assert_applied_once()
@@ -108,7 +113,7 @@ def test_the_same_file_twenty_times_at_once_is_one_import(shared_job):
     answers = at_once(
         *[
             lambda: (
-                imports.import_create(
+                services.import_create(
                     user_id=job.user_id, filename="ratings.csv", content=content
                 ).created
             )
@@ -121,7 +126,7 @@ def test_the_same_file_twenty_times_at_once_is_one_import(shared_job):
 
 def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, make_user):
     job = import_ready(make_user("ann"), rows := 300)
-    imports.import_apply(import_id=job.pk)
+    services.import_apply(import_id=job.pk)
     # Held up in its second piece by a film that somebody else has locked.
     last = Movie.objects.get(title="Film 299").pk
     with connection.cursor() as cursor:
@@ -147,9 +152,9 @@ def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, ma
     assert process.returncode == -signal.SIGKILL
     assert Rating.objects.count() == done
     # Its lease still stands, and is not broken into; once it has run out, the next goes on.
-    assert imports.imports_run() == 0
+    assert imports_run() == 0
     Import.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    assert imports.imports_run() == 1
+    assert imports_run() == 1
     job.refresh_from_db()
     assert job.state == "applied"
     assert_applied_once(rows)
@@ -157,14 +162,14 @@ def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, ma
 
 def test_a_reading_cut_off_half_way_is_gone_on_with(job, monkeypatch):
     monkeypatch.setattr(reading, "READ_AT_ONCE", 10)
-    made = imports.import_create(
+    made = services.import_create(
         user_id=job.user_id, filename="ratings.csv", content=csv_of(ROWS, 3)
     ).made
     calls = iter([True] * 4 + [False] * 10)
-    imports.imports_run(go_on=lambda: next(calls))
+    imports_run(go_on=lambda: next(calls))
     made.refresh_from_db()
     assert (made.state, made.position, made.lease) == ("reading", 30, None)
-    imports.imports_run()
+    imports_run()
     made.refresh_from_db()
     assert (made.state, made.total) == ("ready", ROWS)
     numbers = ImportRow.objects.filter(of=made).order_by("number").values_list("number", flat=True)
@@ -172,7 +177,7 @@ def test_a_reading_cut_off_half_way_is_gone_on_with(job, monkeypatch):
 
 
 def test_who_has_lost_the_lease_writes_nothing(job):
-    imports.import_apply(import_id=job.pk)
+    services.import_apply(import_id=job.pk)
     lost = jobs.claim()
     Import.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
     held = jobs.claim()
@@ -184,13 +189,13 @@ def test_who_has_lost_the_lease_writes_nothing(job):
 
 def test_of_a_member_one_import_is_worked_on_at_a_time(job):
     for score in (1, 2):
-        imports.import_create(user_id=job.user_id, filename="r.csv", content=csv_of(2, score))
+        services.import_create(user_id=job.user_id, filename="r.csv", content=csv_of(2, score))
     assert jobs.claim() is not None
     assert jobs.claim() is None
 
 
 def test_a_step_that_fails_time_and_again_is_given_up(job, monkeypatch):
-    imports.import_apply(import_id=job.pk)
+    services.import_apply(import_id=job.pk)
     monkeypatch.setattr(jobs, "_RETRY_AFTER_S", 0.001)
 
     def fail(locked):
@@ -198,12 +203,12 @@ def test_a_step_that_fails_time_and_again_is_given_up(job, monkeypatch):
 
     monkeypatch.setattr(jobs, "apply_piece", fail)
     for _ in range(jobs.MAX_ATTEMPTS + 1):
-        imports.imports_run()
+        imports_run()
         time.sleep(0.01)
     job.refresh_from_db()
     assert (job.state, job.step) == ("applied", "")
     assert "failed in the step" in job.reason
-    imports.import_undo(import_id=job.pk)
+    services.import_undo(import_id=job.pk)
 
 
 def test_a_worker_of_this_process_works_at_once_and_stops(shared_job):
@@ -211,7 +216,7 @@ def test_a_worker_of_this_process_works_at_once_and_stops(shared_job):
     worker = Worker()
     worker.start()
     try:
-        imports.import_apply(import_id=job.pk)
+        services.import_apply(import_id=job.pk)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and job.state != "applied":
             time.sleep(0.05)
@@ -222,7 +227,7 @@ def test_a_worker_of_this_process_works_at_once_and_stops(shared_job):
 
 
 def test_the_command_says_what_waits_and_does_it(job, capsys):
-    imports.import_apply(import_id=job.pk)
+    services.import_apply(import_id=job.pk)
     call_command("run_imports", dry_run=True)
     assert f"import {job.pk}, apply: 0 of 40" in capsys.readouterr().err
     assert Rating.objects.count() == 0
@@ -230,8 +235,8 @@ def test_the_command_says_what_waits_and_does_it(job, capsys):
 
 def test_a_member_who_leaves_takes_their_imports_along(shared_job):
     job = shared_job
-    imports.import_apply(import_id=job.pk)
-    at_once(imports.imports_run, lambda: account_delete(user=job.user))
+    services.import_apply(import_id=job.pk)
+    at_once(imports_run, lambda: account_delete(user=job.user))
     assert not Import.objects.exists()
     assert not ImportRow.objects.exists()
     assert_undone()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from social.formats.entries import FileError, RowError
+from social.transfer.formats.records import FileError, RowError
 
 # What a file can make us build: a hundred thousand rows of twenty values each.
 MAX_PARTS = 2_000_000

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from movies.models import Movie
-from social.formats.text import escaped, unescaped
 from social.models import Block, Follow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
 from social.services import account_delete, block_set, follow_set, playlist_create
-from social.tests.test_imports import done, sent
+from social.transfer.formats.csv_reader import escaped, unescaped
+from social.transfer.tests.test_imports import done, sent
 
 MOMENT = datetime(2020, 2, 3, 4, 5, 6, 789012, UTC)
 

@@ -20,7 +20,6 @@ from accounts.models import User
 from accounts.services import profile_update
 from movies.models import Movie
 from movies.services import RatingChange, ratings_changed
-from social.formats.entries import OF_A_FILM, Kind
 from social.models import (
     Block,
     Follow,
@@ -33,16 +32,17 @@ from social.models import (
     members_visible_to,
 )
 from social.services.following import block_set, follow_set
-from social.services.imports.storing import rows_store
-from social.services.imports.verdicts import (
+from social.services.locks import held
+from social.services.playlists import playlist_create, playlist_items_add
+from social.transfer.formats.records import OF_A_FILM, Kind
+from social.transfer.pipeline.storage import rows_store
+from social.transfer.pipeline.validation import (
     differs,
     is_seen_at,
     lists_of,
     moment,
     profile_changes,
 )
-from social.services.locks import held
-from social.services.playlists import playlist_create, playlist_items_add
 
 ROWS_AT_ONCE = 250
 

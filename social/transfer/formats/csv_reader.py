@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from social.formats.entries import FileError, RowError
+from social.transfer.formats.records import FileError, RowError
 
 # The longest row there may be, in characters; a quote that is never closed is told by it.
 MAX_RECORD = 100_000

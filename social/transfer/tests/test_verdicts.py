@@ -7,7 +7,7 @@ from django.db import connection
 
 from movies.models import Movie
 from social.models import ImportRow, Rating
-from social.tests.test_imports import ann, client, done, sent  # noqa: F401
+from social.transfer.tests.test_imports import ann, client, done, sent  # noqa: F401
 
 HEADER = b"Date,Name,Year,Letterboxd URI,Rating\n"
 ROWS = 2000

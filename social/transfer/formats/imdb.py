@@ -10,7 +10,8 @@ import re
 from datetime import date
 from typing import Any
 
-from social.formats.entries import (
+from social.transfer.formats.csv_reader import BadRow, Row, table
+from social.transfer.formats.records import (
     Entries,
     Entry,
     Kind,
@@ -22,7 +23,6 @@ from social.formats.entries import (
     read_title,
     read_year,
 )
-from social.formats.text import BadRow, Row, table
 
 # In the languages IMDb writes it in, a series has this in its type.
 _NOT_A_FILM = re.compile(r"series|serie|episode|game|podcast|music|pilot|miniserie", re.IGNORECASE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from social.formats.entries import (
+from social.transfer.formats.csv_reader import BadRow, Row, table
+from social.transfer.formats.records import (
     Entries,
     Entry,
     Kind,
@@ -18,7 +19,6 @@ from social.formats.entries import (
     read_title,
     read_year,
 )
-from social.formats.text import BadRow, Row, table
 
 
 def is_table(header: list[str]) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from social.formats.entries import (
+from social.transfer.formats.csv_reader import BadRow, Row, lines_of, table, unescaped
+from social.transfer.formats.records import (
     MAX_DESCRIPTION,
     MAX_NAME,
     MAX_NOTE,
@@ -28,7 +29,6 @@ from social.formats.entries import (
     read_title,
     read_year,
 )
-from social.formats.text import BadRow, Row, lines_of, table, unescaped
 
 LIST_MARK = "letterboxd list export"
 #: Names of the files of an export, by what they are.

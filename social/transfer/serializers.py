@@ -10,10 +10,10 @@ from rest_framework import serializers
 from movies.serializers import MovieSummarySerializer
 from nexus.core.api.fields import IdField, UTCDateTimeField
 from nexus.core.api.query_params import PageQuery
-from social.formats.entries import Kind
-from social.formats.files import Format
 from social.models import Import, ImportRow
-from social.services.imports import MAX_FILE_BYTES
+from social.transfer.formats.detection import Format
+from social.transfer.formats.records import Kind
+from social.transfer.services import MAX_FILE_BYTES
 
 VERDICTS = [verdict for verdict in ImportRow.Verdict.values if verdict != "pending"]
 OUTCOMES = ImportRow.Outcome.values

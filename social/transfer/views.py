@@ -22,9 +22,9 @@ from nexus.core.api.throttling import hit_or_raise
 from nexus.core.api.views import ApiViewSet, Download, Page, contract
 from nexus.core.db.keyset import Key, Ordering
 from social.models import Import, ImportRow
-from social.selectors.exports import export_write
-from social.selectors.imports import films_of_rows, import_counts
-from social.serializers.imports import (
+from social.transfer.exports import export_write
+from social.transfer.selectors import films_of_rows, import_counts
+from social.transfer.serializers import (
     ImportApplySerializer,
     ImportDetailSerializer,
     ImportRowEditSerializer,
@@ -33,7 +33,7 @@ from social.serializers.imports import (
     ImportSerializer,
     ImportUploadSerializer,
 )
-from social.services.imports import (
+from social.transfer.services import (
     MAX_FILE_BYTES,
     import_apply,
     import_create,

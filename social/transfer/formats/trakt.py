@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from social.formats.elements import as_dict, elements, text_of
-from social.formats.entries import (
+from social.transfer.formats.json_reader import as_dict, elements, text_of
+from social.transfer.formats.records import (
     Entries,
     Entry,
     Kind,

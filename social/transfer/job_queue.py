@@ -21,10 +21,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from social.models import Import, ImportFile
-from social.services.imports import reading
-from social.services.imports.applying import apply_piece
-from social.services.imports.undoing import undo_piece
 from social.services.locks import held
+from social.transfer.pipeline import read as reading
+from social.transfer.pipeline.apply import apply_piece
+from social.transfer.pipeline.undo import undo_piece
 
 # Longer than any piece takes, the asking of TMDb for twenty films included.
 LEASE_S = 60.0

@@ -11,7 +11,6 @@ from django.db import connection
 from accounts.models import User
 from movies.dto import MovieReference
 from movies.title_matching import Match, films_matched
-from social.formats.entries import OF_A_FILM, Kind
 from social.models import (
     Block,
     Follow,
@@ -23,6 +22,7 @@ from social.models import (
     WatchlistItem,
     members_visible_to,
 )
+from social.transfer.formats.records import OF_A_FILM, Kind
 
 Verdict = ImportRow.Verdict
 PROFILE_FIELDS = {

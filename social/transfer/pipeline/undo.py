@@ -11,13 +11,13 @@ from accounts.models import User
 from accounts.services import profile_update
 from movies.services import RatingChange, ratings_changed
 from nexus.core.api.exceptions import NotFound
-from social.formats.entries import Kind
 from social.models import Import, ImportRow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
 from social.services.following import block_remove, follow_remove
-from social.services.imports.applying import RATING_FIELDS, rating_state
-from social.services.imports.storing import rows_store
-from social.services.imports.verdicts import moment
 from social.services.playlists import playlist_delete, playlist_items_remove
+from social.transfer.formats.records import Kind
+from social.transfer.pipeline.apply import RATING_FIELDS, rating_state
+from social.transfer.pipeline.storage import rows_store
+from social.transfer.pipeline.validation import moment
 
 ROWS_AT_ONCE = 250
 

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from social.formats.entries import FileError, RowError
+from social.transfer.formats.records import FileError, RowError
 
 MAX_FILES = 2_000
 MAX_FILE_BYTES = 32 * 1024 * 1024

@@ -11,8 +11,9 @@ from datetime import date
 from typing import Any
 
 from nexus.core.genres import TMDB_GENRES
-from social.formats.elements import as_dict, elements, text_of
-from social.formats.entries import (
+from social.transfer.formats.csv_reader import BadRow, Row, table, unescaped
+from social.transfer.formats.json_reader import as_dict, elements, text_of
+from social.transfer.formats.records import (
     MAX_DESCRIPTION,
     MAX_NAME,
     MAX_NOTE,
@@ -31,7 +32,6 @@ from social.formats.entries import (
     read_title,
     read_year,
 )
-from social.formats.text import BadRow, Row, table, unescaped
 
 MARK = "nexus-export.json"
 FORMAT, VERSION = "nexus-export", 1

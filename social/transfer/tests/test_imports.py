@@ -21,7 +21,8 @@ from social.models import (
     WatchlistItem,
 )
 from social.services import playlist_create
-from social.services.imports import MAX_FILE_BYTES, MAX_IMPORTS, imports_run
+from social.transfer.job_queue import imports_run
+from social.transfer.services import MAX_FILE_BYTES, MAX_IMPORTS
 
 
 def zipped(files):
@@ -323,8 +324,8 @@ def test_a_file_is_kept_no_longer_than_it_is_read(client, films):
 
 
 def test_what_breaks_behind_its_beginning_is_a_failed_import(client, films, monkeypatch):
-    monkeypatch.setattr("social.formats.files.MAX_ROWS", 2)
-    monkeypatch.setattr("social.services.imports.reading.READ_AT_ONCE", 1)
+    monkeypatch.setattr("social.transfer.formats.detection.MAX_ROWS", 2)
+    monkeypatch.setattr("social.transfer.pipeline.read.READ_AT_ONCE", 1)
     made = sent(client, LETTERBOXD_RATINGS, "ratings.csv")
     assert (made["state"], "more than 2 rows" in made["reason"]) == ("failed", True)
     assert client.post(f"/imports/{made['id']}/apply/").status_code == 409
@@ -361,7 +362,7 @@ def test_a_file_up_to_the_limit_is_taken_and_one_byte_more_is_not(client, settin
     assert MAX_FILE_BYTES == 20 * 1024 * 1024
     assert settings.BODY_LIMITS["/imports/"] > MAX_FILE_BYTES + 1000
     limit = 400_000
-    monkeypatch.setattr("social.views.imports.MAX_FILE_BYTES", limit)
+    monkeypatch.setattr("social.transfer.views.MAX_FILE_BYTES", limit)
     settings.BODY_LIMITS = {"/imports/": limit + 5000}
     head = HEADER.encode()
     for more, status in ((0, 201), (1, 413), (10_000, 413)):
@@ -413,11 +414,11 @@ def test_a_film_that_left_the_catalogue_meanwhile_is_passed_over(client, films):
 
 
 def test_films_the_catalogue_does_not_have_are_asked_of_the_finder(client, films, settings):
-    settings.IMPORT_FILM_FINDER = "social.tests.test_imports.find_brazil"
+    settings.IMPORT_FILM_FINDER = "social.transfer.tests.test_imports.find_brazil"
     made = sent(client, LETTERBOXD_RATINGS, "ratings.csv")
     assert [row["verdict"] for row in made["rows"]["results"]] == ["matched"] * 3
     assert made["rows"]["results"][2]["movie"]["title"] == "Brazil"
-    settings.IMPORT_FILM_FINDER = "social.tests.test_imports.find_nothing"
+    settings.IMPORT_FILM_FINDER = "social.transfer.tests.test_imports.find_nothing"
     made = sent(client, LETTERBOXD_RATINGS + "\n", "ratings.csv")
     assert made["state"] == "ready"
     assert made["rows"]["results"][2]["code"] == "tmdb_unavailable"

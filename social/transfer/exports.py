@@ -1,4 +1,4 @@
-"""Everything a member owns, as one archive that social.formats.own reads back.
+"""Everything a member owns, as one archive that social.transfer.formats.own_export reads back.
 
 What is identical after export, import into an empty account and export again: every file but
 account.json, which says whose it was. No file holds an id or a date of the account's own rows, only
@@ -23,9 +23,9 @@ from django.db.models import Max
 
 from accounts.models import User
 from nexus.core.db.transactions import snapshot
-from social.formats.own import FILM_COLUMNS, FORMAT, MARK, VERSION
-from social.formats.text import escaped
 from social.models import Block, Follow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
+from social.transfer.formats.csv_reader import escaped
+from social.transfer.formats.own_export import FILM_COLUMNS, FORMAT, MARK, VERSION
 
 ROWS_AT_ONCE = 2000
 # The archive's own clock stands still, so that the same content is the same archive.

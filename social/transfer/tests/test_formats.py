@@ -8,10 +8,12 @@ from datetime import date
 
 import pytest
 
-from social.formats import archive, elements, text
-from social.formats.entries import FileError, RowError, read_moment, read_score, read_year
-from social.formats.files import read, recognised
-from social.tests.test_imports import zipped
+from social.transfer.formats import csv_reader as text
+from social.transfer.formats import json_reader as elements
+from social.transfer.formats import zip_archive as archive
+from social.transfer.formats.detection import read, recognised
+from social.transfer.formats.records import FileError, RowError, read_moment, read_score, read_year
+from social.transfer.tests.test_imports import zipped
 
 TODAY = date(2026, 1, 1)
 IMDB_NOW = (

@@ -11,11 +11,11 @@ from django.utils.module_loading import import_string
 from movies.dto import MovieReference
 from movies.title_matching import Match
 from nexus.core.api.exceptions import Problem
-from social.formats.entries import Entry, FileError, Kind
-from social.formats.files import read
 from social.models import Import, ImportFile, ImportRow
-from social.services.imports.storing import rows_store
-from social.services.imports.verdicts import (
+from social.transfer.formats.detection import read
+from social.transfer.formats.records import Entry, FileError, Kind
+from social.transfer.pipeline.storage import rows_store
+from social.transfer.pipeline.validation import (
     duplicates_mark,
     match_take,
     reference_of,

@@ -1,6 +1,6 @@
 """What a member asks of an import: to take a file, correct a row, apply, undo, forget.
 
-The work itself is left to social.services.imports.jobs; here it is only asked for.
+The work itself is left to social.transfer.job_queue; here it is only asked for.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from rest_framework.exceptions import AuthenticationFailed
 from accounts.models import User
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, Problem, field_error
-from social.formats.entries import OF_A_FILM, FileError
-from social.formats.files import recognised
 from social.models import Import, ImportFile, ImportRow
-from social.services.imports.verdicts import duplicates_mark, verdicts_set
 from social.services.locks import held
+from social.transfer.formats.detection import recognised
+from social.transfer.formats.records import OF_A_FILM, FileError
+from social.transfer.pipeline.validation import duplicates_mark, verdicts_set
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 # What a member may keep at once; older ones are theirs to delete.
