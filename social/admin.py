@@ -11,8 +11,10 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.text import Truncator
 
-from social import services
 from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.services.moderation import reports_dismiss, review_hide, review_restore
+from social.services.playlists import playlist_item_annotate, playlist_item_remove, playlist_update
+from social.services.ratings import rating_delete, rating_update
 
 
 class _NoAddition:
@@ -38,24 +40,22 @@ class RatingAdmin(_NoAddition, admin.ModelAdmin):
     )
     def hide(self, request: HttpRequest, queryset: QuerySet[Rating]) -> None:
         for rating_id in queryset.values_list("id", flat=True):
-            services.review_hide(rating_id=rating_id)
+            review_hide(rating_id=rating_id)
 
     @admin.action(description="Show the hidden review again", permissions=["change"])
     def restore(self, request: HttpRequest, queryset: QuerySet[Rating]) -> None:
         for rating_id in queryset.values_list("id", flat=True):
-            services.review_restore(rating_id=rating_id)
+            review_restore(rating_id=rating_id)
 
     def save_model(self, request: HttpRequest, obj: Rating, form: ModelForm, change: bool) -> None:
-        services.rating_update(
-            rating_id=obj.pk, review=obj.review, contains_spoilers=obj.contains_spoilers
-        )
+        rating_update(rating_id=obj.pk, review=obj.review, contains_spoilers=obj.contains_spoilers)
 
     def delete_model(self, request: HttpRequest, obj: Rating) -> None:
-        services.rating_delete(rating_id=obj.pk)
+        rating_delete(rating_id=obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Rating]) -> None:
         for rating_id in queryset.values_list("id", flat=True):
-            services.rating_delete(rating_id=rating_id)
+            rating_delete(rating_id=rating_id)
 
 
 class _OpenFirst(admin.SimpleListFilter):
@@ -114,14 +114,14 @@ class ReviewReportAdmin(_NoAddition, admin.ModelAdmin):
     )
     def uphold(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
         for rating_id in set(queryset.values_list("rating_id", flat=True)):
-            services.review_hide(rating_id=rating_id)
+            review_hide(rating_id=rating_id)
 
     @admin.action(
         description="Leave the review, and dismiss all reports of it", permissions=["change"]
     )
     def dismiss(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
         for rating_id in set(queryset.values_list("rating_id", flat=True)):
-            services.reports_dismiss(rating_id=rating_id)
+            reports_dismiss(rating_id=rating_id)
 
 
 @admin.register(Playlist)
@@ -146,7 +146,7 @@ class PlaylistAdmin(_NoAddition, admin.ModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: Playlist, form: ModelForm, change: bool
     ) -> None:
-        services.playlist_update(
+        playlist_update(
             playlist_id=obj.pk,
             name=obj.name,
             description=obj.description,
@@ -167,16 +167,14 @@ class PlaylistItemAdmin(_NoAddition, admin.ModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: PlaylistItem, form: ModelForm, change: bool
     ) -> None:
-        services.playlist_item_annotate(
-            playlist_id=obj.playlist_id, movie_id=obj.movie_id, note=obj.note
-        )
+        playlist_item_annotate(playlist_id=obj.playlist_id, movie_id=obj.movie_id, note=obj.note)
 
     def delete_model(self, request: HttpRequest, obj: PlaylistItem) -> None:
-        services.playlist_item_remove(playlist_id=obj.playlist_id, movie_id=obj.movie_id)
+        playlist_item_remove(playlist_id=obj.playlist_id, movie_id=obj.movie_id)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PlaylistItem]) -> None:
         for playlist_id, movie_id in queryset.values_list("playlist_id", "movie_id"):
-            services.playlist_item_remove(playlist_id=playlist_id, movie_id=movie_id)
+            playlist_item_remove(playlist_id=playlist_id, movie_id=movie_id)
 
 
 @admin.register(Import)

@@ -134,13 +134,13 @@ class PlaylistListQuery(MemberPlaylistsQuery):
     )
 
 
-def filtered_ratings(ratings: RatingQuerySet, params: dict[str, Any]) -> RatingQuerySet:
+def filter_ratings(ratings: RatingQuerySet, params: dict[str, Any]) -> RatingQuerySet:
     """The ratings that pass a validated RatingListQuery."""
     lookups = {"movie": "movie_id", "min_score": "score__gte", "max_score": "score__lte"}
     return ratings.filter(**{lookups[name]: params[name] for name in lookups if name in params})
 
 
-def filtered_playlists(playlists: PlaylistQuerySet, params: dict[str, Any]) -> PlaylistQuerySet:
+def filter_playlists(playlists: PlaylistQuerySet, params: dict[str, Any]) -> PlaylistQuerySet:
     """The playlists that pass a validated PlaylistListQuery."""
     if "owner" in params:
         owner = User.objects.filter(username__lower=without_case(params["owner"]))

@@ -2,21 +2,17 @@ from typing import Any
 
 from django.urls import include, path
 
-from social.views import (
+from social.views.diary import HistoryViewSet, WatchlistViewSet
+from social.views.members import (
     BlockViewSet,
     FeedViewSet,
     FollowViewSet,
-    HistoryViewSet,
     MemberViewSet,
     MeViewSet,
-    PlaylistItemViewSet,
-    PlaylistViewSet,
-    RatingViewSet,
-    ReportViewSet,
-    ReviewViewSet,
     StatsViewSet,
-    WatchlistViewSet,
 )
+from social.views.playlists import PlaylistItemViewSet, PlaylistViewSet
+from social.views.ratings import RatingViewSet, ReportViewSet, ReviewViewSet
 
 _one: dict[str, Any] = {
     "get": "retrieve",

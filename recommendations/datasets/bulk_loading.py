@@ -13,7 +13,7 @@ from movies.dto import MovieData
 from movies.models import Movie
 from movies.services import movies_upsert
 from nexus.core.db.transactions import long_transaction
-from social.services import ratings_recount
+from social.services.ratings import ratings_recount
 
 FILMS_AT_ONCE = 1000
 

@@ -32,7 +32,9 @@ from recommendations.datasets.bulk_loading import (
 )
 from recommendations.datasets.synthetic_community import MEMBERS, SampleMember, community
 from social.models import Playlist, Rating
-from social.services import following_uncount, playlist_create, ratings_recount
+from social.services.account_deletion import following_uncount
+from social.services.playlists import playlist_create
+from social.services.ratings import ratings_recount
 
 FILMS_FILE = Path(__file__).resolve().with_name("starter_movies.jsonl")
 BIO = "A made-up member of the sample community."

@@ -19,7 +19,7 @@ from recommendations.serving import member_read
 from recommendations.tests.community import made_up, quiet
 from recommendations.trained import active_head, content_read, whole_read
 from social.models import Rating
-from social.services import rating_set
+from social.services.ratings import rating_set
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,7 @@ import csv
 import pytest
 from django.core.management import CommandError, call_command
 
-from social.services import rating_set
+from social.services.ratings import rating_set
 
 pytestmark = pytest.mark.django_db
 

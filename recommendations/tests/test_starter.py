@@ -15,7 +15,8 @@ from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.datasets import starter
 from recommendations.datasets.starter import FilmsFileError, read_films, sample_remove, starter_load
 from social.models import Playlist, PlaylistItem, Rating
-from social.services import playlist_create, rating_set
+from social.services.playlists import playlist_create
+from social.services.ratings import rating_set
 
 MEMBERS = 24
 

@@ -1,14 +1,14 @@
 """What members do: follow, rate, review, collect films in lists, and keep a diary."""
 
 from social.models.diary import Viewing, ViewingQuerySet, WatchlistItem, WatchlistItemQuerySet
-from social.models.imports import Import, ImportFile, ImportRow
-from social.models.people import (
+from social.models.follows import (
     Block,
     Follow,
     FollowQuerySet,
     member_visible_to,
     members_visible_to,
 )
+from social.models.imports import Import, ImportFile, ImportRow
 from social.models.playlists import (
     MAX_DESCRIPTION_LENGTH,
     MAX_NAME_LENGTH,

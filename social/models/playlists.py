@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from movies.models import Movie
-from social.models.people import member_visible_to
+from social.models.follows import member_visible_to
 from social.models.ratings import MOVIE_COLUMNS
 
 MAX_NAME_LENGTH = 200

@@ -12,7 +12,7 @@ from django.db.models.functions import Floor
 from django.utils import timezone
 
 from movies.models import SUMMARY_FIELDS, Movie
-from social.models.people import member_visible_to
+from social.models.follows import member_visible_to
 
 MIN_SCORE, MAX_SCORE = 1.0, 5.0
 MAX_REVIEW_LENGTH = 10_000

@@ -99,7 +99,7 @@ class Feed:
     end: Position | None
 
 
-def feed_of(*, user_id: int, behind: Position = START, limit: int) -> Feed:
+def get_feed_page(*, user_id: int, behind: Position = START, limit: int) -> Feed:
     """A page of a member's feed, in five queries; `limit` things at most.
 
     Only of members who may be seen: of one who has gone private or was deactivated since, nothing.

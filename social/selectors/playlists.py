@@ -19,18 +19,18 @@ LONG = 1000
 
 
 @dataclass
-class PlaylistLook:
+class PlaylistPreview:
     """`seen_count` is None for nobody, and where it would cost too much to count."""
 
     poster_paths: list[str] = field(default_factory=list)
     seen_count: int | None = None
 
 
-def playlist_looks(
+def get_playlist_previews(
     playlists: Sequence[Playlist], *, viewer_id: int | None
-) -> dict[UUID, PlaylistLook]:
+) -> dict[UUID, PlaylistPreview]:
     """The covers of these lists and how many of their films the viewer has seen, in two queries."""
-    looks = {playlist.id: PlaylistLook() for playlist in playlists}
+    looks = {playlist.id: PlaylistPreview() for playlist in playlists}
     filled = [playlist for playlist in playlists if playlist.movie_count]
     for playlist_id, paths in _covers([playlist.id for playlist in filled]).items():
         looks[playlist_id].poster_paths = paths

@@ -73,7 +73,7 @@ class _Row(NamedTuple):
         return self.total / self.number
 
 
-def member_stats(*, user_id: int, year: int | None = None) -> MemberStats:
+def get_member_stats(*, user_id: int, year: int | None = None) -> MemberStats:
     """A member's ratings and viewings in numbers, in two queries; of one year (UTC) or of all.
 
     A film that was rated and never noted as seen counts as seen once, when it was rated.

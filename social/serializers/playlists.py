@@ -10,8 +10,8 @@ from rest_framework import serializers
 from movies.serializers import POSTER_SIZE, MovieSummarySerializer, image_url
 from nexus.core.api.fields import IdField, PlainCharField, UTCDateTimeField
 from social.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH, Playlist
-from social.selectors import PlaylistLook
-from social.services import MAX_ITEMS
+from social.selectors.playlists import PlaylistPreview
+from social.services.playlists import MAX_ITEMS
 
 MAX_IDS = 100
 
@@ -59,7 +59,7 @@ class PlaylistCopySerializer(serializers.Serializer[Any]):
 
 
 class PlaylistSerializer(serializers.Serializer[Any]):
-    """A playlist; wants its PlaylistLook by id as `looks` in the context."""
+    """A playlist; wants its PlaylistPreview by id as `looks` in the context."""
 
     id = serializers.UUIDField()
     owner = serializers.CharField(source="owner.username")
@@ -84,8 +84,8 @@ class PlaylistSerializer(serializers.Serializer[Any]):
     def get_seen_count(self, playlist: Playlist) -> int | None:
         return self._look(playlist).seen_count
 
-    def _look(self, playlist: Playlist) -> PlaylistLook:
-        look: PlaylistLook = self.context["looks"][playlist.id]
+    def _look(self, playlist: Playlist) -> PlaylistPreview:
+        look: PlaylistPreview = self.context["looks"][playlist.id]
         return look
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from nexus.core.api.exceptions import NotFound, Problem
 from social.models import Viewing, WatchlistItem
-from social.services.locks import member_and_movie_held
+from social.services.locks import lock_member_and_movie
 
 # How often a row that is taken away while it is found to be there already is tried again.
 _ATTEMPTS = 5
@@ -36,7 +36,7 @@ def watchlist_add(
 
     Raises ValidationError (400) on `movie` for an unknown film.
     """
-    member_and_movie_held(user_id=user_id, movie_id=movie_id)
+    lock_member_and_movie(user_id=user_id, movie_id=movie_id)
     items = WatchlistItem.objects.with_movie()
     for _ in range(_ATTEMPTS):
         new = _inserted("social_watchlistitem", "added_at", user_id, movie_id, added_at)
@@ -60,7 +60,7 @@ def viewing_add(*, user_id: int, movie_id: int, watched_at: datetime | None = No
 
     Raises ValidationError (400) on `movie` for an unknown film.
     """
-    member_and_movie_held(user_id=user_id, movie_id=movie_id)
+    lock_member_and_movie(user_id=user_id, movie_id=movie_id)
     watched_at = watched_at or timezone.now()
     viewings = Viewing.objects.with_movie()
     for _ in range(_ATTEMPTS):

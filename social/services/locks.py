@@ -12,7 +12,7 @@ from movies.models import Movie
 from nexus.core.api.exceptions import field_error
 
 
-def held(model: type[models.Model], ids: Sequence[int]) -> set[int]:
+def lock_existing(model: type[models.Model], ids: Sequence[int]) -> set[int]:
     """Which of these rows exist, kept from deletion until the transaction ends.
 
     Without the lock a row deleted meanwhile would fail the commit, where foreign keys are checked.
@@ -26,24 +26,26 @@ def held(model: type[models.Model], ids: Sequence[int]) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def member_and_movie_held(*, user_id: int, movie_id: int) -> None:
+def lock_member_and_movie(*, user_id: int, movie_id: int) -> None:
     """Keep a member and a film from deletion until the transaction ends.
 
     Raises AuthenticationFailed (401) where the member is gone, ValidationError (400) on `movie`
     for an unknown film.
     """
-    require_member_and_movie(bool(held(User, [user_id])), bool(held(Movie, [movie_id])), movie_id)
+    require_member_and_movie(
+        bool(lock_existing(User, [user_id])), bool(lock_existing(Movie, [movie_id])), movie_id
+    )
 
 
 def require_member_and_movie(member: bool, movie: bool, movie_id: int) -> None:
-    """What member_and_movie_held raises, where whether they are there is known."""
+    """What lock_member_and_movie raises, where whether they are there is known."""
     if not member:
         raise AuthenticationFailed("This account is gone.", code="user_not_found")
     if not movie:
         raise field_error("movie", f"There is no film with the id {movie_id}.", "does_not_exist")
 
 
-def members_locked(user_ids: Sequence[int]) -> set[int]:
+def lock_members(user_ids: Sequence[int]) -> set[int]:
     """Which of these members exist, locked for a change of their counters, in the order of ids.
 
     All who lock more than one do it in that order, so that nobody waits in a circle. References to

@@ -11,7 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from accounts.models import User
 from nexus.core.api.exceptions import NotFound, Problem
 from social.models import Rating, ReviewReport
-from social.services.locks import held
+from social.services.locks import lock_existing
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ def review_report(*, reporter_id: int, rating_id: int, reason: str, comment: str
 
     Raises NotFound where the reporter sees no such review, Problem (403) for one's own.
     """
-    if not held(User, [reporter_id]):
+    if not lock_existing(User, [reporter_id]):
         raise AuthenticationFailed("This account is gone.", code="user_not_found")
-    held(Rating, [rating_id])
+    lock_existing(Rating, [rating_id])
     review = Rating.objects.reviews_visible_to(reporter_id).filter(id=rating_id).first()
     if review is None:
         raise NotFound

@@ -19,7 +19,7 @@ from accounts.models import User
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, Problem, field_error
 from social.models import Playlist, PlaylistItem
-from social.services.locks import held
+from social.services.locks import lock_existing
 
 MAX_ITEMS = 10_000
 
@@ -49,7 +49,7 @@ def playlist_create(
     movie_ids: Sequence[int] = (),
 ) -> Playlist:
     """A new playlist of these films. Raises ValidationError (400) that names unknown ones."""
-    if not held(User, [owner.pk]):
+    if not lock_existing(User, [owner.pk]):
         raise AuthenticationFailed("This account is gone.", code="user_not_found")
     playlist = Playlist.objects.create(
         owner=owner,
@@ -106,7 +106,7 @@ def playlist_copy(
     )
     items = PlaylistItem.objects.filter(playlist=source).order_by("position")
     movie_ids = list(items.values_list("movie_id", flat=True))
-    known = held(Movie, movie_ids)
+    known = lock_existing(Movie, movie_ids)
     _items_append(copy, [movie_id for movie_id in movie_ids if movie_id in known])
     _settle(copy)
     return copy
@@ -126,7 +126,7 @@ def playlist_items_add(*, playlist_id: UUID, movie_ids: Sequence[int]) -> ItemsA
     """
     playlist = _locked(playlist_id)
     wanted = list(dict.fromkeys(movie_ids))
-    known = held(Movie, wanted)
+    known = lock_existing(Movie, wanted)
     members = set(
         PlaylistItem.objects.filter(playlist=playlist, movie_id__in=wanted).values_list(
             "movie_id", flat=True
@@ -212,7 +212,7 @@ def _locked(playlist_id: UUID) -> Playlist:
 
 def _items_replace(playlist: Playlist, movie_ids: Sequence[int]) -> None:
     wanted = list(dict.fromkeys(movie_ids))
-    unknown = sorted(set(wanted) - held(Movie, wanted))
+    unknown = sorted(set(wanted) - lock_existing(Movie, wanted))
     if unknown:
         message = f"There are no films with these ids: {', '.join(map(str, unknown))}."
         raise field_error("movie_ids", message, "does_not_exist")

@@ -205,7 +205,7 @@ FROM (SELECT) AS one LEFT JOIN known ON true
 def _rating_insert(rating: Rating, *, keep_in_watchlist: bool) -> tuple[int | None, Rating | None]:
     """The new row's id, or the rating that is there already, locked; neither after a rival's commit.
 
-    Raises as member_and_movie_held does.
+    Raises as lock_member_and_movie does.
     """
     [(member_id, movie_id, made_id, *known)] = prepared_rows(
         _INSERT,

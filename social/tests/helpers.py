@@ -8,7 +8,7 @@ from movies.models import Movie
 from social.models import Import, ImportRow
 
 
-def at_once(*calls):
+def run_concurrently(*calls):
     """Run these calls in threads that start together; what they returned, in order."""
     barrier, results = Barrier(len(calls)), [None] * len(calls)
 
@@ -27,7 +27,7 @@ def at_once(*calls):
     return results
 
 
-def counters_agree():
+def assert_rating_counters_match():
     for movie in Movie.objects.annotate(n=Count("ratings"), total=Sum("ratings__score")):
         assert (movie.rating_count, movie.rating_sum) == (movie.n, movie.total or 0.0)
 

@@ -2,7 +2,9 @@ import pytest
 
 from movies.models import Movie
 from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
-from social.services import follow_set, playlist_create, rating_set
+from social.services.follows import follow_set
+from social.services.playlists import playlist_create
+from social.services.ratings import rating_set
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from social.models import Viewing, WatchlistItem
-from social.tests.helpers import at_once
+from social.tests.helpers import run_concurrently
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_an_unknown_film_is_400_on_movie(client, path, movie):
 
 @pytest.mark.django_db(transaction=True)
 def test_twenty_additions_of_one_film_at_once_are_one(client, films):
-    answers = at_once(*[lambda: client.post("/watchlist/", {"movie": films[0]})] * 20)
+    answers = run_concurrently(*[lambda: client.post("/watchlist/", {"movie": films[0]})] * 20)
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert WatchlistItem.objects.count() == 1
 
@@ -138,7 +138,7 @@ def test_a_page_takes_three_queries(client, ann, films, path, django_assert_num_
 @pytest.mark.django_db(transaction=True)
 def test_one_viewing_sent_twenty_times_at_once_is_one(client, films):
     sent = {"movie": films[0], "watched_at": "2020-02-29T20:15:00Z"}
-    answers = at_once(*[lambda: client.post("/history/", sent)] * 20)
+    answers = run_concurrently(*[lambda: client.post("/history/", sent)] * 20)
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert Viewing.objects.count() == 1
 

@@ -9,7 +9,7 @@ from accounts.models import User
 from movies.models import Movie
 from social.models import Follow, Playlist, Rating
 from social.selectors import feed as feeds
-from social.services import follow_set
+from social.services.follows import follow_set
 
 
 @pytest.fixture

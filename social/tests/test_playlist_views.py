@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from social.models import Playlist, PlaylistItem
-from social.tests.helpers import at_once
+from social.tests.helpers import run_concurrently
 
 PLAYLIST_FIELDS = {
     "id",
@@ -551,7 +551,7 @@ def test_twenty_additions_at_once_lose_nothing(client, make_playlist, make_movie
     def add(movie_id):
         return lambda: client.post(f"{url}items/", {"movie_ids": [movie_id, films[0]]})
 
-    answers = at_once(*(add(movie_id) for movie_id in films * 2))
+    answers = run_concurrently(*(add(movie_id) for movie_id in films * 2))
     assert {answer.status_code for answer in answers} == {200}
     added = [movie_id for answer in answers for movie_id in answer.json()["added"]]
     assert sorted(added) == sorted(films)
@@ -562,7 +562,7 @@ def test_twenty_additions_at_once_lose_nothing(client, make_playlist, make_movie
 def test_of_many_reorders_at_once_with_one_tag_one_passes(client, make_playlist, films):
     url = make_playlist(movie_ids=films)
     etag = client.get(f"{url}items/")["ETag"]
-    answers = at_once(*[lambda: order(client, url, films[::-1], etag)] * 20)
+    answers = run_concurrently(*[lambda: order(client, url, films[::-1], etag)] * 20)
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 19
     assert items(client, url) == films[::-1]
 
@@ -570,7 +570,7 @@ def test_of_many_reorders_at_once_with_one_tag_one_passes(client, make_playlist,
 @pytest.mark.django_db(transaction=True)
 def test_mixed_changes_at_once_leave_the_list_whole(client, make_playlist, films):
     url = make_playlist(movie_ids=films[:3])
-    answers = at_once(
+    answers = run_concurrently(
         *(
             call
             for _ in range(4)
@@ -599,7 +599,7 @@ def test_of_reorders_against_additions_at_once_none_is_lost_or_half_done(
         lambda film=film: client.post(f"{url}items/", {"movie_ids": [film]}) for film in films[4:]
     ]
     calls += [lambda: order(client, url, films[3::-1], etag)] * 10
-    statuses = [answer.status_code for answer in at_once(*calls)]
+    statuses = [answer.status_code for answer in run_concurrently(*calls)]
     assert statuses[:10] == [200] * 10
     # One at most was in time; to all others the list had changed already.
     assert sorted(statuses[10:])[1:] == [412] * 9

@@ -3,7 +3,7 @@ from rest_framework.test import APIClient
 
 from movies.models import Movie
 from social.models import Rating
-from social.tests.helpers import at_once, counters_agree
+from social.tests.helpers import assert_rating_counters_match, run_concurrently
 
 RATING_FIELDS = {
     "id",
@@ -60,7 +60,7 @@ def test_a_second_rating_replaces_the_first_and_keeps_what_is_not_sent(client, m
         client.post("/ratings/", {"movie": movie.id, "score": 2, "review": ""}).json()["review"]
         == ""
     )
-    counters_agree()
+    assert_rating_counters_match()
 
 
 @pytest.mark.parametrize("score", [1, 1.0, 1.5, 3, 4.5, 5, "3.5"])
@@ -161,7 +161,7 @@ def test_the_owner_reads_changes_and_withdraws_a_rating(client, movie, rating):
     assert (put.json()["score"], put.json()["contains_spoilers"]) == (1.5, True)
     assert put.json()["movie"]["average_score"] == 1.5
     assert client.patch(url, {}).json()["score"] == 1.5
-    counters_agree()
+    assert_rating_counters_match()
     assert client.delete(url).status_code == 204
     assert client.get(url).status_code == 404
     assert client.delete(url).status_code == 404
@@ -305,11 +305,11 @@ def test_the_list_takes_three_queries(client, rated, django_assert_num_queries):
 @pytest.mark.django_db(transaction=True)
 def test_twenty_identical_ratings_at_once_are_one(client, movie):
     sent = {"movie": movie.id, "score": 4.5}
-    answers = at_once(*[lambda: client.post("/ratings/", sent)] * 20)
+    answers = run_concurrently(*[lambda: client.post("/ratings/", sent)] * 20)
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert Rating.objects.get().score == 4.5
-    counters_agree()
+    assert_rating_counters_match()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -320,7 +320,7 @@ def test_counters_hold_after_many_changes_at_once(make_user, client_of, movie):
     def rate(client: APIClient, score):
         return lambda: client.post("/ratings/", {"movie": movie.id, "score": score})
 
-    answers = at_once(
+    answers = run_concurrently(
         *(rate(client, score) for client in clients for score in (1, 2.5, 3, 4.5, 5)),
         lambda: clients[0].patch(f"/ratings/{first['id']}/", {"score": 3.5}),
         lambda: clients[0].delete(f"/ratings/{first['id']}/"),
@@ -328,4 +328,4 @@ def test_counters_hold_after_many_changes_at_once(make_user, client_of, movie):
     )
     assert {answer.status_code for answer in answers} <= {200, 201, 204, 404}
     assert Movie.objects.get().rating_count >= 2
-    counters_agree()
+    assert_rating_counters_match()

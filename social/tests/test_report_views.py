@@ -1,8 +1,8 @@
 import pytest
 
 from social.models import ReviewReport
-from social.services import rating_set
-from social.tests.helpers import at_once
+from social.services.ratings import rating_set
+from social.tests.helpers import run_concurrently
 
 
 @pytest.fixture
@@ -58,6 +58,6 @@ def test_a_rating_without_words_and_ones_own_review_are_not_reported(
 
 @pytest.mark.django_db(transaction=True)
 def test_twenty_reports_at_once_are_one(client, review):
-    answers = at_once(*[lambda: client.post(review, {"reason": "spam"})] * 20)
+    answers = run_concurrently(*[lambda: client.post(review, {"reason": "spam"})] * 20)
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert ReviewReport.objects.count() == 1

@@ -9,15 +9,9 @@ from rest_framework.exceptions import AuthenticationFailed
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound
 from social.models import Rating
-from social.services import (
-    playlist_create,
-    playlist_items_add,
-    rating_delete,
-    rating_set,
-    rating_update,
-    ratings_recount,
-)
-from social.tests.helpers import counters_agree
+from social.services.playlists import playlist_create, playlist_items_add
+from social.services.ratings import rating_delete, rating_set, rating_update, ratings_recount
+from social.tests.helpers import assert_rating_counters_match
 
 COUNTERS = ("rating_count", "rating_sum", "trend_day", "trend_week")
 
@@ -52,7 +46,7 @@ def test_a_recount_finds_what_the_service_kept(rated):
             assert (day, week) == pytest.approx(kept[movie_id][2:], abs=1e-3)
         else:
             assert (day, week) == (None, None)
-    counters_agree()
+    assert_rating_counters_match()
 
 
 def test_a_recount_touches_only_the_films_named_and_only_what_is_off(rated):

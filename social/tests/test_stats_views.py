@@ -6,7 +6,7 @@ from django.db import connection
 from movies.models import Movie
 from social.models import Rating
 from social.selectors.stats import ENOUGH_OTHERS
-from social.services import rating_set
+from social.services.ratings import rating_set
 
 EMPTY = {
     "year": None,

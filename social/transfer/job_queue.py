@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from social.models import Import, ImportFile
-from social.services.locks import held
+from social.services.locks import lock_existing
 from social.transfer.pipeline import read as reading
 from social.transfer.pipeline.apply import apply_piece
 from social.transfer.pipeline.undo import undo_piece
@@ -164,7 +164,7 @@ def _holding(claimed: Claimed) -> Iterator[Import]:
             Import.objects.filter(id=claimed.import_id).values_list("user_id", flat=True).first()
         )
         # The member before the import, as one who leaves locks them.
-        if user_id is None or not held(User, [user_id]):
+        if user_id is None or not lock_existing(User, [user_id]):
             raise LeaseLost
         job = (
             Import.objects.select_for_update()

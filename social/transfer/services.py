@@ -17,7 +17,7 @@ from accounts.models import User
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, Problem, field_error
 from social.models import Import, ImportFile, ImportRow
-from social.services.locks import held
+from social.services.locks import lock_existing
 from social.transfer.formats.detection import recognised
 from social.transfer.formats.records import OF_A_FILM, FileError
 from social.transfer.pipeline.validation import duplicates_mark, verdicts_set
@@ -51,7 +51,7 @@ def import_create(*, user_id: int, filename: str, content: bytes) -> Taken:
     digest = hashlib.sha256(content).hexdigest()
     try:
         with transaction.atomic():
-            if not held(User, [user_id]):
+            if not lock_existing(User, [user_id]):
                 raise AuthenticationFailed("This account is gone.", code="user_not_found")
             if known := _unapplied(user_id, digest):
                 return Taken(known, created=False)

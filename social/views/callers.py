@@ -9,8 +9,8 @@ from rest_framework.request import Request
 
 from accounts.models import User
 from social.models import Playlist
-from social.selectors import playlist_looks
-from social.serializers import PlaylistSerializer
+from social.selectors.playlists import get_playlist_previews
+from social.serializers.playlists import PlaylistSerializer
 
 
 def member(request: Request) -> User:
@@ -23,7 +23,7 @@ def shown_playlists(request: Request) -> Callable[[Sequence[Playlist]], Any]:
     """How playlists show to the caller, with two queries for all of them."""
 
     def shown(rows: Sequence[Playlist]) -> Any:
-        context = {"looks": playlist_looks(rows, viewer_id=request.user.pk)}
+        context = {"looks": get_playlist_previews(rows, viewer_id=request.user.pk)}
         return PlaylistSerializer(rows, many=True, context=context).data
 
     return shown

@@ -11,15 +11,15 @@ from rest_framework.response import Response
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import ApiViewSet, Page, contract
-from social import services
 from social.filters import VIEWINGS_NEWEST_FIRST, WATCHLIST_NEWEST_FIRST, ViewingListQuery
 from social.models import Viewing, WatchlistItem
-from social.serializers import (
+from social.serializers.diary import (
     ViewingSerializer,
     ViewingWriteSerializer,
     WatchlistItemSerializer,
     WatchlistWriteSerializer,
 )
+from social.services.diary import viewing_add, viewing_remove, watchlist_add, watchlist_remove
 from social.views.callers import member
 
 
@@ -47,14 +47,14 @@ class WatchlistViewSet(ApiViewSet):
     )
     def create(self, request: Request) -> Response:
         """Put a film on the watchlist; 200 where it is on it already."""
-        outcome = services.watchlist_add(user_id=member(request).pk, movie_id=self.body["movie"])
+        outcome = watchlist_add(user_id=member(request).pk, movie_id=self.body["movie"])
         status = 201 if outcome.created else 200
         return Response(WatchlistItemSerializer(outcome.item).data, status=status)
 
     @contract(answers={204: None})
     def destroy(self, request: Request, movie_id: int) -> Response:
         """Take a film off the watchlist."""
-        services.watchlist_remove(user_id=member(request).pk, movie_id=movie_id)
+        watchlist_remove(user_id=member(request).pk, movie_id=movie_id)
         return Response(status=204)
 
 
@@ -77,14 +77,12 @@ class HistoryViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Note that the caller saw a film, as often as they saw it; 200 for the same moment again."""
         body = dict(self.body)
-        outcome = services.viewing_add(
-            user_id=member(request).pk, movie_id=body.pop("movie"), **body
-        )
+        outcome = viewing_add(user_id=member(request).pk, movie_id=body.pop("movie"), **body)
         status = 201 if outcome.created else 200
         return Response(ViewingSerializer(outcome.viewing).data, status=status)
 
     @contract(answers={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Take back a viewing."""
-        services.viewing_remove(user_id=member(request).pk, viewing_id=pk)
+        viewing_remove(user_id=member(request).pk, viewing_id=pk)
         return Response(status=204)

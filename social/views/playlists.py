@@ -16,15 +16,14 @@ from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import ApiViewSet, Page, contract
-from social import services
 from social.filters import (
     BY_POSITION,
     PLAYLIST_ORDERINGS,
     PlaylistListQuery,
-    filtered_playlists,
+    filter_playlists,
 )
 from social.models import Playlist, PlaylistItem
-from social.serializers import (
+from social.serializers.playlists import (
     PlaylistCopySerializer,
     PlaylistItemNoteSerializer,
     PlaylistItemsAddedSerializer,
@@ -33,6 +32,16 @@ from social.serializers import (
     PlaylistOrderSerializer,
     PlaylistSerializer,
     PlaylistWriteSerializer,
+)
+from social.services.playlists import (
+    playlist_copy,
+    playlist_create,
+    playlist_delete,
+    playlist_item_annotate,
+    playlist_item_remove,
+    playlist_items_add,
+    playlist_reorder,
+    playlist_update,
 )
 from social.views.callers import member, shown_playlist, shown_playlists
 
@@ -68,7 +77,7 @@ class PlaylistViewSet(PlaylistAccess):
     @contract(query=PlaylistListQuery, answers={200: Page(PlaylistSerializer)})
     def list(self, request: Request) -> Response:
         """Public playlists and the caller's own."""
-        playlists = filtered_playlists(
+        playlists = filter_playlists(
             Playlist.objects.listed_for(request.user.pk).with_owner(), self.query
         )
         ordering = PLAYLIST_ORDERINGS[self.query["ordering"]]
@@ -78,7 +87,7 @@ class PlaylistViewSet(PlaylistAccess):
     @contract(body=PlaylistWriteSerializer, answers={201: PlaylistSerializer})
     def create(self, request: Request) -> Response:
         """Make a playlist, with films if wanted. `Location` leads to it."""
-        playlist = services.playlist_create(owner=member(request), **self.body)
+        playlist = playlist_create(owner=member(request), **self.body)
         return self._made(playlist)
 
     @contract(answers={200: PlaylistSerializer})
@@ -110,7 +119,7 @@ class PlaylistViewSet(PlaylistAccess):
     @contract(answers={204: None}, errors={403: ONLY_THE_OWNER})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete a playlist and its items."""
-        services.playlist_delete(playlist_id=self._own(pk).id)
+        playlist_delete(playlist_id=self._own(pk).id)
         return Response(status=204)
 
     @contract(body=PlaylistCopySerializer, answers={201: PlaylistSerializer})
@@ -119,14 +128,12 @@ class PlaylistViewSet(PlaylistAccess):
 
         In its order and without its notes; under its name and private, unless told otherwise.
         """
-        copied = services.playlist_copy(
-            owner=member(request), source=self._readable(pk), **self.body
-        )
+        copied = playlist_copy(owner=member(request), source=self._readable(pk), **self.body)
         return self._made(copied)
 
     def _changed(self, pk: UUID) -> Response:
         playlist = self._own(pk)
-        changed = services.playlist_update(playlist_id=playlist.id, **self.body)
+        changed = playlist_update(playlist_id=playlist.id, **self.body)
         changed.owner = playlist.owner
         return Response(shown_playlist(self.request, changed))
 
@@ -155,7 +162,7 @@ class PlaylistItemViewSet(PlaylistAccess):
     def create(self, request: Request, pk: UUID) -> Response:
         """Add films at the end; those already in stay where they are."""
         playlist = self._own(pk)
-        outcome = services.playlist_items_add(playlist_id=playlist.id, **self.body)
+        outcome = playlist_items_add(playlist_id=playlist.id, **self.body)
         return Response(PlaylistItemsAddedSerializer(outcome).data)
 
     @contract(
@@ -166,7 +173,7 @@ class PlaylistItemViewSet(PlaylistAccess):
     def partial_update(self, request: Request, pk: UUID, movie_id: int) -> Response:
         """Set the note on a film in a playlist, where one is sent."""
         playlist = self._own(pk)
-        item = services.playlist_item_annotate(
+        item = playlist_item_annotate(
             playlist_id=playlist.id, movie_id=movie_id, note=self.body.get("note")
         )
         return Response(PlaylistItemSerializer(item).data)
@@ -174,7 +181,7 @@ class PlaylistItemViewSet(PlaylistAccess):
     @contract(answers={204: None}, errors={403: ONLY_THE_OWNER})
     def destroy(self, request: Request, pk: UUID, movie_id: int) -> Response:
         """Take a film out of a playlist; those behind it move up."""
-        services.playlist_item_remove(playlist_id=self._own(pk).id, movie_id=movie_id)
+        playlist_item_remove(playlist_id=self._own(pk).id, movie_id=movie_id)
         return Response(status=204)
 
     @contract(
@@ -197,7 +204,7 @@ class PlaylistItemViewSet(PlaylistAccess):
             detail = "Send the ETag of the playlist's items as If-Match."
             raise Problem(428, "precondition_required", detail)
         movie_ids = self.body["movie_ids"]
-        outcome = services.playlist_reorder(
+        outcome = playlist_reorder(
             playlist_id=playlist.id,
             movie_ids=movie_ids,
             is_current=lambda version: matches_version(request._request, version),

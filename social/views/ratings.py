@@ -13,16 +13,15 @@ from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, field_error
 from nexus.core.api.pagination import paginate
 from nexus.core.api.views import PRIVATE, PUBLIC, ApiViewSet, Page, contract
-from social import services
 from social.filters import (
     NEWEST_FIRST,
     RATING_ORDERINGS,
     RatingListQuery,
     ReviewListQuery,
-    filtered_ratings,
+    filter_ratings,
 )
 from social.models import Rating
-from social.serializers import (
+from social.serializers.ratings import (
     RatingEditSerializer,
     RatingSerializer,
     RatingWriteSerializer,
@@ -30,6 +29,8 @@ from social.serializers import (
     ReportWriteSerializer,
     ReviewSerializer,
 )
+from social.services.moderation import review_report
+from social.services.ratings import rating_delete, rating_set, rating_update
 from social.views.callers import member
 
 
@@ -49,7 +50,7 @@ class RatingViewSet(ApiViewSet):
     @contract(query=RatingListQuery, answers={200: Page(RatingSerializer)})
     def list(self, request: Request) -> Response:
         """The caller's ratings."""
-        ratings = filtered_ratings(
+        ratings = filter_ratings(
             Rating.objects.with_movie().filter(user_id=member(request).pk), self.query
         )
         ordering = RATING_ORDERINGS[self.query["ordering"]]
@@ -67,9 +68,7 @@ class RatingViewSet(ApiViewSet):
         that are not sent. Sending the same again is safe.
         """
         body = dict(self.body)
-        outcome = services.rating_set(
-            user_id=member(request).pk, movie_id=body.pop("movie"), **body
-        )
+        outcome = rating_set(user_id=member(request).pk, movie_id=body.pop("movie"), **body)
         status = 201 if outcome.created else 200
         return Response(RatingSerializer(outcome.rating).data, status=status)
 
@@ -91,7 +90,7 @@ class RatingViewSet(ApiViewSet):
     @contract(answers={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Withdraw a rating."""
-        services.rating_delete(rating_id=self._own(pk).id)
+        rating_delete(rating_id=self._own(pk).id)
         return Response(status=204)
 
     def _own(self, pk: int) -> Rating:
@@ -105,7 +104,7 @@ class RatingViewSet(ApiViewSet):
         body = dict(self.body)
         if body.pop("movie", rating.movie_id) != rating.movie_id:
             raise field_error("movie", "A rating stays with its film; rate the other one.")
-        return Response(RatingSerializer(services.rating_update(rating_id=rating.id, **body)).data)
+        return Response(RatingSerializer(rating_update(rating_id=rating.id, **body)).data)
 
 
 class ReportViewSet(ApiViewSet):
@@ -118,7 +117,7 @@ class ReportViewSet(ApiViewSet):
     )
     def create(self, request: Request, pk: int) -> Response:
         """Report a review to the moderators; once a member, the first report stands (200)."""
-        outcome = services.review_report(reporter_id=member(request).pk, rating_id=pk, **self.body)
+        outcome = review_report(reporter_id=member(request).pk, rating_id=pk, **self.body)
         status = 201 if outcome.created else 200
         return Response(ReportSerializer(outcome.report).data, status=status)
 

@@ -31,8 +31,8 @@ from social.models import (
     WatchlistItem,
     members_visible_to,
 )
-from social.services.following import block_set, follow_set
-from social.services.locks import held
+from social.services.follows import block_set, follow_set
+from social.services.locks import lock_existing
 from social.services.playlists import playlist_create, playlist_items_add
 from social.transfer.formats.records import OF_A_FILM, Kind
 from social.transfer.pipeline.storage import rows_store
@@ -64,7 +64,7 @@ def apply_piece(job: Import) -> None:
     rows = list(left[:ROWS_AT_ONCE])
     wanted = [row for row in rows if row.verdict in (Verdict.MATCHED, Verdict.UNCHANGED)]
     movies = {row.movie_id for row in wanted if row.movie_id is not None}
-    known = held(Movie, sorted(movies))
+    known = lock_existing(Movie, sorted(movies))
     writer = _Writer(job)
     by_kind: dict[str, list[ImportRow]] = {}
     for row in wanted:

@@ -12,7 +12,7 @@ from accounts.services import profile_update
 from movies.services import RatingChange, ratings_changed
 from nexus.core.api.exceptions import NotFound
 from social.models import Import, ImportRow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
-from social.services.following import block_remove, follow_remove
+from social.services.follows import block_remove, follow_remove
 from social.services.playlists import playlist_delete, playlist_items_remove
 from social.transfer.formats.records import Kind
 from social.transfer.pipeline.apply import RATING_FIELDS, rating_state

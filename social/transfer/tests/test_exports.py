@@ -10,7 +10,9 @@ import pytest
 
 from movies.models import Movie
 from social.models import Block, Follow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
-from social.services import account_delete, block_set, follow_set, playlist_create
+from social.services.account_deletion import account_delete
+from social.services.follows import block_set, follow_set
+from social.services.playlists import playlist_create
 from social.transfer.formats.csv_reader import escaped, unescaped
 from social.transfer.tests.test_imports import done, sent
 

@@ -20,7 +20,7 @@ from social.models import (
     Viewing,
     WatchlistItem,
 )
-from social.services import playlist_create
+from social.services.playlists import playlist_create
 from social.transfer.job_queue import imports_run
 from social.transfer.services import MAX_FILE_BYTES, MAX_IMPORTS
 

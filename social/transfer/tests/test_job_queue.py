@@ -18,7 +18,7 @@ from nexus.core.api.exceptions import Problem
 from nexus.dev import embedded
 from nexus.dev.pytest_plugin import database_url
 from social.models import Import, ImportRow, Rating
-from social.services import account_delete
+from social.services.account_deletion import account_delete
 from social.tests.helpers import import_ready
 from social.transfer import job_queue as jobs
 from social.transfer import services
@@ -51,7 +51,7 @@ def shared_job(transactional_db, make_user, monkeypatch):
     return import_ready(make_user("ann"), ROWS)
 
 
-def at_once(*calls):
+def run_concurrently(*calls):
     """What each call returns or raises, all begun together."""
 
     def run(call):
@@ -79,9 +79,9 @@ def assert_undone():
 
 def test_two_applies_at_once_and_four_workers_write_each_row_once(shared_job):
     job = shared_job
-    answers = at_once(*[lambda: services.import_apply(import_id=job.pk)] * 8)
+    answers = run_concurrently(*[lambda: services.import_apply(import_id=job.pk)] * 8)
     assert sorted(answers) == [False] * 7 + [True]
-    at_once(*[imports_run] * 4)
+    run_concurrently(*[imports_run] * 4)
     job.refresh_from_db()
     assert (job.state, job.lease, job.position) == ("applied", None, ROWS)
     assert_applied_once()
@@ -89,7 +89,7 @@ def test_two_applies_at_once_and_four_workers_write_each_row_once(shared_job):
 
 def test_apply_against_undo_ends_in_one_of_both(shared_job):
     job = shared_job
-    answers = at_once(
+    answers = run_concurrently(
         *[
             lambda: services.import_apply(import_id=job.pk),
             lambda: services.import_undo(import_id=job.pk),
@@ -110,7 +110,7 @@ def test_apply_against_undo_ends_in_one_of_both(shared_job):
 def test_the_same_file_twenty_times_at_once_is_one_import(shared_job):
     job = shared_job
     content = csv_of(3)
-    answers = at_once(
+    answers = run_concurrently(
         *[
             lambda: (
                 services.import_create(
@@ -236,7 +236,7 @@ def test_the_command_says_what_waits_and_does_it(job, capsys):
 def test_a_member_who_leaves_takes_their_imports_along(shared_job):
     job = shared_job
     services.import_apply(import_id=job.pk)
-    at_once(imports_run, lambda: account_delete(user=job.user))
+    run_concurrently(imports_run, lambda: account_delete(user=job.user))
     assert not Import.objects.exists()
     assert not ImportRow.objects.exists()
     assert_undone()

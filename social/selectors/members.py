@@ -28,7 +28,7 @@ class Profile:
     is_following: bool | None
 
 
-def member_seen(*, username: str, viewer_id: int | None) -> User:
+def get_visible_member(*, username: str, viewer_id: int | None) -> User:
     """The member of a username, without case. Raises NotFound where the viewer may not see them."""
     named = members_visible_to(viewer_id).filter(username__lower=without_case(username))
     member = named.first()
@@ -37,7 +37,7 @@ def member_seen(*, username: str, viewer_id: int | None) -> User:
     return member
 
 
-def member_named(*, username: str) -> User:
+def get_member(*, username: str) -> User:
     """The member of a username, without case, to be seen or not. Raises NotFound for none.
 
     For what a member did themselves, as blocking, and may take back though they see the other no
@@ -49,7 +49,7 @@ def member_named(*, username: str) -> User:
     return member
 
 
-def follow_counts(*, member_id: int, viewer_id: int | None) -> FollowCounts:
+def count_follows(*, member_id: int, viewer_id: int | None) -> FollowCounts:
     """The counts of a member's two lists, each up to MAX_DEPTH as every count is.
 
     Counted anew: what a counter would hold changes with each viewer, and with each member who goes
@@ -64,10 +64,10 @@ def follow_counts(*, member_id: int, viewer_id: int | None) -> FollowCounts:
     )
 
 
-def profile_seen(*, username: str, viewer_id: int | None) -> Profile:
-    """A member's profile, in four queries at most. Raises NotFound like member_seen."""
-    member = member_seen(username=username, viewer_id=viewer_id)
-    counts = follow_counts(member_id=member.pk, viewer_id=viewer_id)
+def get_profile(*, username: str, viewer_id: int | None) -> Profile:
+    """A member's profile, in four queries at most. Raises NotFound like get_visible_member."""
+    member = get_visible_member(username=username, viewer_id=viewer_id)
+    counts = count_follows(member_id=member.pk, viewer_id=viewer_id)
     if viewer_id is None or viewer_id == member.pk:
         return Profile(member, counts, None)
     following = Follow.objects.filter(follower_id=viewer_id, followed_id=member.pk).exists()

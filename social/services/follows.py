@@ -12,7 +12,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from accounts.models import User
 from nexus.core.api.exceptions import NotFound, Problem
 from social.models import Block, Follow, members_visible_to
-from social.services.locks import members_locked
+from social.services.locks import lock_members
 
 # A feed takes a step into an index for each followed member (social.selectors.feed): that many stay
 # within its 50 ms.
@@ -41,7 +41,7 @@ def follow_set(*, follower_id: int, followed_id: int) -> None:
 @transaction.atomic
 def follow_remove(*, follower_id: int, followed_id: int) -> bool:
     """End a following; whether there was one."""
-    members_locked([follower_id, followed_id])
+    lock_members([follower_id, followed_id])
     return _removed(follower_id, followed_id)
 
 
@@ -72,7 +72,7 @@ def block_remove(*, blocker_id: int, blocked_id: int) -> bool:
 def _both_locked(caller_id: int, other_id: int, not_oneself: str) -> None:
     if caller_id == other_id:
         raise Problem(403, "oneself", not_oneself)
-    found = members_locked([caller_id, other_id])
+    found = lock_members([caller_id, other_id])
     if caller_id not in found:
         raise AuthenticationFailed("This account is gone.", code="user_not_found")
     if other_id not in found:

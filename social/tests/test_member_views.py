@@ -2,9 +2,11 @@ import pytest
 
 from accounts.models import User
 from social.models import Block, Follow, Playlist
-from social.selectors import FollowCounts, follow_counts, people
-from social.services import MAX_FOLLOWING, follow_set, rating_set
-from social.tests.helpers import at_once, follows_agree
+from social.selectors import members
+from social.selectors.members import FollowCounts, count_follows
+from social.services.follows import MAX_FOLLOWING, follow_set
+from social.services.ratings import rating_set
+from social.tests.helpers import follows_agree, run_concurrently
 
 PROFILE_FIELDS = {
     "username",
@@ -212,9 +214,9 @@ def test_the_counts_of_somebody_whom_many_follow_read_so_many_rows_and_no_more(
     )
     Follow.objects.bulk_create(Follow(follower=fan, followed=ann) for fan in fans)
     with django_assert_num_queries(2):
-        assert follow_counts(member_id=ann.pk, viewer_id=None) == FollowCounts(300, 0)
-    monkeypatch.setattr(people, "MAX_DEPTH", 100)
-    assert follow_counts(member_id=ann.pk, viewer_id=ann.pk) == FollowCounts(100, 0)
+        assert count_follows(member_id=ann.pk, viewer_id=None) == FollowCounts(300, 0)
+    monkeypatch.setattr(members, "MAX_DEPTH", 100)
+    assert count_follows(member_id=ann.pk, viewer_id=ann.pk) == FollowCounts(100, 0)
 
 
 def test_one_may_follow_so_many_and_no_more(client, ann, bob):
@@ -225,7 +227,7 @@ def test_one_may_follow_so_many_and_no_more(client, ann, bob):
 
 @pytest.mark.django_db(transaction=True)
 def test_twenty_follows_at_once_are_one(client, ann, bob):
-    answers = at_once(*[lambda: client.put("/profiles/bob/follow/")] * 20)
+    answers = run_concurrently(*[lambda: client.put("/profiles/bob/follow/")] * 20)
     assert {answer.status_code for answer in answers} == {204}
     assert (counts(ann), counts(bob)) == ((0, 1), (1, 0))
 
@@ -248,7 +250,7 @@ def test_followers_of_each_other_and_blocks_at_once_keep_the_counts(make_user, c
         for client, user in zip(clients[2:], users, strict=False)
     ]
     for start in range(0, len(calls), 16):
-        answers = at_once(*calls[start : start + 16])
+        answers = run_concurrently(*calls[start : start + 16])
         assert {answer.status_code for answer in answers} <= {204, 403, 404}
     follows_agree()
     blocked = set(Block.objects.values_list("blocker_id", "blocked_id"))

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from accounts.models import User
 from nexus.core.cache.responses import films_changed
 from social.models import Follow
-from social.services.locks import members_locked
+from social.services.locks import lock_members
 
 # How often the members whose counters a leaving moves are gathered anew, where they change meanwhile.
 _ATTEMPTS = 5
@@ -57,7 +57,7 @@ def following_uncount(*, user_ids: Sequence[int]) -> None:
     neighbours = set(
         Follow.objects.filter(follower_id__in=user_ids).values_list("followed_id", flat=True)
     ) | set(Follow.objects.filter(followed_id__in=user_ids).values_list("follower_id", flat=True))
-    members_locked([*user_ids, *neighbours])
+    lock_members([*user_ids, *neighbours])
     for user_id in user_ids:
         _uncounted(user_id)
         Follow.objects.filter(Q(follower_id=user_id) | Q(followed_id=user_id)).delete()
@@ -71,7 +71,7 @@ def _locked_with_neighbours(user_id: int) -> None:
     for attempt in range(_ATTEMPTS):
         neighbours = _neighbours(user_id)
         with transaction.atomic():
-            members_locked([user_id, *neighbours])
+            lock_members([user_id, *neighbours])
             User.objects.select_for_update().get(pk=user_id)
             if attempt == _ATTEMPTS - 1 or _neighbours(user_id) <= neighbours:
                 return

@@ -16,7 +16,6 @@ from nexus.core.api.exceptions import field_error
 from nexus.core.api.pagination import paginate, paginate_after_cursor
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import ApiViewSet, Page, contract
-from social import services
 from social.filters import (
     FOLLOWS_NEWEST_FIRST,
     PLAYLIST_ORDERINGS,
@@ -25,29 +24,26 @@ from social.filters import (
     MemberPlaylistsQuery,
     RatingListQuery,
     StatsQuery,
-    filtered_playlists,
-    filtered_ratings,
+    filter_playlists,
+    filter_ratings,
 )
 from social.models import Block, Follow, Playlist, Rating
-from social.selectors import (
-    feed_of,
-    follow_counts,
-    member_named,
-    member_seen,
-    member_stats,
-    playlist_looks,
-    profile_seen,
-)
-from social.serializers import (
+from social.selectors.feed import get_feed_page
+from social.selectors.members import count_follows, get_member, get_profile, get_visible_member
+from social.selectors.playlists import get_playlist_previews
+from social.selectors.stats import get_member_stats
+from social.serializers.members import (
     BlockSerializer,
     EventSerializer,
     FollowedSerializer,
     FollowerSerializer,
-    PlaylistSerializer,
     PublicProfileSerializer,
-    PublicRatingSerializer,
-    StatsSerializer,
 )
+from social.serializers.playlists import PlaylistSerializer
+from social.serializers.ratings import PublicRatingSerializer
+from social.serializers.stats import StatsSerializer
+from social.services.account_deletion import account_delete
+from social.services.follows import block_remove, block_set, follow_remove, follow_set
 from social.views.callers import member, shown_playlists
 
 ONESELF = "This is the caller."
@@ -75,25 +71,25 @@ class MemberViewSet(ApiViewSet):
     permission_classes = [IsAuthenticatedOrReadOnly]
 
     def _member(self, username: str) -> User:
-        return member_seen(username=username, viewer_id=self.request.user.pk)
+        return get_visible_member(username=username, viewer_id=self.request.user.pk)
 
     @contract(answers={200: PublicProfileSerializer})
     def retrieve(self, request: Request, username: str) -> Response:
         """A member's profile, if it is public or the caller's own; the name in any case."""
-        profile = profile_seen(username=username, viewer_id=request.user.pk)
+        profile = get_profile(username=username, viewer_id=request.user.pk)
         return Response(PublicProfileSerializer(profile).data)
 
     @contract(query=StatsQuery, answers={200: StatsSerializer})
     def stats(self, request: Request, username: str) -> Response:
         """A member's ratings and viewings in numbers."""
-        stats = member_stats(user_id=self._member(username).pk, **self.query)
+        stats = get_member_stats(user_id=self._member(username).pk, **self.query)
         return Response(StatsSerializer(stats).data)
 
     @contract(query=RatingListQuery, answers={200: Page(PublicRatingSerializer)})
     def ratings(self, request: Request, username: str) -> Response:
         """A member's ratings, with their reviews."""
         theirs = Rating.objects.with_movie_and_author().filter(user_id=self._member(username).pk)
-        ratings = filtered_ratings(theirs, self.query)
+        ratings = filter_ratings(theirs, self.query)
         ordering = RATING_ORDERINGS[self.query["ordering"]]
         return paginate(request, self.query, ratings, ordering, _ratings)
 
@@ -103,7 +99,7 @@ class MemberViewSet(ApiViewSet):
         viewer_id = request.user.pk
         theirs = Playlist.objects.listed_for(viewer_id).with_owner()
         theirs = theirs.filter(owner_id=self._member(username).pk)
-        playlists = filtered_playlists(theirs, self.query)
+        playlists = filter_playlists(theirs, self.query)
         ordering = PLAYLIST_ORDERINGS[self.query["ordering"]]
         return paginate(request, self.query, playlists, ordering, shown_playlists(request))
 
@@ -131,16 +127,16 @@ class FollowViewSet(ApiViewSet):
     )
     def update(self, request: Request, username: str) -> Response:
         """Follow a member; again is the same."""
-        followed = member_named(username=username)
-        services.follow_set(follower_id=member(request).pk, followed_id=followed.pk)
+        followed = get_member(username=username)
+        follow_set(follower_id=member(request).pk, followed_id=followed.pk)
         return Response(status=204)
 
     @contract(answers={204: None})
     def destroy(self, request: Request, username: str) -> Response:
         """Follow a member no more, even one who has gone private since; again is the same."""
-        caller, followed = member(request), member_named(username=username)
-        if not services.follow_remove(follower_id=caller.pk, followed_id=followed.pk):
-            member_seen(username=username, viewer_id=caller.pk)
+        caller, followed = member(request), get_member(username=username)
+        if not follow_remove(follower_id=caller.pk, followed_id=followed.pk):
+            get_visible_member(username=username, viewer_id=caller.pk)
         return Response(status=204)
 
 
@@ -157,16 +153,16 @@ class BlockViewSet(ApiViewSet):
     @contract(answers={204: None}, errors={403: ONESELF})
     def update(self, request: Request, username: str) -> Response:
         """Block a member: neither sees anything of the other, and neither follows the other."""
-        blocked = member_named(username=username)
-        services.block_set(blocker_id=member(request).pk, blocked_id=blocked.pk)
+        blocked = get_member(username=username)
+        block_set(blocker_id=member(request).pk, blocked_id=blocked.pk)
         return Response(status=204)
 
     @contract(answers={204: None})
     def destroy(self, request: Request, username: str) -> Response:
         """Lift a block; what following it ended stays ended."""
-        caller, blocked = member(request), member_named(username=username)
-        if not services.block_remove(blocker_id=caller.pk, blocked_id=blocked.pk):
-            member_seen(username=username, viewer_id=caller.pk)
+        caller, blocked = member(request), get_member(username=username)
+        if not block_remove(blocker_id=caller.pk, blocked_id=blocked.pk):
+            get_visible_member(username=username, viewer_id=caller.pk)
         return Response(status=204)
 
 
@@ -177,11 +173,11 @@ class FeedViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """What those whom the caller follows rated, reviewed and published, newest first."""
         caller = member(request)
-        feed = feed_of(
+        feed = get_feed_page(
             user_id=caller.pk, behind=self.query["behind"], limit=self.query["page_size"]
         )
         lists = [event.playlist for event in feed.events if event.playlist is not None]
-        context = {"looks": playlist_looks(lists, viewer_id=caller.pk)}
+        context = {"looks": get_playlist_previews(lists, viewer_id=caller.pk)}
         return paginate_after_cursor(
             request,
             count=feed.count,
@@ -199,7 +195,7 @@ class StatsViewSet(ApiViewSet):
 
         A film that was rated and never noted as seen counts as seen once, when it was rated.
         """
-        stats = member_stats(user_id=member(request).pk, **self.query)
+        stats = get_member_stats(user_id=member(request).pk, **self.query)
         return Response(StatsSerializer(stats).data)
 
 
@@ -208,7 +204,7 @@ class MeViewSet(ProfileViewSet):
 
     def get_object(self) -> User:
         user = super().get_object()
-        for name, count in vars(follow_counts(member_id=user.pk, viewer_id=user.pk)).items():
+        for name, count in vars(count_follows(member_id=user.pk, viewer_id=user.pk)).items():
             setattr(user, name, count)
         return user
 
@@ -223,5 +219,5 @@ class MeViewSet(ProfileViewSet):
         password = self.body["password"]
         if not password_confirmed(request._request, user=user, password=password):
             raise field_error("password", "This is not the account's password.", "wrong_password")
-        services.account_delete(user=user)
+        account_delete(user=user)
         return Response(status=204)

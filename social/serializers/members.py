@@ -7,8 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from nexus.core.api.fields import UTCDateTimeField
-from social.selectors import Event
-from social.selectors.feed import KINDS
+from social.selectors.feed import KINDS, Event
 from social.serializers.playlists import PlaylistSerializer
 from social.serializers.ratings import PublicRatingSerializer
 

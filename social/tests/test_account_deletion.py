@@ -5,8 +5,9 @@ from accounts.models import TokenFamily, User
 from movies.models import Movie
 from nexus.dev.pytest_plugin import PASSWORD
 from social.models import Playlist, Rating
-from social.services import block_set, follow_set, rating_set
-from social.tests.helpers import at_once, follows_agree
+from social.services.follows import block_set, follow_set
+from social.services.ratings import rating_set
+from social.tests.helpers import follows_agree, run_concurrently
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +95,7 @@ def test_leaving_while_others_follow_keeps_the_counts(make_user, client_of):
         for client in map(client_of, staying)
         for other in leaving
     ]
-    answers = at_once(*calls)
+    answers = run_concurrently(*calls)
     assert {answer.status_code for answer in answers} <= {204, 404}
     assert not User.objects.filter(username__startswith="leaver").exists()
     follows_agree()
