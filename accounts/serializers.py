@@ -15,7 +15,7 @@ from accounts.services import EMAIL_TAKEN, USERNAME_TAKEN
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.fields import PlainCharField, UTCDateTimeField
 from nexus.core.db.lookups import without_case
-from nexus.core.genres import GENRE_NAMES, genre_named, in_tmdb_order
+from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
 
 # Words that stand where a username stands in a path.
 RESERVED_USERNAMES = frozenset({"me", "stats"})
@@ -227,12 +227,12 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
     def validate_favorite_genres(self, value: list[str]) -> list[str]:
         names = []
         for text in value:
-            name = genre_named(text)
+            name = find_genre(text)
             if name is None:
                 message = f"Unknown genre {text!r}. Genres: {', '.join(GENRE_NAMES)}."
                 raise serializers.ValidationError(message)
             names.append(name)
-        return in_tmdb_order(names)
+        return sort_genres(names)
 
 
 class ProfileSerializer(serializers.ModelSerializer[User]):

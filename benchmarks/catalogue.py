@@ -591,7 +591,7 @@ def _ratings(random: np.random.Generator, films: int, members: int) -> Ratings:
 
 
 def _trend(ratings: Ratings, films: int, half_life_days: float) -> np.ndarray[Any, Any]:
-    """log2 of the decayed count of each film's ratings, as rating_changed keeps it."""
+    """log2 of the decayed count of each film's ratings, as movie_apply_rating keeps it."""
     with np.errstate(divide="ignore"):
         weight = np.exp2(-np.minimum(ratings.days / half_life_days, 900.0))
         total = np.bincount(ratings.film, weights=weight, minlength=films)

@@ -13,9 +13,9 @@ from django.http import HttpRequest
 from movies import search
 from movies.filters import filtered
 from movies.models import Collection, Credit, Movie, MovieQuerySet, Person
-from movies.selectors import movies_in_use
-from movies.services import movie_reindex, movies_remove, people_remove, person_reindex
-from nexus.core.genres import GENRE_NAMES, in_tmdb_order
+from movies.selectors import find_movies_in_use
+from movies.services.catalogue import movie_reindex, movies_remove, people_remove, person_reindex
+from nexus.core.genres import GENRE_NAMES, sort_genres
 
 IMDB_ID = re.compile(r"\Att[0-9]{7,10}\Z")
 MAX_KEYWORDS = 100
@@ -82,7 +82,7 @@ class MovieForm(forms.ModelForm):
         }
 
     def clean_genres(self) -> list[str]:
-        return in_tmdb_order(self.cleaned_data["genres"])
+        return sort_genres(self.cleaned_data["genres"])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -137,7 +137,7 @@ class MovieAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Movie | None = None) -> bool:
         """Not for films that members have rated or listed, whose counts would go wrong."""
-        if obj is not None and movies_in_use([obj.pk]):
+        if obj is not None and find_movies_in_use([obj.pk]):
             return False
         return super().has_delete_permission(request, obj)
 

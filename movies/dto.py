@@ -38,7 +38,7 @@ class MovieData:
     release_date: date | None = None
     release_year: int | None = None
     genres: tuple[str, ...] = ()
-    runtime_min: int | None = None
+    runtime: int | None = None
     overview: str = ""
     tagline: str = ""
     status: str = ""
@@ -51,12 +51,12 @@ class MovieData:
     popularity: float = 0.0
     directors: tuple[PersonData, ...] = ()
     cast: tuple[PersonData, ...] = ()
-    #: Whether this is an entry of a list, which says nothing of what is not in LISTED.
-    listed_only: bool = False
+    #: Whether this is an entry of a list, which says nothing of what is not in LIST_ENTRY_FIELDS.
+    is_list_entry: bool = False
 
 
 #: The fields that an entry of a list has.
-LISTED = (
+LIST_ENTRY_FIELDS = (
     "tmdb_id",
     "title",
     "original_title",

@@ -27,7 +27,7 @@ from movies.search_tokens import narrowing, ranging
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.api.query_params import PageQuery, QuerySerializer
 from nexus.core.db.keyset import Found, Key, Ordering, Sample
-from nexus.core.genres import GENRE_NAMES, genre_named
+from nexus.core.genres import GENRE_NAMES, find_genre
 from nexus.core.text import fold
 
 MAX_VALUES = 100
@@ -83,7 +83,7 @@ class GenreListField(serializers.ListField):
             joiner = "|" if "|" in text else ","
             names = []
             for part in text.split(joiner):
-                name = genre_named(part)
+                name = find_genre(part)
                 if name is None:
                     known = ", ".join(GENRE_NAMES)
                     message = f"Unknown genre {part.strip()!r}. Genres: {known}."

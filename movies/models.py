@@ -145,7 +145,7 @@ class Movie(models.Model):
     vote_count = models.PositiveIntegerField("TMDb's votes", default=0)
     popularity = models.FloatField("TMDb's popularity", default=0.0)
 
-    # This community's ratings, kept by movies.services.rating_changed.
+    # This community's ratings, kept by movies.services.movie_apply_rating.
     rating_count = models.PositiveIntegerField(default=0, editable=False)
     rating_sum = models.FloatField(default=0.0, editable=False)
     average_score = models.GeneratedField(
@@ -164,7 +164,7 @@ class Movie(models.Model):
         output_field=models.FloatField(),
         db_persist=True,
     )
-    # log2 of the exponentially decayed number of ratings, by movies.services.rating_changed.
+    # log2 of the exponentially decayed number of ratings, by movies.services.movie_apply_rating.
     trend_day = models.FloatField(null=True, editable=False)
     trend_week = models.FloatField(null=True, editable=False)
 

@@ -6,7 +6,7 @@ dictionary or extension (unaccent) takes part, and both sides fold alike.
 
 from __future__ import annotations
 
-from nexus.core.text import words
+from nexus.core.text import split_words
 
 # A film's words are few; the bound keeps one absurd title from filling an index page.
 MAX_WORDS = 400
@@ -26,11 +26,11 @@ def vector(*, title: str, original_title: str, people: list[str]) -> str:
     """
     places: dict[str, list[str]] = {}
     position = 0
-    of_title = words(title)
+    of_title = split_words(title)
     texts = [
         (of_title, TITLE),
-        (of_title if original_title == title else words(original_title), ORIGINAL_TITLE),
-        *((words(each), PEOPLE) for each in people),
+        (of_title if original_title == title else split_words(original_title), ORIGINAL_TITLE),
+        *((split_words(each), PEOPLE) for each in people),
     ]
     for found, weight in texts:
         for word in found:
@@ -57,7 +57,7 @@ def query(text: str, *, weights: str = "") -> str | None:
 
     `weights` keeps to words of those weights; of beginnings, only "A" (the title) is told apart.
     """
-    found = words(text)[:20]
+    found = split_words(text)[:20]
     if not found:
         return None
     suffix = f":{weights}" if weights else ""
@@ -69,13 +69,13 @@ def query(text: str, *, weights: str = "") -> str | None:
 
 def ranking(text: str) -> str:
     """The tsquery literal by which films that `query` finds are ranked: with the places of words."""
-    found = words(text)[:20]
+    found = split_words(text)[:20]
     return " & ".join([*(f"'{word}'" for word in found[:-1]), f"'{found[-1]}':*"])
 
 
 def all_words(text: str, *, weights: str) -> str:
     """The tsquery literal for all words of a text, whole, with any of the weights."""
-    return " & ".join(f"'{word}':{weights}" for word in dict.fromkeys(words(text)[:20]))
+    return " & ".join(f"'{word}':{weights}" for word in dict.fromkeys(split_words(text)[:20]))
 
 
 _ARTICLES = {"the", "a", "an"}
@@ -83,7 +83,7 @@ _ARTICLES = {"the", "a", "an"}
 
 def sort_title(title: str) -> str:
     """The title as it sorts: its folded words without a leading English article."""
-    found = words(title)
+    found = split_words(title)
     if len(found) > 1 and found[0] in _ARTICLES:
         found = found[1:]
     return " ".join(found)[:600] or title[:600]

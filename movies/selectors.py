@@ -11,12 +11,13 @@ from typing import Any, TypedDict
 from django.db import connection
 
 from movies.models import MAX_AGE, SUMMARY_FIELDS, Credit, Movie
-from movies.services import GENRE_COUNTS_KEY
 from nexus.core.cache import client as cache
 from nexus.core.db.bounded_page import read_rows
 from nexus.core.db.raw_sql import Columns, prepared_rows
 from nexus.core.db.routers import reading
 from nexus.core.genres import GENRE_NAMES, TMDB_GENRES
+
+GENRE_COUNTS_KEY = "movies:genre_counts"
 
 
 class GenreCount(TypedDict):
@@ -25,7 +26,7 @@ class GenreCount(TypedDict):
     movie_count: int
 
 
-def genre_counts() -> list[GenreCount]:
+def count_movies_by_genre() -> list[GenreCount]:
     """TMDb's genres in its order with the number of films of each; counted at most once a TTL."""
     ttl_s = cache.TTL_S["genre_counts"]
     counts = cache.get_or_compute(GENRE_COUNTS_KEY, _films_by_genre, kind=dict, ttl_s=ttl_s)
@@ -35,13 +36,13 @@ def genre_counts() -> list[GenreCount]:
     ]
 
 
-class CollectionOf(TypedDict):
+class CollectionSummary(TypedDict):
     tmdb_id: int
     name: str
 
 
 @dataclass(frozen=True)
-class Billed:
+class CreditedPerson:
     """One credit of a film."""
 
     role: str
@@ -51,12 +52,12 @@ class Billed:
 
 
 @dataclass(frozen=True)
-class Film:
+class MovieDetail:
     """A film with its people, by role in billing order, and its collection."""
 
     movie: Movie
-    billed: list[Billed]
-    collection: CollectionOf | None
+    billed: list[CreditedPerson]
+    collection: CollectionSummary | None
 
 
 _MOVIE = Columns(Movie, "movie", but=["search_vector"])
@@ -73,12 +74,12 @@ FROM movies_movie AS movie WHERE movie.id = %s
 """.encode()  # noqa: S608 (column names of our own)
 
 
-def film_read(movie_id: int) -> Film | None:
+def get_movie_detail(movie_id: int) -> MovieDetail | None:
     """A film with people and collection, in one query."""
     for *values, collection, billed in prepared_rows(_FILM, [movie_id], using=reading()):
-        return Film(
+        return MovieDetail(
             _MOVIE.instance(values),
-            [Billed(*each) for each in json.loads(billed)] if billed else [],
+            [CreditedPerson(*each) for each in json.loads(billed)] if billed else [],
             json.loads(collection) if collection else None,
         )
     return None
@@ -112,7 +113,7 @@ class SummaryRow(_Row):  # type: ignore[misc]
         return cls._make(row)  # type: ignore[no-any-return]
 
 
-def summaries_read(movie_ids: Sequence[int]) -> list[SummaryRow]:
+def get_movie_summaries(movie_ids: Sequence[int]) -> list[SummaryRow]:
     """The rows of the films that exist, in the order of their ids; one query."""
     rows = read_rows(Movie.objects.all(), SUMMARY_COLUMNS, movie_ids)
     return [SummaryRow.of(row) for row in rows]
@@ -127,7 +128,7 @@ def _films_by_genre() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def movies_in_use(movie_ids: Collection[int]) -> dict[str, set[int]]:
+def find_movies_in_use(movie_ids: Collection[int]) -> dict[str, set[int]]:
     """Which of these films anything outside the catalogue refers to, by what refers to them.
 
     One query for each kind of thing, such as ratings; credits are part of the film.

@@ -9,18 +9,18 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.models import Credit, Movie
-from movies.selectors import Film
+from movies.selectors import MovieDetail
 from nexus.core.api.fields import UTCDateTimeField
 
 POSTER_SIZE, BACKDROP_SIZE = "w500", "w1280"
 
 
-def image_url(path: str, size: str) -> str | None:
+def build_image_url(path: str, size: str) -> str | None:
     """The address of an image of TMDb's; None where there is none."""
     return f"{settings.TMDB_IMAGE_BASE_URL}{size}{path}" if path else None
 
 
-def summary(movie: Any) -> dict[str, Any]:
+def movie_summary_payload(movie: Any) -> dict[str, Any]:
     """What MovieSummarySerializer's fields say of a film, a Movie or a SummaryRow."""
     shown = not movie.is_stale
     released, average = movie.release_date, movie.average_score
@@ -41,15 +41,15 @@ def summary(movie: Any) -> dict[str, Any]:
         "weighted_rating": round(movie.weighted_rating, 3),
         "average_score": None if average is None else round(average, 2),
         "rating_count": movie.rating_count,
-        "poster_url": image_url(movie.poster_path, POSTER_SIZE) if shown else None,
-        "backdrop_url": image_url(movie.backdrop_path, BACKDROP_SIZE) if shown else None,
+        "poster_url": build_image_url(movie.poster_path, POSTER_SIZE) if shown else None,
+        "backdrop_url": build_image_url(movie.backdrop_path, BACKDROP_SIZE) if shown else None,
     }
 
 
 class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
     """A film in a line; of one that is stale, TMDb's images are left out.
 
-    The fields are what the schema describes; what is answered is written out in `summary`, because
+    The fields are what the schema describes; what is answered is written out in `movie_summary_payload`, because
     going through them takes twelve times as long, and lists are what is asked for most.
     """
 
@@ -84,7 +84,7 @@ class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
         read_only_fields: tuple[str, ...] = fields
 
     def to_representation(self, instance: Movie) -> dict[str, Any]:
-        return summary(instance)
+        return movie_summary_payload(instance)
 
     @swagger_serializer_method(serializers.FloatField())
     def get_weighted_rating(self, movie: Movie) -> float:
@@ -96,11 +96,11 @@ class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
 
     @swagger_serializer_method(serializers.URLField(allow_null=True))
     def get_poster_url(self, movie: Movie) -> str | None:
-        return None if movie.is_stale else image_url(movie.poster_path, POSTER_SIZE)
+        return None if movie.is_stale else build_image_url(movie.poster_path, POSTER_SIZE)
 
     @swagger_serializer_method(serializers.URLField(allow_null=True))
     def get_backdrop_url(self, movie: Movie) -> str | None:
-        return None if movie.is_stale else image_url(movie.backdrop_path, BACKDROP_SIZE)
+        return None if movie.is_stale else build_image_url(movie.backdrop_path, BACKDROP_SIZE)
 
 
 class DirectorSerializer(serializers.Serializer[Any]):
@@ -125,7 +125,7 @@ class ProvenanceSerializer(serializers.Serializer[Any]):
 
 
 class MovieSerializer(MovieSummarySerializer):
-    """A Film with everything the catalogue knows.
+    """A MovieDetail with everything the catalogue knows.
 
     TMDb's terms let nothing of it be kept over six months without refresh. A film that is stale
     all the same, because TMDb could not be asked, is shown with its facts alone: without overview,
@@ -156,14 +156,14 @@ class MovieSerializer(MovieSummarySerializer):
         )
         read_only_fields = fields
 
-    def __init__(self, film: Film | None = None, **kwargs: Any) -> None:
-        # It reads a Film, whatever its base class says.
+    def __init__(self, film: MovieDetail | None = None, **kwargs: Any) -> None:
+        # It reads a MovieDetail, whatever its base class says.
         super().__init__(film, **kwargs)  # type: ignore[arg-type]
 
-    def to_representation(self, instance: Film) -> dict[str, Any]:  # type: ignore[override]
+    def to_representation(self, instance: MovieDetail) -> dict[str, Any]:  # type: ignore[override]
         movie, stale = instance.movie, instance.movie.is_stale
         return {
-            **summary(movie),
+            **movie_summary_payload(movie),
             "overview": "" if stale else movie.overview,
             "tagline": "" if stale else movie.tagline,
             "status": movie.status,

@@ -13,7 +13,7 @@ from django.db.models import Q
 from movies import search
 from movies.dto import MovieReference
 from movies.models import Movie
-from nexus.core.text import words
+from nexus.core.text import split_words
 
 MAX_CANDIDATES = 10
 # How many films of one title are looked at; beyond that a title alone says nothing.
@@ -23,7 +23,7 @@ _ARTICLE_BEHIND = re.compile(r"^(.+), (the|a|an)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Match:
+class ReferenceMatch:
     """The one film that is meant, or those that may be, the likeliest first; neither for none."""
 
     movie_id: int | None = None
@@ -53,7 +53,7 @@ _COLUMNS = [
 ]
 
 
-def films_matched(references: Sequence[MovieReference]) -> list[Match]:
+def match_references(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
     """What each reference means, in order, in three queries at most, one of which is told its bound before.
 
     Ids come first. A title is compared as search folds it (no accents, case, punctuation or leading
@@ -64,7 +64,7 @@ def films_matched(references: Sequence[MovieReference]) -> list[Match]:
     by_id = _Index(_with_ids(references))
     matches = [by_id.match(reference) for reference in references]
     for films_of in (_titled, _originally_titled):
-        left = [place for place, match in enumerate(matches) if match == Match()]
+        left = [place for place, match in enumerate(matches) if match == ReferenceMatch()]
         if not left:
             break
         found = films_of([references[place] for place in left])
@@ -91,22 +91,22 @@ class _Index:
         self._by_imdb = {film.imdb_id: film for film in films if film.imdb_id}
         self._by_own = {film.id: film for film in films}
 
-    def match(self, reference: MovieReference) -> Match:
+    def match(self, reference: MovieReference) -> ReferenceMatch:
         named = [
             self._by_tmdb.get(reference.tmdb_id or 0),
             self._by_imdb.get(reference.imdb_id or ""),
         ]
         films = list(dict.fromkeys(film for film in named if film is not None))
         if len(films) == 1:
-            return Match(films[0].id)
+            return ReferenceMatch(films[0].id)
         if films:
             # The two ids name two films; which is meant is for a person to say.
-            return Match(candidates=tuple(film.id for film in films))
+            return ReferenceMatch(candidates=tuple(film.id for film in films))
         # Another instance's id of the same number is of another film.
         own = self._by_own.get(reference.movie_id or 0)
         if own is not None and own.title == reference.title and own.year == reference.year:
-            return Match(own.id)
-        return Match()
+            return ReferenceMatch(own.id)
+        return ReferenceMatch()
 
 
 def _titled(references: Sequence[MovieReference]) -> list[list[_Film]]:
@@ -124,7 +124,7 @@ def _originally_titled(references: Sequence[MovieReference]) -> list[list[_Film]
     sought = [
         (place, f"{search.all_words(reference.title, weights='AB')}", reference.year)
         for place, reference in enumerate(references)
-        if words(reference.title)
+        if split_words(reference.title)
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         # Of a title all of whose words are in countless films, some of these films will do.
@@ -132,7 +132,7 @@ def _originally_titled(references: Sequence[MovieReference]) -> list[list[_Film]
         found = _looked_up("movie.search_vector @@ sought.key::tsquery", sought, len(references))
         cursor.execute("SET LOCAL gin_fuzzy_search_limit = 0")
     return [
-        [film for film in films if words(film.original_title) == words(reference.title)]
+        [film for film in films if split_words(film.original_title) == split_words(reference.title)]
         for reference, films in zip(references, found, strict=True)
     ]
 
@@ -159,13 +159,13 @@ def _looked_up(
     return [list(each.values()) for each in films]
 
 
-def _by_title(reference: MovieReference, films: Iterable[_Film]) -> Match:
+def _by_title(reference: MovieReference, films: Iterable[_Film]) -> ReferenceMatch:
     possible = [film for film in films if _may_be(reference, film)]
     sure = [film for film in possible if reference.year in (None, film.year)]
     if len(sure) == 1 and (reference.year is not None or len(possible) == 1):
-        return Match(sure[0].id)
+        return ReferenceMatch(sure[0].id)
     ranked = sorted(possible, key=lambda film: (film.year != reference.year, -film.votes, film.id))
-    return Match(candidates=tuple(film.id for film in ranked[:MAX_CANDIDATES]))
+    return ReferenceMatch(candidates=tuple(film.id for film in ranked[:MAX_CANDIDATES]))
 
 
 def _may_be(reference: MovieReference, film: _Film) -> bool:

@@ -20,12 +20,18 @@ from movies.filters import (
     ranked,
 )
 from movies.models import Movie
-from movies.selectors import SUMMARY_COLUMNS, Film, SummaryRow, film_read, genre_counts
+from movies.selectors import (
+    SUMMARY_COLUMNS,
+    MovieDetail,
+    SummaryRow,
+    count_movies_by_genre,
+    get_movie_detail,
+)
 from movies.serializers import (
     GenreSerializer,
     MovieSerializer,
     MovieSummarySerializer,
-    summary,
+    movie_summary_payload,
 )
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
@@ -43,7 +49,7 @@ def summaries(movies: list[Any]) -> Any:
 
 
 def _summaries_of(rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    return [summary(SummaryRow.of(row)) for row in rows]
+    return [movie_summary_payload(SummaryRow.of(row)) for row in rows]
 
 
 #: A page of films as plain data.
@@ -100,9 +106,9 @@ class MovieViewSet(ApiViewSet):
             raise Http404
         return Response(MovieSerializer(film).data)
 
-    def held(self, pk: int) -> Film | None:
+    def held(self, pk: int) -> MovieDetail | None:
         """The film to show; where the route is mounted, whoever knows its source may complete it."""
-        return film_read(pk)
+        return get_movie_detail(pk)
 
 
 class GenreViewSet(ApiViewSet):
@@ -112,4 +118,4 @@ class GenreViewSet(ApiViewSet):
     @contract(answers={200: ListOf(GenreSerializer)})
     def list(self, request: Request) -> Response:
         """TMDb's genres, with the number of films of each."""
-        return Response(GenreSerializer(genre_counts(), many=True).data)
+        return Response(GenreSerializer(count_movies_by_genre(), many=True).data)

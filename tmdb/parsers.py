@@ -23,7 +23,7 @@ from movies.dto import (
     MovieData,
     PersonData,
 )
-from nexus.core.genres import genre_named, genre_of_id, in_tmdb_order
+from nexus.core.genres import find_genre, find_genre_by_id, sort_genres
 from tmdb.client.errors import TmdbAdult, TmdbUnusable, TmdbVideo
 
 MAX_CAST = 20
@@ -98,7 +98,7 @@ class SearchPage:
             genre_id
             for hit in self.hits
             for genre_id in hit.genre_ids
-            if genre_of_id(genre_id) is None
+            if find_genre_by_id(genre_id) is None
         }
 
     def as_plain(self) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def listed(hit: SearchHit, genre_names: Mapping[int, str] = _NO_NAMES) -> MovieD
         vote_average=hit.vote_average,
         vote_count=hit.vote_count,
         popularity=hit.popularity,
-        listed_only=True,
+        is_list_entry=True,
     )
 
 
@@ -197,7 +197,7 @@ def genre_names(document: Any) -> dict[int, str]:
         raise TmdbUnusable("no genres")
     named = {}
     for each in _usable(lambda genre: (_id(genre), _name(genre, "name", MAX_NAME)), genres):
-        name = genre_named(each[1])
+        name = find_genre(each[1])
         if name is not None:
             named[each[0]] = name
     return named
@@ -276,8 +276,8 @@ def movie(document: Any, *, tmdb_id: int) -> MovieData:
         original_language=_language(film),
         release_date=released,
         release_year=released.year if released else None,
-        genres=tuple(in_tmdb_order(filter(None, _usable(_genre, _list(film, "genres"))))),
-        runtime_min=_runtime_min(film),
+        genres=tuple(sort_genres(filter(None, _usable(_genre, _list(film, "genres"))))),
+        runtime=_runtime(film),
         overview=_text(film, "overview", MAX_OVERVIEW),
         tagline=_text(film, "tagline", MAX_TAGLINE),
         status=_text(film, "status", MAX_STATUS),
@@ -355,7 +355,7 @@ def _keywords(document: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))[:MAX_KEYWORDS]
 
 
-def _runtime_min(film: dict[str, Any]) -> int | None:
+def _runtime(film: dict[str, Any]) -> int | None:
     """Minutes; 0 is TMDb's way to say that it does not know."""
     minutes = film.get("runtime")
     if minutes is None:
@@ -370,12 +370,12 @@ def _imdb_id(film: dict[str, Any]) -> str | None:
 
 def _genre(document: Any) -> str | None:
     """By its id, or by its name where TMDb has given the genre a new one."""
-    return genre_of_id(_id(document)) or genre_named(_text(document, "name", MAX_NAME))
+    return find_genre_by_id(_id(document)) or find_genre(_text(document, "name", MAX_NAME))
 
 
 def _genre_names(tmdb_ids: Iterable[int], more: Mapping[int, str] = _NO_NAMES) -> list[str]:
-    names = (genre_of_id(tmdb_id) or more.get(tmdb_id) for tmdb_id in tmdb_ids)
-    return in_tmdb_order(name for name in names if name is not None)
+    names = (find_genre_by_id(tmdb_id) or more.get(tmdb_id) for tmdb_id in tmdb_ids)
+    return sort_genres(name for name in names if name is not None)
 
 
 # --- One value of an object ----------------------------------------------------------------------

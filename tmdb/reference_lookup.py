@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from movies.dto import MovieReference
 from movies.models import Movie
 from nexus.core.api.exceptions import Problem
-from nexus.core.text import words
+from nexus.core.text import split_words
 from tmdb import parsers as parse
 from tmdb.cache import batch_client
 from tmdb.client.errors import TmdbError, TmdbNotFound
@@ -79,8 +79,8 @@ def _tmdb_id(client: Client, reference: MovieReference, deadline: float) -> int 
 
 def _is_meant(reference: MovieReference, hit: parse.SearchHit) -> bool:
     year = hit.release_date.year if hit.release_date else None
-    title = words(reference.title)
-    same_title = title in (words(hit.title), words(hit.original_title))
+    title = split_words(reference.title)
+    same_title = title in (split_words(hit.title), split_words(hit.original_title))
     return same_title and reference.year in (None, year)
 
 

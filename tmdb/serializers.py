@@ -9,7 +9,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.dto import NEWEST_ID
-from movies.serializers import POSTER_SIZE, image_url
+from movies.serializers import POSTER_SIZE, build_image_url
 from nexus.core.api.fields import PlainCharField, StrictIntegerField, UTCDateTimeField
 from tmdb.selectors import FoundFilm
 from tmdb.services import BULK_MAX
@@ -75,7 +75,7 @@ class SearchHitSerializer(serializers.Serializer[Any]):
 
     @swagger_serializer_method(serializers.URLField(allow_null=True))  # type: ignore[untyped-decorator]
     def get_poster_url(self, film: FoundFilm) -> str | None:
-        return image_url(film.hit.poster_path or "", POSTER_SIZE)
+        return build_image_url(film.hit.poster_path or "", POSTER_SIZE)
 
 
 class TmdbImportWriteSerializer(serializers.Serializer[Any]):

@@ -13,8 +13,9 @@ from django.db import DataError, IntegrityError
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.selectors import Film, film_read
-from movies.services import Upserted, movie_mark_removed, movies_upsert
+from movies.selectors import MovieDetail, get_movie_detail
+from movies.services.catalogue import movie_mark_removed
+from movies.services.upsert import UpsertResult, movies_upsert
 from nexus.core.cache import client as core_cache
 from tmdb import aside, cache
 from tmdb import parsers as parse
@@ -42,7 +43,7 @@ class BulkImported:
     movie_id: int | None
 
 
-def movie_import(*, tmdb_id: int, refresh: bool = False) -> Upserted:
+def movie_import(*, tmdb_id: int, refresh: bool = False) -> UpsertResult:
     """Have the film of this TMDb id in the catalogue, complete, brought up to date where stale.
 
     A film that is held is served as it is while TMDb is in trouble; for a new one TmdbError is
@@ -50,7 +51,7 @@ def movie_import(*, tmdb_id: int, refresh: bool = False) -> Upserted:
     """
     known = Movie.objects.filter(tmdb_id=tmdb_id).first()
     if known is not None and not (refresh or known.wants_details):
-        return Upserted(known, created=False)
+        return UpsertResult(known, created=False)
     try:
         facts = cache.movie(tmdb_id, anew=refresh)
     except TmdbError as error:
@@ -58,23 +59,23 @@ def movie_import(*, tmdb_id: int, refresh: bool = False) -> Upserted:
             raise
         if isinstance(error, TmdbNotFound):
             movie_mark_removed(movie=known)
-        return Upserted(known, created=False)
-    return movies_upsert(facts=[facts], source=Movie.Source.TMDB)[0]
+        return UpsertResult(known, created=False)
+    return movies_upsert(movies=[facts], source=Movie.Source.TMDB)[0]
 
 
-def movie_import_by_imdb_id(*, imdb_id: str, refresh: bool = False) -> Upserted:
+def movie_import_by_imdb_id(*, imdb_id: str, refresh: bool = False) -> UpsertResult:
     """The same for an id of IMDb's, which TMDb is asked for unless the catalogue knows it."""
     known = Movie.objects.filter(imdb_id=imdb_id).first()
     if known is not None and known.tmdb_id is not None:
         return movie_import(tmdb_id=known.tmdb_id, refresh=refresh)
     if known is not None and not refresh:
-        return Upserted(known, created=False)
+        return UpsertResult(known, created=False)
     try:
         return movie_import(tmdb_id=lists.found_tmdb_id(imdb_id), refresh=refresh)
     except TmdbError:
         if known is None:
             raise
-        return Upserted(known, created=False)
+        return UpsertResult(known, created=False)
 
 
 def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
@@ -117,12 +118,12 @@ def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
     return [results[tmdb_id] for tmdb_id in tmdb_ids]
 
 
-def movie_shown(movie_id: int) -> Film | None:
+def movie_shown(movie_id: int) -> MovieDetail | None:
     """A film with people and collection, completed or refreshed where it wants that.
 
     TMDb is asked once, within the budget of a request; in its trouble the film is as it is held.
     """
-    film = film_read(movie_id)
+    film = get_movie_detail(movie_id)
     if film is None or not film.movie.wants_details:
         return film
     assert film.movie.tmdb_id is not None
@@ -137,8 +138,8 @@ def movie_shown(movie_id: int) -> Film | None:
     except TmdbError:
         core_cache.put(tried, True, ttl_s=TRIED_TTL_S)
         return film
-    movies_upsert(facts=[facts], source=Movie.Source.TMDB)
-    return film_read(movie_id)
+    movies_upsert(movies=[facts], source=Movie.Source.TMDB)
+    return get_movie_detail(movie_id)
 
 
 def films_fetch(
@@ -161,7 +162,7 @@ def films_fetch(
         return dict(zip(wanted, threads.map(fetch, wanted), strict=True))
 
 
-def films_store(facts: Sequence[MovieData]) -> dict[int, Upserted]:
+def films_store(facts: Sequence[MovieData]) -> dict[int, UpsertResult]:
     """Store films in one transaction, or each in its own where one of them cannot be stored.
 
     By TMDb's id; a film that cannot be stored is left out, and written to the log.
@@ -171,7 +172,7 @@ def films_store(facts: Sequence[MovieData]) -> dict[int, Upserted]:
     try:
         return _upserted(facts)
     except (DataError, IntegrityError):
-        stored: dict[int, Upserted] = {}
+        stored: dict[int, UpsertResult] = {}
         for fact in facts:
             try:
                 stored |= _upserted([fact])
@@ -180,6 +181,6 @@ def films_store(facts: Sequence[MovieData]) -> dict[int, Upserted]:
         return stored
 
 
-def _upserted(facts: Sequence[MovieData]) -> dict[int, Upserted]:
-    done = movies_upsert(facts=facts, source=Movie.Source.TMDB)
+def _upserted(facts: Sequence[MovieData]) -> dict[int, UpsertResult]:
+    done = movies_upsert(movies=facts, source=Movie.Source.TMDB)
     return {fact.tmdb_id or 0: each for fact, each in zip(facts, done, strict=True)}

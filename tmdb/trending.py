@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from movies.models import Movie
-from movies.services import movies_upsert
+from movies.services.upsert import movies_upsert
 from nexus.core.cache import client as core_cache
 from tmdb import aside
 from tmdb import parsers as parse
@@ -125,7 +125,7 @@ def pages_store(pages: Sequence[SearchPage]) -> set[int]:
             # Who waited for the lock finds them stored.
             if not is_stored():
                 facts = [fact for each in named for fact in each.facts]
-                movies_upsert(facts=facts, source=Movie.Source.TMDB)
+                movies_upsert(movies=facts, source=Movie.Source.TMDB)
                 for mark in marks:
                     _stored.remember(mark)
     return tmdb_ids

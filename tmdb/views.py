@@ -10,7 +10,7 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from movies.selectors import Film, film_read
+from movies.selectors import MovieDetail, get_movie_detail
 from movies.serializers import MovieSerializer, MovieSummarySerializer
 from movies.views import MovieViewSet, summaries
 from nexus.core.api.exceptions import Problem
@@ -110,7 +110,7 @@ class TmdbImportViewSet(TmdbViewSet):
         wanted = self.body
         importer = movie_import_by_imdb_id if "imdb_id" in wanted else movie_import
         imported = importer(**wanted)
-        film = film_read(imported.movie.pk)
+        film = get_movie_detail(imported.movie.pk)
         if film is None:
             raise Http404
         return Response(
@@ -148,7 +148,7 @@ class TmdbBulkImportViewSet(TmdbViewSet):
 class FilmViewSet(MovieViewSet):
     """The film's page, mounted here because TMDb is asked for what is missing of it."""
 
-    def held(self, pk: int) -> Film | None:
+    def held(self, pk: int) -> MovieDetail | None:
         return movie_shown(pk)
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from movies.dto import MovieData, PersonData
 from movies.filters import ORDERING_NAMES, ORDERINGS, bounded, filtered, ranked
 from movies.models import IN_SAMPLE, Movie, Person
-from movies.services import movies_upsert
+from movies.services.upsert import movies_upsert
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +21,7 @@ FILMS = [
         release_date=date(1999, 3, 30),
         genres=("Action", "Science Fiction"),
         keywords=("virtual reality", "dystopia"),
-        runtime_min=136,
+        runtime=136,
         original_language="en",
         vote_average=8.2,
         vote_count=26_000,
@@ -37,7 +37,7 @@ FILMS = [
         release_date=date(2001, 4, 25),
         genres=("Comedy", "Romance"),
         keywords=("paris",),
-        runtime_min=122,
+        runtime=122,
         original_language="fr",
         vote_average=7.9,
         vote_count=11_000,
@@ -52,7 +52,7 @@ FILMS = [
         original_title="千と千尋の神隠し",
         release_date=date(2001, 7, 20),
         genres=("Animation", "Family", "Fantasy"),
-        runtime_min=125,
+        runtime=125,
         original_language="ja",
         vote_average=8.5,
         vote_count=16_000,
@@ -64,7 +64,7 @@ FILMS = [
         tmdb_id=97,
         release_date=date(1994, 6, 10),
         genres=("Action", "Thriller"),
-        runtime_min=116,
+        runtime=116,
         original_language="en",
         vote_average=7.1,
         vote_count=6_000,
@@ -91,7 +91,7 @@ FILMS = [
 @pytest.fixture
 def catalogue(db):
     """Six films, apart in every column that is filtered."""
-    movies_upsert(facts=FILMS, source=Movie.Source.STARTER)
+    movies_upsert(movies=FILMS, source=Movie.Source.STARTER)
 
 
 def found(api, **query):
@@ -299,7 +299,7 @@ def many_films(make_movie):
             popularity=chance.choice([1.0, 2.0]),
             vote_average=chance.choice([5.0, 8.0]),
             vote_count=chance.choice([0, 100]),
-            runtime_min=chance.choice([None, 90, 120]),
+            runtime=chance.choice([None, 90, 120]),
             release_date=chance.choice([None, date(2000, 1, 1), date(2010, 1, 1)]),
         )
         for _ in range(30)

@@ -2,22 +2,27 @@ import pytest
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.selectors import genre_counts, movies_in_use
-from movies.services import movies_remove, movies_upsert
+from movies.selectors import count_movies_by_genre, find_movies_in_use
+from movies.services.catalogue import movies_remove
+from movies.services.upsert import movies_upsert
 from nexus.core.genres import TMDB_GENRES
 
 pytestmark = pytest.mark.django_db
 
 
 def counted():
-    return {genre["name"]: genre["movie_count"] for genre in genre_counts() if genre["movie_count"]}
+    return {
+        genre["name"]: genre["movie_count"]
+        for genre in count_movies_by_genre()
+        if genre["movie_count"]
+    }
 
 
 def test_every_genre_of_tmdb_is_counted_in_its_order(make_movie):
     make_movie(genres=["Drama", "Crime"])
     make_movie(genres=["Drama"])
     make_movie()
-    counts = genre_counts()
+    counts = count_movies_by_genre()
     assert [(genre["name"], genre["tmdb_id"]) for genre in counts] == list(TMDB_GENRES.items())
     assert counted() == {"Drama": 2, "Crime": 1}
 
@@ -25,7 +30,7 @@ def test_every_genre_of_tmdb_is_counted_in_its_order(make_movie):
 def test_counts_are_read_once_and_then_from_the_cache(make_movie, django_assert_num_queries):
     make_movie(genres=["Drama"])
     with django_assert_num_queries(1):
-        genre_counts()
+        count_movies_by_genre()
     with django_assert_num_queries(0):
         assert counted() == {"Drama": 1}
 
@@ -33,11 +38,11 @@ def test_counts_are_read_once_and_then_from_the_cache(make_movie, django_assert_
 def test_a_write_to_the_catalogue_is_counted_at_once(django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         film = MovieData(title="A", tmdb_id=1, genres=("Drama",))
-        movies_upsert(facts=[film], source=Movie.Source.TMDB)
+        movies_upsert(movies=[film], source=Movie.Source.TMDB)
     assert counted() == {"Drama": 1}
     with django_capture_on_commit_callbacks(execute=True):
         film = MovieData(title="A", tmdb_id=1, genres=("War",))
-        movies_upsert(facts=[film], source=Movie.Source.TMDB)
+        movies_upsert(movies=[film], source=Movie.Source.TMDB)
     assert counted() == {"War": 1}
     with django_capture_on_commit_callbacks(execute=True):
         movies_remove(movie_ids=[Movie.objects.get().id])
@@ -50,6 +55,6 @@ def test_films_that_members_rated_are_in_use_and_credited_ones_are_not(
     rated, free = make_movie("Rated", cast=["Ann"]), make_movie("Free", cast=["Ann"])
     sent = {"movie": rated.id, "score": 4.0}
     assert client_of(make_user("ann")).post("/ratings/", sent).status_code == 201
-    used = movies_in_use([rated.id, free.id])
+    used = find_movies_in_use([rated.id, free.id])
     assert set.union(*used.values()) == {rated.id}
-    assert movies_in_use([free.id]) == movies_in_use([]) == {}
+    assert find_movies_in_use([free.id]) == find_movies_in_use([]) == {}

@@ -6,8 +6,8 @@ from rest_framework.serializers import ModelSerializer
 
 from movies.dto import CollectionData
 from movies.models import MAX_AGE, Movie
-from movies.selectors import film_read, summaries_read
-from movies.serializers import MovieSerializer, MovieSummarySerializer, summary
+from movies.selectors import get_movie_detail, get_movie_summaries
+from movies.serializers import MovieSerializer, MovieSummarySerializer, movie_summary_payload
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +23,7 @@ def films(make_movie):
         source="tmdb",
         genres=["Horror", "Science Fiction"],
         release_year=1979,
-        runtime_min=117,
+        runtime=117,
         vote_average=8.1,
         vote_count=14_000,
         popularity=71.3,
@@ -42,15 +42,17 @@ def films(make_movie):
 
 def test_a_summary_is_what_the_fields_say(films):
     for film in Movie.objects.filter(pk__in=films):
-        assert summary(film) == through_the_fields(MovieSummarySerializer, film)
+        assert movie_summary_payload(film) == through_the_fields(MovieSummarySerializer, film)
 
 
 def test_rows_read_by_id_are_the_films_in_that_order(films):
     wanted = [films[2], 2**62, films[0], films[1]]
-    rows = summaries_read(wanted)
+    rows = get_movie_summaries(wanted)
     assert [row.id for row in rows] == [films[2], films[0], films[1]]
     held = Movie.objects.in_bulk(films)
-    assert [summary(row) for row in rows] == [summary(held[row.id]) for row in rows]
+    assert [movie_summary_payload(row) for row in rows] == [
+        movie_summary_payload(held[row.id]) for row in rows
+    ]
 
 
 def test_a_film_is_what_the_fields_say(make_movie, django_assert_num_queries):
@@ -64,7 +66,7 @@ def test_a_film_is_what_the_fields_say(make_movie, django_assert_num_queries):
         collection=CollectionData(8091, "Alien Collection"),
     )
     with django_assert_num_queries(1):
-        film = film_read(made.pk)
+        film = get_movie_detail(made.pk)
     told = MovieSerializer(film).data
     assert list(told) == list(MovieSerializer.Meta.fields)
     assert told["collection"] == {"tmdb_id": 8091, "name": "Alien Collection"}
@@ -73,4 +75,4 @@ def test_a_film_is_what_the_fields_say(make_movie, django_assert_num_queries):
     fields = MovieSerializer().fields
     for name in of_movie:
         assert told[name] == fields[name].to_representation(getattr(film.movie, name)), name
-    assert film_read(2**62) is None
+    assert get_movie_detail(2**62) is None

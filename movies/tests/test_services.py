@@ -10,17 +10,15 @@ from django.utils import timezone
 
 from movies.dto import CollectionData, MovieData, PersonData
 from movies.models import Collection, Credit, Movie, Person
-from movies.services import (
-    AUTHORITY,
+from movies.services.catalogue import movies_remove
+from movies.services.ratings import (
     TREND_HALF_LIFE_DAYS,
     RatingChange,
-    movies_compare,
-    movies_remove,
-    movies_upsert,
-    rating_changed,
-    ratings_changed,
-    trend_position,
+    compute_log_weight,
+    movie_apply_rating,
+    movies_apply_ratings,
 )
+from movies.services.upsert import AUTHORITY, movies_compare, movies_upsert
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +33,7 @@ FULL = MovieData(
     original_language="en",
     release_date=date(1979, 5, 25),
     genres=("Horror", "Science Fiction"),
-    runtime_min=117,
+    runtime=117,
     overview="In space.",
     tagline="No one can hear you.",
     status="Released",
@@ -52,7 +50,7 @@ FULL = MovieData(
 
 
 def stored(*facts, source=TMDB):
-    return movies_upsert(facts=list(facts), source=source)
+    return movies_upsert(movies=list(facts), source=source)
 
 
 def people_of(movie):
@@ -100,8 +98,8 @@ def test_newer_facts_of_the_same_source_replace_the_old():
 
 @pytest.mark.parametrize(("lower", "higher"), [*combinations(AUTHORITY, 2)])
 def test_the_source_of_more_authority_is_believed_whichever_comes_first(lower, higher):
-    low = MovieData(title="Low", tmdb_id=1, runtime_min=90, overview="low")
-    high = MovieData(title="High", tmdb_id=1, runtime_min=100)
+    low = MovieData(title="Low", tmdb_id=1, runtime=90, overview="low")
+    high = MovieData(title="High", tmdb_id=1, runtime=100)
     for first, second in ((low, high), (high, low)):
         Movie.objects.all().delete()
         for fact in (first, second):
@@ -248,8 +246,8 @@ def test_comparing_says_what_storing_would_change_and_writes_nothing():
         MovieData(title="New again", tmdb_id=2),
         MovieData(title="Alien", imdb_id="tt0078748"),
     ]
-    compared = movies_compare(facts=facts, source=TMDB)
-    assert [(each.movie_id, each.changes, each.same_as) for each in compared] == [
+    compared = movies_compare(movies=facts, source=TMDB)
+    assert [(each.movie_id, each.changes, each.duplicate_of) for each in compared] == [
         (movie.pk, False, None),
         (None, True, None),
         (None, False, 1),
@@ -272,7 +270,7 @@ def test_comparing_says_what_storing_would_change_and_writes_nothing():
 def test_comparing_knows_the_authority_of_sources(changed, source, changes):
     stored(FULL)
     fact = MovieData(**{**vars(FULL), **changed})
-    assert movies_compare(facts=[fact], source=source)[0].changes is changes
+    assert movies_compare(movies=[fact], source=source)[0].changes is changes
 
 
 def test_a_removed_film_takes_only_its_own_people_along():
@@ -289,7 +287,7 @@ def test_ratings_set_changed_and_withdrawn_keep_count_sum_and_mean(make_movie):
     movie = make_movie()
 
     def after(old, new):
-        rating_changed(movie_id=movie.id, old=old, new=new)
+        movie_apply_rating(movie_id=movie.id, old_score=old, new_score=new)
         movie.refresh_from_db()
         return movie.rating_count, movie.rating_sum, movie.average_score
 
@@ -303,7 +301,7 @@ def test_ratings_set_changed_and_withdrawn_keep_count_sum_and_mean(make_movie):
 def test_stars_count_double_in_the_weighted_rating(make_movie):
     movie = make_movie(vote_average=8.0, vote_count=10)
     for score in (5.0, 4.0):
-        rating_changed(movie_id=movie.id, old=None, new=score)
+        movie_apply_rating(movie_id=movie.id, old_score=None, new_score=score)
     movie.refresh_from_db()
     # By hand: (10 * 8.0 + 2 * 9 + 25 * 6.5) / (10 + 2 + 25)
     assert movie.weighted_rating == pytest.approx(260.5 / 37)
@@ -311,11 +309,11 @@ def test_stars_count_double_in_the_weighted_rating(make_movie):
 
 def test_only_a_new_rating_moves_the_trend(make_movie):
     movie = make_movie()
-    rating_changed(movie_id=movie.id, old=None, new=4.0)
+    movie_apply_rating(movie_id=movie.id, old_score=None, new_score=4.0)
     movie.refresh_from_db()
     before = (movie.trend_day, movie.trend_week)
-    rating_changed(movie_id=movie.id, old=4.0, new=1.0)
-    rating_changed(movie_id=movie.id, old=1.0, new=None)
+    movie_apply_rating(movie_id=movie.id, old_score=4.0, new_score=1.0)
+    movie_apply_rating(movie_id=movie.id, old_score=1.0, new_score=None)
     movie.refresh_from_db()
     assert (movie.trend_day, movie.trend_week) == before
 
@@ -334,7 +332,7 @@ def test_the_trend_is_the_exponential_decay_of_the_ratings(make_movie, monkeypat
     rated.sort()
     for moment, movie_id in rated:
         monkeypatch.setattr(timezone, "now", lambda moment=moment: moment)
-        rating_changed(movie_id=movie_id, old=None, new=3.0)
+        movie_apply_rating(movie_id=movie_id, old_score=None, new_score=3.0)
     for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
         logs = {}
         for movie in movies:
@@ -348,7 +346,7 @@ def test_the_trend_is_the_exponential_decay_of_the_ratings(make_movie, monkeypat
             total = math.fsum(2.0 ** (youngest - age) for age in ages)
             logs[movie.id] = math.log2(total) - youngest
         stored_trend = dict(Movie.objects.values_list("id", column))
-        position = trend_position(half_life_days, now)
+        position = compute_log_weight(half_life_days, now)
         for movie_id, expected in logs.items():
             assert stored_trend[movie_id] - position == pytest.approx(expected, abs=1e-6)
         ordered = Movie.objects.order_by(f"-{column}").values_list("id", flat=True)
@@ -360,9 +358,11 @@ def test_a_film_rated_after_centuries_of_silence_does_not_overflow(make_movie, m
     for year in (2020, 2999, 2021):
         moment = datetime(year, 1, 1, tzinfo=UTC)
         monkeypatch.setattr(timezone, "now", lambda moment=moment: moment)
-        rating_changed(movie_id=movie.id, old=None, new=3.0)
+        movie_apply_rating(movie_id=movie.id, old_score=None, new_score=3.0)
     movie.refresh_from_db()
-    assert movie.trend_day == pytest.approx(trend_position(1.0, datetime(2999, 1, 1, tzinfo=UTC)))
+    assert movie.trend_day == pytest.approx(
+        compute_log_weight(1.0, datetime(2999, 1, 1, tzinfo=UTC))
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -372,7 +372,7 @@ def test_concurrent_ratings_lose_no_count(make_movie):
     def rate():
         try:
             for _ in range(5):
-                rating_changed(movie_id=movie.id, old=None, new=3.0)
+                movie_apply_rating(movie_id=movie.id, old_score=None, new_score=3.0)
         finally:
             connection.close()
 
@@ -383,7 +383,7 @@ def test_concurrent_ratings_lose_no_count(make_movie):
         thread.join()
     movie.refresh_from_db()
     assert (movie.rating_count, movie.rating_sum) == (40, 120.0)
-    trend = movie.trend_week - trend_position(7.0)
+    trend = movie.trend_week - compute_log_weight(7.0)
     assert trend == pytest.approx(math.log2(40), abs=0.01)
 
 
@@ -393,12 +393,12 @@ def test_many_changes_of_ratings_at_once_count_as_one_after_the_other(django_ass
         for title, trend in (("A", None), ("B", 2400.0), ("C", 2000.0))
     )
     singly = Movie.objects.create(title="D", trend_day=2400.0, trend_week=2400.0)
-    rating_changed(movie_id=singly.pk, old=None, new=4.5)
+    movie_apply_rating(movie_id=singly.pk, old_score=None, new_score=4.5)
     for film in (other, third):
-        rating_changed(movie_id=film.pk, old=None, new=2)
+        movie_apply_rating(movie_id=film.pk, old_score=None, new_score=2)
     Movie.objects.filter(pk=other.pk).update(trend_day=2400.0, trend_week=2400.0)
     with django_assert_num_queries(2):
-        ratings_changed(
+        movies_apply_ratings(
             changes=[
                 RatingChange(one.pk, None, 5),
                 RatingChange(other.pk, None, 4.5),
@@ -408,7 +408,7 @@ def test_many_changes_of_ratings_at_once_count_as_one_after_the_other(django_ass
             ]
         )
     with django_assert_num_queries(0):
-        ratings_changed(changes=[])
+        movies_apply_ratings(changes=[])
     counts = Movie.objects.order_by("title").values_list("rating_count", "rating_sum")
     assert list(counts) == [(1, 1), (2, 7.5), (0, 0), (1, 4.5)]
     for film in (one, other, third, singly):

@@ -3,7 +3,7 @@
 import pytest
 
 from movies.dto import MovieReference
-from movies.title_matching import MAX_CANDIDATES, films_matched
+from movies.title_matching import MAX_CANDIDATES, match_references
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def films(make_movie):
 
 
 def matched(*references):
-    return films_matched([MovieReference(*each) for each in references])
+    return match_references([MovieReference(*each) for each in references])
 
 
 @pytest.mark.parametrize(

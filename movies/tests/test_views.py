@@ -4,7 +4,8 @@ import pytest
 
 from movies.dto import CollectionData, MovieData, PersonData
 from movies.models import Movie, Person
-from movies.services import movies_upsert, rating_changed
+from movies.services.ratings import movie_apply_rating
+from movies.services.upsert import movies_upsert
 from movies.weighted_rating import weighted_rating
 from nexus.core.genres import TMDB_GENRES
 
@@ -27,7 +28,7 @@ ALIEN = MovieData(
     original_language="en",
     release_date=date(1979, 5, 25),
     genres=("Horror", "Science Fiction"),
-    runtime_min=117,
+    runtime=117,
     overview="In space.",
     tagline="No one can hear you.",
     status="Released",
@@ -47,11 +48,11 @@ ALIEN = MovieData(
 
 @pytest.fixture
 def alien():
-    return movies_upsert(facts=[ALIEN], source=Movie.Source.TMDB)[0].movie
+    return movies_upsert(movies=[ALIEN], source=Movie.Source.TMDB)[0].movie
 
 
 def test_a_summary_has_the_contracts_fields(api, alien):
-    rating_changed(movie_id=alien.id, old=None, new=4.5)
+    movie_apply_rating(movie_id=alien.id, old_score=None, new_score=4.5)
     (summary,) = api.get("/movies/").json()["results"]
     assert list(summary) == SUMMARY.split()
     assert summary == {
@@ -157,7 +158,7 @@ def test_the_communitys_ratings_lift_a_film_among_the_top(api, make_movie):
     make_movie("First", vote_average=7.0, vote_count=10)
     second = make_movie("Second", vote_average=6.9, vote_count=10)
     for _ in range(5):
-        rating_changed(movie_id=second.id, old=None, new=5.0)
+        movie_apply_rating(movie_id=second.id, old_score=None, new_score=5.0)
     body = api.get("/movies/top_rated/").json()
     assert [movie["title"] for movie in body["results"]] == ["Second", "First"]
 

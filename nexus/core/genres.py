@@ -34,17 +34,17 @@ _NAME_OF_FOLDED = {name.casefold(): name for name in GENRE_NAMES}
 _POSITION = {name: position for position, name in enumerate(GENRE_NAMES)}
 
 
-def genre_named(text: str) -> str | None:
+def find_genre(text: str) -> str | None:
     """The genre of a name in any case, or of a TMDb id in digits; None where there is none."""
     if text.isascii() and text.isdigit():
         return _NAME_OF_ID.get(int(text[:9]))
     return _NAME_OF_FOLDED.get(text.strip().casefold())
 
 
-def genre_of_id(tmdb_id: int) -> str | None:
+def find_genre_by_id(tmdb_id: int) -> str | None:
     return _NAME_OF_ID.get(tmdb_id)
 
 
-def in_tmdb_order(names: Iterable[str]) -> list[str]:
+def sort_genres(names: Iterable[str]) -> list[str]:
     """The names once each, in TMDb's order. Raises KeyError for one that is none of TMDb's."""
     return sorted(set(names), key=_POSITION.__getitem__)

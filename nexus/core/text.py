@@ -26,6 +26,6 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", bare).casefold().translate(_PLAIN)
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The folded words of a text, in order."""
     return [word[:MAX_WORD] for word in _WORD.findall(_JOINERS.sub("", fold(text)))]

@@ -116,7 +116,7 @@ def make_movie(db: None) -> Callable[..., Movie]:
     """Makes films through the service: `make_movie("Alien", genres=["Horror"], directors=["X"])`."""
     from movies.dto import MovieData, PersonData
     from movies.models import Movie
-    from movies.services import movies_upsert
+    from movies.services.upsert import movies_upsert
 
     numbers = iter(range(1, 10_000_000))
 
@@ -129,7 +129,7 @@ def make_movie(db: None) -> Callable[..., Movie]:
         for name in ("genres", "keywords"):
             fields[name] = tuple(fields.get(name, ()))
         source = fields.pop("source", Movie.Source.STARTER)
-        return movies_upsert(facts=[MovieData(title=title, **fields)], source=source)[0].movie
+        return movies_upsert(movies=[MovieData(title=title, **fields)], source=source)[0].movie
 
     return make
 

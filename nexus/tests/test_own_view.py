@@ -10,7 +10,7 @@ from django_redis import get_redis_connection
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.services import movies_upsert
+from movies.services.upsert import movies_upsert
 
 MEMBERS, ROUNDS, COLD = 4, 4, 100
 
@@ -81,7 +81,7 @@ def a_write_to_the_catalogue_is_in_the_next_read(url):
         for number in range(5):
             others = [pool.submit(dramas, url) for _ in range(4)]
             film = MovieData(title="New", tmdb_id=1 + number, genres=("Drama",))
-            movies_upsert(facts=[film], source=Movie.Source.TMDB)
+            movies_upsert(movies=[film], source=Movie.Source.TMDB)
             assert dramas(url) == Movie.objects.filter(genres__contains=["Drama"]).count()
             assert all(other.result() for other in others)
             assert dramas(url) == ROUNDS + number + 1

@@ -296,7 +296,7 @@ def world(make_user, make_movie, client_of, settings):
         original_title="Alien",
         release_date=date(1979, 5, 25),
         genres=["Horror", "Science Fiction"],
-        runtime_min=117,
+        runtime=117,
         directors=["Ridley Scott"],
         cast=["Sigourney Weaver"],
         keywords=["space"],

@@ -11,7 +11,7 @@ from django.db import connection
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.services import movies_upsert
+from movies.services.upsert import movies_upsert
 from nexus.core.db.transactions import long_transaction
 from social.services.ratings import ratings_recount
 
@@ -46,7 +46,7 @@ def films_store(*, facts: Sequence[MovieData], source: Movie.Source) -> Iterator
     for start in range(0, len(facts), FILMS_AT_ONCE):
         step = facts[start : start + FILMS_AT_ONCE]
         with long_transaction():
-            stored = movies_upsert(facts=step, source=source)
+            stored = movies_upsert(movies=step, source=source)
         yield [each.movie.pk for each in stored]
 
 

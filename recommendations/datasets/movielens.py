@@ -21,9 +21,9 @@ from django.utils import timezone
 from accounts.models import User, Visibility
 from movies.dto import FIRST_YEAR, LAST_YEAR, MovieData
 from movies.models import Movie
-from movies.services import movies_compare
+from movies.services.upsert import movies_compare
 from nexus.core.db.transactions import long_transaction
-from nexus.core.genres import TMDB_GENRES, in_tmdb_order
+from nexus.core.genres import TMDB_GENRES, sort_genres
 from recommendations.datasets.bulk_loading import (
     StagedRating,
     WrittenRatings,
@@ -170,7 +170,7 @@ def parse_genres(text: str) -> tuple[str, ...]:
             raise RowError(f"unknown genre {part!r}")
         if name := _GENRES[part]:
             names.append(name)
-    return tuple(in_tmdb_order(names))
+    return tuple(sort_genres(names))
 
 
 def parse_score(text: str) -> float:
@@ -350,26 +350,28 @@ def _store_films(
     """Ids of the catalogue's films by MovieLens's; in a dry run new ones have negative ids."""
     facts = list(films.values())
     with long_transaction():
-        compared = movies_compare(facts=facts, source=Movie.Source.MOVIELENS)
+        compared = movies_compare(movies=facts, source=Movie.Source.MOVIELENS)
     ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
     wanted = [place for place, each in enumerate(compared) if each.changes]
     new = [place for place in wanted if place not in ids]
     summary.films_created = len(new)
     summary.films_updated = len(wanted) - len(new)
-    summary.films_repeated = sum(each.same_as is not None for each in compared)
+    summary.films_repeated = sum(each.duplicate_of is not None for each in compared)
     summary.films_unchanged = len(films) - len(wanted) - summary.films_repeated
     if dry_run:
         ids |= {place: -1 - place for place in new}
     else:
         done = 0
         for step in films_store(
-            facts=[facts[place] for place in wanted], source=Movie.Source.MOVIELENS
+            movies=[facts[place] for place in wanted], source=Movie.Source.MOVIELENS
         ):
             ids |= dict(zip(wanted[done:], step, strict=False))
             done += len(step)
             progress("films", done, done / len(wanted))
     ids |= {
-        place: ids[each.same_as] for place, each in enumerate(compared) if each.same_as is not None
+        place: ids[each.duplicate_of]
+        for place, each in enumerate(compared)
+        if each.duplicate_of is not None
     }
     return {number: ids[place] for place, number in enumerate(films)}
 

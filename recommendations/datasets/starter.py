@@ -19,10 +19,11 @@ from django.utils import timezone
 from accounts.models import User
 from movies.dto import MovieData, PersonData
 from movies.models import Movie
-from movies.selectors import movies_in_use
-from movies.services import catalogue_lock, movies_compare, movies_remove
+from movies.selectors import find_movies_in_use
+from movies.services.catalogue import lock_catalogue, movies_remove
+from movies.services.upsert import movies_compare
 from nexus.core.db.transactions import long_transaction
-from nexus.core.genres import in_tmdb_order
+from nexus.core.genres import sort_genres
 from recommendations.datasets.bulk_loading import (
     StagedRating,
     films_recount,
@@ -102,8 +103,8 @@ def _facts(film: dict[str, object]) -> MovieData:
         original_title=_text(film["original_title"]),
         original_language=_text(film["original_language"]),
         release_date=date.fromisoformat(_text(film["release_date"])),
-        runtime_min=_whole(film["runtime"]),
-        genres=tuple(in_tmdb_order(_texts(film["genres"]))),
+        runtime=_whole(film["runtime"]),
+        genres=tuple(sort_genres(_texts(film["genres"]))),
         directors=tuple(PersonData(name) for name in _texts(film["directors"])),
         cast=tuple(PersonData(name) for name in _texts(film["cast"])),
     )
@@ -147,7 +148,7 @@ def starter_load(
 
 def _store_films(films: Sequence[MovieData], loaded: Loaded, *, dry_run: bool) -> dict[int, int]:
     """Ids by place; in a dry run without the new ones."""
-    compared = movies_compare(facts=films, source=Movie.Source.STARTER)
+    compared = movies_compare(movies=films, source=Movie.Source.STARTER)
     ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
     wanted = [place for place, each in enumerate(compared) if each.changes]
     loaded.films_created = sum(place not in ids for place in wanted)
@@ -156,7 +157,7 @@ def _store_films(films: Sequence[MovieData], loaded: Loaded, *, dry_run: bool) -
     if not dry_run:
         stored: list[int] = []
         for step in films_store(
-            facts=[films[place] for place in wanted], source=Movie.Source.STARTER
+            movies=[films[place] for place in wanted], source=Movie.Source.STARTER
         ):
             stored += step
         ids |= dict(zip(wanted, stored, strict=True))
@@ -246,14 +247,14 @@ def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed
 
 
 def _remove_films(removed: Removed) -> None:
-    catalogue_lock()
+    lock_catalogue()
     # Locked, so that nobody rates or lists a film between the look and the removal.
     candidates = set(
         Movie.objects.filter(source=Movie.Source.STARTER)
         .select_for_update()
         .values_list("id", flat=True)
     )
-    in_use = movies_in_use(candidates)
+    in_use = find_movies_in_use(candidates)
     removed.films_kept = {f"in members' {what}": len(ids) for what, ids in in_use.items()}
     free = candidates.difference(*in_use.values())
     gone = movies_remove(movie_ids=free)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from movies.dto import MovieData
-from nexus.core.genres import in_tmdb_order
+from nexus.core.genres import sort_genres
 
 SEED = 20_251_122
 MEMBERS = 300
@@ -220,7 +220,7 @@ def community(
             SampleMember(
                 username=f"sample-{first}.{last}".lower(),
                 display_name=f"{first} {last}",
-                favorite_genres=tuple(in_tmdb_order(liked)),
+                favorite_genres=tuple(sort_genres(liked)),
                 joined=joined,
                 ratings=ratings,
                 playlists=_playlists(rng, films, ratings, liked[0])

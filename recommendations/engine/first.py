@@ -12,7 +12,7 @@ import numpy as np
 
 from accounts.models import User
 from movies.models import MovieQuerySet
-from nexus.core.genres import GENRE_NAMES, in_tmdb_order
+from nexus.core.genres import GENRE_NAMES, sort_genres
 from recommendations import evidence, scoring
 from recommendations.engine.answers import (
     Component,
@@ -147,7 +147,7 @@ def feed(user: User, films: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
     history = member.history
     peers = peers_of(user.pk, history.films, history.stars)
     votes = peer_votes(peers)
-    favourites = in_tmdb_order(set(user.favorite_genres) & set(GENRE_NAMES))
+    favourites = sort_genres(set(user.favorite_genres) & set(GENRE_NAMES))
     rows = candidates(films, votes, favourites)
     strategy = "personalized" if len(history) else "cold_start"
     if not rows:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from movies.models import MovieQuerySet
-from nexus.core.genres import GENRE_NAMES, in_tmdb_order
+from nexus.core.genres import GENRE_NAMES, sort_genres
 from recommendations import evidence
 from recommendations.engine.answers import (
     Component,
@@ -57,7 +57,7 @@ def feed(
     member: Member, shown: MovieQuerySet, *, favourites: Sequence[str], diversity: float = 0.0
 ) -> Feed:
     """What to watch next, of the films that may be shown; one query."""
-    named = in_tmdb_order(set(favourites) & set(GENRE_NAMES))
+    named = sort_genres(set(favourites) & set(GENRE_NAMES))
     candidates = candidates_read(
         member.head,
         shown,

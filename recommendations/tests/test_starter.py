@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from movies.dto import MovieData
 from movies.models import Credit, Movie, Person
-from movies.services import movies_upsert
+from movies.services.upsert import movies_upsert
 from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.datasets import starter
 from recommendations.datasets.starter import FilmsFileError, read_films, sample_remove, starter_load
@@ -206,7 +206,7 @@ def test_removal_keeps_what_members_and_other_sources_use(loaded, make_user, mak
     rating_set(user_id=ann.id, movie_id=rated.id, score=4.5)
     playlist_create(owner=ann, name="Mine", movie_ids=[listed.id])
     facts = MovieData(title=synced.title, tmdb_id=synced.tmdb_id)
-    movies_upsert(facts=[facts], source=Movie.Source.TMDB)
+    movies_upsert(movies=[facts], source=Movie.Source.TMDB)
     other = make_movie("Not of the starter", source=Movie.Source.MANUAL)
     out = run("remove_sample_data")
     assert "; 57 films and " in out

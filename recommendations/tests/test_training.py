@@ -16,7 +16,7 @@ from django.db.utils import IntegrityError
 
 from accounts.models import User
 from movies.models import Movie
-from movies.selectors import movies_in_use
+from movies.selectors import find_movies_in_use
 from nexus.dev import embedded
 from recommendations import engine
 from recommendations.maths.data import Ratings
@@ -278,7 +278,7 @@ def test_only_one_training_can_be_active_and_only_a_ready_one(community):
 def test_films_that_were_learned_from_are_not_in_use_for_that(community):
     train(force=True)
     ids = [film.pk for film in community[1]]
-    assert set(movies_in_use(ids)) == {"ratings"}
+    assert set(find_movies_in_use(ids)) == {"ratings"}
 
 
 def test_films_deleted_under_a_training_break_no_answer(community):

@@ -7,7 +7,7 @@ from typing import Any
 from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
-from movies.serializers import POSTER_SIZE, MovieSummarySerializer, image_url
+from movies.serializers import POSTER_SIZE, MovieSummarySerializer, build_image_url
 from nexus.core.api.fields import IdField, PlainCharField, UTCDateTimeField
 from social.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH, Playlist
 from social.selectors.playlists import PlaylistPreview
@@ -78,7 +78,7 @@ class PlaylistSerializer(serializers.Serializer[Any]):
     @swagger_serializer_method(serializers.ListField(child=serializers.URLField()))
     def get_cover_urls(self, playlist: Playlist) -> list[str]:
         paths = self._look(playlist).poster_paths
-        return [url for path in paths if (url := image_url(path, POSTER_SIZE))]
+        return [url for path in paths if (url := build_image_url(path, POSTER_SIZE))]
 
     @swagger_serializer_method(serializers.IntegerField(allow_null=True))
     def get_seen_count(self, playlist: Playlist) -> int | None:

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from movies.models import Movie
-from movies.services import TREND_HALF_LIFE_DAYS, rating_changed, trend_position
+from movies.services.ratings import TREND_HALF_LIFE_DAYS, compute_log_weight, movie_apply_rating
 from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.cache.responses import films_changed
 from nexus.core.db.raw_sql import Columns, prepared_rows
@@ -60,7 +60,9 @@ def rating_set(
         made_id, known = _rating_insert(rating, keep_in_watchlist=keep_in_watchlist)
         if made_id is not None:
             rating.id = made_id
-            rating.movie = _shown(rating, rating_changed(movie_id=movie_id, old=None, new=score))
+            rating.movie = _shown(
+                rating, movie_apply_rating(movie_id=movie_id, old_score=None, new_score=score)
+            )
             return RatingSet(rating, created=True)
         if known is not None:
             _rating_write(known, score=score, review=review, contains_spoilers=contains_spoilers)
@@ -91,7 +93,7 @@ def rating_delete(*, rating_id: int) -> None:
     if rating is None:
         raise NotFound
     rating.delete()
-    rating_changed(movie_id=rating.movie_id, old=rating.score, new=None)
+    movie_apply_rating(movie_id=rating.movie_id, old_score=rating.score, new_score=None)
 
 
 @transaction.atomic
@@ -107,7 +109,7 @@ def ratings_recount(*, movie_ids: Sequence[int] | None = None) -> int:
     unix = datetime.fromtimestamp(0, UTC)
     for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
         # A position is linear in time, so its value at the Unix epoch and its slope are all of it.
-        params[f"{column}_start"] = trend_position(half_life_days, unix)
+        params[f"{column}_start"] = compute_log_weight(half_life_days, unix)
         params[f"{column}_slope"] = 1 / 86_400 / half_life_days
     with connection.cursor() as cursor:
         # A whole catalogue takes longer than a request may.
@@ -251,7 +253,7 @@ def _rating_write(
     prepared_rows(_UPDATE, [*written, rating.id])
     film = None
     if rating.score != old:
-        film = rating_changed(movie_id=rating.movie_id, old=old, new=rating.score)
+        film = movie_apply_rating(movie_id=rating.movie_id, old_score=old, new_score=rating.score)
     rating.movie = _shown(rating, film)
 
 

@@ -144,7 +144,7 @@ def test_one_viewing_sent_twenty_times_at_once_is_one(client, films):
 
 
 def test_viewings_make_the_watch_time_and_a_rating_without_one_counts_once(client, ann, make_movie):
-    alien, fargo = make_movie("Alien", runtime_min=100), make_movie("Fargo", runtime_min=30)
+    alien, fargo = make_movie("Alien", runtime=100), make_movie("Fargo", runtime=30)
     for when in ("2024-12-31T23:00:00Z", "2025-01-01T01:00:00Z", "2025-01-02T01:00:00Z"):
         client.post("/history/", {"movie": alien.pk, "watched_at": when})
     for film in (alien, fargo):

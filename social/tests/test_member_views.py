@@ -101,7 +101,7 @@ def test_a_profile_lists_its_public_playlists_and_to_its_member_all(api, client,
 
 
 def test_the_statistics_of_a_profile_are_its_members(api, ann, make_movie):
-    rating_set(user_id=ann.pk, movie_id=make_movie("Alien", runtime_min=117).pk, score=4)
+    rating_set(user_id=ann.pk, movie_id=make_movie("Alien", runtime=117).pk, score=4)
     assert api.get("/profiles/ann/stats/").json()["watch_time_minutes"] == 117
     assert api.get("/profiles/ann/stats/?year=1999").json()["total_ratings"] == 0
 

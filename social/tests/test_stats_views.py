@@ -57,15 +57,15 @@ def test_a_new_member_gets_the_same_keys_with_zeros(client):
 def test_the_numbers_agree_with_those_counted_by_hand(client, ann, make_user, make_movie):
     bob = make_user("bob")
     alien = make_movie(
-        "Alien", genres=["Horror", "Science Fiction"], directors=["Scott"], runtime_min=117,
+        "Alien", genres=["Horror", "Science Fiction"], directors=["Scott"], runtime=117,
         release_year=1979,
     )  # fmt: skip
     runner = make_movie(
-        "Blade Runner", genres=["Science Fiction", "Drama"], directors=["Scott"], runtime_min=118,
+        "Blade Runner", genres=["Science Fiction", "Drama"], directors=["Scott"], runtime=118,
         release_year=1982,
     )  # fmt: skip
     fargo = make_movie(
-        "Fargo", genres=["Crime", "Drama"], directors=["J. Coen", "E. Coen"], runtime_min=98,
+        "Fargo", genres=["Crime", "Drama"], directors=["J. Coen", "E. Coen"], runtime=98,
         release_year=1996, cast=["Scott"],
     )  # fmt: skip
     blank = make_movie("Unknown")
@@ -149,7 +149,7 @@ def test_a_year_in_review_is_of_that_year_in_utc(client, ann, make_movie):
     moments = ["2025-12-31T23:59:59.999+00:00", "2026-01-01T00:00:00+00:00"]
     moments += ["2026-12-31T23:59:59.999+00:00", "2027-01-01T00:00:00+00:00"]
     for score, moment in enumerate(moments, 1):
-        film = make_movie(f"Film {score}", genres=["Drama"], runtime_min=60)
+        film = make_movie(f"Film {score}", genres=["Drama"], runtime=60)
         rate(ann, film, score, datetime.fromisoformat(moment))
     stats = client.get("/profiles/stats/?year=2026").json()
     assert (stats["year"], stats["total_ratings"], stats["average_rating"]) == (2026, 2, 2.5)
@@ -196,7 +196,7 @@ def test_a_streak_is_of_days_in_a_row_up_to_yesterday_or_today(
 
 
 def test_a_new_rating_counts_at_once(client, make_movie):
-    client.post("/ratings/", {"movie": make_movie("Alien", runtime_min=90).id, "score": 4})
+    client.post("/ratings/", {"movie": make_movie("Alien", runtime=90).id, "score": 4})
     stats = client.get("/profiles/stats/").json()
     assert (stats["total_ratings"], stats["watch_time_hours"]) == (1, 1.5)
 

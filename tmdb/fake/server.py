@@ -22,7 +22,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from nexus.core.genres import TMDB_GENRES
-from nexus.core.text import words
+from nexus.core.text import split_words
 from tmdb.fake import movies as samplefilms
 
 CREDENTIAL = "sample-credential-of-the-tmdb-test-server"
@@ -439,11 +439,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-_words = lru_cache(maxsize=2 * samplefilms.GENERATED)(words)
+_words = lru_cache(maxsize=2 * samplefilms.GENERATED)(split_words)
 
 
 def _search(query: dict[str, str]) -> dict[str, Any]:
-    wanted = words(query.get("query", ""))
+    wanted = split_words(query.get("query", ""))
     found = [
         film
         for film in (*FILMS.values(), *samplefilms.films())

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.services import movie_mark_removed
+from movies.services.catalogue import movie_mark_removed
 from tmdb import parsers as parse
 from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
 from tmdb.client.http import Client

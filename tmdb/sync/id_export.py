@@ -19,7 +19,7 @@ from django.db import connection
 
 from movies import search
 from movies.models import Movie
-from movies.services import catalogue_lock
+from movies.services.catalogue import lock_catalogue
 from nexus.core.db.transactions import long_transaction
 from tmdb import parsers as parse
 from tmdb.client.errors import TmdbNotFound, TmdbUnusable
@@ -87,7 +87,7 @@ def export_import(
     done = Exported() if dry_run else _taken_up(file)
     for step in _ahead(_steps(path, done.lines, min_popularity)):
         with long_transaction():
-            catalogue_lock()
+            lock_catalogue()
             changed, new = _compared(step)
             _count(done, step, changed, new)
             if not dry_run:

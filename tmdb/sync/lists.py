@@ -9,7 +9,7 @@ from typing import Any
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.services import movies_compare
+from movies.services.upsert import movies_compare
 from nexus.core.db.transactions import long_transaction
 from tmdb import parsers as parse
 from tmdb import trending as lists
@@ -189,7 +189,7 @@ def _store(run: _Run, entries: _Entries) -> None:
 
 
 def _compare(run: _Run, entries: _Entries) -> None:
-    compared = movies_compare(facts=entries.wanted, source=Movie.Source.TMDB)
+    compared = movies_compare(movies=entries.wanted, source=Movie.Source.TMDB)
     run.done.created += sum(each.movie_id is None for each in compared)
     run.done.updated += sum(each.movie_id is not None and each.changes for each in compared)
     run.done.unchanged += sum(not each.changes for each in compared)

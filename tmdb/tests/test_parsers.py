@@ -39,7 +39,7 @@ def test_a_film_becomes_the_catalogues_facts(film):
     assert facts.release_date == date(2011, 3, 4)
     assert facts.release_year == 2011
     assert facts.genres == ("Drama", "Mystery")
-    assert facts.runtime_min == 118
+    assert facts.runtime == 118
     assert facts.keywords == ("island",)
     assert facts.imdb_id == f"tt{FIRST_ID}"
     assert [person.name for person in facts.directors] == ["Ottoline Verhaag"]
@@ -53,7 +53,7 @@ def test_what_tmdb_leaves_empty_is_unknown():
     facts = parse.movie(FILMS[UNDATED_ID], tmdb_id=UNDATED_ID)
     assert facts.release_date is None
     assert facts.release_year is None
-    assert facts.runtime_min is None
+    assert facts.runtime is None
     assert facts.imdb_id is None
     assert facts.poster_path == ""
 
@@ -242,12 +242,12 @@ def test_whatever_a_document_is_it_is_read_or_refused(document):
 
 def test_an_entry_of_a_list_says_what_a_list_says_and_no_more(page):
     facts = parse.list_page(parse.search_page(page)).facts[0]
-    assert facts.listed_only
+    assert facts.is_list_entry
     assert (facts.tmdb_id, facts.title) == (FIRST_ID, "The Salt Cartographer")
     assert facts.genres == ("Drama", "Mystery")
     assert facts.release_year == 2011
     assert facts.poster_path == "/poster9000000.jpg"
-    assert (facts.runtime_min, facts.imdb_id, facts.directors, facts.tagline) == (
+    assert (facts.runtime, facts.imdb_id, facts.directors, facts.tagline) == (
         None,
         None,
         (),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_redis import get_redis_connection
 
 from movies.models import Credit, Movie
-from movies.services import movies_upsert
+from movies.services.upsert import movies_upsert
 from tmdb import aside
 from tmdb import trending as lists
 from tmdb.fake import movies as samplefilms
@@ -322,7 +322,7 @@ def stale(make_movie):
         tagline="TMDb's line.",
         poster_path="/old.jpg",
         backdrop_path="/old.jpg",
-        runtime_min=99,
+        runtime=99,
     )
     Movie.objects.update(synced_at=timezone.now() - timedelta(days=181))
     return movie
@@ -444,7 +444,7 @@ def test_a_film_that_the_database_refuses_hurts_no_other(member, tmdb_server, mo
     def picky(*, facts, source):
         if any(fact.tmdb_id == FIRST_ID for fact in facts):
             raise IntegrityError("refused")
-        return movies_upsert(facts=facts, source=source)
+        return movies_upsert(movies=facts, source=source)
 
     monkeypatch.setattr("tmdb.services.movies_upsert", picky)
     statuses = [each["status"] for each in bulk(member, FIRST_ID, FIRST_ID + 1).json()]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_redis import get_redis_connection
 
 from movies.models import Credit, Movie
-from movies.services import rating_changed
+from movies.services.ratings import movie_apply_rating
 from nexus.core.cache.client import TTL_S
 from tmdb import aside
 from tmdb.cache import SearchTerms, search_key
@@ -629,7 +629,7 @@ def test_twenty_equal_imports_at_once_create_one_film(client_of, make_user, tmdb
 
 def rate(movie, times=1):
     for _ in range(times):
-        rating_changed(movie_id=movie.pk, old=None, new=4.0)
+        movie_apply_rating(movie_id=movie.pk, old_score=None, new_score=4.0)
 
 
 def test_trending_is_what_members_rate_most(api, make_movie):

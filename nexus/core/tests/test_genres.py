@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.core.genres import GENRE_NAMES, TMDB_GENRES, genre_named, genre_of_id, in_tmdb_order
+from nexus.core.genres import GENRE_NAMES, TMDB_GENRES, find_genre, find_genre_by_id, sort_genres
 
 
 @pytest.mark.parametrize(
@@ -22,23 +22,23 @@ from nexus.core.genres import GENRE_NAMES, TMDB_GENRES, genre_named, genre_of_id
     ],
 )
 def test_a_genre_is_known_by_name_in_any_case_or_by_tmdb_id(text, name):
-    assert genre_named(text) == name
+    assert find_genre(text) == name
 
 
 @pytest.mark.parametrize("name", GENRE_NAMES)
 def test_each_genre_is_found_by_its_id_and_its_name(name):
-    assert genre_of_id(TMDB_GENRES[name]) == name
-    assert genre_named(str(TMDB_GENRES[name])) == name
-    assert genre_named(name.upper()) == name
+    assert find_genre_by_id(TMDB_GENRES[name]) == name
+    assert find_genre(str(TMDB_GENRES[name])) == name
+    assert find_genre(name.upper()) == name
 
 
 def test_an_unknown_id_is_no_genre():
-    assert genre_of_id(1) is None
+    assert find_genre_by_id(1) is None
 
 
 @given(st.lists(st.sampled_from(GENRE_NAMES)))
 def test_names_come_once_each_in_tmdbs_order(names):
-    ordered = in_tmdb_order(names)
+    ordered = sort_genres(names)
     assert set(ordered) == set(names)
     positions = [GENRE_NAMES.index(name) for name in ordered]
     assert positions == sorted(set(positions))
@@ -46,9 +46,9 @@ def test_names_come_once_each_in_tmdbs_order(names):
 
 def test_a_name_that_is_none_of_tmdbs_is_refused():
     with pytest.raises(KeyError, match="Opera"):
-        in_tmdb_order(["Drama", "Opera"])
+        sort_genres(["Drama", "Opera"])
 
 
 @given(st.text())
 def test_whatever_is_asked_for_the_answer_is_a_genre_or_none(text):
-    assert genre_named(text) in {None, *GENRE_NAMES}
+    assert find_genre(text) in {None, *GENRE_NAMES}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.core.text import MAX_WORD, fold, words
+from nexus.core.text import MAX_WORD, fold, split_words
 
 # Letters whose accent is a sign of its own once decomposed.
 ACCENTED = "àáâãäåçèéêëìíîïñòóôõöùúûüýÿāăąćĉċčďēĕėęěĝğġģĥĩīĭįĵķĺļľńņňōŏőŕŗřśŝşšţťũūŭůűųŵŷźżžǎǐǒǔ"
@@ -43,7 +43,7 @@ def test_a_text_is_folded_to_its_plain_spelling(text, folded):
     ],
 )
 def test_words_are_letters_and_digits_with_apostrophes_closed_up(text, expected):
-    assert words(text) == expected
+    assert split_words(text) == expected
 
 
 @given(st.text())
@@ -65,12 +65,12 @@ def test_accents_do_not_count(text):
 
 @given(st.text())
 def test_a_word_is_never_empty_nor_holds_what_ends_a_word_of_postgresql(text):
-    for word in words(text):
+    for word in split_words(text):
         assert 0 < len(word) <= MAX_WORD
         assert not set(word) & set("'\\:&|!()<>* \t\n\x00")
 
 
 @given(st.text())
 def test_the_words_of_the_words_are_the_words(text):
-    found = words(text)
-    assert words(" ".join(found)) == found
+    found = split_words(text)
+    assert split_words(" ".join(found)) == found

@@ -19,7 +19,7 @@ from rest_framework.exceptions import APIException
 from accounts.models import User
 from accounts.services import profile_update
 from movies.models import Movie
-from movies.services import RatingChange, ratings_changed
+from movies.services.ratings import RatingChange, movies_apply_ratings
 from social.models import (
     Block,
     Follow,
@@ -124,7 +124,7 @@ class _Writer:
                     changed[row.movie_id] = rating
         Rating.objects.bulk_create(made.values(), batch_size=500)
         Rating.objects.bulk_update(changed.values(), RATING_FIELDS, batch_size=125)
-        ratings_changed(
+        movies_apply_ratings(
             changes=[
                 RatingChange(movie_id, scores.get(movie_id), rating.score, rating.created_at)
                 for movie_id, rating in {**made, **changed}.items()

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from movies.dto import MovieReference
-from movies.title_matching import Match
+from movies.title_matching import ReferenceMatch
 from nexus.core.api.exceptions import Problem
 from social.models import Import, ImportFile, ImportRow
 from social.transfer.formats.detection import read
@@ -154,7 +154,7 @@ def find_piece(job: Import, rows: Sequence[ImportRow], found: Sequence[int | Non
     else:
         for row, movie_id in zip(rows, found, strict=True):
             if movie_id is not None:
-                match_take(row, Match(movie_id))
+                match_take(row, ReferenceMatch(movie_id))
             else:
                 row.reason = "Neither the catalogue nor TMDb has such a film."
         verdicts_set(user_id=job.user_id, rows=rows)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import profile_update
-from movies.services import RatingChange, ratings_changed
+from movies.services.ratings import RatingChange, movies_apply_ratings
 from nexus.core.api.exceptions import NotFound
 from social.models import Import, ImportRow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
 from social.services.follows import block_remove, follow_remove
@@ -85,7 +85,7 @@ def _ratings(rows: Sequence[ImportRow], user_id: int) -> None:
         changed[row.movie_id] = rating
     Rating.objects.filter(id__in=[rating.pk for rating in gone.values()]).delete()
     Rating.objects.bulk_update(changed.values(), RATING_FIELDS, batch_size=125)
-    ratings_changed(
+    movies_apply_ratings(
         changes=[
             *(RatingChange(movie_id, scores[movie_id], None) for movie_id in gone),
             *(

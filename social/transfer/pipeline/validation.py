@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.models import User
 from movies.dto import MovieReference
-from movies.title_matching import Match, films_matched
+from movies.title_matching import ReferenceMatch, match_references
 from social.models import (
     Block,
     Follow,
@@ -41,12 +41,12 @@ def reference_of(row: ImportRow) -> MovieReference:
 def rows_match(*, rows: Sequence[ImportRow]) -> None:
     """Set the film of each row that is about one, or those it may be, or that there is none."""
     of_films = [row for row in rows if row.kind in OF_A_FILM and row.verdict == Verdict.PENDING]
-    matches = films_matched([reference_of(row) for row in of_films])
+    matches = match_references([reference_of(row) for row in of_films])
     for row, match in zip(of_films, matches, strict=True):
         match_take(row, match)
 
 
-def match_take(row: ImportRow, match: Match) -> None:
+def match_take(row: ImportRow, match: ReferenceMatch) -> None:
     row.movie_id = match.movie_id
     row.candidates = list(match.candidates)
     if match.movie_id is None and match.candidates:
@@ -63,7 +63,7 @@ def verdicts_set(*, user_id: int, rows: Sequence[ImportRow]) -> None:
     for row in rows:
         if row.kind in OF_A_FILM and row.movie_id is None:
             if row.verdict == Verdict.SKIPPED:
-                match_take(row, Match(candidates=tuple(row.candidates)))
+                match_take(row, ReferenceMatch(candidates=tuple(row.candidates)))
             continue
         if row.verdict != Verdict.INVALID:
             row.verdict, row.code, row.reason = theirs.verdict(row)

@@ -8,7 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from movies.models import Movie
-from movies.services import rating_changed
+from movies.services.ratings import movie_apply_rating
 from nexus.core.api.exceptions import Problem
 from social.models import (
     Import,
@@ -105,7 +105,7 @@ OLD, NEW = datetime(2020, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def rate(user, film, score, at=OLD, **fields):
-    rating_changed(movie_id=film.pk, old=None, new=score)
+    movie_apply_rating(movie_id=film.pk, old_score=None, new_score=score)
     return Rating.objects.create(
         user=user, movie=film, score=score, created_at=at, updated_at=at, **fields
     )

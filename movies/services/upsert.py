@@ -1,22 +1,22 @@
-"""Writes to the catalogue."""
+"""Store what a source knows of movies, and compare it with what is stored."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from movies import search
-from movies.dto import LISTED, MovieData, PersonData
-from movies.models import SUMMARY_FIELDS, Collection, Credit, Movie, Person
+from movies.dto import LIST_ENTRY_FIELDS, MovieData, PersonData
+from movies.models import Collection, Credit, Movie, Person
+from movies.selectors import GENRE_COUNTS_KEY
+from movies.services.catalogue import index_movie, lock_catalogue
 from nexus.core.cache import client as cache
 from nexus.core.cache import responses
-from nexus.core.db.raw_sql import Columns, prepared_rows
 from nexus.core.db.routers import read_primary
 from nexus.core.text import fold
 
@@ -27,15 +27,6 @@ AUTHORITY = (
     Movie.Source.TMDB,
     Movie.Source.MANUAL,
 )
-GENRE_COUNTS_KEY = "movies:genre_counts"
-
-# The two windows of the community's trend: the half-life of a rating's weight, in days.
-TREND_HALF_LIFE_DAYS = {"trend_day": 1.0, "trend_week": 7.0}
-_TREND_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
-
-# Any number will do, as long as all writers of films take the same.
-_CATALOGUE_LOCK = 7_126_001
-
 _FACT_COLUMNS = (
     "tmdb_id",
     "imdb_id",
@@ -70,50 +61,44 @@ _WRITTEN = [
 
 
 @dataclass(frozen=True)
-class Upserted:
+class UpsertResult:
     movie: Movie
     created: bool
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonResult:
     """Where some facts stand against the catalogue."""
 
     movie_id: int | None
     changes: bool
     #: The place of the earlier facts about the same film, where they repeat it.
-    same_as: int | None = None
-
-
-def catalogue_lock() -> None:
-    """Have writers of films take turns until this transaction ends; taken before any film's row."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CATALOGUE_LOCK])
+    duplicate_of: int | None = None
 
 
 @transaction.atomic
-def movies_upsert(*, facts: Sequence[MovieData], source: Movie.Source) -> list[Upserted]:
+def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[UpsertResult]:
     """Store what one source says of some films, in the order given.
 
     A film is known by its TMDb id, else by its IMDb id. A source of less authority than the one a
-    film came from only fills what is empty, and an entry of a list (`listed_only`) leaves alone
+    film came from only fills what is empty, and an entry of a list (`is_list_entry`) leaves alone
     what lists do not say. Writers take turns, so that the same film sent twenty times at once is
     created once.
     """
     read_primary()
-    catalogue_lock()
-    collections = _collections(facts)
-    people = _people(facts)
-    held = list(_matching(facts).select_for_update())
+    lock_catalogue()
+    collections = _collections(movies)
+    people = _people(movies)
+    held = list(_matching(movies).select_for_update())
     by_tmdb, by_imdb = _by_ids(held)
     # An entry of a list names nobody; the people of the film stay in its search words.
-    billed = _credits_of(held) if any(fact.listed_only for fact in facts) else {}
+    billed = _credits_of(held) if any(fact.is_list_entry for fact in movies) else {}
     now = timezone.now()
-    results: list[Upserted] = []
+    results: list[UpsertResult] = []
     fresh: list[Movie] = []
     known: dict[int, Movie] = {}
     with_credits: list[tuple[Movie, MovieData]] = []
-    for fact in facts:
+    for fact in movies:
         movie = by_tmdb.get(fact.tmdb_id or 0) or by_imdb.get(fact.imdb_id or "")
         created = movie is None
         if movie is None:
@@ -126,17 +111,17 @@ def movies_upsert(*, facts: Sequence[MovieData], source: Movie.Source) -> list[U
         if not outranked:
             _mark_synced(movie, fact, source, now)
             names = [person.name for person in (*fact.directors, *fact.cast)]
-            if fact.listed_only:
+            if fact.is_list_entry:
                 names = [name for _, name, _ in billed.get(movie.pk, ())]
             else:
                 with_credits.append((movie, fact))
-            _index(movie, names)
+            index_movie(movie, names)
         movie.updated_at = now
         if movie.tmdb_id:
             by_tmdb[movie.tmdb_id] = movie
         if movie.imdb_id:
             by_imdb[movie.imdb_id] = movie
-        results.append(Upserted(movie, created))
+        results.append(UpsertResult(movie, created))
     Movie.objects.bulk_create(fresh, batch_size=1000)
     Movie.objects.bulk_update(known.values(), _WRITTEN, batch_size=500)
     _replace_credits(with_credits, people)
@@ -145,38 +130,38 @@ def movies_upsert(*, facts: Sequence[MovieData], source: Movie.Source) -> list[U
     return results
 
 
-def movies_compare(*, facts: Sequence[MovieData], source: Movie.Source) -> list[Compared]:
+def movies_compare(*, movies: Sequence[MovieData], source: Movie.Source) -> list[ComparisonResult]:
     """What movies_upsert would find of these films, in the order given; nothing is written.
 
     With it an import that is run again can leave alone what has not changed.
     """
-    movies = list(_matching(facts).defer("search_vector"))
-    by_tmdb, by_imdb = _by_ids(movies)
-    billed = _credits_of(movies)
+    stored = list(_matching(movies).defer("search_vector"))
+    by_tmdb, by_imdb = _by_ids(stored)
+    billed = _credits_of(stored)
     collections = dict(
         Collection.objects.filter(
-            tmdb_id__in={fact.collection.tmdb_id for fact in facts if fact.collection}
+            tmdb_id__in={fact.collection.tmdb_id for fact in movies if fact.collection}
         ).values_list("tmdb_id", "id")
     )
     # Objects tell films apart here, since new ones have no id yet.
     places: dict[int, int] = {}
-    results: list[Compared] = []
+    results: list[ComparisonResult] = []
     fresh: list[Movie] = []
-    for place, fact in enumerate(facts):
+    for place, fact in enumerate(movies):
         movie = by_tmdb.get(fact.tmdb_id or 0) or by_imdb.get(fact.imdb_id or "")
         if movie is None:
             movie = Movie(tmdb_id=fact.tmdb_id, imdb_id=fact.imdb_id)
             fresh.append(movie)
         first = places.setdefault(id(movie), place)
         if first != place:
-            results.append(Compared(movie.pk, changes=False, same_as=first))
+            results.append(ComparisonResult(movie.pk, changes=False, duplicate_of=first))
             continue
         if fact.tmdb_id and movie.tmdb_id in (None, fact.tmdb_id):
             by_tmdb[fact.tmdb_id] = movie
         if fact.imdb_id and movie.imdb_id in (None, fact.imdb_id):
             by_imdb.setdefault(fact.imdb_id, movie)
         if movie.pk is None:
-            results.append(Compared(None, changes=True))
+            results.append(ComparisonResult(None, changes=True))
             continue
         after = copy.copy(movie)
         outranked = AUTHORITY.index(source) < AUTHORITY.index(Movie.Source(movie.source))
@@ -184,174 +169,12 @@ def movies_compare(*, facts: Sequence[MovieData], source: Movie.Source) -> list[
         changes = any(getattr(after, name) != getattr(movie, name) for name in _FACT_COLUMNS)
         if not outranked:
             changes |= movie.source != source
-            if not fact.listed_only:
+            if not fact.is_list_entry:
                 changes |= movie.details_missing or billed.get(movie.pk, []) != _billing(fact)
         if fact.collection and fact.collection.tmdb_id not in collections:
             changes = True
-        results.append(Compared(movie.pk, changes))
+        results.append(ComparisonResult(movie.pk, changes))
     return results
-
-
-@dataclass(frozen=True)
-class MoviesRemoved:
-    movies: int
-    people: int
-
-
-@transaction.atomic
-def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
-    """Take films out of the catalogue with all that hangs on them.
-
-    People who were credited in them and in no other film go too.
-    """
-    wanted = list(movie_ids)
-    catalogue_lock()
-    people = set(Credit.objects.filter(movie__in=wanted).values_list("person_id", flat=True))
-    _, movies = Movie.objects.filter(id__in=wanted).delete()
-    _, persons = Person.objects.filter(id__in=people, credits=None).delete()
-    transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
-    responses.films_changed()
-    return MoviesRemoved(
-        movies=movies.get(Movie._meta.label, 0), people=persons.get(Person._meta.label, 0)
-    )
-
-
-def movie_mark_removed(*, movie: Movie) -> None:
-    """Note that the source has the film no longer."""
-    removed = Movie.objects.filter(pk=movie.pk, removed_at_source=None)
-    removed.update(removed_at_source=timezone.now())
-    responses.films_changed()
-
-
-def movie_reindex(*, movie: Movie) -> None:
-    """Bring a film's search words and sort title up to date after an edit of it or its people."""
-    names = movie.credits.order_by("-role", "position").values_list("person__name", flat=True)
-    _index(movie, list(names))
-    movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
-    transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
-    responses.films_changed()
-
-
-@transaction.atomic
-def person_reindex(*, person: Person) -> None:
-    """Bring a person's folded name and their films' search words up to date after an edit."""
-    person.folded_name = fold(person.name)[:600]
-    person.save(update_fields=["folded_name"])
-    for movie in Movie.objects.filter(credits__person=person).distinct():
-        movie_reindex(movie=movie)
-
-
-@transaction.atomic
-def people_remove(*, person_ids: Iterable[int]) -> None:
-    """Take people out of the catalogue, and so out of the credits of their films."""
-    wanted = list(person_ids)
-    movies = list(Movie.objects.filter(credits__person__in=wanted).distinct())
-    Person.objects.filter(id__in=wanted).delete()
-    for movie in movies:
-        movie_reindex(movie=movie)
-
-
-def rating_changed(*, movie_id: int, old: float | None, new: float | None) -> Movie | None:
-    """Move a film's rating sums and trend by one rating set, changed (`old`, `new`) or withdrawn.
-
-    The film as a MovieSummary shows it from now on; None where it is gone.
-    """
-    now = timezone.now()
-    positions = [
-        trend_position(half_life_days, now) if old is None else None
-        for half_life_days in TREND_HALF_LIFE_DAYS.values()
-    ]
-    count = int(new is not None) - int(old is not None)
-    found = prepared_rows(_CHANGED, [count, (new or 0.0) - (old or 0.0), *positions, movie_id])
-    responses.films_changed()
-    return _SUMMARY.instance(found[0]) if found else None
-
-
-@dataclass(frozen=True)
-class RatingChange:
-    """One rating of a film set (`old` None), changed, or withdrawn (`new` None) as of a moment."""
-
-    movie_id: int
-    old: float | None
-    new: float | None
-    at: datetime | None = None
-
-
-def ratings_changed(*, changes: Sequence[RatingChange]) -> None:
-    """rating_changed for many at once, in two queries; the films are locked in order of their ids.
-
-    A rating of long ago weighs in the trend as it would by now.
-    """
-    if not changes:
-        return
-    counts: dict[int, int] = {}
-    sums: dict[int, float] = {}
-    newest: dict[int, datetime | None] = {}
-    for change in changes:
-        film = change.movie_id
-        counts[film] = counts.get(film, 0) + (change.new is not None) - (change.old is not None)
-        sums[film] = sums.get(film, 0.0) + (change.new or 0.0) - (change.old or 0.0)
-        if change.old is None:
-            newest[film] = change.at
-    ids = sorted(counts)
-    positions = {
-        column: [
-            trend_position(half_life_days, newest[film]) if film in newest else None for film in ids
-        ]
-        for column, half_life_days in TREND_HALF_LIFE_DAYS.items()
-    }
-    columns = ", ".join(TREND_HALF_LIFE_DAYS)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM (SELECT id FROM movies_movie WHERE id = ANY(%s::bigint[])"
-            " ORDER BY id FOR NO KEY UPDATE) AS locked",
-            [ids],
-        )
-        cursor.execute(
-            f"UPDATE movies_movie AS movie SET rating_count = movie.rating_count + by.count,"  # noqa: S608
-            f" rating_sum = movie.rating_sum + by.sum, {_TRENDS}"
-            " FROM unnest(%s::bigint[], %s::int[], %s::float8[], %s::float8[], %s::float8[])"
-            f" AS by (movie_id, count, sum, {columns}) WHERE movie.id = by.movie_id",
-            [
-                ids,
-                [counts[film] for film in ids],
-                [sums[film] for film in ids],
-                *positions.values(),
-            ],
-        )
-    responses.films_changed()
-
-
-def trend_position(half_life_days: float, at: datetime | None = None) -> float:
-    """log2 of the weight that a rating of that moment has: forward decay.
-
-    Because every weight grows by the same factor with time, films keep their order without ever
-    being touched. Source: Cormode et al., "Forward Decay", ICDE 2009.
-    """
-    age = (at or timezone.now()) - _TREND_EPOCH
-    return age.total_seconds() / 86_400 / half_life_days
-
-
-# log2(2^trend + 2^position) without leaving the range of a double: beyond 200 halvings the smaller
-# term is nothing, and a power of it would underflow. A position that is null leaves the trend.
-_TRENDS = ", ".join(
-    f"{column} = CASE WHEN by.{column} IS NULL THEN movie.{column} ELSE"
-    f" greatest(coalesce(movie.{column}, by.{column} - 200), by.{column}) + ln(1 + power(2, -least("
-    f"abs(coalesce(movie.{column}, by.{column} - 200) - by.{column}), 200))) / ln(2) END"
-    for column in TREND_HALF_LIFE_DAYS
-)
-_SUMMARY = Columns(
-    Movie,
-    "movie",
-    but=[each.name for each in Movie._meta.concrete_fields if each.name not in SUMMARY_FIELDS],
-)
-_POSITIONS = ", ".join(f"%s::float8 AS {column}" for column in TREND_HALF_LIFE_DAYS)
-_CHANGED = (
-    f"UPDATE movies_movie AS movie SET rating_count = movie.rating_count + by.count,"  # noqa: S608
-    f" rating_sum = movie.rating_sum + by.sum, {_TRENDS}"
-    f" FROM (SELECT %s::int AS count, %s::float8 AS sum, {_POSITIONS}) AS by"
-    f" WHERE movie.id = %s::bigint RETURNING {_SUMMARY.sql}"
-).encode()
 
 
 def _matching(facts: Sequence[MovieData]) -> models.QuerySet[Movie]:
@@ -416,7 +239,7 @@ def _assign(
         "release_date": fact.release_date,
         "release_year": year,
         "genres": list(fact.genres),
-        "runtime": fact.runtime_min,
+        "runtime": fact.runtime,
         "overview": fact.overview,
         "tagline": fact.tagline,
         "status": fact.status,
@@ -429,7 +252,7 @@ def _assign(
         "popularity": fact.popularity,
     }
     for column in _FACT_COLUMNS:
-        if fact.listed_only and column not in LISTED:
+        if fact.is_list_entry and column not in LIST_ENTRY_FIELDS:
             continue
         # An id once known stays, whoever leaves it out.
         keeps = fill_only or column in ("tmdb_id", "imdb_id")
@@ -444,18 +267,11 @@ def _mark_synced(movie: Movie, fact: MovieData, source: Movie.Source, now: datet
     """What the source says of the film now, and for how long that is good."""
     has_details = movie.synced_at and movie.source == source and not movie.details_missing
     # Beside an entry of a list, details stay as old as they were, and the oldest counts.
-    if not (fact.listed_only and has_details):
+    if not (fact.is_list_entry and has_details):
         movie.synced_at = now
-        movie.details_missing = fact.listed_only
+        movie.details_missing = fact.is_list_entry
     movie.source = source
     movie.removed_at_source = None
-
-
-def _index(movie: Movie, people: list[str]) -> None:
-    movie.sort_title = search.sort_title(movie.title)
-    movie.search_vector = search.vector(
-        title=movie.title, original_title=movie.original_title, people=people
-    )
 
 
 def _collections(facts: Sequence[MovieData]) -> dict[int, int]:
