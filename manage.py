@@ -15,7 +15,7 @@ def main() -> None:
         raise SystemExit(
             f"Django is not importable ({error}). Run `make install`, then use .venv/bin/python."
         ) from error
-    with embedded.servers():
+    with embedded.run_servers():
         execute_from_command_line(sys.argv)
 
 

@@ -10,7 +10,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from accounts.services import sessions_end
+from accounts.services import user_end_sessions
 
 
 @admin.register(User)
@@ -52,7 +52,7 @@ class UserAdmin(DjangoUserAdmin):
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002 (Django's name)
         response = super().user_change_password(request, id, form_url)
         if request.method == "POST" and response.status_code == 302:
-            sessions_end(user_id=int(id))
+            user_end_sessions(user_id=int(id))
         return response
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -13,8 +13,8 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from rest_framework.exceptions import Throttled
 
-from accounts.password_checks import log_in, password_confirmed, remember_address
-from accounts.services import sessions_end
+from accounts.password_checks import confirm_password, log_in, remember_address
+from accounts.services import user_end_sessions
 from nexus.core.api import throttling
 
 
@@ -48,7 +48,7 @@ class OwnPasswordForm(AdminPasswordChangeForm):
     def clean_old_password(self) -> str:
         password: str = self.cleaned_data["old_password"]
         try:
-            is_right = password_confirmed(self.request, user=self.user, password=password)
+            is_right = confirm_password(self.request, user=self.user, password=password)
         except Throttled as refusal:
             raise _too_many(self.request, refusal) from None
         if not is_right:
@@ -65,12 +65,12 @@ class OwnPasswordView(PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_valid(form)
-        sessions_end(user_id=form.user.pk)
+        user_end_sessions(user_id=form.user.pk)
         remember_address(self.request, user=form.user)
         return response
 
 
-class StaffSite(AdminSite):
+class NexusAdminSite(AdminSite):
     site_header = site_title = "Nexus Movie API"
     login_form = LoginForm
 

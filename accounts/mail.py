@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 
 from accounts.models import User
-from accounts.services import password_reset_credentials
+from accounts.services import make_password_reset_credentials
 from nexus.core.observability.metrics import MAILS
 
 # Of a mail server that hangs, this many are held back a worker; the rest is dropped, and logged.
@@ -36,13 +36,13 @@ If it was not you, do nothing: your password stays as it is.
 """
 
 
-def password_reset_mail(user: User | None) -> EmailMessage:
+def build_password_reset_mail(user: User | None) -> EmailMessage:
     """What lets its reader set a new password once, to the address the member registered.
 
     None makes a mail for nobody, to take as long.
     """
     user = user or User(pk=0, username="nobody", email="nobody@localhost", password="!")  # noqa: S106
-    uid, token = password_reset_credentials(user)
+    uid, token = make_password_reset_credentials(user)
     page = settings.PASSWORD_RESET_URL
     link = page.replace("{uid}", uid).replace("{token}", token)
     body = (_BY_PAGE if page else _BY_HAND).format(
@@ -55,7 +55,7 @@ def password_reset_mail(user: User | None) -> EmailMessage:
     return EmailMessage("A new password for Nexus Movie API", body, to=[user.email])
 
 
-def send_beside(message: EmailMessage | None) -> None:
+def send_in_background(message: EmailMessage | None) -> None:
     """Send the mail soon; None costs the caller as much as a mail does."""
     _sender().send(message)
 

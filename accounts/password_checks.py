@@ -14,11 +14,11 @@ from rest_framework.exceptions import Throttled
 
 from accounts.models import User
 from accounts.services import (
-    address_is_known,
     address_remember,
-    password_matches,
-    user_logged_in,
-    user_named,
+    find_user,
+    is_known_address,
+    is_password_correct,
+    user_record_login,
 )
 from nexus.core.api import throttling
 from nexus.core.observability.metrics import PASSWORD_ATTEMPTS
@@ -30,18 +30,18 @@ def log_in(request: HttpRequest, *, login: str, password: str) -> User | None:
 
     Raises Throttled where too many wrong ones were tried.
     """
-    user = user_named(login)
+    user = find_user(login)
     # No member's id, so that a name of digits cannot spend the count of one.
     account = str(user.pk) if user else f"name {fold(login)}"
     if not _is_right(request, user=user, account=account, password=password):
         return None
     assert user is not None
-    user_logged_in(user=user)
+    user_record_login(user=user)
     remember_address(request, user=user)
     return user
 
 
-def password_confirmed(request: HttpRequest, *, user: User, password: str) -> bool:
+def confirm_password(request: HttpRequest, *, user: User, password: str) -> bool:
     """Whether this is the password of a member who is logged in, as its limits let one ask.
 
     Raises Throttled as `log_in`, and where its address has tried too many of whomever.
@@ -53,13 +53,13 @@ def password_confirmed(request: HttpRequest, *, user: User, password: str) -> bo
 def _is_right(request: HttpRequest, *, user: User | None, account: str, password: str) -> bool:
     """Whether the password is this active member's, counted for the account and for all together."""
     address = throttling.client_address(request)
-    is_known = address_is_known(user_id=user.pk if user else 0, address=address)
+    is_known = is_known_address(user_id=user.pk if user else 0, address=address)
     counts = [_count(request, "login_account", f"{account} at {address}" if is_known else account)]
     overall = throttling.hit(request, "login_overall", "")
     if overall.exceeded and not is_known:
         throttling.refund(*counts)
         _refuse(overall)
-    if not password_matches(user=user, password=password):
+    if not is_password_correct(user=user, password=password):
         PASSWORD_ATTEMPTS.labels("wrong").inc()
         return False
     PASSWORD_ATTEMPTS.labels("right").inc()

@@ -15,7 +15,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from accounts.models import KnownAddress, User
-from accounts.tokens import families_end
+from accounts.tokens import family_revoke_all
 from nexus.core.api.exceptions import field_error
 from nexus.core.db.lookups import without_case
 
@@ -38,14 +38,14 @@ def user_register(*, username: str, email: str, password: str) -> User:
         raise field_error("email", EMAIL_TAKEN, "unique") from None
 
 
-def user_named(login: str) -> User | None:
+def find_user(login: str) -> User | None:
     """The member of a username or an e-mail address, without case."""
     # No username holds an @, so that one can never pose as another's address.
     column = "email__lower" if "@" in login else "username__lower"
     return User.objects.filter(Q(**{column: without_case(login)})).first()
 
 
-def password_matches(*, user: User | None, password: str) -> bool:
+def is_password_correct(*, user: User | None, password: str) -> bool:
     """Whether the password is the active member's; as slow where there is none."""
     if user is None:
         make_password(password)
@@ -53,7 +53,7 @@ def password_matches(*, user: User | None, password: str) -> bool:
     return user.check_password(password) and user.is_active
 
 
-def user_logged_in(*, user: User) -> None:
+def user_record_login(*, user: User) -> None:
     User.objects.filter(pk=user.pk).update(last_login=timezone.now())
 
 
@@ -65,7 +65,7 @@ def user_password_change(*, user: User, new_password: str, session_id: object) -
     """Set the password, and end every session but this one."""
     user.set_password(new_password)
     user.save(update_fields=["password"])
-    sessions_end(user_id=user.pk, but=session_id)
+    user_end_sessions(user_id=user.pk, except_id=session_id)
 
 
 @transaction.atomic
@@ -87,17 +87,17 @@ def user_password_reset(*, uid: str, token: str, new_password: str) -> None:
         raise field_error("new_password", error.messages, "weak_password") from error
     user.set_password(new_password)
     user.save(update_fields=["password"])
-    sessions_end(user_id=user.pk)
+    user_end_sessions(user_id=user.pk)
 
 
-def sessions_end(*, user_id: int, but: object = None) -> None:
+def user_end_sessions(*, user_id: int, except_id: object = None) -> None:
     """End the sessions of a member whose password was changed, but this one, and their addresses."""
-    families_end(user_id=user_id, but=but)
+    family_revoke_all(user_id=user_id, except_id=except_id)
     # Whoever knew the old password may have made an address known with it.
     KnownAddress.objects.filter(user_id=user_id).delete()
 
 
-def password_reset_credentials(user: User) -> tuple[str, str]:
+def make_password_reset_credentials(user: User) -> tuple[str, str]:
     """The uid and the token that let this user set a new password, once."""
     return urlsafe_base64_encode(str(user.pk).encode()), default_token_generator.make_token(user)
 
@@ -113,7 +113,7 @@ def _id_of(uid: str) -> int:
 # --- Known addresses -----------------------------------------------------------------------------
 
 
-def address_is_known(*, user_id: int, address: str) -> bool:
+def is_known_address(*, user_id: int, address: str) -> bool:
     """Whether this member has logged in from this client address, of late."""
     digest = _address_digest(user_id, address)
     return KnownAddress.objects.filter(user_id=user_id, digest=digest).exists()

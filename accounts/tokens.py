@@ -30,7 +30,7 @@ class TokenPair:
     refresh: str
 
 
-def family_open(*, user: User, user_agent: str = "") -> TokenPair:
+def family_create(*, user: User, user_agent: str = "") -> TokenPair:
     """Begin a session of this user.
 
     Raises InvalidToken where the password has changed since it was checked.
@@ -50,7 +50,7 @@ def family_open(*, user: User, user_agent: str = "") -> TokenPair:
     return _mint(family)
 
 
-def family_refresh(*, refresh: str) -> TokenPair:
+def refresh_token_rotate(*, refresh: str) -> TokenPair:
     """Spend a refresh token for a new pair.
 
     Raises InvalidToken (401) where it is malformed, expired, spent or of an ended session; a spent
@@ -74,7 +74,7 @@ def family_refresh(*, refresh: str) -> TokenPair:
     return _mint(family)
 
 
-def family_revoke(*, refresh: str) -> None:
+def refresh_token_revoke(*, refresh: str) -> None:
     """End the session a refresh token belongs to. Raises InvalidToken where it is not one."""
     _, family = _family_of(refresh)
     TokenFamily.objects.filter(id=family.id).update(revoked_at=timezone.now())
@@ -86,10 +86,10 @@ def token_verify(*, token: str) -> None:
         verified = AnyToken(token.encode())  # type: ignore[arg-type]
     except (TokenError, UnicodeEncodeError) as error:
         raise InvalidToken("This is no valid token.") from error
-    living_family(verified.get(FAMILY_CLAIM))
+    get_active_family(verified.get(FAMILY_CLAIM))
 
 
-def families_living(*, user_id: int) -> QuerySet[TokenFamily]:
+def list_active_families(*, user_id: int) -> QuerySet[TokenFamily]:
     """The member's sessions that a refresh token can still continue."""
     now = timezone.now()
     idle: timedelta = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
@@ -98,17 +98,17 @@ def families_living(*, user_id: int) -> QuerySet[TokenFamily]:
     )
 
 
-def family_end(*, user_id: int, family_id: uuid.UUID) -> bool:
+def family_revoke(*, user_id: int, family_id: uuid.UUID) -> bool:
     """End one session of this member; False where it is not there, not theirs or over."""
-    living = families_living(user_id=user_id).filter(id=family_id)
+    living = list_active_families(user_id=user_id).filter(id=family_id)
     return living.update(revoked_at=timezone.now()) == 1
 
 
-def families_end(*, user_id: int, but: object = None) -> None:
+def family_revoke_all(*, user_id: int, except_id: object = None) -> None:
     """End all sessions of this member, but the one with this id."""
     families = TokenFamily.objects.filter(user_id=user_id, revoked_at=None)
-    if but is not None:
-        families = families.exclude(id=str(but))
+    if except_id is not None:
+        families = families.exclude(id=str(except_id))
     families.update(revoked_at=timezone.now())
 
 
@@ -120,7 +120,7 @@ WHERE family.id = %s
 """.encode()  # noqa: S608 (column names of our own)
 
 
-def living_family(family_id: object) -> TokenFamily:
+def get_active_family(family_id: object) -> TokenFamily:
     """The family with its user, in one query. Raises InvalidToken where it has ended."""
     try:
         found = prepared_rows(_LIVING, [uuid.UUID(str(family_id))])
@@ -144,7 +144,7 @@ def _family_of(refresh: str) -> tuple[RefreshToken, TokenFamily]:
         raise InvalidToken("This is no valid refresh token.") from error
     if len(jti) > 64:
         raise InvalidToken("This is no valid refresh token.")
-    return token, living_family(token.get(FAMILY_CLAIM))
+    return token, get_active_family(token.get(FAMILY_CLAIM))
 
 
 def _mint(family: TokenFamily) -> TokenPair:

@@ -12,9 +12,9 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.mail import password_reset_mail, send_beside
+from accounts.mail import build_password_reset_mail, send_in_background
 from accounts.models import TokenFamily, User
-from accounts.password_checks import log_in, password_confirmed, remember_address
+from accounts.password_checks import confirm_password, log_in, remember_address
 from accounts.serializers import (
     CredentialsSerializer,
     EmptySerializer,
@@ -31,20 +31,20 @@ from accounts.serializers import (
     TokenSerializer,
 )
 from accounts.services import (
+    find_user,
     profile_update,
-    user_named,
     user_password_change,
     user_password_reset,
     user_register,
 )
 from accounts.tokens import (
     FAMILY_CLAIM,
-    families_end,
-    families_living,
-    family_end,
-    family_open,
-    family_refresh,
+    family_create,
     family_revoke,
+    family_revoke_all,
+    list_active_families,
+    refresh_token_revoke,
+    refresh_token_rotate,
     token_verify,
 )
 from nexus.core.api import throttling
@@ -70,7 +70,7 @@ class RegisterViewSet(ApiViewSet):
         """Make an account, and log in with it."""
         user = user_register(**self.body)
         remember_address(request._request, user=user)
-        pair = family_open(user=user, user_agent=_user_agent(request))
+        pair = family_create(user=user, user_agent=_user_agent(request))
         answer = {"user": user, "access": pair.access, "refresh": pair.refresh}
         return Response(RegisteredSerializer(answer).data, status=status.HTTP_201_CREATED)
 
@@ -94,7 +94,7 @@ class TokenViewSet(ApiViewSet):
         if user is None:
             raise AuthenticationFailed(WRONG_CREDENTIALS, code="no_active_account")
         return Response(
-            TokenPairSerializer(family_open(user=user, user_agent=_user_agent(request))).data
+            TokenPairSerializer(family_create(user=user, user_agent=_user_agent(request))).data
         )
 
 
@@ -109,7 +109,9 @@ class SessionViewSet(ApiViewSet):
 
         Each works once. One that comes back after it was spent ends its whole session.
         """
-        return Response(TokenPairSerializer(family_refresh(refresh=self.body["refresh"])).data)
+        return Response(
+            TokenPairSerializer(refresh_token_rotate(refresh=self.body["refresh"])).data
+        )
 
     @contract(body=TokenSerializer, answers={200: EmptySerializer}, errors={401: TOKEN_REFUSED})
     def verify(self, request: Request) -> Response:
@@ -120,7 +122,7 @@ class SessionViewSet(ApiViewSet):
     @contract(body=RefreshSerializer, answers={204: None}, errors={401: TOKEN_REFUSED})
     def logout(self, request: Request) -> Response:
         """End the session a refresh token belongs to, its access tokens included."""
-        family_revoke(refresh=self.body["refresh"])
+        refresh_token_revoke(refresh=self.body["refresh"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -140,7 +142,7 @@ class SessionListViewSet(ApiViewSet):
         return paginate(
             request,
             self.query,
-            families_living(user_id=_member(request).pk),
+            list_active_families(user_id=_member(request).pk),
             LAST_USED_FIRST,
             shown,
         )
@@ -148,14 +150,14 @@ class SessionListViewSet(ApiViewSet):
     @contract(answers={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """End one session: its refresh token and its access tokens."""
-        if not family_end(user_id=_member(request).pk, family_id=pk):
+        if not family_revoke(user_id=_member(request).pk, family_id=pk):
             raise NotFound
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @contract(answers={204: None})
     def destroy_all(self, request: Request) -> Response:
         """End all sessions of the caller, this one too."""
-        families_end(user_id=_member(request).pk)
+        family_revoke_all(user_id=_member(request).pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -170,7 +172,7 @@ class PasswordViewSet(ApiViewSet):
     def change(self, request: Request) -> Response:
         """Change the caller's password. Every other session ends."""
         user, body = _member(request), self.body
-        if not password_confirmed(request._request, user=user, password=body["old_password"]):
+        if not confirm_password(request._request, user=user, password=body["old_password"]):
             message = "This is not the account's password."
             raise field_error("old_password", message, "wrong_password")
         user_password_change(
@@ -192,12 +194,12 @@ class PasswordResetViewSet(ApiViewSet):
         204 whether or not there is such an account.
         """
         email = self.body["email"]
-        user = user_named(email)
+        user = find_user(email)
         # Nobody's mailbox is filled; that it was is not told, because 204 is always the answer.
         count = throttling.hit_silently("password_reset_account", fold(email))
         entitled = user is not None and user.is_active and user.has_usable_password()
-        mail = password_reset_mail(user)
-        send_beside(mail if entitled and not count.exceeded else None)
+        mail = build_password_reset_mail(user)
+        send_in_background(mail if entitled and not count.exceeded else None)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @contract(

@@ -631,7 +631,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--members", type=int, help="0: neither members nor ratings")
     options = parser.parse_args()
-    with embedded.servers():
+    with embedded.run_servers():
         for films in options.films:
             print(prepared(films, options.members))
 

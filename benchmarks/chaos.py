@@ -30,7 +30,7 @@ from benchmarks.service import (
     GUNICORN,
     SETTINGS,
     database_made,
-    free_port,
+    find_free_port,
     manage,
     ms,
     percentile,
@@ -405,13 +405,13 @@ def running() -> Iterator[Chaos]:
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         data = Path(folder)
         data.chmod(0o755)
-        with embedded.servers(data):
+        with embedded.run_servers(data):
             yield from _served(data)
 
 
 def _served(data: Path) -> Iterator[Chaos]:
     database = database_made("chaos")
-    port = free_port()
+    port = find_free_port()
     environment = {**os.environ, **SETTINGS, "DATABASE_URL": database, "PORT": str(port)}
     manage("migrate", "--verbosity", "0", environment=environment)
     manage("load_starter", environment=environment)
@@ -431,9 +431,9 @@ def _served(data: Path) -> Iterator[Chaos]:
 
 _TOKENS = f"""
 from accounts.models import User
-from accounts.tokens import family_open
+from accounts.tokens import family_create
 for user in User.objects.order_by("id")[:{MEMBERS}]:
-    print(family_open(user=user).access)
+    print(family_create(user=user).access)
 """
 
 

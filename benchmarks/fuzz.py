@@ -31,7 +31,7 @@ from benchmarks.service import (
     GUNICORN,
     SETTINGS,
     database_made,
-    free_port,
+    find_free_port,
     manage,
     valkey_database,
     wait_until_ready,
@@ -92,7 +92,7 @@ class Live:
 @contextmanager
 def running(log: Path) -> Iterator[tuple[Live, list[int]]]:
     """The service on stores of its own, both emptied before, and the ids of some films."""
-    with embedded.servers(), TestServer() as server:
+    with embedded.run_servers(), TestServer() as server:
         environment = _environment(server)
         redis.Redis.from_url(environment["REDIS_URL"]).flushdb()
         manage("migrate", "--verbosity", "0", environment=environment)
@@ -100,7 +100,7 @@ def running(log: Path) -> Iterator[tuple[Live, list[int]]]:
         manage("shell", "--verbosity", "0", "--command", _STAFF, environment=environment)
         with psycopg.connect(environment["DATABASE_URL"]) as connection:
             films = connection.execute("SELECT id FROM movies_movie ORDER BY id LIMIT 5").fetchall()
-        port = free_port()
+        port = find_free_port()
         with log.open("wb") as lines:
             service = subprocess.Popen(
                 [*GUNICORN, "--bind", f"127.0.0.1:{port}"],

@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=1_000_000)
     parser.add_argument("--members", type=int, help="of the database to use; see catalogue.py")
     options = parser.parse_args()
-    with embedded.servers():
+    with embedded.run_servers():
         url = prepared(options.films, options.members)
         with psycopg.connect(url, autocommit=True) as connection:
             try:

@@ -35,7 +35,14 @@ from matplotlib.figure import Figure
 from benchmarks.catalogue import MEMBERS, SIZES, prepared
 from benchmarks.keepalive import Client
 from benchmarks.report import describe_machine
-from benchmarks.service import GUNICORN, SETTINGS, free_port, manage, percentile, wait_until_ready
+from benchmarks.service import (
+    GUNICORN,
+    SETTINGS,
+    find_free_port,
+    manage,
+    percentile,
+    wait_until_ready,
+)
 from nexus.dev import embedded
 
 WORKERS = 2
@@ -262,13 +269,13 @@ def _bare(bench: Bench) -> dict[str, list[float]]:
 # Members with some 200 ratings, and a session of each.
 _TOKENS = f"""
 from accounts.models import User
-from accounts.tokens import family_open
+from accounts.tokens import family_create
 from django.db.models import Count
 from social.models import Rating
 some = (Rating.objects.values_list("user_id").annotate(n=Count("id"))
         .filter(n__range={HISTORY}).order_by("user_id")[:{ASKERS}])
 for user in User.objects.filter(id__in=[pk for pk, _ in some]):
-    print(family_open(user=user).access)
+    print(family_create(user=user).access)
 """
 
 
@@ -288,7 +295,7 @@ def serving(films: int, members: int | None, *, trained: bool, **settings: str) 
     newest ratings alone: those of 200,000 films, for of all 20 million it takes longer than the rest.
     """
     database = prepared(films, members)
-    port = free_port()
+    port = find_free_port()
     environment = {
         **os.environ,
         **SETTINGS,
@@ -415,7 +422,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     sizes, memories = {}, {}
-    with embedded.servers():
+    with embedded.run_servers():
         for films in options.films:
             trained = any(_wanted(case, options.only) for case in CASES if case.trained)
             with serving(films, options.members, trained=trained) as bench:

@@ -210,7 +210,7 @@ def main(wanted: Sequence[str] = ()) -> int:
     )
     with tempfile.TemporaryDirectory(prefix="migrations-") as folder:
         Path(folder).chmod(0o755)
-        with embedded.servers(Path(folder)):
+        with embedded.run_servers(Path(folder)):
             database = database_made("migrations")
             environment = {**os.environ, **SETTINGS, "DATABASE_URL": database}
             for app, name in plan(environment):

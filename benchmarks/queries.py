@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    with embedded.servers():
+    with embedded.run_servers():
         sizes = {}
         for films in options.films:
             url = prepared(films, options.members)

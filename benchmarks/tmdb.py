@@ -29,7 +29,7 @@ from benchmarks.service import (
     GUNICORN,
     SETTINGS,
     database_made,
-    free_port,
+    find_free_port,
     manage,
     ms,
     percentile,
@@ -277,13 +277,13 @@ def killed(bench: Bench) -> None:
 @contextmanager
 def running() -> Iterator[Bench]:
     """The service on a database and a Valkey database of its own, both emptied before."""
-    with embedded.servers(), TestServer() as server:
+    with embedded.run_servers(), TestServer() as server:
         environment = _environment(server)
         valkey = redis.Redis.from_url(environment["REDIS_URL"])
         valkey.flushdb()
         manage("migrate", "--verbosity", "0", environment=environment)
         manage("load_starter", environment=environment)
-        port = free_port()
+        port = find_free_port()
         service = subprocess.Popen(
             [*GUNICORN, "--bind", f"127.0.0.1:{port}"], env=environment, cwd=embedded.ROOT
         )

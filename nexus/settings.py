@@ -54,7 +54,7 @@ WSGI_APPLICATION = "nexus.wsgi.application"
 APPEND_SLASH = False
 
 INSTALLED_APPS = [
-    "accounts.staff.StaffAdminConfig",
+    "accounts.apps.NexusAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

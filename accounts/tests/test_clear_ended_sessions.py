@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.models import KnownAddress, TokenFamily
 from accounts.services import address_remember
-from accounts.tokens import family_open
+from accounts.tokens import family_create
 from nexus.core.models import LimitWindow
 
 pytestmark = pytest.mark.django_db
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 def _make_families(user):
     for _ in range(3):
-        family_open(user=user)
+        family_create(user=user)
     expired, idle, _ = TokenFamily.objects.order_by("created_at")
     now = timezone.now()
     TokenFamily.objects.filter(id=expired.id).update(expires_at=now - timedelta(seconds=1))

@@ -10,7 +10,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import KnownAddress
-from accounts.services import MAX_KNOWN_ADDRESSES, address_is_known, address_remember
+from accounts.services import MAX_KNOWN_ADDRESSES, address_remember, is_known_address
 from nexus.core.models import LimitWindow
 from nexus.dev.pytest_plugin import PASSWORD
 
@@ -163,7 +163,7 @@ def test_of_addresses_only_hashes_are_kept_and_only_the_newest(make_user):
     known = [
         number
         for number in range(MAX_KNOWN_ADDRESSES + 3)
-        if address_is_known(user_id=ann.pk, address=f"192.0.2.{number}")
+        if is_known_address(user_id=ann.pk, address=f"192.0.2.{number}")
     ]
     assert known == list(range(3, MAX_KNOWN_ADDRESSES + 3))
     assert "192.0.2" not in str(list(KnownAddress.objects.values()))
@@ -204,7 +204,7 @@ def test_staff_log_in_to_the_admin_by_name_or_address_and_others_do_not(client, 
     answer = log_in_to_the_admin(client, HOME, name="BOSS@example.org", password=PASSWORD)
     assert (answer.status_code, answer["Location"]) == (302, "/admin/")
     assert client.get("/admin/").status_code == 200
-    assert address_is_known(user_id=boss.pk, address=HOME)
+    assert is_known_address(user_id=boss.pk, address=HOME)
 
 
 # --- Wherever a password is tried ----------------------------------------------------------------

@@ -8,10 +8,10 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 from rest_framework.test import APIClient
 
-from accounts.mail import MAX_WAITING, send_beside, settle
+from accounts.mail import MAX_WAITING, send_in_background, settle
 from accounts.models import KnownAddress, User
-from accounts.services import password_reset_credentials, user_password_reset
-from accounts.tokens import family_open
+from accounts.services import make_password_reset_credentials, user_password_reset
+from accounts.tokens import family_create
 from nexus.dev.pytest_plugin import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,7 @@ def logs_in(password, name="ann"):
 
 
 def test_a_change_ends_every_other_session_and_keeps_this_one(ann):
-    here, there = family_open(user=ann), family_open(user=ann)
+    here, there = family_create(user=ann), family_create(user=ann)
     assert change(client_with(here)).status_code == 204
     assert client_with(here).get("/profiles/me/").status_code == 200
     assert client_with(there).get("/profiles/me/").status_code == 401
@@ -74,7 +74,7 @@ def test_a_change_ends_every_other_session_and_keeps_this_one(ann):
     ],
 )
 def test_a_change_that_is_refused_names_the_field_and_changes_nothing(ann, old, new, field, code):
-    here, there = family_open(user=ann), family_open(user=ann)
+    here, there = family_create(user=ann), family_create(user=ann)
     answer = change(client_with(here), old, new)
     assert answer.status_code == 400
     assert list(answer.json()["errors"]) == [field]
@@ -84,7 +84,7 @@ def test_a_change_that_is_refused_names_the_field_and_changes_nothing(ann, old, 
 
 
 def test_with_a_stolen_session_a_password_cannot_be_guessed_for_long(ann):
-    client = client_with(family_open(user=ann))
+    client = client_with(family_create(user=ann))
     statuses = [change(client, old="guess").status_code for _ in range(12)]
     assert statuses == [400] * 10 + [429] * 2
     assert change(client).status_code == 429
@@ -97,7 +97,7 @@ def ask(email, client=None):
 
 
 def test_a_reset_mail_lets_its_reader_choose_a_password_once(ann):
-    pair = family_open(user=ann)
+    pair = family_create(user=ann)
     assert logs_in(PASSWORD)
     assert ask("ANN@example.org").status_code == 204
     (message,) = mail.outbox
@@ -165,9 +165,9 @@ def test_mails_that_pile_up_are_dropped_and_not_kept_for_ever(caplog):
         def send(self):
             gate.wait(10)
 
-    send_beside(Held())
+    send_in_background(Held())
     for _ in range(MAX_WAITING):
-        send_beside(None)
+        send_in_background(None)
     gate.set()
     settle()
     assert [each.levelno for each in caplog.records if each.name == "accounts.mail"] == [
@@ -199,7 +199,7 @@ def test_an_address_asks_for_so_many_resets(api, settings):
     ],
 )
 def test_a_reset_with_something_else_is_refused_on_the_token(ann, changes):
-    uid, token = password_reset_credentials(ann)
+    uid, token = make_password_reset_credentials(ann)
     body = {"uid": uid, "token": token, "new_password": NEW, **changes}
     answer = APIClient().post("/auth/password/reset/confirm/", body)
     assert answer.status_code == 400
@@ -207,7 +207,7 @@ def test_a_reset_with_something_else_is_refused_on_the_token(ann, changes):
 
 
 def test_a_weak_password_gets_one_message_for_each_fault_wherever_it_is_chosen(ann, client_of):
-    uid, token = password_reset_credentials(ann)
+    uid, token = make_password_reset_credentials(ann)
     weak = "123"
     new = {"username": "bob", "email": "bob@example.org", "password": weak}
     reset = {"uid": uid, "token": token, "new_password": weak}
@@ -223,7 +223,7 @@ def test_a_weak_password_gets_one_message_for_each_fault_wherever_it_is_chosen(a
 
 
 def test_a_weak_new_password_is_named_and_the_mail_can_be_used_again(ann):
-    uid, token = password_reset_credentials(ann)
+    uid, token = make_password_reset_credentials(ann)
     body = {"uid": uid, "token": token, "new_password": "password"}
     answer = APIClient().post("/auth/password/reset/confirm/", body)
     assert answer.json()["errors"]["new_password"][0]["code"] == "weak_password"
@@ -232,7 +232,7 @@ def test_a_weak_new_password_is_named_and_the_mail_can_be_used_again(ann):
 
 
 def test_a_reset_ends_with_its_time_and_with_the_account(ann, settings):
-    uid, token = password_reset_credentials(ann)
+    uid, token = make_password_reset_credentials(ann)
     body = {"uid": uid, "token": token, "new_password": NEW}
     settings.PASSWORD_RESET_TIMEOUT = -1
     assert APIClient().post("/auth/password/reset/confirm/", body).status_code == 400
@@ -244,7 +244,7 @@ def test_a_reset_ends_with_its_time_and_with_the_account(ann, settings):
 @pytest.mark.django_db(transaction=True)
 def test_of_two_resets_with_one_mail_one_succeeds(make_user):
     ann = make_user("ann")
-    uid, token = password_reset_credentials(ann)
+    uid, token = make_password_reset_credentials(ann)
     ended, gate = [], threading.Barrier(2)
 
     def reset(password):

@@ -6,7 +6,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import TokenFamily
-from accounts.tokens import family_open, family_refresh
+from accounts.tokens import family_create, refresh_token_rotate
 
 pytestmark = pytest.mark.django_db
 
@@ -23,10 +23,10 @@ def ann(make_user):
 
 
 def test_the_sessions_of_the_caller_are_listed_last_used_first(ann, make_user):
-    phone = family_open(user=ann, user_agent="Phone/1")
-    family_open(user=ann, user_agent="Laptop/2")
-    family_open(user=make_user("bob"), user_agent="Bob/3")
-    phone = family_refresh(refresh=phone.refresh)
+    phone = family_create(user=ann, user_agent="Phone/1")
+    family_create(user=ann, user_agent="Laptop/2")
+    family_create(user=make_user("bob"), user_agent="Bob/3")
+    phone = refresh_token_rotate(refresh=phone.refresh)
     page = client_with(phone.access).get("/auth/sessions/").json()
     assert page["count"] == 2
     shown = [(each["user_agent"], each["current"]) for each in page["results"]]
@@ -40,7 +40,7 @@ def test_the_sessions_of_the_caller_are_listed_last_used_first(ann, make_user):
 
 
 def test_a_session_that_is_over_is_not_listed_and_cannot_be_ended(ann):
-    current = family_open(user=ann)
+    current = family_create(user=ann)
     now = timezone.now()
     for change in (
         {"revoked_at": now},
@@ -55,7 +55,7 @@ def test_a_session_that_is_over_is_not_listed_and_cannot_be_ended(ann):
 
 
 def test_ending_one_session_ends_its_tokens_and_no_others(ann):
-    here, there = family_open(user=ann), family_open(user=ann)
+    here, there = family_create(user=ann), family_create(user=ann)
     client = client_with(here.access)
     (other,) = [
         each for each in client.get("/auth/sessions/").json()["results"] if not each["current"]
@@ -68,9 +68,9 @@ def test_ending_one_session_ends_its_tokens_and_no_others(ann):
 
 
 def test_the_session_of_another_member_is_not_there(ann, make_user):
-    bobs = family_open(user=make_user("bob"))
+    bobs = family_create(user=make_user("bob"))
     (family,) = TokenFamily.objects.all()
-    client = client_with(family_open(user=ann).access)
+    client = client_with(family_create(user=ann).access)
     for pk in (family.id, uuid.uuid4()):
         answer = client.delete(f"/auth/sessions/{pk}/")
         assert (answer.status_code, answer.json()["detail"]) == (404, "Not found.")
@@ -78,7 +78,7 @@ def test_the_session_of_another_member_is_not_there(ann, make_user):
 
 
 def test_logging_out_everywhere_ends_every_session_of_the_caller_alone(ann, make_user):
-    here, there, bobs = (family_open(user=who) for who in (ann, ann, make_user("bob")))
+    here, there, bobs = (family_create(user=who) for who in (ann, ann, make_user("bob")))
     assert client_with(here.access).post("/auth/logout/all/").status_code == 204
     statuses = [
         client_with(pair.access).get("/profiles/me/").status_code for pair in (here, there, bobs)
@@ -88,7 +88,7 @@ def test_logging_out_everywhere_ends_every_session_of_the_caller_alone(ann, make
 
 def test_a_page_of_sessions_takes_three_queries(ann, django_assert_num_queries):
     for _ in range(5):
-        family_open(user=ann)
-    client = client_with(family_open(user=ann).access)
+        family_create(user=ann)
+    client = client_with(family_create(user=ann).access)
     with django_assert_num_queries(3):  # the session, the count, the page
         assert len(client.get("/auth/sessions/").json()["results"]) == 6

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from accounts.tokens import FAMILY_CLAIM, family_open, family_refresh
+from accounts.tokens import FAMILY_CLAIM, family_create, refresh_token_rotate
 from nexus.core.api.jwt import AccessToken
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +24,7 @@ def status_of(token):
 
 
 def test_a_token_names_its_issuer_its_audience_and_its_key(make_user, settings):
-    access = family_open(user=make_user()).access
+    access = family_create(user=make_user()).access
     claims = jwt.decode(access, settings.JWT_SIGNING_KEYS[0], ["HS256"], audience="nexus-movie-api")
     assert claims["iss"] == "nexus-movie-api"
     assert set(claims) == {
@@ -42,15 +42,15 @@ def test_tokens_are_not_signed_with_the_secret_key(settings):
 def test_a_key_in_front_signs_and_the_one_behind_it_still_verifies(make_user, settings):
     user = make_user()
     settings.JWT_SIGNING_KEYS = [OLD]
-    before = family_open(user=user)
+    before = family_create(user=user)
     settings.JWT_SIGNING_KEYS = [NEW, OLD]
-    after = family_open(user=user)
+    after = family_create(user=user)
     assert [status_of(pair.access) for pair in (before, after)] == [200, 200]
-    family_refresh(refresh=before.refresh)
+    refresh_token_rotate(refresh=before.refresh)
     settings.JWT_SIGNING_KEYS = [NEW]
     assert [status_of(pair.access) for pair in (before, after)] == [401, 200]
     with pytest.raises(InvalidToken):
-        family_refresh(refresh=before.refresh)
+        refresh_token_rotate(refresh=before.refresh)
 
 
 def forged(token, key, header=None, **changes):
@@ -76,7 +76,7 @@ def forged(token, key, header=None, **changes):
     ids=str,
 )
 def test_a_token_with_a_claim_that_is_not_ours_is_refused(make_user, settings, changes):
-    good = family_open(user=make_user()).access
+    good = family_create(user=make_user()).access
     key = settings.JWT_SIGNING_KEYS[0]
     assert status_of(forged(good, key)) == 200
     assert status_of(forged(good, key, **changes)) == 401
@@ -87,13 +87,13 @@ def test_a_token_with_a_claim_that_is_not_ours_is_refused(make_user, settings, c
 def test_of_eight_concurrent_refreshes_at_most_one_has_a_living_successor(make_user):
     user = make_user()
     for _ in range(10):
-        refresh, minted = family_open(user=user).refresh, []
+        refresh, minted = family_create(user=user).refresh, []
         gate = threading.Barrier(8)
 
         def spend(refresh=refresh, minted=minted, gate=gate):
             gate.wait()
             try:
-                minted.append(family_refresh(refresh=refresh))
+                minted.append(refresh_token_rotate(refresh=refresh))
             except InvalidToken:
                 pass
             finally:
@@ -110,8 +110,8 @@ def test_of_eight_concurrent_refreshes_at_most_one_has_a_living_successor(make_u
 
 
 def test_only_the_ids_of_tokens_are_stored(make_user):
-    pair = family_open(user=make_user())
-    newer = family_refresh(refresh=pair.refresh)
+    pair = family_create(user=make_user())
+    newer = refresh_token_rotate(refresh=pair.refresh)
     stored = str([list(model.objects.values()) for model in (TokenFamily, SpentRefreshToken)])
     for token in (pair.access, pair.refresh, newer.access, newer.refresh):
         assert token.rpartition(".")[2] not in stored
@@ -123,11 +123,11 @@ def test_a_session_does_not_begin_with_a_password_that_has_changed_meanwhile(mak
     other.set_password("another-horse-9")
     other.save()
     with pytest.raises(InvalidToken):
-        family_open(user=user)
+        family_create(user=user)
 
 
 def test_an_access_token_outlives_neither_its_time_nor_its_family(make_user):
-    token = AccessToken(family_open(user=make_user()).access.encode())
+    token = AccessToken(family_create(user=make_user()).access.encode())
     assert status_of(token) == 200
     TokenFamily.objects.filter(id=token[FAMILY_CLAIM]).update(expires_at=timezone.now())
     assert status_of(token) == 401

@@ -1,6 +1,6 @@
 """PostgreSQL and Valkey from PyPI wheels, for machines on which none are configured.
 
-`servers()` starts what DATABASE_URL and REDIS_URL leave open, sets those variables for this
+`run_servers()` starts what DATABASE_URL and REDIS_URL leave open, sets those variables for this
 process and its children, and stops the servers when their last user has gone. Users are counted by
 a shared file lock, which the kernel releases however a process ends.
 """
@@ -56,7 +56,7 @@ class EmbeddedServerError(RuntimeError):
     """An embedded server could not be started; the message says where its log is."""
 
 
-def wanted() -> bool:
+def is_needed() -> bool:
     """Whether this process should run on embedded servers.
 
     Not where PRODUCTION is set, both URLs are given, or the development packages are missing.
@@ -69,12 +69,12 @@ def wanted() -> bool:
 
 
 @contextmanager
-def servers(data_dir: Path = DATA_DIR, *, durable: bool = True) -> Iterator[None]:
-    """Hold the embedded servers for the length of the block, where they are `wanted`.
+def run_servers(data_dir: Path = DATA_DIR, *, durable: bool = True) -> Iterator[None]:
+    """Hold the embedded servers for the length of the block, where they are `is_needed`.
 
     Where they are not `durable`, a power cut may cost the data, and everything is quicker. Raises EmbeddedServerError where a server does not start.
     """
-    if not wanted():
+    if not is_needed():
         yield
         return
     data_dir.mkdir(parents=True, exist_ok=True)

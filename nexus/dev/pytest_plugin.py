@@ -36,7 +36,7 @@ _servers = ExitStack()
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # Looking for garbage after every few hundred objects is a sixth of what the tests would take.
     gc.set_threshold(100_000, 50, 50)
-    _servers.enter_context(embedded.servers(embedded.DATA_DIR / "tests", durable=False))
+    _servers.enter_context(embedded.run_servers(embedded.DATA_DIR / "tests", durable=False))
     os.environ.setdefault(
         "SECRET_KEY", "a key for tests, long enough for HS256 and of no other use"
     )
@@ -101,11 +101,11 @@ def client_of() -> Callable[[User], APIClient]:
     """A client with a real access token of this member."""
     from rest_framework.test import APIClient
 
-    from accounts.tokens import family_open
+    from accounts.tokens import family_create
 
     def client(user: User) -> APIClient:
         api = APIClient()
-        api.credentials(HTTP_AUTHORIZATION=f"Bearer {family_open(user=user).access}")
+        api.credentials(HTTP_AUTHORIZATION=f"Bearer {family_create(user=user).access}")
         return api
 
     return client
@@ -134,13 +134,13 @@ def make_movie(db: None) -> Callable[..., Movie]:
     return make
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])
 
 
-def worker_pids(master: subprocess.Popen[bytes]) -> list[int]:
+def list_worker_pids(master: subprocess.Popen[bytes]) -> list[int]:
     """Return the pids of a gunicorn master's workers, as Linux lists its children."""
     children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
     return [int(pid) for pid in children.read_text().split()]
@@ -160,7 +160,7 @@ def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(**env: str) -> str:
-        port = free_port()
+        port = find_free_port()
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gunicorn", "nexus.wsgi"),

@@ -9,7 +9,7 @@ from django.db import close_old_connections, transaction
 from schemathesis import GenerationMode
 
 from accounts.models import User
-from accounts.tokens import family_open
+from accounts.tokens import family_create
 from nexus.tests.chains import (
     CORE,
     Ledger,
@@ -56,7 +56,7 @@ def service(unlimited, settings, films, make_user, client_of):
 
     def token(name):
         user = User.objects.filter(username=name).first()
-        return family_open(user=user or make_user(name)).access
+        return family_create(user=user or make_user(name)).access
 
     def settle(case, answer):
         if case.path.startswith("/imports/") and case.method == "POST":

@@ -19,7 +19,7 @@ from django.db import connection
 from django.utils import timezone
 
 from movies.models import Credit, Movie, Person
-from nexus.dev.pytest_plugin import database_url, worker_pids
+from nexus.dev.pytest_plugin import database_url, list_worker_pids
 from social.models import Import, ImportRow, Rating
 from social.tests.helpers import import_ready
 from tmdb.fake.server import CREDENTIAL, FIRST_ID, TestServer
@@ -48,7 +48,7 @@ class Service:
 
     def worker(self):
         """Return the pid of the only worker, or None while there is none."""
-        pids = worker_pids(self.master)
+        pids = list_worker_pids(self.master)
         return pids[0] if pids else None
 
     @contextmanager

@@ -12,8 +12,8 @@ import pytest
 from django.db import transaction
 
 from accounts.models import TokenFamily
-from accounts.services import password_reset_credentials
-from accounts.tokens import family_open
+from accounts.services import make_password_reset_credentials
+from accounts.tokens import family_create
 from nexus.dev.pytest_plugin import PASSWORD
 from social.models import Import, ImportRow
 
@@ -121,8 +121,8 @@ def world(make_user, make_movie, client_of, settings):
     ImportRow.objects.create(
         of=sent, number=1, file="r.csv", line=2, kind="watchlist", movie_id=film.pk
     )
-    refresh = family_open(user=ann).refresh
-    uid, token = password_reset_credentials(ann)
+    refresh = family_create(user=ann).refresh
+    uid, token = make_password_reset_credentials(ann)
     session = str(TokenFamily.objects.first().id)
     account = {"username": "new", "email": "new@example.org", "password": PASSWORD}
     bodies = {

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from accounts.tokens import family_open
+from accounts.tokens import family_create
 from tmdb.fake.server import TestServer
 
 TOP = "/movies/top_rated/"
@@ -14,7 +14,7 @@ TOP = "/movies/top_rated/"
 @pytest.mark.django_db(transaction=True)
 def test_two_instances_are_one_service(gunicorn, make_user, make_movie):
     film = make_movie("Alien", vote_count=900, vote_average=8.0)
-    session = family_open(user=make_user("ann"))
+    session = family_create(user=make_user("ann"))
     bearer = {"Authorization": f"Bearer {session.access}"}
     with TestServer() as server, ThreadPoolExecutor(12) as clients:
         given = {

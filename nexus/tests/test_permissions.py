@@ -10,8 +10,8 @@ from django.db import transaction
 from rest_framework.test import APIClient
 
 from accounts.models import TokenFamily, User
-from accounts.services import password_reset_credentials
-from accounts.tokens import FAMILY_CLAIM, family_open
+from accounts.services import make_password_reset_credentials
+from accounts.tokens import FAMILY_CLAIM, family_create
 from movies.models import Movie
 from nexus.core.api.jwt import AccessToken
 from nexus.dev.pytest_plugin import PASSWORD
@@ -148,7 +148,7 @@ def world(make_user, make_movie):
         "staff": make_user("boss", is_staff=True, is_superuser=True),
         "deactivated": make_user("gone"),
     }
-    pairs = {name: family_open(user=user) for name, user in people.items()}
+    pairs = {name: family_create(user=user) for name, user in people.items()}
     people["deactivated"].is_active = False
     people["deactivated"].save()
     expired = AccessToken(pairs["stranger"].access.encode())
@@ -195,7 +195,9 @@ def world(make_user, make_movie):
         clients=clients,
         refresh=pairs["owner"].refresh,
         session=TokenFamily.objects.get(user=people["owner"]).id,
-        reset=dict(zip(("uid", "token"), password_reset_credentials(people["owner"]), strict=True)),
+        reset=dict(
+            zip(("uid", "token"), make_password_reset_credentials(people["owner"]), strict=True)
+        ),
     )
 
 

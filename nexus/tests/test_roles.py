@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import KnownAddress, SpentRefreshToken, TokenFamily, User
 from accounts.roles import ADMIN, CURATOR, MODERATOR
 from accounts.services import address_remember
-from accounts.tokens import family_open, family_refresh
+from accounts.tokens import family_create, refresh_token_rotate
 from movies.models import Collection, Person
 from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.models import Feedback, Training
@@ -68,7 +68,7 @@ def stored(make_user, make_movie):
     )
     playlist = Playlist.objects.create(owner=ann, name="Nights", movie_count=1)
     item = PlaylistItem.objects.create(playlist=playlist, movie=film, position=1)
-    family_refresh(refresh=family_open(user=ann).refresh)
+    refresh_token_rotate(refresh=family_create(user=ann).refresh)
     return {
         "social.rating": rating,
         "social.playlist": playlist,

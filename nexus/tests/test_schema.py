@@ -11,8 +11,8 @@ import yaml
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.models import TokenFamily, User
-from accounts.services import password_reset_credentials
-from accounts.tokens import family_open
+from accounts.services import make_password_reset_credentials
+from accounts.tokens import family_create
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import api_routes
 from social.transfer.job_queue import imports_run
@@ -335,8 +335,8 @@ def world(make_user, make_movie, client_of, settings):
 def _identity_calls(world):
     """The caller's sessions and passwords; the caller is logged in at the end."""
     ann = User.objects.get(username="ann")
-    uid, token = password_reset_credentials(User.objects.get(username="bob"))
-    family_open(user=ann)
+    uid, token = make_password_reset_credentials(User.objects.get(username="bob"))
+    family_create(user=ann)
     other = TokenFamily.objects.latest("created_at").id
     yield "GET", "/auth/sessions/", None, 200
     yield "DELETE", f"/auth/sessions/{other}/", None, 204
@@ -352,7 +352,7 @@ def _identity_calls(world):
     yield "POST", "/auth/password/reset/confirm/", reset, 400
     yield "POST", "/auth/logout/all/", None, 204
     ann.refresh_from_db()
-    access = family_open(user=ann).access
+    access = family_create(user=ann).access
     world["client"].credentials(HTTP_AUTHORIZATION=f"Bearer {access}")
 
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 from django.db.models import Max
 
 from accounts.models import User
-from nexus.core.db.transactions import snapshot
+from nexus.core.db.transactions import read_only_snapshot
 from social.models import Block, Follow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
 from social.transfer.formats.csv_reader import escaped
 from social.transfer.formats.own_export import FILM_COLUMNS, FORMAT, MARK, VERSION
@@ -46,7 +46,7 @@ def export_write(*, user_id: int, to: IO[bytes], more: More | None = None) -> No
     this one may see, or has blocked.
     """
     with (
-        snapshot(),
+        read_only_snapshot(),
         zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
     ):
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from accounts.password_checks import password_confirmed
+from accounts.password_checks import confirm_password
 from accounts.serializers import PasswordSerializer
 from accounts.views import ProfileViewSet
 from nexus.core.api.exceptions import field_error
@@ -217,7 +217,7 @@ class MeViewSet(ProfileViewSet):
         """Delete the account and everything it owns."""
         user = member(request)
         password = self.body["password"]
-        if not password_confirmed(request._request, user=user, password=password):
+        if not confirm_password(request._request, user=user, password=password):
             raise field_error("password", "This is not the account's password.", "wrong_password")
         account_delete(user=user)
         return Response(status=204)

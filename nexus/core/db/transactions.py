@@ -20,7 +20,7 @@ def long_transaction() -> Iterator[None]:
 
 
 @contextmanager
-def snapshot() -> Iterator[None]:
+def read_only_snapshot() -> Iterator[None]:
     """A transaction that reads everything as of one moment; inside another, as that one reads it."""
     outermost = not connection.in_atomic_block
     with transaction.atomic():

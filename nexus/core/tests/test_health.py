@@ -10,7 +10,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from nexus.core.cache import client as cache
-from nexus.dev.pytest_plugin import free_port
+from nexus.dev.pytest_plugin import find_free_port
 
 
 @pytest.mark.django_db
@@ -104,7 +104,7 @@ def asked(url):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_service_whose_database_is_gone_starts_and_says_so(gunicorn):
-    url = gunicorn(DATABASE_URL=f"postgres://nobody@127.0.0.1:{free_port()}/none")
+    url = gunicorn(DATABASE_URL=f"postgres://nobody@127.0.0.1:{find_free_port()}/none")
     paths = ("/health/live/", "/health/ready/", "/movies/")
     with ThreadPoolExecutor(len(paths)) as pool:
         live, ready, movies = pool.map(lambda path: asked(f"{url}{path}"), paths)

