@@ -199,7 +199,7 @@ def prepared(
 ) -> str:
     """The URL of the database of that many films, made where it is missing.
 
-    Needs the embedded servers (nexus.dev.embedded.servers) or a DATABASE_URL that may create
+    Needs the embedded servers (nexus.dev.embedded.run_servers) or a DATABASE_URL that may create
     databases. `members` is MEMBERS[films] unless told; 0 leaves out members and ratings.
     """
     members = MEMBERS.get(films, films // 5) if members is None else members
