@@ -36,9 +36,8 @@ FEED_KEYS = {
     "strategy": "string",
     "algorithm": "string",
     "diversity": "number",
-    "likeness_before": "number",
-    "likeness_after": "number",
-    "brought_forward": "integer",
+    "intra_list_similarity": "number",
+    "promoted_count": "integer",
 }
 
 
@@ -51,10 +50,10 @@ class RecommendationViewSet(ApiViewSet):
 
         Never a title the caller has rated, watched, hidden or wants less of. `strategy` is `personalized`
         from the first rating on; before it is `cold_start`: what is widely seen and liked, top
-        rated and trending, favourite genres first. `diversity` is the one asked for, and what it
-        did to the first 20 films: `likeness_before` and `likeness_after` are the mean likeness (0
-        to 1, of genres and period) of two of them in the plain order and as shown,
-        `brought_forward` how many of them the plain order would have shown later.
+        rated and trending, favourite genres first. `diversity` is the requested one. Two figures
+        describe the first 20 movies as served: `intra_list_similarity` is the mean similarity (0
+        to 1, of genres and period) of two of them, and `promoted_count` is the number of them
+        that the plain order would have shown later.
         """
         feed = engine.feed(
             cast(User, request.user),

@@ -106,14 +106,13 @@ def nothing() -> Ranking[Any]:
 
 @dataclass(frozen=True)
 class Diversity:
-    """What `diversity` did to the first page of a feed, likeness being 0 to 1."""
+    """What `diversity` did to the first page of a feed; similarity is 0 to 1."""
 
     diversity: float
-    #: Mean likeness of two films of the first page, in the plain order and as shown.
-    likeness_before: float
-    likeness_after: float
-    #: How many films of the first page the plain order would have shown later.
-    brought_forward: int
+    #: Mean similarity of two movies of the first page as it is served.
+    intra_list_similarity: float
+    #: How many movies of the first page the plain order would have shown later.
+    promoted_count: int
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,8 @@ def mixed(order: Array, films: Kinds, *, diversity: float) -> tuple[list[int], D
     before, after = plain[:FIRST_PAGE], chosen[:FIRST_PAGE]
     return chosen, Diversity(
         diversity=diversity,
-        likeness_before=_mean_likeness(films, before),
-        likeness_after=_mean_likeness(films, after),
-        brought_forward=len(set(after) - set(before)),
+        intra_list_similarity=_mean_likeness(films, after),
+        promoted_count=len(set(after) - set(before)),
     )
 
 

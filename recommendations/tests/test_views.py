@@ -65,7 +65,7 @@ def test_the_feed_has_the_contracts_shape(ann, client_of, community):
     body = client_of(ann).get("/movies/recommendations/").json()
     assert set(body) == {
         *("count", "next", "previous", "strategy", "algorithm", "results", "diversity"),
-        *("likeness_before", "likeness_after", "brought_forward"),
+        *("intra_list_similarity", "promoted_count"),
     }
     assert set(body["results"][0]) == {"movie", "match_score", "reasons"}
     assert body["strategy"] == "cold_start"
@@ -123,19 +123,20 @@ def test_diversity_mixes_the_feed(ann, client_of, community, catalogue):
     assert any(title.startswith("Romance") for title in mixed)
 
 
-def test_what_diversity_did_to_the_first_films_is_told(ann, client_of, community, catalogue):
+def test_feed_reports_intra_list_similarity_and_promoted_count(
+    ann, client_of, community, catalogue
+):
     api = client_of(ann)
     for n in range(3):
         rate(api, catalogue[f"Horror {n}"], 5)
-    told = {
-        diversity: api.get(f"/movies/recommendations/?diversity={diversity}").json()
-        for diversity in (0, 0.9)
-    }
-    assert told[0]["likeness_before"] == told[0]["likeness_after"] > 0
-    assert (told[0]["diversity"], told[0]["brought_forward"]) == (0, 0)
-    assert told[0.9]["diversity"] == 0.9
-    assert told[0.9]["likeness_before"] == told[0]["likeness_before"]
-    assert told[0.9]["likeness_after"] <= told[0.9]["likeness_before"]
+
+    plain, diverse = (
+        api.get(f"/movies/recommendations/?diversity={diversity}").json() for diversity in (0, 0.9)
+    )
+
+    assert (plain["diversity"], plain["promoted_count"]) == (0, 0)
+    assert diverse["diversity"] == 0.9
+    assert 0 < diverse["intra_list_similarity"] <= plain["intra_list_similarity"]
 
 
 @pytest.mark.parametrize(
