@@ -48,7 +48,7 @@ from nexus.tests.chains import (
     run_calls,
     run_chains,
 )
-from tmdb.fake.server import FIRST_ID, TestServer
+from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
 DATABASE, VALKEY_DATABASE = "fuzz", 14
 PROGRESS_S = 30.0
@@ -92,7 +92,7 @@ class Live:
 @contextmanager
 def running(log: Path) -> Iterator[tuple[Live, list[int]]]:
     """The service on stores of its own, both emptied before, and the ids of some films."""
-    with embedded.run_servers(), TestServer() as server:
+    with embedded.run_servers(), FakeTmdbServer() as server:
         environment = _environment(server)
         redis.Redis.from_url(environment["REDIS_URL"]).flushdb()
         manage("migrate", "--verbosity", "0", environment=environment)
@@ -123,7 +123,7 @@ User.objects.create_superuser(username="mod", email="mod@example.org", password=
 """
 
 
-def _environment(server: TestServer) -> dict[str, str]:
+def _environment(server: FakeTmdbServer) -> dict[str, str]:
     return {
         **os.environ,
         **SETTINGS,

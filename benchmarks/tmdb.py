@@ -37,7 +37,7 @@ from benchmarks.service import (
     wait_until_ready,
 )
 from nexus.dev import embedded
-from tmdb.fake.server import TestServer
+from tmdb.fake.server import FakeTmdbServer
 
 SLOW_S = 1.2
 DATABASE = "bench_tmdb"
@@ -56,7 +56,7 @@ class Row:
 class Bench:
     """The running parts, and the rows of the table."""
 
-    def __init__(self, url: str, master: int, server: TestServer, valkey: redis.Redis) -> None:
+    def __init__(self, url: str, master: int, server: FakeTmdbServer, valkey: redis.Redis) -> None:
         self.url, self.master, self.server, self.valkey = url, master, server, valkey
         self.rows: list[Row] = []
         self._words = 0
@@ -277,7 +277,7 @@ def killed(bench: Bench) -> None:
 @contextmanager
 def running() -> Iterator[Bench]:
     """The service on a database and a Valkey database of its own, both emptied before."""
-    with embedded.run_servers(), TestServer() as server:
+    with embedded.run_servers(), FakeTmdbServer() as server:
         environment = _environment(server)
         valkey = redis.Redis.from_url(environment["REDIS_URL"])
         valkey.flushdb()
@@ -296,7 +296,7 @@ def running() -> Iterator[Bench]:
             service.wait(timeout=30)
 
 
-def _environment(server: TestServer) -> dict[str, str]:
+def _environment(server: FakeTmdbServer) -> dict[str, str]:
     return {
         **os.environ,
         **SETTINGS,

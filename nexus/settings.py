@@ -324,7 +324,7 @@ TMDB_IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
 
 # Where films that the catalogue does not have are looked for: a path, because social may not know
 # tmdb. Empty: nowhere.
-IMPORT_FILM_FINDER = "tmdb.reference_lookup.films_found" if TMDB_TOKEN else ""
+IMPORT_MOVIE_LOOKUP = "tmdb.reference_lookup.look_up_movies" if TMDB_TOKEN else ""
 
 # --- Recommendations -----------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Films that somebody's file names and the catalogue does not have, brought in from TMDb.
 
-settings.IMPORT_FILM_FINDER names `films_found`, which social calls without knowing this app.
+settings.IMPORT_MOVIE_LOOKUP names `look_up_movies`, which social calls without knowing this app.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REQUESTS_AT_ONCE = 2
 _LANGUAGE = "en-US"
 
 
-def films_found(references: Sequence[MovieReference]) -> list[int | None]:
+def look_up_movies(references: Sequence[MovieReference]) -> list[int | None]:
     """The catalogue's id of each film that TMDb has, stored where it was not; None for the others.
 
     By TMDb's id, else IMDb's, else title and year where TMDb has one such film. With the manners of

@@ -131,7 +131,7 @@ class TmdbTrend:
         return self._pages[number]
 
 
-def listed_beside(movie: Movie) -> dict[int, int]:
+def rank_related_movies(movie: Movie) -> dict[int, int]:
     """The places, from 0, of films that TMDb recommends beside one or finds similar, by id here.
 
     From copies alone; empty until there is one.

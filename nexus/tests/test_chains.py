@@ -22,7 +22,7 @@ from nexus.tests.chains import (
 )
 from social.transfer.job_queue import imports_run
 from tmdb.cache import client_for
-from tmdb.fake.server import FIRST_ID, TestServer
+from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
 CALLERS = ("ann", "ben", "mod")
 
@@ -65,7 +65,7 @@ def service(unlimited, settings, films, make_user, client_of):
     # The requests share the test's transaction, so their end must not close its connection.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
-    with TestServer() as server:
+    with FakeTmdbServer() as server:
         settings.TMDB_BASE_URL, settings.TMDB_TOKEN = server.base_url, server.credential
         yield Service(
             call=lambda case, headers: case.call(app=app, headers=headers),

@@ -22,7 +22,7 @@ from movies.models import Credit, Movie, Person
 from nexus.dev.pytest_plugin import database_url, list_worker_pids
 from social.models import Import, ImportRow, Rating
 from social.tests.helpers import import_ready
-from tmdb.fake.server import CREDENTIAL, FIRST_ID, TestServer
+from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
 
 ROWS = 300
 
@@ -78,7 +78,7 @@ class Service:
 def test_a_worker_killed_in_a_write_leaves_no_half_and_a_database_in_trouble_is_told(
     gunicorn, make_user, client_of
 ):
-    with TestServer() as tmdb:
+    with FakeTmdbServer() as tmdb:
         ann = make_user("ann")
         token = client_of(ann)._credentials["HTTP_AUTHORIZATION"]
         url = gunicorn(

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from accounts.tokens import family_create
-from tmdb.fake.server import TestServer
+from tmdb.fake.server import FakeTmdbServer
 
 TOP = "/movies/top_rated/"
 
@@ -16,7 +16,7 @@ def test_two_instances_are_one_service(gunicorn, make_user, make_movie):
     film = make_movie("Alien", vote_count=900, vote_average=8.0)
     session = family_create(user=make_user("ann"))
     bearer = {"Authorization": f"Bearer {session.access}"}
-    with TestServer() as server, ThreadPoolExecutor(12) as clients:
+    with FakeTmdbServer() as server, ThreadPoolExecutor(12) as clients:
         given = {
             "WEB_CONCURRENCY": "1",
             "TMDB_BASE_URL": server.base_url,

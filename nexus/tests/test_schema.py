@@ -17,7 +17,7 @@ from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import api_routes
 from social.transfer.job_queue import imports_run
 from tmdb import cache as tmdb_cache
-from tmdb.fake.server import FIRST_ID, TestServer
+from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
 TYPES = {
     "object": dict,
@@ -318,7 +318,7 @@ def world(make_user, make_movie, client_of, settings):
     client_of(bob).post("/playlists/", {"name": "Days", "movie_ids": ids})
     client_of(bob).put("/profiles/ann/follow/")
     playlist = client.post("/playlists/", {"name": "Nights", "movie_ids": ids}).json()["id"]
-    with TestServer() as server:
+    with FakeTmdbServer() as server:
         settings.TMDB_BASE_URL = server.base_url
         settings.TMDB_TOKEN = server.credential
         yield {

@@ -13,7 +13,7 @@ from recommendations.engine.answers import Ranking, SimilarFilm, nothing
 from recommendations.likeness import likeness, listed
 from recommendations.selectors import co_liked, features, people_of, rows_beside
 from recommendations.serving import taste_of
-from tmdb.selectors import listed_beside
+from tmdb.selectors import rank_related_movies
 
 SIMILAR_DEPTH = 200
 # Likes of both films needed for taste to count as much as content.
@@ -37,7 +37,7 @@ def similar(movie: Movie) -> Ranking[SimilarFilm]:
     """
     taste = _learned_taste(movie) or _counted_taste(movie)
     trusted = scoring.trust(taste.raters, SIMILAR_SHRINKAGE)
-    at_tmdb = listed_beside(movie) if trusted < ASK_TMDB_BELOW else {}
+    at_tmdb = rank_related_movies(movie) if trusted < ASK_TMDB_BELOW else {}
     found = rows_beside(movie, {*taste.similarity, *at_tmdb})
     of_movie = [row for row in found if row.id == movie.pk]
     rows = [row for row in found if row.id != movie.pk]

@@ -1,6 +1,6 @@
 """A server in TMDb's shapes for made-up films, for tests and for `make run TMDB=sample`.
 
-Real HTTP on loopback: `with TestServer() as server: ... server.switch("slow", seconds=5)`.
+Real HTTP on loopback: `with FakeTmdbServer() as server: ... server.switch("slow", seconds=5)`.
 Every title, person and plot here is invented; ids are from 9,000,000 on, where TMDb has none.
 """
 
@@ -191,7 +191,7 @@ class Asked:
     at: float
 
 
-class TestServer:
+class FakeTmdbServer:
     """The server in a thread of its own; each instance on a free port, or on `port`."""
 
     __test__ = False  # not a test class of pytest's
@@ -269,13 +269,13 @@ class _QuietServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _handler_for(server: TestServer) -> type[BaseHTTPRequestHandler]:
+def _handler_for(server: FakeTmdbServer) -> type[BaseHTTPRequestHandler]:
     return type("Handler", (_Handler,), {"server_of_films": server})
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_of_films: TestServer
+    server_of_films: FakeTmdbServer
 
     def do_GET(self) -> None:
         server = self.server_of_films
@@ -486,7 +486,7 @@ def main() -> None:
     `python -m tmdb.fake.server [--until-eof] [PORT]`; the settings for it go to standard output.
     """
     options, ports = sys.argv[1:], [each for each in sys.argv[1:] if each.isdigit()]
-    server = TestServer(port=int(ports[0]) if ports else 0).start()
+    server = FakeTmdbServer(port=int(ports[0]) if ports else 0).start()
     print(f"TMDB_BASE_URL={server.base_url} TMDB_ACCESS_TOKEN={server.credential}", flush=True)  # noqa: T201
     try:
         if "--until-eof" in options:

@@ -3,7 +3,7 @@ from django.core.management import CommandError, call_command
 
 from tmdb import aside, cache
 from tmdb.client import http as client
-from tmdb.fake.server import TestServer
+from tmdb.fake.server import FakeTmdbServer
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _short_delays(monkeypatch):
 @pytest.fixture
 def tmdb_server(settings):
     """The TMDb-shaped server, with the settings pointing to it."""
-    with TestServer() as server:
+    with FakeTmdbServer() as server:
         settings.TMDB_BASE_URL = server.base_url
         settings.TMDB_TOKEN = server.credential
         yield server

@@ -20,7 +20,7 @@ from tmdb.client.errors import (
     TmdbUnusable,
 )
 from tmdb.client.http import Client
-from tmdb.fake.server import CREDENTIAL, FIRST_ID, TestServer
+from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
 
 pytestmark = pytest.mark.clocked
 
@@ -29,7 +29,7 @@ SEARCH = {"query": "lamps", "page": 1, "language": "en-US", "include_adult": Fal
 
 @pytest.fixture
 def server():
-    with TestServer() as server:
+    with FakeTmdbServer() as server:
         yield server
 
 
@@ -89,7 +89,7 @@ def test_a_search_is_sent_as_tmdb_reads_it(server, client):
 
 @pytest.mark.parametrize("credential", [CREDENTIAL, "0123456789abcdef" * 2])
 def test_the_credential_stands_in_the_header_and_not_in_the_address(make_client, credential):
-    with TestServer(credential=credential) as server:
+    with FakeTmdbServer(credential=credential) as server:
         make_client(server.base_url, credential).movie(FIRST_ID)
         asked = server.requests[0]
         assert asked.authorized

@@ -8,7 +8,7 @@ from nexus.core.api.exceptions import Problem
 from tmdb import cache
 from tmdb import parsers as parse
 from tmdb.fake.server import FIRST_ID
-from tmdb.reference_lookup import films_found
+from tmdb.reference_lookup import look_up_movies
 
 
 def known(server, number=0):
@@ -18,7 +18,7 @@ def known(server, number=0):
 
 def test_films_are_found_by_each_id_and_by_title_and_year(db, tmdb_server):
     film, second, third = (known(tmdb_server, number) for number in (0, 1, 2))
-    found = films_found(
+    found = look_up_movies(
         [
             MovieReference("Anything", 1900, tmdb_id=film.tmdb_id),
             MovieReference("Anything", 1900, imdb_id=second.imdb_id),
@@ -40,11 +40,11 @@ def test_films_are_found_by_each_id_and_by_title_and_year(db, tmdb_server):
         None,
         None,
     ]
-    again = films_found([MovieReference("x", tmdb_id=film.tmdb_id)])
+    again = look_up_movies([MovieReference("x", tmdb_id=film.tmdb_id)])
     assert again == [ids[film.tmdb_id]]
 
 
 def test_without_a_credential_it_cannot_be_asked(db):
     with pytest.raises(Problem) as told:
-        films_found([MovieReference("Alien", 1979)])
+        look_up_movies([MovieReference("Alien", 1979)])
     assert told.value.status_code == 503

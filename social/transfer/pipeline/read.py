@@ -34,8 +34,8 @@ FilmFinder = Callable[[Sequence[MovieReference]], list[int | None]]
 
 
 def film_finder() -> FilmFinder | None:
-    """What settings.IMPORT_FILM_FINDER names; None where it names nothing."""
-    path = settings.IMPORT_FILM_FINDER
+    """What settings.IMPORT_MOVIE_LOOKUP names; None where it names nothing."""
+    path = settings.IMPORT_MOVIE_LOOKUP
     finder: FilmFinder | None = import_string(path) if path else None
     return finder
 

@@ -414,11 +414,11 @@ def test_a_film_that_left_the_catalogue_meanwhile_is_passed_over(client, films):
 
 
 def test_films_the_catalogue_does_not_have_are_asked_of_the_finder(client, films, settings):
-    settings.IMPORT_FILM_FINDER = "social.transfer.tests.test_imports.find_brazil"
+    settings.IMPORT_MOVIE_LOOKUP = "social.transfer.tests.test_imports.find_brazil"
     made = sent(client, LETTERBOXD_RATINGS, "ratings.csv")
     assert [row["verdict"] for row in made["rows"]["results"]] == ["matched"] * 3
     assert made["rows"]["results"][2]["movie"]["title"] == "Brazil"
-    settings.IMPORT_FILM_FINDER = "social.transfer.tests.test_imports.find_nothing"
+    settings.IMPORT_MOVIE_LOOKUP = "social.transfer.tests.test_imports.find_nothing"
     made = sent(client, LETTERBOXD_RATINGS + "\n", "ratings.csv")
     assert made["state"] == "ready"
     assert made["rows"]["results"][2]["code"] == "tmdb_unavailable"
