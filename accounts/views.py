@@ -52,7 +52,7 @@ from nexus.core.api.exceptions import NotFound, field_error
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import ApiViewSet, Page, contract
-from nexus.core.db.keyset import Key, Ordering
+from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.text import fold
 
 LAST_USED_FIRST = Ordering((Key("last_used_at", descending=True), Key("id")))

@@ -522,7 +522,7 @@ def _film_lines(
         day = r"\N"
         if not no_year[i] and not only_year[i]:
             day = (date(int(years[i]), 1, 1) + timedelta(days=int(day_of_year[i]))).isoformat()
-        vector = search.vector(title=title, original_title=original, people=names_of)
+        vector = search.build_search_vector(title=title, original_title=original, people=names_of)
         length = 0 if obscure[i] and i % 4 == 0 else 120 + (i * 37) % 320
         start = (i * 7919) % (len(prose) - 500)
         created = (NOW - timedelta(seconds=int(made[i]))).isoformat()
@@ -554,7 +554,7 @@ def _film_lines(
                     repr(float(sums[i])),
                     repr(float(trends["trend_day"][i])) if rating_count else r"\N",
                     repr(float(trends["trend_week"][i])) if rating_count else r"\N",
-                    search.sort_title(title),
+                    search.make_sort_title(title),
                     vector,
                     "tmdb",
                     NOW.isoformat(),

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from movies import search
-from movies.filters import filtered
+from movies.filters import filter_movies
 from movies.models import Collection, Credit, Movie, MovieQuerySet, Person
 from movies.selectors import find_movies_in_use
 from movies.services.catalogue import movie_reindex, movies_remove, people_remove, person_reindex
@@ -131,9 +131,9 @@ class MovieAdmin(admin.ModelAdmin):
             return queryset, False
         if IMDB_ID.match(term):
             return queryset.filter(imdb_id=term), False
-        if search.query(term) is None or not isinstance(queryset, MovieQuerySet):
+        if search.build_tsquery(term) is None or not isinstance(queryset, MovieQuerySet):
             return queryset.none(), False
-        return filtered(queryset, {"title": term}), False
+        return filter_movies(queryset, {"title": term}), False
 
     def has_delete_permission(self, request: HttpRequest, obj: Movie | None = None) -> bool:
         """Not for films that members have rated or listed, whose counts would go wrong."""

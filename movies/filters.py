@@ -26,7 +26,7 @@ from movies.models import (
 from movies.search_tokens import narrowing, ranging
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.api.query_params import PageQuery, QuerySerializer
-from nexus.core.db.keyset import Found, Key, Ordering, Sample
+from nexus.core.db.bounded_page import Found, Key, Ordering, Sample
 from nexus.core.genres import GENRE_NAMES, find_genre
 from nexus.core.text import fold
 
@@ -59,8 +59,8 @@ SAMPLE = Sample(IN_SAMPLE, SAMPLE_EVERY, SAMPLE_COLUMNS)
 ORDERING_NAMES = tuple(sorted(ORDERINGS, key=lambda name: (name.lstrip("-"), name)))
 
 
-def has_words(text: str) -> None:
-    if search.query(text) is None:
+def validate_has_word(text: str) -> None:
+    if search.build_tsquery(text) is None:
         raise serializers.ValidationError("There is no word in this to search for.")
 
 
@@ -101,14 +101,14 @@ class MovieFilters(QuerySerializer):
     search = serializers.CharField(
         required=False,
         max_length=200,
-        validators=[has_words],
+        validators=[validate_has_word],
         help_text="Words of title, original title and people; accents and case do not count; "
         "the last word may be a prefix.",
     )
     title = serializers.CharField(
         required=False,
         max_length=200,
-        validators=[has_words],
+        validators=[validate_has_word],
         help_text="Words of the title alone, as in `search`.",
     )
     genre = GenreListField(
@@ -172,7 +172,7 @@ class MovieListQuery(MovieFilters, PageQuery):
         return attrs
 
 
-def filtered(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
+def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
     """The films that pass validated MovieFilters."""
     wanted = {name for joiner, names in params.get("genre", ()) if joiner == "," for name in names}
     if any(wanted & set(names) for _, names in params.get("exclude_genre", ())):
@@ -218,16 +218,18 @@ def by_relevance(ordering: Ordering, text: str) -> Ordering:
     Of words that more than 10,000 films have, only the very title makes one a better match, and
     popularity orders the others: to rank them all would take as long as the table is large.
     """
-    title = Q(sort_title=search.sort_title(text))
+    title = Q(sort_title=search.make_sort_title(text))
     return replace(ordering, split=((title, 1.0), (~title, 0.0)))
 
 
-def ranked(movies: MovieQuerySet, text: str) -> MovieQuerySet:
+def annotate_rank(movies: MovieQuerySet, text: str) -> MovieQuerySet:
     """With `rank`: how well a film matches the words; its very title comes before all else."""
     rank = SearchRank(
-        F("search_vector"), _Literal(search.ranking(text)), weights=[0.1, 0.3, 0.8, 1.0]
+        F("search_vector"),
+        _Literal(search.build_ranking_tsquery(text)),
+        weights=[0.1, 0.3, 0.8, 1.0],
     )
-    exact = Case(When(sort_title=search.sort_title(text), then=Value(1.0)), default=Value(0.0))
+    exact = Case(When(sort_title=search.make_sort_title(text), then=Value(1.0)), default=Value(0.0))
     return movies.annotate(rank=Cast(rank, FloatField()) + exact)
 
 
@@ -307,8 +309,8 @@ class _Literal(SearchQuery):
 
 
 def _tsquery(text: str, *, weights: str = "") -> SearchQuery:
-    query = search.query(text, weights=weights)
-    assert query is not None  # has_words has seen to it
+    query = search.build_tsquery(text, weights=weights)
+    assert query is not None  # validate_has_word has seen to it
     return _Literal(query)
 
 

@@ -19,7 +19,7 @@ _LENGTHS = range(1, MAX_BEGINNING + 1)
 _BEGINS = "^"
 
 
-def vector(*, title: str, original_title: str, people: list[str]) -> str:
+def build_search_vector(*, title: str, original_title: str, people: list[str]) -> str:
     """The tsvector literal of a film: title weighs A, original title B, people C.
 
     A beginning of words (MAX_BEGINNING) weighs A where one of the title has it, else D.
@@ -52,7 +52,7 @@ def vector(*, title: str, original_title: str, people: list[str]) -> str:
     )
 
 
-def query(text: str, *, weights: str = "") -> str | None:
+def build_tsquery(text: str, *, weights: str = "") -> str | None:
     """The tsquery literal for all words of a text, the last as a prefix; None without words.
 
     `weights` keeps to words of those weights; of beginnings, only "A" (the title) is told apart.
@@ -67,13 +67,13 @@ def query(text: str, *, weights: str = "") -> str | None:
     return " & ".join([*(f"'{word}'{suffix}" for word in found[:-1]), last])
 
 
-def ranking(text: str) -> str:
+def build_ranking_tsquery(text: str) -> str:
     """The tsquery literal by which films that `query` finds are ranked: with the places of words."""
     found = split_words(text)[:20]
     return " & ".join([*(f"'{word}'" for word in found[:-1]), f"'{found[-1]}':*"])
 
 
-def all_words(text: str, *, weights: str) -> str:
+def build_whole_words_tsquery(text: str, *, weights: str) -> str:
     """The tsquery literal for all words of a text, whole, with any of the weights."""
     return " & ".join(f"'{word}':{weights}" for word in dict.fromkeys(split_words(text)[:20]))
 
@@ -81,7 +81,7 @@ def all_words(text: str, *, weights: str) -> str:
 _ARTICLES = {"the", "a", "an"}
 
 
-def sort_title(title: str) -> str:
+def make_sort_title(title: str) -> str:
     """The title as it sorts: its folded words without a leading English article."""
     found = split_words(title)
     if len(found) > 1 and found[0] in _ARTICLES:

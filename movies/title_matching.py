@@ -122,7 +122,11 @@ def _titled(references: Sequence[MovieReference]) -> list[list[_Film]]:
 def _originally_titled(references: Sequence[MovieReference]) -> list[list[_Film]]:
     """The same by original title, through the search words."""
     sought = [
-        (place, f"{search.all_words(reference.title, weights='AB')}", reference.year)
+        (
+            place,
+            f"{search.build_whole_words_tsquery(reference.title, weights='AB')}",
+            reference.year,
+        )
         for place, reference in enumerate(references)
         if split_words(reference.title)
     ]
@@ -179,4 +183,4 @@ def _keys(title: str) -> list[str]:
     behind = _ARTICLE_BEHIND.match(title.strip())
     plain = behind.group(1) if behind else title
     spellings = [plain, plain.replace("&", " and "), re.sub(r"\band\b", " ", plain, flags=re.I)]
-    return list(dict.fromkeys(search.sort_title(each) for each in spellings))
+    return list(dict.fromkeys(search.make_sort_title(each) for each in spellings))

@@ -14,10 +14,10 @@ from movies.filters import (
     ORDERINGS,
     MovieFilters,
     MovieListQuery,
+    annotate_rank,
     bounded,
     by_relevance,
-    filtered,
-    ranked,
+    filter_movies,
 )
 from movies.models import Movie
 from movies.selectors import (
@@ -64,11 +64,11 @@ def movie_page(
     """The page that a validated MovieListQuery asks for, in one of ORDERINGS."""
     every = Movie.objects.summaries()
     if ordering.endswith("relevance"):
-        every = ranked(every, query["search"])
+        every = annotate_rank(every, query["search"])
     order = bounded(ORDERINGS[ordering], every, query)
     if ordering.endswith("relevance"):
         order = by_relevance(order, query["search"])
-    return paginate(request, query, filtered(every, query), order, summaries, reader=SUMMARIES)
+    return paginate(request, query, filter_movies(every, query), order, summaries, reader=SUMMARIES)
 
 
 class MovieViewSet(ApiViewSet):

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from movies.filters import MovieFilters
 from nexus.core.api.fields import StrictFloatField
 from nexus.core.api.query_params import PageQuery
-from nexus.core.db.keyset import Key, Ordering
+from nexus.core.db.bounded_page import Key, Ordering
 
 NEWEST_FEEDBACK_FIRST = Ordering((Key("updated_at", descending=True), Key("id", descending=True)))
 

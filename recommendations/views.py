@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from movies.filters import filtered
+from movies.filters import filter_movies
 from movies.models import Movie
 from movies.selectors import get_movie_summaries
 from nexus.core.api.pagination import paginate, paginate_list
@@ -57,7 +57,7 @@ class RecommendationViewSet(ApiViewSet):
         """
         feed = engine.feed(
             cast(User, request.user),
-            filtered(Movie.objects.all(), self.query),
+            filter_movies(Movie.objects.all(), self.query),
             diversity=self.query["diversity"],
             include_watchlist=self.query["include_watchlist"],
         )

@@ -11,11 +11,11 @@ from rest_framework import serializers
 
 from accounts.models import User
 from movies.dto import FIRST_YEAR, LAST_YEAR
-from movies.filters import has_words
+from movies.filters import validate_has_word
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
-from nexus.core.api.pagination import bad_cursor, position_behind
+from nexus.core.api.pagination import bad_cursor, decode_cursor
 from nexus.core.api.query_params import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, QuerySerializer
-from nexus.core.db.keyset import Key, Ordering
+from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.db.lookups import without_case
 from social.models import MAX_SCORE, MIN_SCORE, PlaylistQuerySet, RatingQuerySet
 from social.selectors.feed import KINDS, PUBLISHED, START, Position
@@ -90,7 +90,7 @@ class FeedQuery(QuerySerializer):
 
 def feed_position(query: dict[str, Any]) -> Position:
     """The place in a feed that a cursor names, its beginning without one. Raises ValidationError."""
-    position = position_behind(query)
+    position = decode_cursor(query)
     if position is None:
         return START
     if len(position) != 3 or not all(isinstance(part, str) for part in position):
@@ -120,7 +120,7 @@ class MemberPlaylistsQuery(PageQuery):
     search = serializers.CharField(
         required=False,
         max_length=200,
-        validators=[has_words],
+        validators=[validate_has_word],
         help_text="Words of the name, in any case.",
     )
     ordering = serializers.ChoiceField(choices=tuple(PLAYLIST_ORDERINGS), default="-created_at")

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from movies.filters import ORDERINGS
 from movies.models import Movie, MovieQuerySet
-from nexus.core.db.keyset import Key, Ordering
+from nexus.core.db.bounded_page import Key, Ordering
 from tmdb import aside, cache
 from tmdb import trending as lists
 from tmdb.aside import Cached

@@ -15,7 +15,7 @@ from movies.serializers import MovieSerializer, MovieSummarySerializer
 from movies.views import MovieViewSet, summaries
 from nexus.core.api.exceptions import Problem
 from nexus.core.api.fields import UTCDateTimeField
-from nexus.core.api.pagination import paginate, paginate_slice, paginate_upstream, span
+from nexus.core.api.pagination import get_slice_bounds, paginate, paginate_slice, paginate_upstream
 from nexus.core.api.throttling import ScopedThrottle
 from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, Page, contract
 from nexus.core.cache.responses import PASSING
@@ -178,7 +178,7 @@ class TrendingViewSet(ApiViewSet):
             # A page of ours may take several of TMDb's.
             with within(BUDGET_S):
                 trend = TmdbTrend(self.query["window"])
-                found = trend.films(*span(self.query, trend.count))
+                found = trend.films(*get_slice_bounds(self.query, trend.count))
         except TmdbError:
             return self._local(request)
         response = paginate_slice(

@@ -85,7 +85,7 @@ def people_remove(*, person_ids: Iterable[int]) -> None:
 
 
 def index_movie(movie: Movie, people: list[str]) -> None:
-    movie.sort_title = search.sort_title(movie.title)
-    movie.search_vector = search.vector(
+    movie.sort_title = search.make_sort_title(movie.title)
+    movie.search_vector = search.build_search_vector(
         title=movie.title, original_title=movie.original_title, people=people
     )

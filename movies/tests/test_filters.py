@@ -6,7 +6,7 @@ from django.contrib.postgres.search import SearchQuery
 from django.db import connection
 
 from movies.dto import MovieData, PersonData
-from movies.filters import ORDERING_NAMES, ORDERINGS, bounded, filtered, ranked
+from movies.filters import ORDERING_NAMES, ORDERINGS, annotate_rank, bounded, filter_movies
 from movies.models import IN_SAMPLE, Movie, Person
 from movies.services.upsert import movies_upsert
 
@@ -378,7 +378,7 @@ def big_table(db):
 
 
 def plan_of(ordering, **params):
-    rows = ORDERINGS[ordering].apply(filtered(Movie.objects.summaries(), params))[:20]
+    rows = ORDERINGS[ordering].apply(filter_movies(Movie.objects.summaries(), params))[:20]
     return rows.explain()
 
 
@@ -402,8 +402,8 @@ def test_on_a_big_table_a_narrow_filter_reads_its_index(big_table):
         assert index in plan, plan
         assert "Seq Scan" not in plan, plan
     # A search for a rare word; its page by popularity may also be read along that index.
-    found = filtered(Movie.objects.summaries(), {"search": "1234"})
-    for rows in (found.values("pk"), ORDERINGS["relevance"].apply(ranked(found, "1234"))):
+    found = filter_movies(Movie.objects.summaries(), {"search": "1234"})
+    for rows in (found.values("pk"), ORDERINGS["relevance"].apply(annotate_rank(found, "1234"))):
         plan = rows.explain()
         assert "movie_words" in plan, plan
         assert "Seq Scan" not in plan, plan

@@ -33,7 +33,7 @@ def test_films_of_before_are_given_the_beginnings_of_their_words(make_movie):
     expected = {}
     for title, original, people in TITLES:
         movie = make_movie(title)
-        vector = search.vector(title=title, original_title=original, people=people)
+        vector = search.build_search_vector(title=title, original_title=original, people=people)
         Movie.objects.filter(id=movie.id).update(search_vector=vector)
         expected[movie.id] = words_of(movie)
         before = " ".join(word for word in vector.split() if not word.startswith("'^"))

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from movies.search import MAX_WORDS, query, ranking, sort_title, vector
+from movies.search import (
+    MAX_WORDS,
+    build_ranking_tsquery,
+    build_search_vector,
+    build_tsquery,
+    make_sort_title,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,24 +25,24 @@ from movies.search import MAX_WORDS, query, ranking, sort_title, vector
     ],
 )
 def test_a_query_asks_for_all_words_the_last_as_a_prefix(text, literal):
-    assert query(text) == literal
+    assert build_tsquery(text) == literal
 
 
 def test_a_query_can_keep_to_one_weight():
-    assert query("the matri", weights="A") == "'the':A & 'matri':*A"
-    assert query("the matr", weights="A") == "'the':A & '^matr':A"
+    assert build_tsquery("the matri", weights="A") == "'the':A & 'matri':*A"
+    assert build_tsquery("the matr", weights="A") == "'the':A & '^matr':A"
 
 
 def test_a_beginning_is_ranked_as_the_words_it_begins():
-    assert ranking("The Matr") == "'the' & 'matr':*"
+    assert build_ranking_tsquery("The Matr") == "'the' & 'matr':*"
 
 
 def test_a_query_is_of_twenty_words_at_most():
-    assert query("a " * 100).count("&") == 19
+    assert build_tsquery("a " * 100).count("&") == 19
 
 
 def test_a_vector_weighs_title_over_original_title_over_people():
-    found = vector(title="The Fly", original_title="La Mouche", people=["Ann Fly"])
+    found = build_search_vector(title="The Fly", original_title="La Mouche", people=["Ann Fly"])
     words, _, beginnings = found.partition(" '^")
     assert words == "'the':1A 'fly':2A,6C 'la':3B 'mouche':4B 'ann':5C"
     assert f"'^{beginnings}".split() == [
@@ -47,7 +53,9 @@ def test_a_vector_weighs_title_over_original_title_over_people():
 
 
 def test_a_vector_is_bounded():
-    literal = vector(title="t", original_title="", people=[f"p{n}" for n in range(1000)])
+    literal = build_search_vector(
+        title="t", original_title="", people=[f"p{n}" for n in range(1000)]
+    )
     assert sum(not word.startswith("'^") for word in literal.split()) == MAX_WORDS
 
 
@@ -65,7 +73,7 @@ def test_a_vector_is_bounded():
     ],
 )
 def test_a_title_sorts_without_its_article(title, sorted_as):
-    assert sort_title(title) == sorted_as
+    assert make_sort_title(title) == sorted_as
 
 
 @pytest.mark.django_db
@@ -78,11 +86,11 @@ def test_a_title_sorts_without_its_article(title, sorted_as):
     ),
 )
 def test_postgresql_takes_every_vector_and_finds_the_film_by_its_own_title(title, people):
-    asked = query(title)
+    asked = build_tsquery(title)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT %s::tsvector @@ coalesce(%s::tsquery, '')",
-            [vector(title=title, original_title=title, people=people), asked],
+            [build_search_vector(title=title, original_title=title, people=people), asked],
         )
         assert cursor.fetchone()[0] is (asked is not None)
 
@@ -90,8 +98,8 @@ def test_postgresql_takes_every_vector_and_finds_the_film_by_its_own_title(title
 @pytest.mark.django_db
 @pytest.mark.parametrize("letters", ["f", "fl", "fly", "flyi", "flyin"])
 def test_any_beginning_of_a_word_finds_it_and_only_a_titles_among_titles(letters):
-    of_title = vector(title="Flying", original_title="", people=["Ann"])
-    of_people = vector(title="Ann", original_title="", people=["Flying Ann"])
+    of_title = build_search_vector(title="Flying", original_title="", people=["Ann"])
+    of_people = build_search_vector(title="Ann", original_title="", people=["Flying Ann"])
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT %(title)s::tsvector @@ %(any)s::tsquery, %(people)s::tsvector @@ %(any)s::tsquery,"
@@ -100,8 +108,8 @@ def test_any_beginning_of_a_word_finds_it_and_only_a_titles_among_titles(letters
             {
                 "title": of_title,
                 "people": of_people,
-                "any": query(letters),
-                "in_title": query(letters, weights="A"),
+                "any": build_tsquery(letters),
+                "in_title": build_tsquery(letters, weights="A"),
             },
         )
         assert cursor.fetchone() == (True, True, True, False)

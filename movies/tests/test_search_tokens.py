@@ -1,6 +1,6 @@
 import pytest
 
-from movies.filters import filtered
+from movies.filters import filter_movies
 from movies.models import Movie
 from movies.search_tokens import TOKENS, narrowing, ranging
 
@@ -43,8 +43,8 @@ def films(make_movie):
     ],
 )
 def test_facets_leave_out_no_film_that_the_columns_would_keep(films, params):
-    kept = set(filtered(Movie.objects.all(), params).values_list("title", flat=True))
-    narrowed = filtered(Movie.objects.filter(narrowing(params)), params)
+    kept = set(filter_movies(Movie.objects.all(), params).values_list("title", flat=True))
+    narrowed = filter_movies(Movie.objects.filter(narrowing(params)), params)
     assert set(narrowed.values_list("title", flat=True)) == kept
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from nexus.core.api.query_params import MAX_DEPTH
+from nexus.core.api.query_params import MAX_LIST_DEPTH
 from social.models import Playlist, Rating, members_visible_to
 
 # In the order of things of one moment.
@@ -93,7 +93,7 @@ class Event:
 @dataclass(frozen=True)
 class Feed:
     events: list[Event]
-    #: How many there are in all, counted up to one more than MAX_DEPTH.
+    #: How many there are in all, counted up to one more than MAX_LIST_DEPTH.
     count: int
     #: Where the page ends; None at the end of the feed.
     end: Position | None
@@ -172,7 +172,7 @@ def reading(followed: list[int], behind: Position, limit: int) -> tuple[str, lis
 
 
 def counting(followed: list[int]) -> tuple[str, list[Any]]:
-    """The query for the number of things in a feed, up to one more than MAX_DEPTH."""
+    """The query for the number of things in a feed, up to one more than MAX_LIST_DEPTH."""
     sql = (
         "SELECT count(*) FROM ("
         " (SELECT 1 FROM social_rating WHERE user_id = ANY(%s) LIMIT %s)"
@@ -182,5 +182,5 @@ def counting(followed: list[int]) -> tuple[str, list[Any]]:
         " AND visibility = 'public' AND published_at IS NOT NULL LIMIT %s)"
         " LIMIT %s) AS counted"
     )
-    most = MAX_DEPTH + 1
+    most = MAX_LIST_DEPTH + 1
     return sql, [followed, most, followed, most, followed, most, most]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from accounts.models import User
 from nexus.core.api.exceptions import NotFound
-from nexus.core.api.query_params import MAX_DEPTH
+from nexus.core.api.query_params import MAX_LIST_DEPTH
 from nexus.core.db.lookups import without_case
 from social.models import Follow, members_visible_to
 
@@ -50,7 +50,7 @@ def get_member(*, username: str) -> User:
 
 
 def count_follows(*, member_id: int, viewer_id: int | None) -> FollowCounts:
-    """The counts of a member's two lists, each up to MAX_DEPTH as every count is.
+    """The counts of a member's two lists, each up to MAX_LIST_DEPTH as every count is.
 
     Counted anew: what a counter would hold changes with each viewer, and with each member who goes
     private or is deactivated, for all whom they follow. In two queries.
@@ -59,8 +59,8 @@ def count_follows(*, member_id: int, viewer_id: int | None) -> FollowCounts:
     followers = follows.followers_visible_to(viewer_id).filter(followed_id=member_id)
     following = follows.followed_visible_to(viewer_id).filter(follower_id=member_id)
     return FollowCounts(
-        followers=followers.values("pk")[:MAX_DEPTH].count(),
-        following=following.values("pk")[:MAX_DEPTH].count(),
+        followers=followers.values("pk")[:MAX_LIST_DEPTH].count(),
+        following=following.values("pk")[:MAX_LIST_DEPTH].count(),
     )
 
 

@@ -215,7 +215,7 @@ def test_the_counts_of_somebody_whom_many_follow_read_so_many_rows_and_no_more(
     Follow.objects.bulk_create(Follow(follower=fan, followed=ann) for fan in fans)
     with django_assert_num_queries(2):
         assert count_follows(member_id=ann.pk, viewer_id=None) == FollowCounts(300, 0)
-    monkeypatch.setattr(members, "MAX_DEPTH", 100)
+    monkeypatch.setattr(members, "MAX_LIST_DEPTH", 100)
     assert count_follows(member_id=ann.pk, viewer_id=ann.pk) == FollowCounts(100, 0)
 
 

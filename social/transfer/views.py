@@ -20,7 +20,7 @@ from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.throttling import hit_or_raise
 from nexus.core.api.views import ApiViewSet, Download, Page, contract
-from nexus.core.db.keyset import Key, Ordering
+from nexus.core.db.bounded_page import Key, Ordering
 from social.models import Import, ImportRow
 from social.transfer.exports import export_write
 from social.transfer.selectors import films_of_rows, import_counts

@@ -138,8 +138,8 @@ def _steps(path: Path, skip: int, min_popularity: float) -> Iterator[_Step]:
 
 def _indexed(film: ExportedFilm) -> _Film:
     title = film.original_title
-    vector = search.vector(title=title, original_title=title, people=[])
-    return _Film(film.tmdb_id, film.popularity, title, search.sort_title(title), vector)
+    vector = search.build_search_vector(title=title, original_title=title, people=[])
+    return _Film(film.tmdb_id, film.popularity, title, search.make_sort_title(title), vector)
 
 
 def _ahead(steps: Iterator[_Step]) -> Iterator[_Step]:

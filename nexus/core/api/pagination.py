@@ -15,9 +15,8 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from nexus.core.api.exceptions import field_error
-from nexus.core.api.query_params import MAX_DEPTH
-from nexus.core.db.bounded_page import Reader, cut, instances, read_rows
-from nexus.core.db.keyset import Ordering
+from nexus.core.api.query_params import MAX_LIST_DEPTH
+from nexus.core.db.bounded_page import Ordering, Reader, cut, instances, read_rows
 
 
 def paginate(
@@ -68,12 +67,12 @@ def paginate_list(
     **more: Any,
 ) -> Response:
     """One page of a list that is already at hand; its cursor is an offset."""
-    start, end = span(query, len(items))
+    start, end = get_slice_bounds(query, len(items))
     page = serialize(list(items[start:end]))
     return paginate_slice(request, query, len(items), page, **more)
 
 
-def span(query: Mapping[str, Any], count: int) -> tuple[int, int]:
+def get_slice_bounds(query: Mapping[str, Any], count: int) -> tuple[int, int]:
     """The part of a list of `count` things that a validated PageQuery asks for: from, to before.
 
     Raises ValidationError where page or cursor lead nowhere.
@@ -95,7 +94,7 @@ def paginate_slice(
     request: Request, query: Mapping[str, Any], count: int, results: Sequence[Any], **more: Any
 ) -> Response:
     """What stands in the `span` of a list of `count` things, in the envelope."""
-    start, end = span(query, count)
+    start, end = get_slice_bounds(query, count)
     if "cursor" in query:
         next_url = _with(request, "cursor", _encode([end])) if end < count else None
         return _envelope(count, next_url, None, results, more)
@@ -103,7 +102,7 @@ def paginate_slice(
     return _envelope(count, *_neighbours(request, start // size + 1, size, count), results, more)
 
 
-def position_behind(query: Mapping[str, Any]) -> list[Any] | None:
+def decode_cursor(query: Mapping[str, Any]) -> list[Any] | None:
     """What a cursor holds, for a list that reads its own way; None where it begins.
 
     Raises ValidationError for what is no cursor; whether it is one of this list is for it to see.
@@ -148,8 +147,8 @@ def _envelope(
     results: Sequence[Any],
     more: dict[str, Any],
 ) -> Response:
-    body: dict[str, Any] = {"count": min(count, MAX_DEPTH)}
-    if count > MAX_DEPTH:
+    body: dict[str, Any] = {"count": min(count, MAX_LIST_DEPTH)}
+    if count > MAX_LIST_DEPTH:
         body["count_is_lower_bound"] = True
     return Response(
         {**body, "next": next_url, "previous": previous_url, **more, "results": results}
@@ -167,7 +166,7 @@ def _checked_page(query: Mapping[str, Any], count: int) -> int:
 def _neighbours(
     request: Request, number: int, size: int, count: int
 ) -> tuple[str | None, str | None]:
-    reachable = number * size < min(count, MAX_DEPTH) and (number + 1) * size <= MAX_DEPTH
+    reachable = number * size < min(count, MAX_LIST_DEPTH) and (number + 1) * size <= MAX_LIST_DEPTH
     next_url = _with(request, "page", number + 1) if reachable else None
     if number == 1:
         return next_url, None

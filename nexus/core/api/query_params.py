@@ -12,7 +12,7 @@ from nexus.core.api.fields import SharedFields, StrictIntegerField
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
-MAX_DEPTH = 10_000
+MAX_LIST_DEPTH = 10_000
 
 
 class QuerySerializer(SharedFields):
@@ -54,7 +54,7 @@ class PageQuery(QuerySerializer):
     page = StrictIntegerField(
         required=False,
         min_value=1,
-        help_text=f"From 1; a list reaches {MAX_DEPTH} rows deep by page.",
+        help_text=f"From 1; a list reaches {MAX_LIST_DEPTH} rows deep by page.",
     )
     page_size = StrictIntegerField(
         required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAX_PAGE_SIZE
@@ -69,7 +69,9 @@ class PageQuery(QuerySerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "page" in attrs and "cursor" in attrs:
             raise ValidationError({"cursor": ["Use either page or cursor."]})
-        if attrs.get("page", 1) * attrs["page_size"] > MAX_DEPTH:
-            message = f"A list reaches {MAX_DEPTH} rows deep by page. For deeper reads use cursor=."
+        if attrs.get("page", 1) * attrs["page_size"] > MAX_LIST_DEPTH:
+            message = (
+                f"A list reaches {MAX_LIST_DEPTH} rows deep by page. For deeper reads use cursor=."
+            )
             raise ValidationError({"page": [message]}, code="too_deep")
         return attrs

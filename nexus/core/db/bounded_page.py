@@ -3,10 +3,10 @@
 Left to itself, the planner would guess how many rows match, and a wrong guess sorts most of the
 table or walks it from end to end. So the steps are fixed, and each is bounded:
 
-1. The sample, where the table has one, tells that far more rows than MAX_DEPTH match. Among so many
+1. The sample, where the table has one, tells that far more rows than MAX_LIST_DEPTH match. Among so many
    the ordering's own index soon meets a page of them (a walk); where they stand far along it, the
    sample tells how far, and up to there rows are few, whatever finds them.
-2. Else they are counted by whatever index finds them soonest. Where that is no more than MAX_DEPTH
+2. Else they are counted by whatever index finds them soonest. Where that is no more than MAX_LIST_DEPTH
    they are sorted, and there is the page.
 """
 
@@ -15,27 +15,184 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import reduce
 from operator import or_
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 
-from nexus.core.api.query_params import MAX_DEPTH
-from nexus.core.db.keyset import Ordering, attribute
+from nexus.core.api.query_params import MAX_LIST_DEPTH
 from nexus.core.db.raw_sql import prepared_rows
 
 # A walk along an ordering's index goes this far, and further the deeper the page is: of more than
-# MAX_DEPTH in a million rows, chance puts a page's twenty among the first two thousand.
+# MAX_LIST_DEPTH in a million rows, chance puts a page's twenty among the first two thousand.
 WALK = 4_000
 WALK_A_ROW = 10
 # A page that begins before this is near the front of its list.
 NEAR = 1_000
-# So many rows that the statistics tell of a whole table are surely more than MAX_DEPTH.
-SURE = 2 * MAX_DEPTH
+# So many rows that the statistics tell of a whole table are surely more than MAX_LIST_DEPTH.
+SURE = 2 * MAX_LIST_DEPTH
+
+
+@dataclass(frozen=True)
+class Key:
+    """One column of an ordering."""
+
+    name: str
+    descending: bool = False
+    nullable: bool = False
+
+    @property
+    def expression(self) -> Any:
+        # Nulls stand last in both directions: a film without a date is neither newest nor oldest.
+        nulls = {"nulls_last": True} if self.nullable else {}
+        column = F(self.name)
+        return column.desc(**nulls) if self.descending else column.asc(**nulls)
+
+    def sorting(self, column: str) -> str:
+        """The same as SQL, of a column that has the key's values."""
+        nulls = " NULLS LAST" if self.nullable else ""
+        return f"{column} DESC{nulls}" if self.descending else column + nulls
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a table that stand for all: a condition met by every so many-th, as if by chance.
+
+    With an index of its own it tells in a millisecond whether more rows than MAX_LIST_DEPTH match
+    whatever is asked, and how far along an ordering a page of them reaches. For lists of one table,
+    joined to no other.
+    """
+
+    rows: Q
+    every: int
+    #: The columns of that index.
+    columns: frozenset[str]
+
+    @property
+    def enough(self) -> int:
+        """So many rows of the sample match only where more than MAX_LIST_DEPTH of the table do.
+
+        Of MAX_LIST_DEPTH that many would be off by more than five standard deviations: once in ten
+        million lists of that length.
+        """
+        return self._beyond(MAX_LIST_DEPTH, deviations=5.3)
+
+    def reaching(self, rows: int) -> int:
+        """The number, from 0, of the sample row up to which there are nearly always so many rows."""
+        return self._beyond(rows, deviations=3.0)
+
+    def _beyond(self, rows: int, *, deviations: float) -> int:
+        expected = rows / self.every
+        return math.ceil(expected + deviations * math.sqrt(expected))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A list's rows in two steps: what one index finds, and what the rest of the conditions leave.
+
+    The planner, who takes conditions to be independent, would ask other indexes too and intersect.
+    """
+
+    by_index: QuerySet[Any]
+    #: A queryset of all rows of the table but for those conditions, as it is to be read.
+    rest: QuerySet[Any]
+    #: What that index has on a column (its name) lying between two values, either of which may be open.
+    ranging: Callable[[str, Any, Any], Q]
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """Columns that end in a unique one, so that pages neither repeat nor miss a row."""
+
+    keys: tuple[Key, ...]
+    #: Where the first key is computed and no index holds it, what stands for it among more than
+    #: MAX_LIST_DEPTH rows: conditions that part them, in order, each with the whole number that the
+    #: first key of its rows has when rounded down; within a part the other keys order. All parts but
+    #: the last are of few rows.
+    split: tuple[tuple[Q, float], ...] = ()
+    #: What is known of the first key of every row in the list that has one: a range, in which its
+    #: index is entered.
+    bound: Q = field(default_factory=Q)
+    #: What stands for the table where that is large.
+    sample: Sample | None = None
+    #: How the rows are found where they are few and one index holds most of their conditions.
+    found: Found | None = None
+
+    @property
+    def within(self) -> Ordering:
+        """The order within a part of `split`."""
+        return replace(self, keys=self.keys[1:], split=(), found=None)
+
+    def apply(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.order_by(*(key.expression for key in self.keys))
+
+    def position(self, row: Any) -> list[Any]:
+        return [_plain(attribute(row, key.name)) for key in self.keys]
+
+    def after(self, position: Sequence[Any]) -> Q:
+        """The rows behind a position."""
+        behind = Q()
+        for part in self.parts(position):
+            behind |= part
+        return behind
+
+    def spans(self, position: Sequence[Any] | None, limit: Sequence[Any]) -> list[Q]:
+        """The rows behind a position, up to and with a limit, as ranges of the ordering's index.
+
+        Neither may be one whose first key is unknown.
+        """
+        first, rest = self.keys[0], Ordering(self.keys[1:])
+        ahead, behind = ("gt", "lt") if first.descending else ("lt", "gt")
+        reached = Q(**{first.name: limit[0]}) & ~rest.after(limit[1:])
+        beyond = self.bound & Q(**{f"{first.name}__{ahead}": limit[0]})
+        if position is None:
+            return [beyond, reached]
+        tied = Q(**{first.name: position[0]}) & rest.after(position[1:])
+        if position[0] == limit[0]:
+            return [tied & reached]
+        return [tied, beyond & Q(**{f"{first.name}__{behind}": position[0]}), reached]
+
+    def parts(self, position: Sequence[Any] | None) -> list[Q]:
+        """All rows, or those behind a position, as ranges of the ordering's index, in order.
+
+        For each key, from the last to the first: equal up to there, and then beyond, and then null.
+        """
+        if position is None:
+            unknown = Q(**{f"{self.keys[0].name}__isnull": True})
+            return [self.bound, unknown] if self.bound and self.keys[0].nullable else [self.bound]
+        parts: list[Q] = []
+        equal = Q()
+        for key, value in zip(self.keys, position, strict=True):
+            if value is None:
+                equal &= Q(**{f"{key.name}__isnull": True})
+                continue
+            comparison = "lt" if key.descending else "gt"
+            beyond = [equal & Q(**{f"{key.name}__{comparison}": value})]
+            if key is self.keys[0]:
+                beyond[0] &= self.bound
+            if key.nullable:
+                beyond.append(equal & Q(**{f"{key.name}__isnull": True}))
+            parts = beyond + parts
+            equal &= Q(**{key.name: value})
+        return parts
+
+
+def attribute(row: Any, name: str) -> Any:
+    for part in name.split("__"):
+        row = getattr(row, part) if isinstance(row, Model) else row[part]
+    return row
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
 
 
 @dataclass(frozen=True)
@@ -50,7 +207,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Cut:
-    """How many rows a list has, up to one over MAX_DEPTH, and those that were asked for."""
+    """How many rows a list has, up to one over MAX_LIST_DEPTH, and those that were asked for."""
 
     count: int
     ids: Sequence[Any]
@@ -80,11 +237,13 @@ def cut(
             if walked is not None:
                 return walked
             if len(marks) == sample.enough:
-                return Cut(MAX_DEPTH + 1, _marked_out(rows, ordering, None, end, marks)[start:])
+                return Cut(
+                    MAX_LIST_DEPTH + 1, _marked_out(rows, ordering, None, end, marks)[start:]
+                )
         else:
             marks = _marks(plain.apply(rows) if held else rows, plain)
             if len(marks) == sample.enough:
-                return Cut(MAX_DEPTH + 1, _first(rows, ordering, position, end)[start:])
+                return Cut(MAX_LIST_DEPTH + 1, _first(rows, ordering, position, end)[start:])
     count, few = _counted(rows, ordering, start, end, position)
     if few is None:
         few = _first(rows, ordering, position, end)[start:]
@@ -167,8 +326,8 @@ def _front(
         f" ORDER BY {_in_order(rows, ordering)} LIMIT {size} OFFSET {start}) AS first),"
         f" counted AS (SELECT CASE WHEN (SELECT count(*) FROM page) = {size} AND"
         f" (SELECT reltuples FROM pg_class WHERE oid = '{meta.db_table}'::regclass) >= {SURE}"
-        f" THEN {MAX_DEPTH + 1} ELSE (SELECT count(*) FROM"
-        f" (SELECT FROM {meta.db_table} LIMIT {MAX_DEPTH + 1}) AS few) END AS count)"
+        f" THEN {MAX_LIST_DEPTH + 1} ELSE (SELECT count(*) FROM"
+        f" (SELECT FROM {meta.db_table} LIMIT {MAX_LIST_DEPTH + 1}) AS few) END AS count)"
         f" SELECT counted.count, found.* FROM counted LEFT JOIN"
         f" (SELECT page.place, {columns} FROM {source}) AS found ON true ORDER BY found.place"
     )
@@ -223,7 +382,7 @@ def _marked(
         return list(zip(*found[0][1 : 1 + len(keys)], strict=True)), None
     page = [row[2 + len(keys) :] for row in found]
     read = [row[1:] for row in page] if reader else None
-    return [], Cut(MAX_DEPTH + 1, [row[0] for row in page], read)
+    return [], Cut(MAX_LIST_DEPTH + 1, [row[0] for row in page], read)
 
 
 def _conditions(rows: QuerySet[Any]) -> tuple[str, Sequence[Any]]:
@@ -260,7 +419,7 @@ def _counted(
     if position is None:
         return _probed(rows, ordering, start, end)
     count, _ = _probed(rows, ordering, 0, 0)
-    if count > MAX_DEPTH:
+    if count > MAX_LIST_DEPTH:
         return count, None
     return count, _probed(rows, ordering, start, end, ordering.after(position))[1]
 
@@ -275,7 +434,7 @@ def _probed(
         read = read.filter(behind)
     keys = _keys_of(read, ordering)
     if ordering.sample is None or ordering.found:
-        keys = keys[: MAX_DEPTH + 1]
+        keys = keys[: MAX_LIST_DEPTH + 1]
     # Else the sample has told that there are few; with a LIMIT the planner would hope to meet that
     # many by and by, in an index that does not find them. Where one index finds them it has no choice.
     try:
@@ -292,10 +451,10 @@ def _probed(
             " counted AS MATERIALIZED (SELECT count(*) AS count FROM found)"
             f" SELECT count, ARRAY(SELECT pk FROM found ORDER BY {order} OFFSET %s"
             " LIMIT CASE WHEN (SELECT count FROM counted) > %s THEN 0 ELSE %s END) FROM counted",
-            [*params, start, MAX_DEPTH, end - start],
+            [*params, start, MAX_LIST_DEPTH, end - start],
         )
         count, ids = cursor.fetchone()
-    return min(count, MAX_DEPTH + 1), None if count > MAX_DEPTH else ids
+    return min(count, MAX_LIST_DEPTH + 1), None if count > MAX_LIST_DEPTH else ids
 
 
 def _marks(rows: QuerySet[Any], ordering: Ordering) -> Marks:

@@ -13,14 +13,13 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from movies import filters, search
-from movies.filters import ORDERING_NAMES, ORDERINGS, filtered
+from movies.filters import ORDERING_NAMES, ORDERINGS, filter_movies
 from movies.models import SAMPLE_COLUMNS, Movie
 from nexus.core.api import pagination
 from nexus.core.api.pagination import paginate, paginate_list, paginate_upstream
 from nexus.core.api.query_params import PageQuery
 from nexus.core.db import bounded_page as cuts
-from nexus.core.db import keyset as orderings
-from nexus.core.db.keyset import Sample
+from nexus.core.db.bounded_page import Sample
 
 pytestmark = pytest.mark.django_db
 
@@ -57,7 +56,9 @@ def mixed_films():
             Movie(
                 title="same",
                 sort_title=chance.choice(["a", "b", "ä", "B", "a b"]),
-                search_vector=search.vector(title="same", original_title="same", people=[]),
+                search_vector=search.build_search_vector(
+                    title="same", original_title="same", people=[]
+                ),
                 release_date=released,
                 release_year=released.year if released else None,
                 runtime=chance.choice([None, 90, 100]),
@@ -131,8 +132,8 @@ def test_a_cursor_is_not_shifted_by_what_is_added_meanwhile(api, make_movie):
 @pytest.fixture
 def shallow(monkeypatch):
     """Lists that are counted to 12."""
-    for module in (cuts, orderings, pagination):
-        monkeypatch.setattr(module, "MAX_DEPTH", 12)
+    for module in (cuts, pagination):
+        monkeypatch.setattr(module, "MAX_LIST_DEPTH", 12)
 
 
 # How far a walk goes, and which films are the sample.
@@ -181,7 +182,7 @@ def test_what_is_known_of_a_long_list_changes_nothing_of_it(
     # Of some only the year is known.
     some = sorted(mixed_films)[:5]
     Movie.objects.filter(id__in=some).update(release_date=None, release_year=1999)
-    films = ORDERINGS[ordering].apply(filtered(Movie.objects.all(), query))
+    films = ORDERINGS[ordering].apply(filter_movies(Movie.objects.all(), query))
     expected = list(films.values_list("id", flat=True))
     assert len(expected) > 12
     assert walked(api, {"cursor": ""}, ordering=ordering, page_size=6, **query) == expected
