@@ -20,7 +20,7 @@ from nexus.tests.chains import (
     run_calls,
     run_chains,
 )
-from social.transfer.job_queue import imports_run
+from social.transfer.job_queue import run_imports
 from tmdb.cache import client_for
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
@@ -60,7 +60,7 @@ def service(unlimited, settings, films, make_user, client_of):
 
     def settle(case, answer):
         if case.path.startswith("/imports/") and case.method == "POST":
-            imports_run()
+            run_imports()
 
     # The requests share the test's transaction, so their end must not close its connection.
     for signal in (request_started, request_finished):

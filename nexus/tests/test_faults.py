@@ -21,7 +21,7 @@ from django.utils import timezone
 from movies.models import Credit, Movie, Person
 from nexus.dev.pytest_plugin import database_url, list_worker_pids
 from social.models import Import, ImportRow, Rating
-from social.tests.helpers import import_ready
+from social.transfer.tests.helpers import make_ready_import
 from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
 
 ROWS = 300
@@ -94,7 +94,7 @@ def test_a_worker_killed_in_a_write_leaves_no_half_and_a_database_in_trouble_is_
         while_tmdb_is_asked(service, tmdb)
         while_a_film_is_stored(service, tmdb)
         Movie.objects.all().delete()
-        while_an_import_is_applied(service, import_ready(ann, ROWS))
+        while_an_import_is_applied(service, make_ready_import(ann, ROWS))
 
 
 def read(service):

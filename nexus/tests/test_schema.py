@@ -15,7 +15,7 @@ from accounts.services import make_password_reset_credentials
 from accounts.tokens import family_create
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import api_routes
-from social.transfer.job_queue import imports_run
+from social.transfer.job_queue import run_imports
 from tmdb import cache as tmdb_cache
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
@@ -444,14 +444,14 @@ def _calls(world, api):
     sent = f"/imports/{world['client'].get('/imports/').json()['results'][0]['id']}/"
     yield "GET", sent, None, 200
     yield "POST", sent + "undo/", None, 409
-    imports_run()
+    run_imports()
     yield "GET", sent, None, 200
     yield "PATCH", sent + "rows/1/", {"movie": bare}, 200
     yield "PATCH", sent + "rows/2/", {"skip": True}, 400
     for what in ("apply", "undo"):
         yield "POST", f"{sent}{what}/", {} if what == "apply" else None, 202
         yield "POST", f"{sent}{what}/", {} if what == "apply" else None, 200
-        imports_run()
+        run_imports()
         yield "GET", sent, None, 200
     yield "DELETE", sent, None, 204
     yield "GET", "/exports/", None, 200

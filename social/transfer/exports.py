@@ -38,7 +38,7 @@ Rows = Iterable[Sequence[Any]]
 More = Callable[[Callable[[str, Iterable[str]], None]], None]
 
 
-def export_write(*, user_id: int, to: IO[bytes], more: More | None = None) -> None:
+def write_export(*, user_id: int, to: IO[bytes], more: More | None = None) -> None:
     """Write a member's archive, as of one moment, in a fixed number of queries.
 
     ratings, watchlist, history and playlists as JSON and CSV, profile, following and blocks as

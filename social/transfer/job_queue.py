@@ -46,7 +46,7 @@ class Claimed:
     lease: UUID
 
 
-def imports_run(
+def run_imports(
     *,
     go_on: Callable[[], bool] = lambda: True,
     on_progress: Callable[[Import], None] = lambda job: None,

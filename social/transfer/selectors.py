@@ -32,7 +32,7 @@ def import_counts(*, import_id: int) -> ImportCounts:
     return ImportCounts(verdicts, outcomes)
 
 
-def films_of_rows(rows: Sequence[ImportRow]) -> dict[int, Movie]:
+def movies_of_rows(rows: Sequence[ImportRow]) -> dict[int, Movie]:
     """The films that some rows mean or may mean, by id; one query."""
     ids = {row.movie_id for row in rows if row.movie_id is not None}
     ids.update(candidate for row in rows for candidate in row.candidates)

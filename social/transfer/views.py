@@ -22,8 +22,8 @@ from nexus.core.api.throttling import hit_or_raise
 from nexus.core.api.views import ApiViewSet, Download, Page, contract
 from nexus.core.db.bounded_page import Key, Ordering
 from social.models import Import, ImportRow
-from social.transfer.exports import export_write
-from social.transfer.selectors import films_of_rows, import_counts
+from social.transfer.exports import write_export
+from social.transfer.selectors import import_counts, movies_of_rows
 from social.transfer.serializers import (
     ImportApplySerializer,
     ImportDetailSerializer,
@@ -57,7 +57,7 @@ def _imports(rows: list[Any]) -> Any:
 
 
 def _rows(rows: list[Any]) -> Any:
-    return ImportRowSerializer(rows, many=True, context={"films": films_of_rows(rows)}).data
+    return ImportRowSerializer(rows, many=True, context={"films": movies_of_rows(rows)}).data
 
 
 def _own(request: Request, pk: int) -> Import:
@@ -207,7 +207,7 @@ def _archive(user_id: int) -> Iterator[bytes]:
     reader, and what fails is told as an error. Left at any point, it closes its file.
     """
     with tempfile.SpooledTemporaryFile(SPOOLED_BYTES) as file:
-        export_write(user_id=user_id, to=file)
+        write_export(user_id=user_id, to=file)
         yield str(file.tell()).encode()
         file.seek(0)
         while part := file.read(_PART_BYTES):

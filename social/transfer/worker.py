@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 from django.db import connections
 
-from social.transfer.job_queue import imports_run
+from social.transfer.job_queue import run_imports
 from social.transfer.services import asked
 
 POLL_S = 2.0
@@ -41,7 +41,7 @@ class Worker:
         while not self._stopping.is_set():
             asked.clear()
             try:
-                imports_run(go_on=lambda: not self._stopping.is_set())
+                run_imports(go_on=lambda: not self._stopping.is_set())
                 away = False
             except Exception:
                 # Without the database there is nothing to do; it is said once.

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from social.models import Import
-from social.transfer.job_queue import imports_run
+from social.transfer.job_queue import run_imports
 
 POLL_S = 2.0
 
@@ -35,10 +35,10 @@ class Command(BaseCommand):
         self._stopping = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
-        done = imports_run(go_on=self._goes_on, on_progress=self._tell)
+        done = run_imports(go_on=self._goes_on, on_progress=self._tell)
         while options["watch"] and self._goes_on():
             time.sleep(POLL_S)
-            done += imports_run(go_on=self._goes_on, on_progress=self._tell)
+            done += run_imports(go_on=self._goes_on, on_progress=self._tell)
         self.stdout.write(f"{done:,} finished.")
 
     def _goes_on(self) -> bool:

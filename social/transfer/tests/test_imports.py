@@ -21,7 +21,7 @@ from social.models import (
     WatchlistItem,
 )
 from social.services.playlists import playlist_create
-from social.transfer.job_queue import imports_run
+from social.transfer.job_queue import run_imports
 from social.transfer.services import MAX_FILE_BYTES, MAX_IMPORTS
 
 
@@ -43,14 +43,14 @@ def sent(client, content, name="export.csv"):
     """The import of a file once it is read, with up to a hundred rows."""
     answer = send(client, content, name)
     assert answer.status_code == 201, answer.json()
-    imports_run()
+    run_imports()
     return client.get(f"/imports/{answer.json()['id']}/?page_size=100").json()
 
 
 def done(client, made, what, **body):
     answer = client.post(f"/imports/{made['id']}/{what}/", body)
     assert answer.status_code == 202, answer.json()
-    imports_run()
+    run_imports()
     return client.get(f"/imports/{made['id']}/?page_size=100").json()
 
 
@@ -311,13 +311,13 @@ def test_a_file_is_kept_no_longer_than_it_is_read(client, films):
     url = f"/imports/{made['id']}/"
     for what in ("apply", "undo"):
         assert client.post(f"{url}{what}/").status_code == 409
-    imports_run()
+    run_imports()
     assert ImportFile.objects.count() == 0
     assert client.post(f"{url}undo/").json()["code"] == "not_applied"
     assert client.post(f"{url}apply/", {"on_conflict": "odd"}).status_code == 400
     assert client.post(f"{url}apply/").status_code == 202
     assert client.delete(url).json()["code"] == "busy"
-    imports_run()
+    run_imports()
     assert client.delete(url).status_code == 204
     assert client.get(url).status_code == 404
     assert Rating.objects.count() == 2

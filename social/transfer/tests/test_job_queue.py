@@ -19,13 +19,13 @@ from nexus.dev import embedded
 from nexus.dev.pytest_plugin import database_url
 from social.models import Import, ImportRow, Rating
 from social.services.account_deletion import account_delete
-from social.tests.helpers import import_ready
 from social.transfer import job_queue as jobs
 from social.transfer import services
-from social.transfer.job_queue import imports_run
+from social.transfer.job_queue import run_imports
 from social.transfer.pipeline import apply as applying
 from social.transfer.pipeline import read as reading
 from social.transfer.pipeline import undo as undoing
+from social.transfer.tests.helpers import make_ready_import
 from social.transfer.worker import Worker
 
 ROWS = 40
@@ -40,7 +40,7 @@ def csv_of(count, score=4):
 def job(db, make_user, monkeypatch):
     for module in (applying, undoing):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", 10)
-    return import_ready(make_user("ann"), ROWS)
+    return make_ready_import(make_user("ann"), ROWS)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def shared_job(transactional_db, make_user, monkeypatch):
     """The same for tests of several threads."""
     for module in (applying, undoing):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", 10)
-    return import_ready(make_user("ann"), ROWS)
+    return make_ready_import(make_user("ann"), ROWS)
 
 
 def run_concurrently(*calls):
@@ -81,7 +81,7 @@ def test_two_applies_at_once_and_four_workers_write_each_row_once(shared_job):
     job = shared_job
     answers = run_concurrently(*[lambda: services.import_apply(import_id=job.pk)] * 8)
     assert sorted(answers) == [False] * 7 + [True]
-    run_concurrently(*[imports_run] * 4)
+    run_concurrently(*[run_imports] * 4)
     job.refresh_from_db()
     assert (job.state, job.lease, job.position) == ("applied", None, ROWS)
     assert_applied_once()
@@ -95,10 +95,10 @@ def test_apply_against_undo_ends_in_one_of_both(shared_job):
             lambda: services.import_undo(import_id=job.pk),
         ]
         * 4,
-        *[imports_run] * 2,
+        *[run_imports] * 2,
     )
     assert all(isinstance(each, bool | int | Problem) for each in answers), answers
-    imports_run()
+    run_imports()
     job.refresh_from_db()
     if job.state == "applied":
         assert_applied_once()
@@ -125,7 +125,7 @@ def test_the_same_file_twenty_times_at_once_is_one_import(shared_job):
 
 
 def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, make_user):
-    job = import_ready(make_user("ann"), rows := 300)
+    job = make_ready_import(make_user("ann"), rows := 300)
     services.import_apply(import_id=job.pk)
     # Held up in its second piece by a film that somebody else has locked.
     last = Movie.objects.get(title="Film 299").pk
@@ -152,9 +152,9 @@ def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, ma
     assert process.returncode == -signal.SIGKILL
     assert Rating.objects.count() == done
     # Its lease still stands, and is not broken into; once it has run out, the next goes on.
-    assert imports_run() == 0
+    assert run_imports() == 0
     Import.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    assert imports_run() == 1
+    assert run_imports() == 1
     job.refresh_from_db()
     assert job.state == "applied"
     assert_applied_once(rows)
@@ -166,10 +166,10 @@ def test_a_reading_cut_off_half_way_is_gone_on_with(job, monkeypatch):
         user_id=job.user_id, filename="ratings.csv", content=csv_of(ROWS, 3)
     ).made
     calls = iter([True] * 4 + [False] * 10)
-    imports_run(go_on=lambda: next(calls))
+    run_imports(go_on=lambda: next(calls))
     made.refresh_from_db()
     assert (made.state, made.position, made.lease) == ("reading", 30, None)
-    imports_run()
+    run_imports()
     made.refresh_from_db()
     assert (made.state, made.total) == ("ready", ROWS)
     numbers = ImportRow.objects.filter(of=made).order_by("number").values_list("number", flat=True)
@@ -203,7 +203,7 @@ def test_a_step_that_fails_time_and_again_is_given_up(job, monkeypatch):
 
     monkeypatch.setattr(jobs, "apply_piece", fail)
     for _ in range(jobs.MAX_ATTEMPTS + 1):
-        imports_run()
+        run_imports()
         time.sleep(0.01)
     job.refresh_from_db()
     assert (job.state, job.step) == ("applied", "")
@@ -236,7 +236,7 @@ def test_the_command_says_what_waits_and_does_it(job, capsys):
 def test_a_member_who_leaves_takes_their_imports_along(shared_job):
     job = shared_job
     services.import_apply(import_id=job.pk)
-    run_concurrently(imports_run, lambda: account_delete(user=job.user))
+    run_concurrently(run_imports, lambda: account_delete(user=job.user))
     assert not Import.objects.exists()
     assert not ImportRow.objects.exists()
     assert_undone()
