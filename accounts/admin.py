@@ -18,7 +18,7 @@ class UserAdmin(DjangoUserAdmin):
     list_display = ("username", "email", "origin", "visibility", "is_active", "is_staff")
     list_filter = ("origin", "is_active", "is_staff", "visibility", "groups")
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
-    readonly_fields = ("follower_count", "following_count", "last_login", "date_joined")
+    readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         *(DjangoUserAdmin.fieldsets or ()),
         (
@@ -31,8 +31,6 @@ class UserAdmin(DjangoUserAdmin):
                     "avatar_url",
                     "favorite_genres",
                     "visibility",
-                    "follower_count",
-                    "following_count",
                 )
             },
         ),

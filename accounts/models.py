@@ -38,9 +38,6 @@ class User(AbstractUser):
     avatar_url = models.URLField(max_length=500, blank=True)
     favorite_genres = models.JSONField(default=list, blank=True)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
-    #: Kept by whoever owns following; a profile then needs no count.
-    follower_count = models.PositiveIntegerField(default=0, editable=False)
-    following_count = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta(AbstractUser.Meta):
         abstract = False

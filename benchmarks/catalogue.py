@@ -287,7 +287,7 @@ def _fill(
             connection,
             "accounts_user (id, password, is_superuser, username, first_name, last_name, is_staff,"
             " is_active, date_joined, email, origin, display_name, bio, avatar_url,"
-            " favorite_genres, visibility, follower_count, following_count)",
+            " favorite_genres, visibility)",
             _member_lines(members),
             f"{name}: members",
             tell,
@@ -607,7 +607,7 @@ def _member_lines(members: int) -> Iterator[str]:
         name = f"member{number}"
         yield (
             f"{number}\t{password}\tf\t{name}\t\t\tf\tt\t{joined}\t{name}@example.org\tregistered"
-            "\t\t\t\t[]\tpublic\t0\t0\n"
+            "\t\t\t\t[]\tpublic\n"
         )
 
 

@@ -33,7 +33,6 @@ from recommendations.datasets.bulk_loading import (
 )
 from recommendations.datasets.synthetic_community import MEMBERS, SampleMember, community
 from social.models import Playlist, Rating
-from social.services.account_deletion import following_uncount
 from social.services.playlists import playlist_create
 from social.services.ratings import ratings_recount
 
@@ -233,7 +232,6 @@ def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SAMPLE_LOCK])
         sample = User.objects.filter(origin=User.Origin.SAMPLE)
         rated = set(Rating.objects.filter(user__in=sample).values_list("movie_id", flat=True))
-        following_uncount(user_ids=list(sample.values_list("id", flat=True)))
         counts = sample.delete()[1]
         removed.members = counts.get(User._meta.label, 0)
         removed.ratings = counts.get(Rating._meta.label, 0)

@@ -1,91 +1,79 @@
-"""Writes of who follows and who blocks whom.
+"""Writes of follows and blocks.
 
-Each locks both members before it looks, so that what it finds holds, and moves the counters of both.
+Each service that creates or ends a follow locks both members first, so that a follow and a block of
+the same two members cannot be written at the same time.
 """
 
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import F
-from rest_framework.exceptions import AuthenticationFailed
 
-from accounts.models import User
 from nexus.core.api.exceptions import NotFound, Problem
 from social.models import Block, Follow, members_visible_to
-from social.services.locks import lock_members
+from social.services.locks import account_not_found, lock_members
 
-# A feed takes a step into an index for each followed member (social.selectors.feed): that many stay
-# within its 50 ms.
+# The feed query reads one index entry for each followed member (social/queries.py); with this many
+# it takes at most 50 ms.
 MAX_FOLLOWING = 2000
 
 
 @transaction.atomic
 def follow_set(*, follower_id: int, followed_id: int) -> None:
-    """Let one member follow another; once is as often as twice.
+    """Let one member follow another. Following a followed member again changes nothing.
 
-    Raises Problem (403) for oneself and (409) over MAX_FOLLOWING, NotFound where the other may not
-    be seen. One who is followed already is so still, even where they have gone private since.
+    Raises Problem (403) if the two are the same member, Problem (409) if the follower already
+    follows MAX_FOLLOWING members, NotFound if the follower may not see the other member.
     """
-    _both_locked(follower_id, followed_id, "You cannot follow yourself.")
-    if Follow.objects.filter(follower_id=follower_id, followed_id=followed_id).exists():
+    _lock_pair(follower_id, followed_id, "You cannot follow yourself.")
+    follows = Follow.objects.filter(follower_id=follower_id)
+    if follows.filter(followed_id=followed_id).exists():
         return
     if not members_visible_to(follower_id).filter(pk=followed_id).exists():
         raise NotFound
-    if User.objects.get(pk=follower_id).following_count >= MAX_FOLLOWING:
-        detail = f"You follow {MAX_FOLLOWING} members already; unfollow one first."
+    if follows.count() >= MAX_FOLLOWING:
+        detail = f"You already follow {MAX_FOLLOWING} members. Unfollow one first."
         raise Problem(409, "following_too_many", detail)
     Follow.objects.create(follower_id=follower_id, followed_id=followed_id)
-    _counted(follower_id, followed_id, 1)
 
 
 @transaction.atomic
 def follow_remove(*, follower_id: int, followed_id: int) -> bool:
-    """End a following; whether there was one."""
+    """End a follow. Return whether it existed."""
     lock_members([follower_id, followed_id])
-    return _removed(follower_id, followed_id)
+    deleted, _ = Follow.objects.filter(follower_id=follower_id, followed_id=followed_id).delete()
+    return bool(deleted)
 
 
 @transaction.atomic
 def block_set(*, blocker_id: int, blocked_id: int) -> None:
-    """Let two members see nothing of each other, and end what following there was.
+    """Hide two members from each other and end their follows in both directions.
 
-    Raises Problem (403) for oneself, NotFound where the other may not be seen. One who is blocked
-    already is so still.
+    Blocking a blocked member again changes nothing. Raises Problem (403) if the two are the same
+    member, NotFound if the blocker may not see the other member.
     """
-    _both_locked(blocker_id, blocked_id, "You cannot block yourself.")
+    _lock_pair(blocker_id, blocked_id, "You cannot block yourself.")
     if Block.objects.filter(blocker_id=blocker_id, blocked_id=blocked_id).exists():
         return
     if not members_visible_to(blocker_id).filter(pk=blocked_id).exists():
         raise NotFound
     Block.objects.create(blocker_id=blocker_id, blocked_id=blocked_id)
-    _removed(blocker_id, blocked_id)
-    _removed(blocked_id, blocker_id)
+    Follow.objects.filter(
+        follower_id__in=[blocker_id, blocked_id], followed_id__in=[blocker_id, blocked_id]
+    ).delete()
 
 
 @transaction.atomic
 def block_remove(*, blocker_id: int, blocked_id: int) -> bool:
-    """End a block; whether there was one. What following it ended stays ended."""
-    removed, _ = Block.objects.filter(blocker_id=blocker_id, blocked_id=blocked_id).delete()
-    return bool(removed)
+    """End a block. Return whether it existed. The follows that it ended are not restored."""
+    deleted, _ = Block.objects.filter(blocker_id=blocker_id, blocked_id=blocked_id).delete()
+    return bool(deleted)
 
 
-def _both_locked(caller_id: int, other_id: int, not_oneself: str) -> None:
+def _lock_pair(caller_id: int, other_id: int, same_member_detail: str) -> None:
     if caller_id == other_id:
-        raise Problem(403, "oneself", not_oneself)
-    found = lock_members([caller_id, other_id])
-    if caller_id not in found:
-        raise AuthenticationFailed("This account is gone.", code="user_not_found")
-    if other_id not in found:
+        raise Problem(403, "oneself", same_member_detail)
+    locked = lock_members([caller_id, other_id])
+    if caller_id not in locked:
+        raise account_not_found()
+    if other_id not in locked:
         raise NotFound
-
-
-def _removed(follower_id: int, followed_id: int) -> bool:
-    removed, _ = Follow.objects.filter(follower_id=follower_id, followed_id=followed_id).delete()
-    if removed:
-        _counted(follower_id, followed_id, -1)
-    return bool(removed)
-
-
-def _counted(follower_id: int, followed_id: int, change: int) -> None:
-    User.objects.filter(pk=follower_id).update(following_count=F("following_count") + change)
-    User.objects.filter(pk=followed_id).update(follower_count=F("follower_count") + change)

@@ -40,9 +40,14 @@ def lock_member_and_movie(*, user_id: int, movie_id: int) -> None:
 def require_member_and_movie(member: bool, movie: bool, movie_id: int) -> None:
     """What lock_member_and_movie raises, where whether they are there is known."""
     if not member:
-        raise AuthenticationFailed("This account is gone.", code="user_not_found")
+        raise account_not_found()
     if not movie:
         raise field_error("movie", f"There is no film with the id {movie_id}.", "does_not_exist")
+
+
+def account_not_found() -> AuthenticationFailed:
+    """The 401 for a caller whose account was deleted after the token was checked."""
+    return AuthenticationFailed("This account no longer exists.", code="user_not_found")
 
 
 def lock_members(user_ids: Sequence[int]) -> set[int]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.utils import timezone
-from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.models import User
 from nexus.core.api.exceptions import NotFound, Problem
 from social.models import Rating, ReviewReport
-from social.services.locks import lock_existing
+from social.services.locks import account_not_found, lock_existing
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ def review_report(*, reporter_id: int, rating_id: int, reason: str, comment: str
     Raises NotFound where the reporter sees no such review, Problem (403) for one's own.
     """
     if not lock_existing(User, [reporter_id]):
-        raise AuthenticationFailed("This account is gone.", code="user_not_found")
+        raise account_not_found()
     lock_existing(Rating, [rating_id])
     review = Rating.objects.reviews_visible_to(reporter_id).filter(id=rating_id).first()
     if review is None:

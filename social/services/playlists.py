@@ -13,13 +13,12 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
-from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.models import User
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, Problem, field_error
 from social.models import Playlist, PlaylistItem
-from social.services.locks import lock_existing
+from social.services.locks import account_not_found, lock_existing
 
 MAX_ITEMS = 10_000
 
@@ -50,7 +49,7 @@ def playlist_create(
 ) -> Playlist:
     """A new playlist of these films. Raises ValidationError (400) that names unknown ones."""
     if not lock_existing(User, [owner.pk]):
-        raise AuthenticationFailed("This account is gone.", code="user_not_found")
+        raise account_not_found()
     playlist = Playlist.objects.create(
         owner=owner,
         name=name,

@@ -3,7 +3,6 @@ from threading import Barrier, Thread
 from django.db import connection
 from django.db.models import Count, Sum
 
-from accounts.models import User
 from movies.models import Movie
 
 
@@ -29,10 +28,3 @@ def run_concurrently(*calls):
 def assert_rating_counters_match():
     for movie in Movie.objects.annotate(n=Count("ratings"), total=Sum("ratings__score")):
         assert (movie.rating_count, movie.rating_sum) == (movie.n, movie.total or 0.0)
-
-
-def follows_agree():
-    for user in User.objects.annotate(
-        received=Count("follows_received", distinct=True), made=Count("follows_made", distinct=True)
-    ):
-        assert (user.follower_count, user.following_count) == (user.received, user.made), user
