@@ -25,9 +25,11 @@ class LoginForm(AdminAuthenticationForm):
         login, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if login and password:
             assert self.request is not None
-            count = throttling.hit(self.request, "login", throttling.client_address(self.request))
+            count = throttling.hit(
+                self.request, "login", throttling.get_client_address(self.request)
+            )
             try:
-                if count.exceeded:
+                if count.is_exceeded:
                     raise Throttled(wait=count.reset_s)
                 self.user_cache = log_in(self.request, login=login, password=password)
             except Throttled as refusal:

@@ -46,17 +46,17 @@ def confirm_password(request: HttpRequest, *, user: User, password: str) -> bool
 
     Raises Throttled as `log_in`, and where its address has tried too many of whomever.
     """
-    _count(request, "login", throttling.client_address(request))
+    _count(request, "login", throttling.get_client_address(request))
     return _is_right(request, user=user, account=str(user.pk), password=password)
 
 
 def _is_right(request: HttpRequest, *, user: User | None, account: str, password: str) -> bool:
     """Whether the password is this active member's, counted for the account and for all together."""
-    address = throttling.client_address(request)
+    address = throttling.get_client_address(request)
     is_known = is_known_address(user_id=user.pk if user else 0, address=address)
     counts = [_count(request, "login_account", f"{account} at {address}" if is_known else account)]
     overall = throttling.hit(request, "login_overall", "")
-    if overall.exceeded and not is_known:
+    if overall.is_exceeded and not is_known:
         throttling.refund(*counts)
         _refuse(overall)
     if not is_password_correct(user=user, password=password):
@@ -69,18 +69,18 @@ def _is_right(request: HttpRequest, *, user: User | None, account: str, password
 
 def remember_address(request: HttpRequest, *, user: User) -> None:
     """Take the client's address as one of the member's own, who has just proved who they are."""
-    address = throttling.client_address(request)
+    address = throttling.get_client_address(request)
     if address != throttling.UNKNOWN_ADDRESS:
         address_remember(user_id=user.pk, address=address)
 
 
-def _count(request: HttpRequest, scope: str, account: str) -> throttling.Count:
+def _count(request: HttpRequest, scope: str, account: str) -> throttling.RateLimitUsage:
     count = throttling.hit(request, scope, account)
-    if count.exceeded:
+    if count.is_exceeded:
         _refuse(count)
     return count
 
 
-def _refuse(count: throttling.Count) -> None:
+def _refuse(count: throttling.RateLimitUsage) -> None:
     PASSWORD_ATTEMPTS.labels("refused").inc()
     raise Throttled(wait=count.reset_s)

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from accounts.models import TokenFamily, User, Visibility
 from accounts.services import EMAIL_TAKEN, USERNAME_TAKEN
 from nexus.core.api.exceptions import field_error
-from nexus.core.api.fields import PlainCharField, UTCDateTimeField
+from nexus.core.api.fields import StrictCharField, UTCDateTimeField
 from nexus.core.db.lookups import without_case
 from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
 
@@ -26,7 +26,7 @@ MAX_PASSWORD_LENGTH = 256
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
 
 
-class SecretField(PlainCharField):
+class SecretField(StrictCharField):
     """A password or a token: taken as it is, spaces and all, and never sent back."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -35,7 +35,7 @@ class SecretField(PlainCharField):
 
 
 class RegisterSerializer(serializers.Serializer[Any]):
-    username = PlainCharField(
+    username = StrictCharField(
         max_length=150, help_text="Letters, digits and _ . + - ; compared without case."
     )
     email = serializers.EmailField(max_length=254)
@@ -75,7 +75,7 @@ class RegisterSerializer(serializers.Serializer[Any]):
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
-    username = PlainCharField(max_length=254, help_text="The username or the e-mail address.")
+    username = StrictCharField(max_length=254, help_text="The username or the e-mail address.")
     password = SecretField()
 
     class Meta:
@@ -121,7 +121,7 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
 
 
 class PasswordResetSerializer(serializers.Serializer[Any]):
-    email = PlainCharField(max_length=254)
+    email = StrictCharField(max_length=254)
 
     class Meta:
         swagger_schema_fields = {"example": {"email": "ann@example.org"}}
@@ -133,7 +133,7 @@ class PasswordResetSerializer(serializers.Serializer[Any]):
 
 
 class PasswordResetConfirmSerializer(serializers.Serializer[Any]):
-    uid = PlainCharField(max_length=64, help_text="As the mail has it.")
+    uid = StrictCharField(max_length=64, help_text="As the mail has it.")
     token = SecretField(max_length=100, help_text="As the mail has it; works once.")
     new_password = SecretField()
 
@@ -193,13 +193,13 @@ class EmptySerializer(serializers.Serializer[Any]):
 class ProfileWriteSerializer(serializers.Serializer[Any]):
     """A profile as PUT and PATCH take it; what is left out stays as it is."""
 
-    display_name = PlainCharField(max_length=100, allow_blank=True, required=False)
-    bio = PlainCharField(max_length=1000, allow_blank=True, required=False)
-    avatar_url = PlainCharField(
+    display_name = StrictCharField(max_length=100, allow_blank=True, required=False)
+    bio = StrictCharField(max_length=1000, allow_blank=True, required=False)
+    avatar_url = StrictCharField(
         max_length=500, allow_blank=True, required=False, help_text="https only; never fetched."
     )
     favorite_genres = serializers.ListField(
-        child=PlainCharField(max_length=40),
+        child=StrictCharField(max_length=40),
         max_length=len(GENRE_NAMES),
         required=False,
         help_text="Genres of /genres/, by name.",

@@ -17,7 +17,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from nexus.core.api.jwt import AnyToken, RefreshToken
+from nexus.core.api.jwt import RefreshToken, UntypedToken
 from nexus.core.db.raw_sql import Columns, prepared_rows
 
 FAMILY_CLAIM = "family"
@@ -83,7 +83,7 @@ def refresh_token_revoke(*, refresh: str) -> None:
 def token_verify(*, token: str) -> None:
     """Raises InvalidToken where a token of either kind would not be accepted now."""
     try:
-        verified = AnyToken(token.encode())  # type: ignore[arg-type]
+        verified = UntypedToken(token.encode())  # type: ignore[arg-type]
     except (TokenError, UnicodeEncodeError) as error:
         raise InvalidToken("This is no valid token.") from error
     get_active_family(verified.get(FAMILY_CLAIM))

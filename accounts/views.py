@@ -51,7 +51,7 @@ from nexus.core.api import throttling
 from nexus.core.api.exceptions import NotFound, field_error
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import ApiViewSet, Page, contract
+from nexus.core.api.views import ApiViewSet, PageOf, contract
 from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.text import fold
 
@@ -65,7 +65,7 @@ class RegisterViewSet(ApiViewSet):
     throttle_classes = [throttling.ScopedThrottle]
     throttle_scope = "register"
 
-    @contract(body=RegisterSerializer, answers={201: RegisteredSerializer})
+    @contract(body=RegisterSerializer, responses={201: RegisteredSerializer})
     def create(self, request: Request) -> Response:
         """Make an account, and log in with it."""
         user = user_register(**self.body)
@@ -82,7 +82,7 @@ class TokenViewSet(ApiViewSet):
 
     @contract(
         body=CredentialsSerializer,
-        answers={200: TokenPairSerializer},
+        responses={200: TokenPairSerializer},
         errors={401: "Wrong credentials; the same words whether or not the account exists."},
     )
     def create(self, request: Request) -> Response:
@@ -102,7 +102,7 @@ class SessionViewSet(ApiViewSet):
     permission_classes = [AllowAny]
 
     @contract(
-        body=RefreshSerializer, answers={200: TokenPairSerializer}, errors={401: TOKEN_REFUSED}
+        body=RefreshSerializer, responses={200: TokenPairSerializer}, errors={401: TOKEN_REFUSED}
     )
     def refresh(self, request: Request) -> Response:
         """Spend a refresh token for a new pair.
@@ -113,13 +113,13 @@ class SessionViewSet(ApiViewSet):
             TokenPairSerializer(refresh_token_rotate(refresh=self.body["refresh"])).data
         )
 
-    @contract(body=TokenSerializer, answers={200: EmptySerializer}, errors={401: TOKEN_REFUSED})
+    @contract(body=TokenSerializer, responses={200: EmptySerializer}, errors={401: TOKEN_REFUSED})
     def verify(self, request: Request) -> Response:
         """Whether a token would be accepted now."""
         token_verify(token=self.body["token"])
         return Response({})
 
-    @contract(body=RefreshSerializer, answers={204: None}, errors={401: TOKEN_REFUSED})
+    @contract(body=RefreshSerializer, responses={204: None}, errors={401: TOKEN_REFUSED})
     def logout(self, request: Request) -> Response:
         """End the session a refresh token belongs to, its access tokens included."""
         refresh_token_revoke(refresh=self.body["refresh"])
@@ -131,7 +131,7 @@ class SessionListViewSet(ApiViewSet):
 
     permission_classes = [IsAuthenticated]
 
-    @contract(query=PageQuery, answers={200: Page(SessionSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(SessionSerializer)})
     def list(self, request: Request) -> Response:
         """The caller's sessions, last used first."""
 
@@ -147,14 +147,14 @@ class SessionListViewSet(ApiViewSet):
             shown,
         )
 
-    @contract(answers={204: None})
+    @contract(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """End one session: its refresh token and its access tokens."""
         if not family_revoke(user_id=_member(request).pk, family_id=pk):
             raise NotFound
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @contract(answers={204: None})
+    @contract(responses={204: None})
     def destroy_all(self, request: Request) -> Response:
         """End all sessions of the caller, this one too."""
         family_revoke_all(user_id=_member(request).pk)
@@ -166,7 +166,7 @@ class PasswordViewSet(ApiViewSet):
 
     @contract(
         body=PasswordChangeSerializer,
-        answers={204: None},
+        responses={204: None},
         errors={400: "The old password is wrong, or the new one too weak."},
     )
     def change(self, request: Request) -> Response:
@@ -187,7 +187,7 @@ class PasswordResetViewSet(ApiViewSet):
     throttle_classes = [throttling.ScopedThrottle]
     throttle_scope = "password_reset"
 
-    @contract(body=PasswordResetSerializer, answers={204: None})
+    @contract(body=PasswordResetSerializer, responses={204: None})
     def ask(self, request: Request) -> Response:
         """Have a mail sent that lets its reader choose a new password.
 
@@ -199,12 +199,12 @@ class PasswordResetViewSet(ApiViewSet):
         count = throttling.hit_silently("password_reset_account", fold(email))
         entitled = user is not None and user.is_active and user.has_usable_password()
         mail = build_password_reset_mail(user)
-        send_in_background(mail if entitled and not count.exceeded else None)
+        send_in_background(mail if entitled and not count.is_exceeded else None)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @contract(
         body=PasswordResetConfirmSerializer,
-        answers={204: None},
+        responses={204: None},
         errors={400: "The token is wrong, used or too old, or the new password too weak."},
     )
     def confirm(self, request: Request) -> Response:
@@ -227,18 +227,18 @@ class ProfileViewSet(ApiViewSet):
             raise Http404
         return user
 
-    @contract(answers={200: ProfileSerializer})
+    @contract(responses={200: ProfileSerializer})
     def retrieve(self, request: Request) -> Response:
         """The caller's profile."""
         return Response(ProfileSerializer(self.get_object()).data)
 
-    @contract(body=ProfileWriteSerializer, answers={200: ProfileSerializer})
+    @contract(body=ProfileWriteSerializer, responses={200: ProfileSerializer})
     def update(self, request: Request) -> Response:
         """Change the caller's profile; fields left out stay as they are."""
         user = profile_update(user=self.get_object(), changes=self.body)
         return Response(ProfileSerializer(user).data)
 
-    @contract(body=ProfileWriteSerializer, answers={200: ProfileSerializer})
+    @contract(body=ProfileWriteSerializer, responses={200: ProfileSerializer})
     def partial_update(self, request: Request) -> Response:
         """Change some fields of the caller's profile."""
         return self.update(request)

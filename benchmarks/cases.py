@@ -82,7 +82,7 @@ def _runner() -> tuple[Callable[[Params], int], Any]:
 
     def run(params: Params) -> int:
         request = Request(factory.get("/movies/", dict(params), SERVER_NAME="localhost"))
-        query = MovieListQuery.read(request)
+        query = MovieListQuery.parse(request)
         body = movie_page(request, query, query["ordering"])
         count: int = body.data["count"]
         return count

@@ -11,10 +11,10 @@ from typing import Any, TypedDict
 from django.db import connection
 
 from movies.models import MAX_AGE, SUMMARY_FIELDS, Credit, Movie
-from nexus.core.cache import client as cache
+from nexus.core.cache.client import TTL_S
+from nexus.core.cache.computed import get_or_compute
 from nexus.core.db.bounded_page import read_rows
 from nexus.core.db.raw_sql import Columns, prepared_rows
-from nexus.core.db.routers import reading
 from nexus.core.genres import GENRE_NAMES, TMDB_GENRES
 
 GENRE_COUNTS_KEY = "movies:genre_counts"
@@ -28,8 +28,8 @@ class GenreCount(TypedDict):
 
 def count_movies_by_genre() -> list[GenreCount]:
     """TMDb's genres in its order with the number of films of each; counted at most once a TTL."""
-    ttl_s = cache.TTL_S["genre_counts"]
-    counts = cache.get_or_compute(GENRE_COUNTS_KEY, _films_by_genre, kind=dict, ttl_s=ttl_s)
+    ttl_s = TTL_S["genre_counts"]
+    counts = get_or_compute(GENRE_COUNTS_KEY, _films_by_genre, expected_type=dict, ttl_s=ttl_s)
     return [
         {"name": name, "tmdb_id": tmdb_id, "movie_count": counts.get(name, 0)}
         for name, tmdb_id in TMDB_GENRES.items()
@@ -76,7 +76,7 @@ FROM movies_movie AS movie WHERE movie.id = %s
 
 def get_movie_detail(movie_id: int) -> MovieDetail | None:
     """A film with people and collection, in one query."""
-    for *values, collection, billed in prepared_rows(_FILM, [movie_id], using=reading()):
+    for *values, collection, billed in prepared_rows(_FILM, [movie_id]):
         return MovieDetail(
             _MOVIE.instance(values),
             [CreditedPerson(*each) for each in json.loads(billed)] if billed else [],

@@ -35,7 +35,7 @@ from movies.serializers import (
 )
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, Page, contract
+from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, PageOf, contract
 from nexus.core.db.bounded_page import Reader
 
 
@@ -76,7 +76,7 @@ class MovieViewSet(ApiViewSet):
     cache_control = PUBLIC
     queryset = Movie.objects.all()
 
-    @contract(query=MovieListQuery, answers={200: Page(MovieSummarySerializer)})
+    @contract(query=MovieListQuery, responses={200: PageOf(MovieSummarySerializer)})
     def list(self, request: Request) -> Response:
         """Find films.
 
@@ -84,7 +84,7 @@ class MovieViewSet(ApiViewSet):
         """
         return movie_page(request, self.query, self.query["ordering"])
 
-    @contract(query=TopRatedQuery, answers={200: Page(MovieSummarySerializer)})
+    @contract(query=TopRatedQuery, responses={200: PageOf(MovieSummarySerializer)})
     def top_rated(self, request: Request) -> Response:
         """The best films, by weighted rating.
 
@@ -93,7 +93,7 @@ class MovieViewSet(ApiViewSet):
         """
         return movie_page(request, self.query, "-weighted_rating")
 
-    @contract(answers={200: MovieSerializer})
+    @contract(responses={200: MovieSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
         """One film, with its people, keywords and provenance.
 
@@ -115,7 +115,7 @@ class GenreViewSet(ApiViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
 
-    @contract(answers={200: ListOf(GenreSerializer)})
+    @contract(responses={200: ListOf(GenreSerializer)})
     def list(self, request: Request) -> Response:
         """TMDb's genres, with the number of films of each."""
         return Response(GenreSerializer(count_movies_by_genre(), many=True).data)

@@ -78,18 +78,19 @@ if not PRODUCTION:
 MIDDLEWARE = [
     "nexus.core.middleware.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "nexus.core.middleware.PathMiddleware",
     "nexus.core.middleware.ConditionalGetMiddleware",
     "nexus.core.middleware.RateLimitMiddleware",
+    "nexus.core.middleware.ResponseCacheMiddleware",
     "nexus.core.middleware.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 TEMPLATES = [
@@ -233,7 +234,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["nexus.core.api.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": None,
-    "EXCEPTION_HANDLER": "nexus.core.api.exceptions.problem_handler",
+    "EXCEPTION_HANDLER": "nexus.core.api.exceptions.handle_exception",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -298,9 +299,8 @@ RATE_LIMITS = {
 }
 RATE_LIMIT_SCALE = env.positive_number("RATE_LIMIT_SCALE", default=1.0)
 
-# Answers that are kept as bytes, and for how many seconds at most (nexus.core.cache.responses): without
-# anything of a user, and of films alone.
-KEPT_ANSWERS = {"/movies/trending/": 60, "/movies/top_rated/": 60, "/movies/{id}/similar/": 60}
+# Seconds that public responses of the catalogue are cached for; 0 turns the response cache off.
+RESPONSE_CACHE_TTL_S = 60
 
 MAX_BODY_BYTES = 256 * 1024
 # Where more may come in: a file of 20 MiB to import, and what multipart/form-data wraps it in.

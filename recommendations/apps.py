@@ -10,4 +10,4 @@ class RecommendationsConfig(AppConfig):
         # Not above: its models can be imported from here on.
         from recommendations.metrics import TrainingCollector
 
-        metrics.at_scrape(TrainingCollector())
+        metrics.register_collector(TrainingCollector())

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from movies.serializers import MovieSummarySerializer
-from nexus.core.api.fields import SharedFields, UTCDateTimeField
+from nexus.core.api.fields import SharedFieldsSerializer, UTCDateTimeField
 from recommendations.models import Feedback
 
 
@@ -36,7 +36,7 @@ class CounterfactualSerializer(serializers.Serializer[Any]):
     )
 
 
-class MatchScoreSerializer(SharedFields):
+class MatchScoreSerializer(SharedFieldsSerializer):
     movie_id = serializers.IntegerField()
     title = serializers.CharField()
     match_score = serializers.FloatField(
@@ -54,13 +54,13 @@ class MatchScoreSerializer(SharedFields):
     algorithm = serializers.CharField()
 
 
-class RecommendationSerializer(SharedFields):
+class RecommendationSerializer(SharedFieldsSerializer):
     movie = MovieSummarySerializer()
     match_score = serializers.FloatField()
     reasons = serializers.ListField(child=serializers.CharField())
 
 
-class SimilarSerializer(SharedFields):
+class SimilarSerializer(SharedFieldsSerializer):
     movie = MovieSummarySerializer()
     similarity = serializers.FloatField(help_text="0 to 1.")
     reasons = serializers.ListField(child=serializers.CharField())

@@ -17,7 +17,7 @@ from movies.models import Movie
 from movies.selectors import get_movie_summaries
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import PUBLIC, ApiViewSet, Page, contract
+from nexus.core.api.views import PUBLIC, ApiViewSet, PageOf, contract
 from recommendations import engine
 from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery
 from recommendations.models import Feedback
@@ -44,7 +44,7 @@ FEED_KEYS = {
 class RecommendationViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=FeedQuery, answers={200: Page(RecommendationSerializer, FEED_KEYS)})
+    @contract(query=FeedQuery, responses={200: PageOf(RecommendationSerializer, FEED_KEYS)})
     def list(self, request: Request) -> Response:
         """What to watch next: the caller's personal feed.
 
@@ -71,7 +71,7 @@ class RecommendationViewSet(ApiViewSet):
             **dataclasses.asdict(feed.diversity),
         )
 
-    @contract(answers={200: MatchScoreSerializer})
+    @contract(responses={200: MatchScoreSerializer})
     def match_score(self, request: Request, pk: int) -> Response:
         """How likely the caller is to like this film, and why.
 
@@ -84,7 +84,7 @@ class RecommendationViewSet(ApiViewSet):
             raise Http404
         return Response(MatchScoreSerializer(matches[0]).data)
 
-    @contract(query=PageQuery, answers={200: Page(OnboardingSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(OnboardingSerializer)})
     def onboarding(self, request: Request) -> Response:
         """Some 20 films worth rating first: well known, divisive, and telling of many others.
 
@@ -99,13 +99,13 @@ class FeedbackViewSet(ApiViewSet):
 
     permission_classes = [IsAuthenticated]
 
-    @contract(query=PageQuery, answers={200: Page(FeedbackSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(FeedbackSerializer)})
     def list(self, request: Request) -> Response:
         """What the caller has hidden, or wants less or more of, newest first; for undo."""
         mine = Feedback.objects.with_movie().filter(user_id=cast(User, request.user).pk)
         return paginate(request, self.query, mine, NEWEST_FEEDBACK_FIRST, _feedback)
 
-    @contract(body=FeedbackWriteSerializer, answers={200: FeedbackSerializer})
+    @contract(body=FeedbackWriteSerializer, responses={200: FeedbackSerializer})
     def update(self, request: Request, pk: int) -> Response:
         """Hide a film from the feed, or ask for less or more like it; counts at once.
 
@@ -115,7 +115,7 @@ class FeedbackViewSet(ApiViewSet):
         said = feedback_set(user_id=cast(User, request.user).pk, movie_id=pk, **self.body)
         return Response(FeedbackSerializer(said).data)
 
-    @contract(answers={204: None})
+    @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Take back what the caller said of a film."""
         feedback_delete(user_id=cast(User, request.user).pk, movie_id=pk)
@@ -126,7 +126,7 @@ class SimilarViewSet(ApiViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
 
-    @contract(query=PageQuery, answers={200: Page(SimilarSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(SimilarSerializer)})
     def list(self, request: Request, pk: int) -> Response:
         """Films like this one, most alike first.
 

@@ -10,4 +10,4 @@ class TmdbConfig(AppConfig):
         # Not above: its models' modules can be imported from here on.
         from tmdb.metrics import GateCollector
 
-        metrics.at_scrape(GateCollector())
+        metrics.register_collector(GateCollector())

@@ -25,6 +25,7 @@ from django.db import connections
 from prometheus_client import Counter, Histogram
 
 from nexus.core.cache import client as cache
+from nexus.core.cache import locks
 from tmdb.client.errors import (
     TmdbAdult,
     TmdbError,
@@ -219,7 +220,7 @@ def _fetched(key: str, kind: str, fetch: Callable[[], Any]) -> tuple[Any, float]
 def _store(key: str, content: dict[str, Any], *, ttl_s: int, stale_s: int) -> float:
     now = time.time()
     entry = {"stored_at": now, "fresh_until": now + ttl_s, **content}
-    cache.put(key, entry, ttl_s=ttl_s + stale_s)
+    cache.set(key, entry, ttl_s=ttl_s + stale_s)
     return now
 
 
@@ -234,24 +235,24 @@ def _found(
     deadline = deadline_at(BUDGET_S)
     pause_s = POLL_S[0]
     while True:
-        token = cache.acquire_lock(lease, lease_s=LEASE_S)
+        token = locks.acquire_lock(lease, ttl_s=LEASE_S)
         # Looked at after the lease was asked for: whoever held it before has stored by now.
         try:
             copy = _copy(key, read, since=since)
         except TmdbNotFound:
             if token is not None:
-                cache.release_lock(lease, token)
+                locks.release_lock(lease, token)
             raise
         if copy is not None:
             if token is not None:
-                cache.release_lock(lease, token)
+                locks.release_lock(lease, token)
             return copy
         if token is not None:
             try:
                 value, stored_at = _fetched(key, kind, fetch)
                 return _cached(read(value), stored_at, "tmdb")
             finally:
-                cache.release_lock(lease, token)
+                locks.release_lock(lease, token)
         if time.monotonic() + pause_s > deadline - LEAST_LEFT_S:
             raise TmdbUnavailable("another worker's call takes too long", retry_after_s=1)
         time.sleep(pause_s)
@@ -398,8 +399,8 @@ def _refresh(key: str, kind: str, fetch: Callable[[], Any]) -> None:
     if _refreshes.busy(key):
         return
     lease = _lease_key(key)
-    token = cache.acquire_lock(lease, lease_s=LEASE_S)
-    if token is None or token == cache.UNSHARED:
+    token = locks.acquire_lock(lease, ttl_s=LEASE_S)
+    if token is None or token == locks.UNSHARED_LOCK:
         return
 
     def renew() -> None:
@@ -407,12 +408,12 @@ def _refresh(key: str, kind: str, fetch: Callable[[], Any]) -> None:
             with within(BUDGET_S):
                 _fetched(key, kind, fetch)
         except BaseException:
-            cache.release_lock(lease, token, in_s=REFRESH_PAUSE_S)
+            locks.release_lock(lease, token, after_s=REFRESH_PAUSE_S)
             raise
-        cache.release_lock(lease, token)
+        locks.release_lock(lease, token)
 
     if not _refreshes.start(key, renew):
-        cache.release_lock(lease, token)
+        locks.release_lock(lease, token)
 
 
 def _count(outcome: str) -> None:

@@ -170,10 +170,10 @@ class SharedGate:
         times_s = (closed_s, PROBE_EVERY_S, AUTH_PAUSE_S, STATE_TTL_S)
         closed, probe, auth, ttl = (int(each * 1000) for each in times_s)
         args: list[str | int] = [token, outcome, closed, FAILURES_TO_OPEN, probe, auth, ttl]
-        cache.run(_LEAVE, keys=self._keys, args=args)
+        cache.run_script(_LEAVE, keys=self._keys, args=args)
 
     def look(self) -> Look:
-        found = cache.run(_LOOK, keys=self._keys, args=[int(WINDOW_S * 1000)])
+        found = cache.run_script(_LOOK, keys=self._keys, args=[int(WINDOW_S * 1000)])
         if found is None:
             return self._local.look()
         opened, open_ms, closed_ms, held, flying, success_ago_ms = (int(each) for each in found)
@@ -192,7 +192,7 @@ class SharedGate:
         budget = BATCH_BUDGET_PER_S if self._patient else BUDGET_PER_S
         times_s = (WINDOW_S, longest_s, LEASE_S)
         window, longest, lease = (int(each * 1000) for each in times_s)
-        answer = cache.run(
+        answer = cache.run_script(
             _ENTER,
             keys=self._keys,
             args=[

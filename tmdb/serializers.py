@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from movies.dto import NEWEST_ID
 from movies.serializers import POSTER_SIZE, build_image_url
-from nexus.core.api.fields import PlainCharField, StrictIntegerField, UTCDateTimeField
+from nexus.core.api.fields import StrictCharField, StrictIntegerField, UTCDateTimeField
 from tmdb.selectors import FoundFilm
 from tmdb.services import BULK_MAX
 
@@ -84,7 +84,7 @@ class TmdbImportWriteSerializer(serializers.Serializer[Any]):
     tmdb_id = StrictIntegerField(
         required=False, min_value=1, max_value=NEWEST_ID, help_text="This or `imdb_id`."
     )
-    imdb_id = PlainCharField(
+    imdb_id = StrictCharField(
         required=False,
         validators=[RegexValidator(r"\Att[0-9]{7,10}\Z", "This is not an id of IMDb's.")],
         help_text="As in tt0133093.",

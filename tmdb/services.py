@@ -136,7 +136,7 @@ def movie_shown(movie_id: int) -> MovieDetail | None:
         movie_mark_removed(movie=film.movie)
         return film
     except TmdbError:
-        core_cache.put(tried, True, ttl_s=TRIED_TTL_S)
+        core_cache.set(tried, True, ttl_s=TRIED_TTL_S)
         return film
     movies_upsert(movies=[facts], source=Movie.Source.TMDB)
     return get_movie_detail(movie_id)

@@ -168,7 +168,7 @@ class _Stored:
         self._pages[mark] = time.monotonic() + STORED_TTL_S
         while len(self._pages) > _REMEMBERED_PAGES:
             self._pages.popitem(last=False)
-        core_cache.put(mark, True, ttl_s=STORED_TTL_S)
+        core_cache.set(mark, True, ttl_s=STORED_TTL_S)
 
 
 _stored = _Stored()

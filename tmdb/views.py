@@ -17,8 +17,7 @@ from nexus.core.api.exceptions import Problem
 from nexus.core.api.fields import UTCDateTimeField
 from nexus.core.api.pagination import get_slice_bounds, paginate, paginate_slice, paginate_upstream
 from nexus.core.api.throttling import ScopedThrottle
-from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, Page, contract
-from nexus.core.cache.responses import PASSING
+from nexus.core.api.views import NO_STORE, PUBLIC, ApiViewSet, ListOf, PageOf, contract
 from tmdb.cache import SearchTerms
 from tmdb.client.errors import (
     TmdbAdult,
@@ -61,7 +60,7 @@ class TmdbSearchViewSet(TmdbViewSet):
 
     @contract(
         query=TmdbSearchQuery,
-        answers={200: Page(SearchHitSerializer)},
+        responses={200: PageOf(SearchHitSerializer)},
         errors={429: "Too many searches of TMDb from this address.", **TROUBLE},
     )
     def list(self, request: Request) -> Response:
@@ -84,7 +83,7 @@ class TmdbSearchViewSet(TmdbViewSet):
 class TmdbStatusViewSet(ApiViewSet):
     permission_classes = [AllowAny]
 
-    @contract(answers={200: TmdbStatusSerializer})
+    @contract(responses={200: TmdbStatusSerializer})
     def retrieve(self, request: Request) -> Response:
         """How this service stands with TMDb.
 
@@ -98,7 +97,7 @@ class TmdbImportViewSet(TmdbViewSet):
 
     @contract(
         body=TmdbImportWriteSerializer,
-        answers={201: MovieSerializer, 200: MovieSerializer},
+        responses={201: MovieSerializer, 200: MovieSerializer},
         errors={404: "TMDb has no such film, or it is an adult title.", **TROUBLE},
     )
     def create(self, request: Request) -> Response:
@@ -127,7 +126,7 @@ class TmdbBulkImportViewSet(TmdbViewSet):
 
     @contract(
         body=TmdbBulkImportWriteSerializer,
-        answers={200: ListOf(BulkImportedSerializer)},
+        responses={200: ListOf(BulkImportedSerializer)},
         errors={
             429: "Too many bulk imports from this address.",
             502: "tmdb_auth_failed, where no film could be had for it",
@@ -158,10 +157,10 @@ class TrendingViewSet(ApiViewSet):
 
     @contract(
         query=TrendingQuery,
-        answers={
-            200: Page(
+        responses={
+            200: PageOf(
                 MovieSummarySerializer,
-                extra={"source": "string", "as_of": "string", "stale": "boolean"},
+                extra_fields={"source": "string", "as_of": "string", "stale": "boolean"},
             )
         },
     )
@@ -191,8 +190,9 @@ class TrendingViewSet(ApiViewSet):
             stale=found.stale,
         )
         response["Age"] = str(max(0, int((timezone.now() - found.as_of).total_seconds())))
-        # TMDb is being asked meanwhile.
-        setattr(response, PASSING, found.stale)
+        if found.stale:
+            # A fresh list is being fetched in the background.
+            response["Cache-Control"] = NO_STORE
         return response
 
     def _local(self, request: Request) -> Response:

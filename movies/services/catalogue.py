@@ -11,8 +11,7 @@ from django.utils import timezone
 from movies import search
 from movies.models import Credit, Movie, Person
 from movies.selectors import GENRE_COUNTS_KEY
-from nexus.core.cache import client as cache
-from nexus.core.cache import responses
+from nexus.core.cache.computed import invalidate
 from nexus.core.text import fold
 
 # Any number will do, as long as all writers of films take the same.
@@ -42,8 +41,7 @@ def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
     people = set(Credit.objects.filter(movie__in=wanted).values_list("person_id", flat=True))
     _, movies = Movie.objects.filter(id__in=wanted).delete()
     _, persons = Person.objects.filter(id__in=people, credits=None).delete()
-    transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
-    responses.films_changed()
+    transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
     return MoviesRemoved(
         movies=movies.get(Movie._meta.label, 0), people=persons.get(Person._meta.label, 0)
     )
@@ -53,7 +51,6 @@ def movie_mark_removed(*, movie: Movie) -> None:
     """Note that the source has the film no longer."""
     removed = Movie.objects.filter(pk=movie.pk, removed_at_source=None)
     removed.update(removed_at_source=timezone.now())
-    responses.films_changed()
 
 
 def movie_reindex(*, movie: Movie) -> None:
@@ -61,8 +58,7 @@ def movie_reindex(*, movie: Movie) -> None:
     names = movie.credits.order_by("-role", "position").values_list("person__name", flat=True)
     index_movie(movie, list(names))
     movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
-    transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
-    responses.films_changed()
+    transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
 
 
 @transaction.atomic

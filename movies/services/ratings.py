@@ -10,7 +10,6 @@ from django.db import connection
 from django.utils import timezone
 
 from movies.models import SUMMARY_FIELDS, Movie
-from nexus.core.cache import responses
 from nexus.core.db.raw_sql import Columns, prepared_rows
 
 # The two windows of the community's trend: the half-life of a rating's weight, in days.
@@ -34,7 +33,6 @@ def movie_apply_rating(
     found = prepared_rows(
         _CHANGED, [count, (new_score or 0.0) - (old_score or 0.0), *positions, movie_id]
     )
-    responses.films_changed()
     return _SUMMARY.instance(found[0]) if found else None
 
 
@@ -93,7 +91,6 @@ def movies_apply_ratings(*, changes: Sequence[RatingChange]) -> None:
                 *positions.values(),
             ],
         )
-    responses.films_changed()
 
 
 def compute_log_weight(half_life_days: float, at: datetime | None = None) -> float:

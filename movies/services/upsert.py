@@ -15,9 +15,7 @@ from movies.dto import LIST_ENTRY_FIELDS, MovieData, PersonData
 from movies.models import Collection, Credit, Movie, Person
 from movies.selectors import GENRE_COUNTS_KEY
 from movies.services.catalogue import index_movie, lock_catalogue
-from nexus.core.cache import client as cache
-from nexus.core.cache import responses
-from nexus.core.db.routers import read_primary
+from nexus.core.cache.computed import invalidate
 from nexus.core.text import fold
 
 # Of two sources that know a film, the one further on is believed; the other fills gaps only.
@@ -85,7 +83,6 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     what lists do not say. Writers take turns, so that the same film sent twenty times at once is
     created once.
     """
-    read_primary()
     lock_catalogue()
     collections = _collections(movies)
     people = _people(movies)
@@ -125,8 +122,7 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     Movie.objects.bulk_create(fresh, batch_size=1000)
     Movie.objects.bulk_update(known.values(), _WRITTEN, batch_size=500)
     _replace_credits(with_credits, people)
-    transaction.on_commit(lambda: cache.forget(GENRE_COUNTS_KEY))
-    responses.films_changed()
+    transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
     return results
 
 

@@ -6,21 +6,20 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware import http
-from django.urls import is_valid_path
+from django.urls import is_valid_path, resolve
 from django.utils.cache import set_response_etag
 from rest_framework.permissions import SAFE_METHODS
 
 from nexus.core.api import throttling
 from nexus.core.api.exceptions import problem_response
-from nexus.core.cache import responses
-from nexus.core.db.raw_sql import Queries
+from nexus.core.cache.responses import cache_key, get_cached_response, store_response
 from nexus.core.observability import metrics
 from nexus.core.observability.logging import current_request_id
 
@@ -43,14 +42,14 @@ class RequestLogMiddleware:
         sent = request.headers.get("X-Request-ID", "")
         request.id = sent if _SAFE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex  # type: ignore[attr-defined]
         token = current_request_id.set(request.id)  # type: ignore[attr-defined]
-        queries = Queries(request.id)  # type: ignore[attr-defined]
+        queries = metrics.QueryCounter()
         started = time.perf_counter()
         try:
             with connection.execute_wrapper(queries):
                 response = self.get_response(request)
             response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
             seconds = time.perf_counter() - started
-            metrics.observe(request, response, seconds, queries.count, queries.seconds)
+            metrics.observe_request(request, response, seconds, queries.count, queries.seconds)
             self._log(request, response, seconds)
         finally:
             current_request_id.reset(token)
@@ -125,10 +124,7 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
 
 
 class RateLimitMiddleware:
-    """Counts the request on its member's or its address's account, and says so in the answer.
-
-    Answers that are kept (nexus.core.cache.responses) come out of the cache together with the count.
-    """
+    """Counts the request for its member or its address, and adds the RateLimit headers."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -136,53 +132,55 @@ class RateLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(_UNLIMITED):
             return self.get_response(request)
-        member_id = throttling.member_of(request)
+        member_id = throttling.get_member_id(request)
         request.member_id = member_id  # type: ignore[attr-defined]
-        place = responses.place_of(request)
-        count = self._count(request, member_id, place)
-        if count.exceeded:
-            response = self._refused(request, count)
-        elif place is not None:
-            response = self._kept(request, place, throttling.counts_of(request)[0].found)
-        else:
-            response = self.get_response(request)
-        counts = throttling.counts_of(request)
-        response["RateLimit-Policy"] = ", ".join(each.policy for each in counts)
-        response["RateLimit"] = ", ".join(each.state for each in counts)
+        usage = self._count(request, member_id)
+        response = self._refuse(request, usage) if usage.is_exceeded else self.get_response(request)
+        usages = throttling.get_usages(request)
+        response["RateLimit-Policy"] = ", ".join(usage.policy for usage in usages)
+        response["RateLimit"] = ", ".join(usage.state for usage in usages)
         return response
 
-    def _kept(
-        self, request: HttpRequest, place: responses.Place, found: Sequence[bytes | None]
-    ) -> HttpResponse:
-        kept = responses.kept(request, found)
-        if kept is not None:
-            return kept
-        stamp = responses.stamp_now(found)
-        response = self.get_response(request)
-        responses.keep(request, response, place, stamp)
-        return response
-
-    def _count(
-        self, request: HttpRequest, member_id: str | None, place: responses.Place | None
-    ) -> throttling.Count:
-        """The first exceeded count of the request, or its last."""
-        account = member_id or throttling.client_address(request)
-        scope = "member" if member_id else "anonymous"
-        count = throttling.hit(request, scope, account, beside=place.keys if place else ())
-        if count.exceeded:
-            return count
+    def _count(self, request: HttpRequest, member_id: str | None) -> throttling.RateLimitUsage:
+        """Return the first usage that exceeds its limit, or the last."""
+        account = member_id or throttling.get_client_address(request)
+        usage = throttling.hit(request, "member" if member_id else "anonymous", account)
+        if usage.is_exceeded:
+            return usage
         if member_id and request.method not in SAFE_METHODS:
             return throttling.hit(request, "write", account)
-        # Looked for and not parsed: a query that cannot be parsed is the view's to refuse.
+        # The query string is not parsed: if it cannot be, the view refuses the request.
         if request.method == "GET" and "search=" in request.META.get("QUERY_STRING", ""):
             return throttling.hit(request, "search", account)
-        return count
+        return usage
 
-    def _refused(self, request: HttpRequest, count: throttling.Count) -> HttpResponse:
-        detail = f"Too many requests. Try again in {count.reset_s} s."
-        return problem_response(
-            request, 429, "throttled", detail, {"Retry-After": str(count.reset_s)}
-        )
+    def _refuse(self, request: HttpRequest, usage: throttling.RateLimitUsage) -> HttpResponse:
+        detail = f"Too many requests. Try again in {usage.reset_s} s."
+        headers = {"Retry-After": str(usage.reset_s)}
+        return problem_response(request, 429, "throttled", detail, headers)
+
+
+class ResponseCacheMiddleware:
+    """Serves public GETs of the catalogue from the response cache (nexus.core.cache.responses).
+
+    Whatever differs between two requests is added by the middleware outside of this one.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        key = cache_key(request)
+        if key is None:
+            return self.get_response(request)
+        response = get_cached_response(key)
+        if response is None:
+            response = self.get_response(request)
+            store_response(key, response)
+        else:
+            # For the route that the metrics count the request under.
+            request.resolver_match = resolve(request.path_info)
+        return response
 
 
 class BodyLimitMiddleware:

@@ -59,10 +59,16 @@ def pytest_unconfigure() -> None:
 def _fresh_cache() -> None:
     from django_redis import get_redis_connection
 
-    from nexus.core.cache import client as cache
+    from nexus.core.cache.client import breaker
 
-    cache.reset_circuit_breaker()
+    breaker.reset()
     get_redis_connection("default").flushdb()
+
+
+@pytest.fixture(autouse=True)
+def _no_response_cache(settings: Any) -> None:
+    # Tests read again what they have just changed; the tests of the response cache turn it on.
+    settings.RESPONSE_CACHE_TTL_S = 0
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ class Failing(ApiViewSet):
     permission_classes = [AllowAny]
     error: Exception
 
-    @contract(answers={200: None})
+    @contract(responses={200: None})
     def list(self, request):
         raise self.error
 

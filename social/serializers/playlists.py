@@ -8,7 +8,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.serializers import POSTER_SIZE, MovieSummarySerializer, build_image_url
-from nexus.core.api.fields import IdField, PlainCharField, UTCDateTimeField
+from nexus.core.api.fields import IdField, StrictCharField, UTCDateTimeField
 from social.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH, Playlist
 from social.selectors.playlists import PlaylistPreview
 from social.services.playlists import MAX_ITEMS
@@ -23,8 +23,8 @@ def movie_ids_field(*, max_length: int = MAX_IDS, **kwargs: Any) -> serializers.
 class PlaylistWriteSerializer(serializers.Serializer[Any]):
     """A playlist as POST, PUT and PATCH take it."""
 
-    name = PlainCharField(max_length=MAX_NAME_LENGTH)
-    description = PlainCharField(
+    name = StrictCharField(max_length=MAX_NAME_LENGTH)
+    description = StrictCharField(
         required=False, allow_blank=True, max_length=MAX_DESCRIPTION_LENGTH
     )
     visibility = serializers.ChoiceField(choices=Playlist.Visibility.values, required=False)
@@ -47,7 +47,7 @@ class PlaylistWriteSerializer(serializers.Serializer[Any]):
 class PlaylistCopySerializer(serializers.Serializer[Any]):
     """What the copy of a playlist is to differ in."""
 
-    name = PlainCharField(required=False, max_length=MAX_NAME_LENGTH)
+    name = StrictCharField(required=False, max_length=MAX_NAME_LENGTH)
     visibility = serializers.ChoiceField(
         choices=Playlist.Visibility.values, required=False, help_text="Private unless sent."
     )
@@ -112,7 +112,7 @@ class PlaylistItemsAddedSerializer(serializers.Serializer[Any]):
 
 
 class PlaylistItemNoteSerializer(serializers.Serializer[Any]):
-    note = PlainCharField(required=False, allow_blank=True, max_length=MAX_NOTE_LENGTH)
+    note = StrictCharField(required=False, allow_blank=True, max_length=MAX_NOTE_LENGTH)
 
     class Meta:
         swagger_schema_fields = {"example": {"note": "For the last scene."}}

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from movies.serializers import MovieSummarySerializer
 from nexus.core.api.fields import (
     IdField,
-    PlainCharField,
-    SharedFields,
+    SharedFieldsSerializer,
+    StrictCharField,
     StrictFloatField,
     UTCDateTimeField,
 )
@@ -49,7 +49,7 @@ class RatingEditSerializer(serializers.Serializer[Any]):
 
     movie = IdField(required=False, help_text="The film it is of; a rating stays with its film.")
     score = ScoreField()
-    review = PlainCharField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
+    review = StrictCharField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
     contains_spoilers = serializers.BooleanField(required=False)
 
     class Meta:
@@ -77,7 +77,7 @@ class RatingWriteSerializer(RatingEditSerializer):
         }
 
 
-class ReviewSerializer(SharedFields):
+class ReviewSerializer(SharedFieldsSerializer):
     """A rating with its words, as the public sees it."""
 
     id = serializers.IntegerField()
@@ -89,7 +89,7 @@ class ReviewSerializer(SharedFields):
     updated_at = UTCDateTimeField()
 
 
-class PublicRatingSerializer(SharedFields):
+class PublicRatingSerializer(SharedFieldsSerializer):
     """A rating as others see it; wants `with_movie_and_author()`."""
 
     id = serializers.IntegerField()
@@ -106,7 +106,7 @@ class PublicRatingSerializer(SharedFields):
 
 class ReportWriteSerializer(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(choices=ReviewReport.Reason.values)
-    comment = PlainCharField(required=False, allow_blank=True, max_length=MAX_COMMENT_LENGTH)
+    comment = StrictCharField(required=False, allow_blank=True, max_length=MAX_COMMENT_LENGTH)
 
     class Meta:
         swagger_schema_fields = {"example": {"reason": "spam", "comment": "An advertisement."}}
@@ -121,7 +121,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     created_at = UTCDateTimeField()
 
 
-class RatingSerializer(SharedFields):
+class RatingSerializer(SharedFieldsSerializer):
     """A rating as its member sees it."""
 
     id = serializers.IntegerField()

@@ -17,7 +17,6 @@ from django.utils import timezone
 from movies.models import Movie
 from movies.services.ratings import TREND_HALF_LIFE_DAYS, compute_log_weight, movie_apply_rating
 from nexus.core.api.exceptions import NotFound, Problem
-from nexus.core.cache.responses import films_changed
 from nexus.core.db.raw_sql import Columns, prepared_rows
 from social.models import Rating
 from social.services.locks import require_member_and_movie
@@ -121,7 +120,6 @@ def ratings_recount(*, movie_ids: Sequence[int] | None = None) -> int:
             params,
         )
         cursor.execute(_RECOUNT.format(films=films, ratings=ratings), params)
-        films_changed()
         return int(cursor.rowcount)
 
 

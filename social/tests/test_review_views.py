@@ -44,7 +44,7 @@ def test_reviews_are_public_and_newest_first(api, movie, review):
     assert set(newest) == REVIEW_FIELDS
     assert (newest["score"], newest["review"]) == (4.5, "The cat lives.")
     assert newest["contains_spoilers"] is True
-    assert answer["Cache-Control"].startswith("public")
+    assert answer["Cache-Control"] == "private, no-store"
 
 
 def test_only_words_of_active_members_with_public_profiles_show(api, movie, review):

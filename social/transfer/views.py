@@ -19,7 +19,7 @@ from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.throttling import hit_or_raise
-from nexus.core.api.views import ApiViewSet, Download, Page, contract
+from nexus.core.api.views import ApiViewSet, Download, PageOf, contract
 from nexus.core.db.bounded_page import Key, Ordering
 from social.models import Import, ImportRow
 from social.transfer.exports import write_export
@@ -74,7 +74,7 @@ class ImportListViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
     parser_classes = [MultiPartParser]
 
-    @contract(query=PageQuery, answers={200: Page(ImportSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(ImportSerializer)})
     def list(self, request: Request) -> Response:
         """The caller's imports, newest first."""
         own: QuerySet[Import] = Import.objects.filter(user_id=member(request).pk)
@@ -82,7 +82,7 @@ class ImportListViewSet(ApiViewSet):
 
     @contract(
         body=ImportUploadSerializer,
-        answers={201: ImportSerializer, 200: ImportSerializer},
+        responses={201: ImportSerializer, 200: ImportSerializer},
         errors={
             409: "The caller keeps as many imports as they may; one must be deleted first.",
             413: _TOO_LARGE,
@@ -115,7 +115,7 @@ class ImportViewSet(ApiViewSet):
 
     permission_classes = [IsAuthenticated]
 
-    @contract(query=ImportRowsQuery, answers={200: ImportDetailSerializer})
+    @contract(query=ImportRowsQuery, responses={200: ImportDetailSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
         """An import: how far it is, how many rows have each verdict, and a page of them."""
         job = _own(request, pk)
@@ -133,14 +133,14 @@ class ImportViewSet(ApiViewSet):
             }
         )
 
-    @contract(answers={204: None}, errors={409: _NOT_NOW})
+    @contract(responses={204: None}, errors={409: _NOT_NOW})
     def destroy(self, request: Request, pk: int) -> Response:
         """Forget an import; what it wrote stays."""
         import_delete(import_id=_own(request, pk).pk)
         return Response(status=204)
 
     @contract(
-        body=ImportRowEditSerializer, answers={200: ImportRowSerializer}, errors={409: _NOT_NOW}
+        body=ImportRowEditSerializer, responses={200: ImportRowSerializer}, errors={409: _NOT_NOW}
     )
     def correct(self, request: Request, pk: int, number: int) -> Response:
         """Say which film a row means, or leave it out."""
@@ -152,7 +152,7 @@ class ImportViewSet(ApiViewSet):
 
     @contract(
         body=ImportApplySerializer,
-        answers={202: ImportSerializer, 200: ImportSerializer},
+        responses={202: ImportSerializer, 200: ImportSerializer},
         errors={409: _NOT_NOW},
     )
     def apply(self, request: Request, pk: int) -> Response:
@@ -165,7 +165,7 @@ class ImportViewSet(ApiViewSet):
         begun = import_apply(import_id=job.pk, on_conflict=self.body.get("on_conflict"))
         return self._asked(job, begun=begun)
 
-    @contract(answers={202: ImportSerializer, 200: ImportSerializer}, errors={409: _NOT_NOW})
+    @contract(responses={202: ImportSerializer, 200: ImportSerializer}, errors={409: _NOT_NOW})
     def undo(self, request: Request, pk: int) -> Response:
         """Take back what an import wrote, and put back what stood before.
 
@@ -183,7 +183,7 @@ class ImportViewSet(ApiViewSet):
 class ExportViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(answers={200: Download("application/zip")})
+    @contract(responses={200: Download("application/zip")})
     def retrieve(self, request: Request) -> Any:
         """Everything the caller owns as a ZIP of JSON and CSV, which `POST /imports/` takes back."""
         caller = member(request)

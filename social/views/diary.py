@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import ApiViewSet, Page, contract
+from nexus.core.api.views import ApiViewSet, PageOf, contract
 from social.filters import VIEWINGS_NEWEST_FIRST, WATCHLIST_NEWEST_FIRST, ViewingListQuery
 from social.models import Viewing, WatchlistItem
 from social.serializers.diary import (
@@ -34,7 +34,7 @@ def _viewings(rows: list[Any]) -> Any:
 class WatchlistViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=PageQuery, answers={200: Page(WatchlistItemSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(WatchlistItemSerializer)})
     def list(self, request: Request) -> Response:
         """The films that the caller means to see, last added first."""
         items = WatchlistItem.objects.with_movie().filter(user_id=member(request).pk)
@@ -42,7 +42,7 @@ class WatchlistViewSet(ApiViewSet):
 
     @contract(
         body=WatchlistWriteSerializer,
-        answers={201: WatchlistItemSerializer, 200: WatchlistItemSerializer},
+        responses={201: WatchlistItemSerializer, 200: WatchlistItemSerializer},
         errors={409: "The film was taken off and put on elsewhere at the same time."},
     )
     def create(self, request: Request) -> Response:
@@ -51,7 +51,7 @@ class WatchlistViewSet(ApiViewSet):
         status = 201 if outcome.created else 200
         return Response(WatchlistItemSerializer(outcome.item).data, status=status)
 
-    @contract(answers={204: None})
+    @contract(responses={204: None})
     def destroy(self, request: Request, movie_id: int) -> Response:
         """Take a film off the watchlist."""
         watchlist_remove(user_id=member(request).pk, movie_id=movie_id)
@@ -61,7 +61,7 @@ class WatchlistViewSet(ApiViewSet):
 class HistoryViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=ViewingListQuery, answers={200: Page(ViewingSerializer)})
+    @contract(query=ViewingListQuery, responses={200: PageOf(ViewingSerializer)})
     def list(self, request: Request) -> Response:
         """When the caller saw which film, latest first."""
         viewings = Viewing.objects.with_movie().filter(user_id=member(request).pk)
@@ -71,7 +71,7 @@ class HistoryViewSet(ApiViewSet):
 
     @contract(
         body=ViewingWriteSerializer,
-        answers={201: ViewingSerializer, 200: ViewingSerializer},
+        responses={201: ViewingSerializer, 200: ViewingSerializer},
         errors={409: "The viewing was taken back and noted elsewhere at the same time."},
     )
     def create(self, request: Request) -> Response:
@@ -81,7 +81,7 @@ class HistoryViewSet(ApiViewSet):
         status = 201 if outcome.created else 200
         return Response(ViewingSerializer(outcome.viewing).data, status=status)
 
-    @contract(answers={204: None})
+    @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Take back a viewing."""
         viewing_remove(user_id=member(request).pk, viewing_id=pk)

@@ -15,7 +15,7 @@ from accounts.views import ProfileViewSet
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.pagination import paginate, paginate_after_cursor
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import ApiViewSet, Page, contract
+from nexus.core.api.views import ApiViewSet, PageOf, contract
 from social.filters import (
     FOLLOWS_NEWEST_FIRST,
     PLAYLIST_ORDERINGS,
@@ -73,19 +73,19 @@ class MemberViewSet(ApiViewSet):
     def _member(self, username: str) -> User:
         return get_visible_member(username=username, viewer_id=self.request.user.pk)
 
-    @contract(answers={200: PublicProfileSerializer})
+    @contract(responses={200: PublicProfileSerializer})
     def retrieve(self, request: Request, username: str) -> Response:
         """A member's profile, if it is public or the caller's own; the name in any case."""
         profile = get_profile(username=username, viewer_id=request.user.pk)
         return Response(PublicProfileSerializer(profile).data)
 
-    @contract(query=StatsQuery, answers={200: StatsSerializer})
+    @contract(query=StatsQuery, responses={200: StatsSerializer})
     def stats(self, request: Request, username: str) -> Response:
         """A member's ratings and viewings in numbers."""
         stats = get_member_stats(user_id=self._member(username).pk, **self.query)
         return Response(StatsSerializer(stats).data)
 
-    @contract(query=RatingListQuery, answers={200: Page(PublicRatingSerializer)})
+    @contract(query=RatingListQuery, responses={200: PageOf(PublicRatingSerializer)})
     def ratings(self, request: Request, username: str) -> Response:
         """A member's ratings, with their reviews."""
         theirs = Rating.objects.with_movie_and_author().filter(user_id=self._member(username).pk)
@@ -93,7 +93,7 @@ class MemberViewSet(ApiViewSet):
         ordering = RATING_ORDERINGS[self.query["ordering"]]
         return paginate(request, self.query, ratings, ordering, _ratings)
 
-    @contract(query=MemberPlaylistsQuery, answers={200: Page(PlaylistSerializer)})
+    @contract(query=MemberPlaylistsQuery, responses={200: PageOf(PlaylistSerializer)})
     def playlists(self, request: Request, username: str) -> Response:
         """A member's public playlists; all of them where they are the caller's."""
         viewer_id = request.user.pk
@@ -103,14 +103,14 @@ class MemberViewSet(ApiViewSet):
         ordering = PLAYLIST_ORDERINGS[self.query["ordering"]]
         return paginate(request, self.query, playlists, ordering, shown_playlists(request))
 
-    @contract(query=PageQuery, answers={200: Page(FollowerSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(FollowerSerializer)})
     def followers(self, request: Request, username: str) -> Response:
         """Who follows a member, latest first, of those whom the caller may see."""
         follows = Follow.objects.followers_visible_to(request.user.pk)
         follows = follows.filter(followed_id=self._member(username).pk)
         return paginate(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followers)
 
-    @contract(query=PageQuery, answers={200: Page(FollowedSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(FollowedSerializer)})
     def following(self, request: Request, username: str) -> Response:
         """Whom a member follows, latest first, of those whom the caller may see."""
         follows = Follow.objects.followed_visible_to(request.user.pk)
@@ -122,7 +122,7 @@ class FollowViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(
-        answers={204: None},
+        responses={204: None},
         errors={403: ONESELF, 409: "The caller follows as many members as one may."},
     )
     def update(self, request: Request, username: str) -> Response:
@@ -131,7 +131,7 @@ class FollowViewSet(ApiViewSet):
         follow_set(follower_id=member(request).pk, followed_id=followed.pk)
         return Response(status=204)
 
-    @contract(answers={204: None})
+    @contract(responses={204: None})
     def destroy(self, request: Request, username: str) -> Response:
         """Follow a member no more, even one who has gone private since; again is the same."""
         caller, followed = member(request), get_member(username=username)
@@ -143,21 +143,21 @@ class FollowViewSet(ApiViewSet):
 class BlockViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=PageQuery, answers={200: Page(BlockSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(BlockSerializer)})
     def list(self, request: Request) -> Response:
         """Whom the caller has blocked, latest first."""
         blocks = Block.objects.filter(blocker_id=member(request).pk).select_related("blocked")
         blocks = blocks.only("created_at", "blocked__username")
         return paginate(request, self.query, blocks, FOLLOWS_NEWEST_FIRST, _blocks)
 
-    @contract(answers={204: None}, errors={403: ONESELF})
+    @contract(responses={204: None}, errors={403: ONESELF})
     def update(self, request: Request, username: str) -> Response:
         """Block a member: neither sees anything of the other, and neither follows the other."""
         blocked = get_member(username=username)
         block_set(blocker_id=member(request).pk, blocked_id=blocked.pk)
         return Response(status=204)
 
-    @contract(answers={204: None})
+    @contract(responses={204: None})
     def destroy(self, request: Request, username: str) -> Response:
         """Lift a block; what following it ended stays ended."""
         caller, blocked = member(request), get_member(username=username)
@@ -169,7 +169,7 @@ class BlockViewSet(ApiViewSet):
 class FeedViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=FeedQuery, answers={200: Page(EventSerializer)})
+    @contract(query=FeedQuery, responses={200: PageOf(EventSerializer)})
     def list(self, request: Request) -> Response:
         """What those whom the caller follows rated, reviewed and published, newest first."""
         caller = member(request)
@@ -189,7 +189,7 @@ class FeedViewSet(ApiViewSet):
 class StatsViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=StatsQuery, answers={200: StatsSerializer})
+    @contract(query=StatsQuery, responses={200: StatsSerializer})
     def retrieve(self, request: Request) -> Response:
         """The caller's ratings and viewings in numbers.
 
@@ -210,7 +210,7 @@ class MeViewSet(ProfileViewSet):
 
     @contract(
         body=PasswordSerializer,
-        answers={204: None},
+        responses={204: None},
         errors={400: "The password is missing or wrong."},
     )
     def destroy(self, request: Request) -> Response:

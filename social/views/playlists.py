@@ -15,7 +15,7 @@ from nexus.core.api.etag import matches_version
 from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import ApiViewSet, Page, contract
+from nexus.core.api.views import ApiViewSet, PageOf, contract
 from social.filters import (
     BY_POSITION,
     PLAYLIST_ORDERINGS,
@@ -74,7 +74,7 @@ class PlaylistAccess(ApiViewSet):
 
 
 class PlaylistViewSet(PlaylistAccess):
-    @contract(query=PlaylistListQuery, answers={200: Page(PlaylistSerializer)})
+    @contract(query=PlaylistListQuery, responses={200: PageOf(PlaylistSerializer)})
     def list(self, request: Request) -> Response:
         """Public playlists and the caller's own."""
         playlists = filter_playlists(
@@ -84,13 +84,13 @@ class PlaylistViewSet(PlaylistAccess):
         shown = shown_playlists(request)
         return paginate(request, self.query, playlists, ordering, shown)
 
-    @contract(body=PlaylistWriteSerializer, answers={201: PlaylistSerializer})
+    @contract(body=PlaylistWriteSerializer, responses={201: PlaylistSerializer})
     def create(self, request: Request) -> Response:
         """Make a playlist, with films if wanted. `Location` leads to it."""
         playlist = playlist_create(owner=member(request), **self.body)
         return self._made(playlist)
 
-    @contract(answers={200: PlaylistSerializer})
+    @contract(responses={200: PlaylistSerializer})
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """One playlist; its ETag carries the version that a reorder must match."""
         playlist = self._readable(pk)
@@ -100,7 +100,7 @@ class PlaylistViewSet(PlaylistAccess):
 
     @contract(
         body=PlaylistWriteSerializer,
-        answers={200: PlaylistSerializer},
+        responses={200: PlaylistSerializer},
         errors={403: ONLY_THE_OWNER},
     )
     def update(self, request: Request, pk: UUID) -> Response:
@@ -109,20 +109,20 @@ class PlaylistViewSet(PlaylistAccess):
 
     @contract(
         body=PlaylistWriteSerializer,
-        answers={200: PlaylistSerializer},
+        responses={200: PlaylistSerializer},
         errors={403: ONLY_THE_OWNER},
     )
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Change what is sent of a playlist."""
         return self._changed(pk)
 
-    @contract(answers={204: None}, errors={403: ONLY_THE_OWNER})
+    @contract(responses={204: None}, errors={403: ONLY_THE_OWNER})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete a playlist and its items."""
         playlist_delete(playlist_id=self._own(pk).id)
         return Response(status=204)
 
-    @contract(body=PlaylistCopySerializer, answers={201: PlaylistSerializer})
+    @contract(body=PlaylistCopySerializer, responses={201: PlaylistSerializer})
     def copy(self, request: Request, pk: UUID) -> Response:
         """Make a playlist of the films of another that the caller may open.
 
@@ -144,7 +144,7 @@ class PlaylistViewSet(PlaylistAccess):
 
 
 class PlaylistItemViewSet(PlaylistAccess):
-    @contract(query=PageQuery, answers={200: Page(PlaylistItemSerializer)})
+    @contract(query=PageQuery, responses={200: PageOf(PlaylistItemSerializer)})
     def list(self, request: Request, pk: UUID) -> Response:
         """A playlist's films in order; the ETag carries the version that a reorder must match."""
         playlist = self._readable(pk)
@@ -156,7 +156,7 @@ class PlaylistItemViewSet(PlaylistAccess):
 
     @contract(
         body=PlaylistItemsAddSerializer,
-        answers={200: PlaylistItemsAddedSerializer},
+        responses={200: PlaylistItemsAddedSerializer},
         errors={403: ONLY_THE_OWNER},
     )
     def create(self, request: Request, pk: UUID) -> Response:
@@ -167,7 +167,7 @@ class PlaylistItemViewSet(PlaylistAccess):
 
     @contract(
         body=PlaylistItemNoteSerializer,
-        answers={200: PlaylistItemSerializer},
+        responses={200: PlaylistItemSerializer},
         errors={403: ONLY_THE_OWNER},
     )
     def partial_update(self, request: Request, pk: UUID, movie_id: int) -> Response:
@@ -178,7 +178,7 @@ class PlaylistItemViewSet(PlaylistAccess):
         )
         return Response(PlaylistItemSerializer(item).data)
 
-    @contract(answers={204: None}, errors={403: ONLY_THE_OWNER})
+    @contract(responses={204: None}, errors={403: ONLY_THE_OWNER})
     def destroy(self, request: Request, pk: UUID, movie_id: int) -> Response:
         """Take a film out of a playlist; those behind it move up."""
         playlist_item_remove(playlist_id=self._own(pk).id, movie_id=movie_id)
@@ -186,7 +186,7 @@ class PlaylistItemViewSet(PlaylistAccess):
 
     @contract(
         body=PlaylistOrderSerializer,
-        answers={200: PlaylistOrderSerializer, 204: None},
+        responses={200: PlaylistOrderSerializer, 204: None},
         errors={
             403: ONLY_THE_OWNER,
             412: "The playlist has changed since the `ETag` in `If-Match` was read.",

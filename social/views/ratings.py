@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.cache import patch_vary_headers
 from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,7 +11,7 @@ from rest_framework.response import Response
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, field_error
 from nexus.core.api.pagination import paginate
-from nexus.core.api.views import PRIVATE, PUBLIC, ApiViewSet, Page, contract
+from nexus.core.api.views import ApiViewSet, PageOf, contract
 from social.filters import (
     NEWEST_FIRST,
     RATING_ORDERINGS,
@@ -47,7 +46,7 @@ class RatingViewSet(ApiViewSet):
 
     permission_classes = [IsAuthenticated]
 
-    @contract(query=RatingListQuery, answers={200: Page(RatingSerializer)})
+    @contract(query=RatingListQuery, responses={200: PageOf(RatingSerializer)})
     def list(self, request: Request) -> Response:
         """The caller's ratings."""
         ratings = filter_ratings(
@@ -58,7 +57,7 @@ class RatingViewSet(ApiViewSet):
 
     @contract(
         body=RatingWriteSerializer,
-        answers={201: RatingSerializer, 200: RatingSerializer},
+        responses={201: RatingSerializer, 200: RatingSerializer},
         errors={409: "The rating was withdrawn and made again elsewhere at the same time."},
     )
     def create(self, request: Request) -> Response:
@@ -72,22 +71,22 @@ class RatingViewSet(ApiViewSet):
         status = 201 if outcome.created else 200
         return Response(RatingSerializer(outcome.rating).data, status=status)
 
-    @contract(answers={200: RatingSerializer})
+    @contract(responses={200: RatingSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
         """One rating of the caller's."""
         return Response(RatingSerializer(self._own(pk)).data)
 
-    @contract(body=RatingEditSerializer, answers={200: RatingSerializer})
+    @contract(body=RatingEditSerializer, responses={200: RatingSerializer})
     def update(self, request: Request, pk: int) -> Response:
         """Change a rating; what is left out stays as it is, but the score must be sent."""
         return self._changed(pk)
 
-    @contract(body=RatingEditSerializer, answers={200: RatingSerializer})
+    @contract(body=RatingEditSerializer, responses={200: RatingSerializer})
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change what is sent of a rating."""
         return self._changed(pk)
 
-    @contract(answers={204: None})
+    @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Withdraw a rating."""
         rating_delete(rating_id=self._own(pk).id)
@@ -112,7 +111,7 @@ class ReportViewSet(ApiViewSet):
 
     @contract(
         body=ReportWriteSerializer,
-        answers={201: ReportSerializer, 200: ReportSerializer},
+        responses={201: ReportSerializer, 200: ReportSerializer},
         errors={403: "The review is the caller's own."},
     )
     def create(self, request: Request, pk: int) -> Response:
@@ -125,7 +124,7 @@ class ReportViewSet(ApiViewSet):
 class ReviewViewSet(ApiViewSet):
     permission_classes = [IsAuthenticatedOrReadOnly]
 
-    @contract(query=ReviewListQuery, answers={200: Page(ReviewSerializer)})
+    @contract(query=ReviewListQuery, responses={200: PageOf(ReviewSerializer)})
     def list(self, request: Request, movie_id: int) -> Response:
         """What members with a public profile wrote of a film, newest first.
 
@@ -138,7 +137,4 @@ class ReviewViewSet(ApiViewSet):
         reviews = reviews.filter(movie_id=movie_id)
         if self.query["hide_spoilers"]:
             reviews = reviews.filter(contains_spoilers=False)
-        response = paginate(request, self.query, reviews, NEWEST_FIRST, _reviews)
-        response["Cache-Control"] = PUBLIC if request.user.pk is None else PRIVATE
-        patch_vary_headers(response, ["Authorization"])
-        return response
+        return paginate(request, self.query, reviews, NEWEST_FIRST, _reviews)

@@ -7,6 +7,7 @@ import pytest
 from django_redis import get_redis_connection
 
 from nexus.core.cache import client as cache
+from nexus.core.cache import locks
 from nexus.core.cache.client import TTL_S
 from tmdb import aside
 from tmdb.aside import cached
@@ -45,7 +46,7 @@ def ask(source, *, key=KEY, kind="search", **more):
 
 
 def raw(key=KEY):
-    return cache._window(key).replace("nexus:", "nexus:1:")
+    return cache.make_key(key)
 
 
 def entry(key=KEY):
@@ -54,7 +55,7 @@ def entry(key=KEY):
 
 def change(key=KEY, **fields):
     held = {**entry(key), **fields}
-    cache.put(key, held, ttl_s=1000)
+    cache.set(key, held, ttl_s=1000)
 
 
 def expire(key=KEY):
@@ -204,7 +205,7 @@ def test_another_workers_refresh_is_left_to_it():
     source = Source()
     ask(source)
     expire()
-    assert cache.acquire_lock(aside._lease_key(KEY), lease_s=5)
+    assert locks.acquire_lock(aside._lease_key(KEY), ttl_s=5)
     assert ask(source).stale
     aside.settle()
     assert source.calls == 1
@@ -214,7 +215,7 @@ def test_a_worker_that_died_while_it_refreshed_is_replaced():
     source = Source()
     ask(source)
     expire()
-    cache.acquire_lock(aside._lease_key(KEY), lease_s=0.1)
+    locks.acquire_lock(aside._lease_key(KEY), ttl_s=0.1)
     time.sleep(0.15)
     ask(source)
     aside.settle()
@@ -242,7 +243,7 @@ def test_a_film_is_not_served_stale():
     source = Source()
     ask(source, kind="movie")
     expire()
-    cache.forget(KEY)
+    cache.delete(KEY)
     assert ask(source, kind="movie").source == "tmdb"
 
 
@@ -320,11 +321,11 @@ def test_who_comes_while_a_call_runs_shares_its_answer():
 
 
 def test_who_comes_while_another_worker_asks_waits_for_its_answer():
-    token = cache.acquire_lock(aside._lease_key(KEY), lease_s=5)
+    token = locks.acquire_lock(aside._lease_key(KEY), ttl_s=5)
 
     def other_worker():
         aside._store(KEY, {"value": {"number": 70}}, ttl_s=100, stale_s=100)
-        cache.release_lock(aside._lease_key(KEY), token)
+        locks.release_lock(aside._lease_key(KEY), token)
 
     threading.Timer(0.3, other_worker).start()
     source = Source()
@@ -333,7 +334,7 @@ def test_who_comes_while_another_worker_asks_waits_for_its_answer():
 
 
 def test_a_worker_that_died_while_it_asked_is_replaced_in_time():
-    cache.acquire_lock(aside._lease_key(KEY), lease_s=0.4)
+    locks.acquire_lock(aside._lease_key(KEY), ttl_s=0.4)
     source, started = Source(), time.monotonic()
     assert ask(source).value == {"number": 1}
     assert 0.3 < time.monotonic() - started < 2
@@ -345,7 +346,7 @@ def test_the_lease_ends_early_enough_for_the_next_to_ask():
 
 def test_who_waits_for_another_worker_gives_up_within_the_budget(monkeypatch):
     monkeypatch.setattr(aside, "BUDGET_S", 0.6)
-    cache.acquire_lock(aside._lease_key(KEY), lease_s=5)
+    locks.acquire_lock(aside._lease_key(KEY), ttl_s=5)
     started = time.monotonic()
     with pytest.raises(TmdbUnavailable) as raised:
         ask(Source())
@@ -356,7 +357,7 @@ def test_who_waits_for_another_worker_gives_up_within_the_budget(monkeypatch):
 def test_the_lease_is_given_back_after_trouble():
     with pytest.raises(TmdbUnavailable):
         ask(Source(error=TmdbUnavailable("gone")))
-    assert cache.acquire_lock(aside._lease_key(KEY), lease_s=1)
+    assert locks.acquire_lock(aside._lease_key(KEY), ttl_s=1)
 
 
 # --- Those who wait ------------------------------------------------------------------------------
@@ -447,8 +448,8 @@ def test_reads_are_counted_by_what_answered_them():
 def test_counts_that_are_garbage_are_none():
     window = int(time.time() // aside.STATS_WINDOW_S)
     redis = get_redis_connection("default")
-    redis.set(cache._window(aside._stats_key(window)), json.dumps([1]))
+    redis.set(cache.make_key(aside._stats_key(window)), json.dumps([1]))
     ask(Source())
     assert set(aside.hit_counts()) == {"hits", "stale_hits", "misses"}
-    redis.hset(cache._window(aside._stats_key(window)), "hits", "many")
+    redis.hset(cache.make_key(aside._stats_key(window)), "hits", "many")
     assert aside.hit_counts()["hits"] == 0

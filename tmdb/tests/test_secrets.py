@@ -45,7 +45,7 @@ def test_no_answer_log_or_cache_entry_holds_the_credential(
     # A copy that is stale, so that a refresh in the background meets the trouble as well.
     api.get("/tmdb/search/?query=lamps")
     held = cache.get(search_key(LAMPS))
-    cache.put(search_key(LAMPS), {**held, "fresh_until": held["stored_at"]}, ttl_s=1000)
+    cache.set(search_key(LAMPS), {**held, "fresh_until": held["stored_at"]}, ttl_s=1000)
     monkeypatch.setattr(aside, "BUDGET_S", 0.35)
     tmdb_server.switch(mode, seconds=5)
     answers = [

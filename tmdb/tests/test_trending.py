@@ -26,12 +26,6 @@ TITLES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _nothing_kept(settings):
-    # What is tested here lies behind the answers that are kept.
-    settings.KEPT_ANSWERS = {}
-
-
 @pytest.fixture
 def member(client_of, make_user):
     return client_of(make_user("ann"))

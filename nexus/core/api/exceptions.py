@@ -100,7 +100,7 @@ def read_only(view: View) -> View:
     return guarded
 
 
-def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler; what it does not know goes on to `server_error`."""
     if isinstance(error, OperationalError | InterfaceError):
         error = database_problem()

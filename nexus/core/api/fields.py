@@ -51,7 +51,7 @@ class StrictFloatField(serializers.FloatField):
         raise serializers.ValidationError(self.error_messages["invalid"], code="invalid")
 
 
-class PlainCharField(serializers.CharField):
+class StrictCharField(serializers.CharField):
     """Text that was sent as text: DRF's field also takes numbers."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -69,7 +69,7 @@ class UTCDateTimeField(serializers.DateTimeField):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class SharedFields(serializers.Serializer[Any]):
+class SharedFieldsSerializer(serializers.Serializer[Any]):
     """A serializer all of whose instances share their fields, which hold nothing of a request.
 
     DRF's habit of copying them for each instance takes longer than to read a query, or to show a

@@ -24,7 +24,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @read_only
 def ready(request: HttpRequest) -> HttpResponse:
     """Database, cache and migrations; 503 where one is not as it must be."""
-    checks = {"database": _database(), "cache": "ok" if cache.answers() else "no answer"}
+    checks = {"database": _database(), "cache": "ok" if cache.is_available() else "no answer"}
     checks["migrations"] = _migrations() if checks["database"] == "ok" else "unknown"
     healthy = set(checks.values()) == {"ok"}
     body = {"status": "ok" if healthy else "unavailable", "checks": checks}
@@ -43,7 +43,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             return problem_response(request, 401, "not_authenticated", detail, headers)
     elif settings.PRODUCTION:
         return page_not_found(request, Exception())
-    response = HttpResponse(figures.as_text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    response = HttpResponse(figures.render(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
     return _unstored(response)
 
 

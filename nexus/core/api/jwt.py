@@ -64,7 +64,7 @@ class RefreshToken(_Signed, tokens.RefreshToken):  # type: ignore[misc]
     access_token_class = AccessToken
 
 
-class AnyToken(_Signed, tokens.UntypedToken):
+class UntypedToken(_Signed, tokens.UntypedToken):
     """A token of either kind, to be verified."""
 
 

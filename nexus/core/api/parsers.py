@@ -11,7 +11,7 @@ from typing import IO, Any
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-MAX_DEPTH = 32
+MAX_NESTING_DEPTH = 32
 
 
 class StrictJSONParser(BaseParser):
@@ -35,7 +35,7 @@ class StrictJSONParser(BaseParser):
         except UnicodeDecodeError as error:
             raise ParseError("The body is not UTF-8.") from error
         except RecursionError as error:
-            raise ParseError(f"The JSON is nested more than {MAX_DEPTH} deep.") from error
+            raise ParseError(f"The JSON is nested more than {MAX_NESTING_DEPTH} deep.") from error
         except ValueError as error:
             raise ParseError(f"The body is not JSON: {error}") from error
         _check(value)
@@ -50,8 +50,8 @@ def _check(value: Any) -> None:
     """Level by level, so that depth costs no recursion."""
     level, depth = [value], 0
     while level:
-        if depth > MAX_DEPTH:
-            raise ParseError(f"The JSON is nested more than {MAX_DEPTH} deep.")
+        if depth > MAX_NESTING_DEPTH:
+            raise ParseError(f"The JSON is nested more than {MAX_NESTING_DEPTH} deep.")
         below: list[Any] = []
         for each in level:
             if isinstance(each, str):

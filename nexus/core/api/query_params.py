@@ -8,21 +8,21 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
-from nexus.core.api.fields import SharedFields, StrictIntegerField
+from nexus.core.api.fields import SharedFieldsSerializer, StrictIntegerField
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 MAX_LIST_DEPTH = 10_000
 
 
-class QuerySerializer(SharedFields):
+class QuerySerializer(SharedFieldsSerializer):
     """The query parameters of one call."""
 
     #: Names that may stand more than once; their fields take a list.
     repeatable: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, request: Request) -> dict[str, Any]:
+    def parse(cls, request: Request) -> dict[str, Any]:
         """The validated parameters. Raises ValidationError (400) that names each wrong one."""
         fields = cls().fields
         errors: dict[str, Any] = {}

@@ -58,4 +58,5 @@ def index(request: HttpRequest) -> JsonResponse:
     }
     response = JsonResponse(body)
     response["Cache-Control"] = "public, max-age=60"
+    response["Vary"] = "Accept"
     return response

@@ -18,7 +18,7 @@ from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticate
 from nexus.core.api.exceptions import PROBLEM_JSON
 from nexus.core.api.fields import MAX_ID
 from nexus.core.api.root import TMDB_LOGO_RULE, TMDB_NOTICE, TMDB_URL
-from nexus.core.api.views import Contract, Download, ListOf, Page
+from nexus.core.api.views import Contract, Download, ListOf, PageOf
 
 API_INFO = openapi.Info(
     title="Nexus Movie API",
@@ -119,7 +119,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
     def get_response_serializers(self) -> OrderedDict[str, openapi.Response]:
         answers = {
             str(status): openapi.Response(HTTPStatus(status).phrase, self._answer(answer))
-            for status, answer in self.contract.answers.items()
+            for status, answer in self.contract.responses.items()
         }
         problem = self.serializer_to_schema(ProblemSerializer())
         for status, reason in sorted(self._errors().items()):
@@ -133,13 +133,13 @@ class ContractAutoSchema(SwaggerAutoSchema):
         if isinstance(answer, Download):
             return openapi.Schema(type=openapi.TYPE_FILE)
         if isinstance(answer, ListOf):
-            item = self.serializer_to_schema(answer.of())
+            item = self.serializer_to_schema(answer.serializer())
             return openapi.Schema(type=openapi.TYPE_ARRAY, items=item)
-        if isinstance(answer, Page):
+        if isinstance(answer, PageOf):
             return self._page(answer)
         return self.serializer_to_schema(answer())
 
-    def _page(self, page: Page) -> openapi.Schema:
+    def _page(self, page: PageOf) -> openapi.Schema:
         link = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_URI, "x-nullable": True}
         properties: dict[str, Any] = {
             "count": openapi.Schema(type=openapi.TYPE_INTEGER, description="Exact up to 10,000."),
@@ -148,9 +148,9 @@ class ContractAutoSchema(SwaggerAutoSchema):
             ),
             "next": openapi.Schema(**link),
             "previous": openapi.Schema(**link),
-            **{name: openapi.Schema(type=kind) for name, kind in page.extra.items()},
+            **{name: openapi.Schema(type=kind) for name, kind in page.extra_fields.items()},
             "results": openapi.Schema(
-                type=openapi.TYPE_ARRAY, items=self.serializer_to_schema(page.of())
+                type=openapi.TYPE_ARRAY, items=self.serializer_to_schema(page.serializer())
             ),
         }
         required = [name for name in properties if name != "count_is_lower_bound"]
@@ -188,7 +188,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
     def get_produces(self) -> list[str]:
         kinds = [
             answer.media_type if isinstance(answer, Download) else "application/json"
-            for answer in self.contract.answers.values()
+            for answer in self.contract.responses.values()
             if answer is not None
         ]
         return [*dict.fromkeys(kinds), "application/problem+json"]

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -26,7 +25,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from nexus.core.api.jwt import AccessToken
 from nexus.core.cache import client as cache
 from nexus.core.db import rate_limit_counters
-from nexus.core.observability.metrics import LIMITS_HIT
+from nexus.core.observability.metrics import RATE_LIMIT_REFUSALS
 
 # Scopes counted in PostgreSQL: each count is beside a hashed password or a mail, which cost more.
 STORED = frozenset({"login_account", "login_overall", "password_reset_account"})
@@ -37,7 +36,7 @@ UNKNOWN_ADDRESS = "unknown"
 
 
 @dataclass(frozen=True)
-class Count:
+class RateLimitUsage:
     """How far one account stands in its window."""
 
     scope: str
@@ -48,11 +47,9 @@ class Count:
     #: Where PostgreSQL counts: what `refund` needs.
     key: str = ""
     closes_at: datetime | None = None
-    #: What the cache held at the keys asked for beside.
-    found: Sequence[bytes | None] = field(default=(), repr=False)
 
     @property
-    def exceeded(self) -> bool:
+    def is_exceeded(self) -> bool:
         return self.used > self.limit
 
     @property
@@ -65,41 +62,41 @@ class Count:
         return f'"{self.scope}";r={max(self.limit - self.used, 0)};t={self.reset_s}'
 
 
-def hit(request: HttpRequest, scope: str, account: str, *, beside: Sequence[str] = ()) -> Count:
-    """Count one request of `account` and note it for the answer's headers.
+def hit(request: HttpRequest, scope: str, account: str) -> RateLimitUsage:
+    """RateLimitUsage one request of `account` and note it for the answer's headers.
 
     What the cache holds at the keys `beside` is in `found`, from the same round trip.
     """
-    count = hit_silently(scope, account, beside=beside)
-    counts_of(request).append(count)
+    count = hit_silently(scope, account)
+    get_usages(request).append(count)
     return count
 
 
-def hit_silently(scope: str, account: str, *, beside: Sequence[str] = ()) -> Count:
-    """Count one request of `account`, of which the answer tells nothing."""
+def hit_silently(scope: str, account: str) -> RateLimitUsage:
+    """RateLimitUsage one request of `account`, of which the answer tells nothing."""
     requests, window_s = settings.RATE_LIMITS[scope]
     limit = max(1, round(requests * settings.RATE_LIMIT_SCALE))
     key, closes_at = _key(scope, account), None
-    used, reset_s, found = 0, window_s, list[bytes | None]()
+    used, reset_s = 0, window_s
     if scope not in STORED:
-        used, reset_s, found = cache.count_in_window(key, window_s=window_s, beside=beside)
+        used, reset_s = cache.increment_window(key, window_s=window_s)
     if used == 0 and scope in STORED | KEPT_WITHOUT_CACHE:
         place = rate_limit_counters.count(key, window_s=window_s)
         used, reset_s, closes_at = place.used, place.reset_s, place.closes_at
-    count = Count(scope, limit, window_s, used, reset_s, key, closes_at, found)
-    if count.exceeded:
-        LIMITS_HIT.labels(scope).inc()
+    count = RateLimitUsage(scope, limit, window_s, used, reset_s, key, closes_at)
+    if count.is_exceeded:
+        RATE_LIMIT_REFUSALS.labels(scope).inc()
     return count
 
 
-def counts_of(request: HttpRequest) -> list[Count]:
+def get_usages(request: HttpRequest) -> list[RateLimitUsage]:
     """The counts of this request so far, to be written into the answer's headers."""
     if not hasattr(request, "rate_counts"):
         request.rate_counts = []  # type: ignore[attr-defined]
     return request.rate_counts  # type: ignore[attr-defined,no-any-return]
 
 
-def client_address(request: HttpRequest) -> str:
+def get_client_address(request: HttpRequest) -> str:
     """The address that the outermost trusted proxy saw; an IPv6 client is its /64.
 
     Everything to the left of the trusted hops in X-Forwarded-For is the client's own claim.
@@ -121,7 +118,7 @@ def client_address(request: HttpRequest) -> str:
     return str(parsed)
 
 
-def member_of(request: HttpRequest) -> str | None:
+def get_member_id(request: HttpRequest) -> str | None:
     """The member id in a validly signed access token; whether it still holds is for DRF to see."""
     kind, _, raw = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer":
@@ -138,21 +135,21 @@ class ScopedThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         scope = view.throttle_scope  # type: ignore[attr-defined]
-        self._count = hit(request._request, scope, client_address(request._request))
-        return not self._count.exceeded
+        self._count = hit(request._request, scope, get_client_address(request._request))
+        return not self._count.is_exceeded
 
     def wait(self) -> float:
         return float(self._count.reset_s)
 
 
 def hit_or_raise(request: Request, scope: str, account: str) -> None:
-    """Count one attempt on an account. Raises Throttled (429) once its window is used up."""
+    """RateLimitUsage one attempt on an account. Raises Throttled (429) once its window is used up."""
     count = hit(request._request, scope, account)
-    if count.exceeded:
+    if count.is_exceeded:
         raise Throttled(wait=count.reset_s)
 
 
-def refund(*counts: Count) -> None:
+def refund(*counts: RateLimitUsage) -> None:
     """Take back counts of a STORED scope: what they were to prevent did not happen."""
     for count in counts:
         if count.closes_at is not None:

@@ -1,6 +1,6 @@
 """The one kind of viewset: each action declares what it takes and answers, and that is its schema.
 
-    @contract(query=MovieFilters, answers={200: Page(MovieSummarySerializer)})
+    @contract(query=MovieFilters, responses={200: PageOf(MovieSummarySerializer)})
     def list(self, request): ...
 
 The declaration parses the request (`self.query`, `self.body`) and is what nexus.core.api.schema documents,
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from django.utils.cache import patch_vary_headers
 from rest_framework import viewsets
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
@@ -26,23 +27,25 @@ from nexus.core.api.query_params import NoQuery, QuerySerializer
 SerializerType = type[BaseSerializer[Any]]
 Action = TypeVar("Action", bound=Callable[..., Response])
 
-PRIVATE = "private, no-store"
+NO_STORE = "private, no-store"
 PUBLIC = "public, max-age=60"
+#: Of what is public without a token: never old, revalidated by its ETag.
+REVALIDATE = "private, no-cache"
 
 
 @dataclass(frozen=True)
-class Page:
-    """An answer in the list envelope; `extra` names further keys with their JSON types."""
+class PageOf:
+    """An answer in the list envelope; `extra_fields` names further keys with their JSON types."""
 
-    of: SerializerType
-    extra: Mapping[str, str] = field(default_factory=dict)
+    serializer: SerializerType
+    extra_fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ListOf:
     """An answer that is a bare JSON array."""
 
-    of: SerializerType
+    serializer: SerializerType
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Contract:
-    answers: Mapping[int, SerializerType | Page | ListOf | Download | None]
+    responses: Mapping[int, SerializerType | PageOf | ListOf | Download | None]
     query: type[QuerySerializer] = NoQuery
     body: SerializerType | None = None
     #: Statuses beyond those that follow from the route, with the reason for each.
@@ -65,7 +68,7 @@ class Contract:
 
 def contract(
     *,
-    answers: Mapping[int, SerializerType | Page | ListOf | Download | None],
+    responses: Mapping[int, SerializerType | PageOf | ListOf | Download | None],
     query: type[QuerySerializer] = NoQuery,
     body: SerializerType | None = None,
     errors: Mapping[int, str] | None = None,
@@ -74,7 +77,7 @@ def contract(
     """Declare what an action takes and answers."""
 
     def declare(action: Action) -> Action:
-        action.contract = Contract(answers, query, body, errors or {}, headers or {})  # type: ignore[attr-defined]
+        action.contract = Contract(responses, query, body, errors or {}, headers or {})  # type: ignore[attr-defined]
         return action
 
     return declare
@@ -82,7 +85,7 @@ def contract(
 
 class ApiViewSet(viewsets.GenericViewSet[Any]):
     #: Of successful reads; what a member may see is never stored on the way.
-    cache_control = PRIVATE
+    cache_control = NO_STORE
     # No OPTIONS: DRF's answer to it wants serializer_class, and the schema describes each call.
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     query: dict[str, Any]
@@ -109,7 +112,7 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         super().initial(request, *args, **kwargs)
         declared = self.contract
         if declared is not None:
-            self.query = declared.query.read(request)
+            self.query = declared.query.parse(request)
 
     @property
     def body(self) -> dict[str, Any]:
@@ -130,6 +133,11 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
-        cacheable = request.method in SAFE_METHODS and response.status_code < 300
-        response.setdefault("Cache-Control", self.cache_control if cacheable else PRIVATE)
+        is_readable = request.method in SAFE_METHODS and response.status_code < 300
+        cache_control = self.cache_control if is_readable else NO_STORE
+        if cache_control == PUBLIC:
+            patch_vary_headers(response, ["Authorization"])
+            if "Authorization" in request.headers:
+                cache_control = REVALIDATE
+        response.setdefault("Cache-Control", cache_control)
         return response

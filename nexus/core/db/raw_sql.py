@@ -1,13 +1,9 @@
-"""What a request asks of the database: counted, timed, and marked with the request's id.
-
-And what many requests ask in the same words, which PostgreSQL plans once for each connection.
-"""
+"""Statements that PostgreSQL plans once for each connection, for recommendations alone."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -15,33 +11,6 @@ from django.db.backends.postgresql.base import ServerBindingCursor
 from psycopg.pq import Format
 
 ModelT = TypeVar("ModelT", bound=models.Model)
-
-
-class Queries:
-    """A wrapper for `connection.execute_wrapper`, for the length of one request.
-
-    The id stands in front as a comment, so that pg_stat_activity and the log of slow queries, which
-    cut what is long, say whose query it is. What is prepared on the server (`prepared_rows`) goes
-    without; pg_stat_statements tells queries apart by their parse tree, which holds no comments.
-    """
-
-    def __init__(self, request_id: str) -> None:
-        # Of RequestLogMiddleware's safe characters: neither `*/` nor a `%` can be in it.
-        self._comment = f"/* {request_id} */ "
-        self.count = 0
-        self.seconds = 0.0
-
-    def __call__(
-        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
-    ) -> Any:
-        if isinstance(sql, str):
-            sql = self._comment + sql
-        self.count += 1
-        started = time.perf_counter()
-        try:
-            return execute(sql, params, many, context)
-        finally:
-            self.seconds += time.perf_counter() - started
 
 
 class _Prepared(ServerBindingCursor):
@@ -56,8 +25,7 @@ def prepared_rows(
 
     For what is asked by key, many times a second: where a table has dozens of indexes, to choose
     among them takes longer than the look itself. Planned each time where DATABASE_PREPARES is off.
-    jsonb comes as text, or in the binary form as Python's. The statement is bytes, which no comment
-    is put before.
+    jsonb comes as text, or in the binary form as Python's.
     """
     connection = connections[using]
     connection.ensure_connection()

@@ -1,70 +1,41 @@
-"""Reads of the catalogue from a replica (DATABASE_REPLICA_URL), where nobody can have written before.
-
-A replica is behind, so whoever may have written something reads the primary: every request with a
-token, every request that writes, every write's own request from then on, and the answers that are
-kept for all (nexus.core.cache.responses). What is left, visitors looking at films, is most of the reading.
-"""
-
-from __future__ import annotations
+"""Reads from a replica (DATABASE_REPLICA_URL), which may be behind the primary."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.http import HttpRequest, HttpResponse
-from rest_framework.permissions import SAFE_METHODS
-
-from nexus.core.cache.responses import seconds_kept
 
 REPLICA = "replica"
-_PATHS = ("/movies/", "/genres/")
-_APPS = frozenset({"movies"})
-
-_reading: ContextVar[str] = ContextVar("reading", default=DEFAULT_DB_ALIAS)
-
-
-def reading() -> str:
-    """The database that this request reads the catalogue from."""
-    return _reading.get()
-
-
-def read_primary() -> None:
-    """From here on this request reads what was written last: for what is about to write."""
-    _reading.set(DEFAULT_DB_ALIAS)
+_read_alias: ContextVar[str] = ContextVar("read_alias", default=DEFAULT_DB_ALIAS)
 
 
 class ReplicaMiddleware:
-    """Says of each request where it reads; used where there is a replica."""
+    """Let GETs without a token or a cookie read the replica: such a caller has written nothing."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        path = request.path_info
-        visiting = (
-            request.method in SAFE_METHODS
-            and "HTTP_AUTHORIZATION" not in request.META
-            and path.startswith(_PATHS)
-            and seconds_kept(path) is None
-        )
-        token = _reading.set(REPLICA if visiting else DEFAULT_DB_ALIAS)
+        is_known = "Authorization" in request.headers or request.COOKIES
+        reads_replica = request.method == "GET" and not is_known
+        token = _read_alias.set(REPLICA if reads_replica else DEFAULT_DB_ALIAS)
         try:
             return self.get_response(request)
         finally:
-            _reading.reset(token)
+            _read_alias.reset(token)
 
 
 class ReplicaRouter:
+    """Once a request has opened a transaction or written, it reads the primary until its end."""
+
     def db_for_read(self, model: Any, **hints: Any) -> str:
-        return reading() if model._meta.app_label in _APPS else DEFAULT_DB_ALIAS
+        return self.db_for_write(model) if connection.in_atomic_block else _read_alias.get()
 
     def db_for_write(self, model: Any, **hints: Any) -> str:
-        read_primary()
+        _read_alias.set(DEFAULT_DB_ALIAS)
         return DEFAULT_DB_ALIAS
 
     def allow_relation(self, *objects: Any, **hints: Any) -> bool:
         return True
-
-    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
-        return db == DEFAULT_DB_ALIAS

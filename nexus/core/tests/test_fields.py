@@ -9,7 +9,7 @@ from rest_framework.exceptions import ValidationError
 from nexus.core.api.fields import (
     MAX_ID,
     IdField,
-    PlainCharField,
+    StrictCharField,
     StrictFloatField,
     StrictIntegerField,
     UTCDateTimeField,
@@ -82,11 +82,11 @@ def test_whatever_text_is_sent_the_answer_is_a_number_or_a_validation_error(text
 @pytest.mark.parametrize("sent", [1, 1.5, True, None, [], {}])
 def test_a_number_is_no_text(sent):
     with pytest.raises(ValidationError):
-        PlainCharField().run_validation(sent)
+        StrictCharField().run_validation(sent)
 
 
 def test_a_text_is_taken_as_it_is():
-    assert PlainCharField().run_validation("7") == "7"
+    assert StrictCharField().run_validation("7") == "7"
 
 
 def test_a_time_is_written_in_utc_with_z():

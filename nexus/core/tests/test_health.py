@@ -48,9 +48,9 @@ def test_without_the_cache_it_is_not_ready(api, settings, tmp_path):
 
 
 def test_a_pause_of_the_cache_does_not_hide_that_it_answers():
-    for _ in range(cache.FAILURES_BEFORE_PAUSE):
-        cache._pause.failed(Exception("gone"))
-    assert cache.answers()
+    for _ in range(cache.breaker.FAILURE_THRESHOLD):
+        cache.breaker.record_failure(Exception("gone"))
+    assert cache.is_available()
 
 
 @pytest.mark.django_db

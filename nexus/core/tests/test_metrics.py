@@ -83,7 +83,7 @@ def test_reads_of_the_cache_are_counted_by_how_they_went(api, settings, tmp_path
     before = _metrics(api)
     for _ in range(3):
         cache.get("nothing-here")
-    cache.put("something", 1, ttl_s=60)
+    cache.set("something", 1, ttl_s=60)
     cache.get("something")
     get_redis_connection("default").set(django_cache.make_key("rubbish"), b"\xff")
     cache.get("rubbish")
@@ -97,28 +97,12 @@ def test_reads_of_the_cache_are_counted_by_how_they_went(api, settings, tmp_path
     def more(name, **labels):
         return _figure(after, name, **labels) - _figure(before, name, **labels)
 
-    results = ("hit", "miss", "garbage", "failed", "passed")
+    results = ("hit", "miss", "garbage", "failed", "skipped")
     counted = {each: more("nexus_cache_reads_total", result=each) for each in results}
     # The scrape before and after counts itself and reads nothing.
-    assert counted == {"hit": 1, "miss": 3, "garbage": 1, "failed": 3, "passed": 2}
+    assert counted == {"hit": 1, "miss": 3, "garbage": 1, "failed": 3, "skipped": 2}
     assert more("nexus_cache_failures_total") >= 3
     assert more("nexus_cache_pauses_total") >= 1
-
-
-@pytest.mark.django_db
-def test_a_query_bears_the_id_of_its_request(api, make_user, client_of):
-    ann = client_of(make_user("ann"))
-    for client, path in ((api, "/movies/?year=1999"), (ann, "/ratings/"), (api, "/genres/")):
-        with CaptureQueriesContext(connection) as queries:
-            client.get(path, headers={"X-Request-ID": "my-id.7"})
-        # What is prepared has no text of its own, and no comment.
-        asked = [each["sql"] for each in queries.captured_queries if each["sql"]]
-        assert asked
-        assert all(sql.startswith("/* my-id.7 */ ") for sql in asked)
-    with CaptureQueriesContext(connection) as queries:
-        client.get("/movies/", headers={"X-Request-ID": "*/ DROP TABLE x; --%s"})
-    assert queries.captured_queries
-    assert not any("DROP" in (each["sql"] or "") for each in queries.captured_queries)
 
 
 def test_with_a_token_the_metrics_are_for_its_bearer_alone(api, db, settings):

@@ -392,7 +392,7 @@ def listed():
     def read(**query):
         request = Request(APIRequestFactory().get("/numbers/", query))
         numbers = list(range(7))
-        answer = paginate_list(request, PageQuery.read(request), numbers, list, source="here")
+        answer = paginate_list(request, PageQuery.parse(request), numbers, list, source="here")
         return answer.data
 
     return read

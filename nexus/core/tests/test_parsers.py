@@ -4,7 +4,7 @@ import json
 import pytest
 from rest_framework.exceptions import ParseError
 
-from nexus.core.api.parsers import MAX_DEPTH, StrictJSONParser
+from nexus.core.api.parsers import MAX_NESTING_DEPTH, StrictJSONParser
 
 
 def parsed(body):
@@ -59,11 +59,11 @@ def test_a_surrogate_pair_is_one_character():
 
 
 def test_nesting_ends_at_the_limit():
-    parsed(nested(MAX_DEPTH))
-    for depth in (MAX_DEPTH + 1, 950, 100_000):
-        with pytest.raises(ParseError, match=f"nested more than {MAX_DEPTH} deep"):
+    parsed(nested(MAX_NESTING_DEPTH))
+    for depth in (MAX_NESTING_DEPTH + 1, 950, 100_000):
+        with pytest.raises(ParseError, match=f"nested more than {MAX_NESTING_DEPTH} deep"):
             parsed(nested(depth))
-        with pytest.raises(ParseError, match=f"nested more than {MAX_DEPTH} deep"):
+        with pytest.raises(ParseError, match=f"nested more than {MAX_NESTING_DEPTH} deep"):
             parsed(nested(depth, b'{"a":', b"}"))
 
 

@@ -16,7 +16,7 @@ class Example(QuerySerializer):
 
 
 def read(query, text):
-    return query.read(Request(APIRequestFactory().get(f"/?{text}")))
+    return query.parse(Request(APIRequestFactory().get(f"/?{text}")))
 
 
 def errors_of(query, text):

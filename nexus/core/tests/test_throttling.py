@@ -43,7 +43,7 @@ def counted_at_once(threads, scope, times=400):
         gate.wait()
         seen = []
         for _ in range(-(-times // threads)):
-            seen.append(throttling.hit(request_from(), scope, "somebody").exceeded)
+            seen.append(throttling.hit(request_from(), scope, "somebody").is_exceeded)
             connection.close()
         return seen
 
@@ -92,7 +92,7 @@ def test_without_the_cache_logins_are_counted_in_the_database_and_the_rest_is_no
     limit_of("login", 3)
     limit_of("anonymous", 3)
     for scope, passed in (("login", 3), ("anonymous", 9)):
-        seen = [throttling.hit(request_from(), scope, "10.0.0.1").exceeded for _ in range(9)]
+        seen = [throttling.hit(request_from(), scope, "10.0.0.1").is_exceeded for _ in range(9)]
         assert seen.count(False) == passed
 
 
@@ -101,7 +101,7 @@ def test_a_window_in_the_database_closes_when_it_began_to(limit_of):
     limit_of("login_account", 1)
     first = throttling.hit(request_from(), "login_account", "ann")
     second = throttling.hit(request_from(), "login_account", "ann")
-    assert (second.used, second.closes_at, second.exceeded) == (2, first.closes_at, True)
+    assert (second.used, second.closes_at, second.is_exceeded) == (2, first.closes_at, True)
     LimitWindow.objects.update(closes_at=timezone.now() - timedelta(seconds=1))
     third = throttling.hit(request_from(), "login_account", "ann")
     assert (third.used, third.reset_s) == (1, 60)
@@ -114,11 +114,11 @@ def test_accounts_and_scopes_are_counted_apart(limit_of):
     limit_of("login", 1)
     limit_of("register", 1)
     request = request_from()
-    assert not throttling.hit(request, "login", "ann").exceeded
-    assert not throttling.hit(request, "login", "bob").exceeded
-    assert not throttling.hit(request, "register", "ann").exceeded
-    assert throttling.hit(request, "login", "ann").exceeded
-    assert [count.scope for count in throttling.counts_of(request)] == [
+    assert not throttling.hit(request, "login", "ann").is_exceeded
+    assert not throttling.hit(request, "login", "bob").is_exceeded
+    assert not throttling.hit(request, "register", "ann").is_exceeded
+    assert throttling.hit(request, "login", "ann").is_exceeded
+    assert [count.scope for count in throttling.get_usages(request)] == [
         *("login", "login", "register", "login")
     ]
 
@@ -128,8 +128,8 @@ def test_a_count_that_is_given_back_is_free_again(limit_of):
     limit_of("login_account", 1)
     count = throttling.hit(request_from(), "login_account", "ann")
     throttling.refund(count)
-    assert not throttling.hit(request_from(), "login_account", "ann").exceeded
-    assert throttling.hit(request_from(), "login_account", "ann").exceeded
+    assert not throttling.hit(request_from(), "login_account", "ann").is_exceeded
+    assert throttling.hit(request_from(), "login_account", "ann").is_exceeded
 
 
 @pytest.mark.parametrize(("scale", "limit"), [(1, 10), (0.5, 5), (3, 30), (0.0001, 1)])
@@ -177,7 +177,7 @@ def test_the_client_is_who_the_outermost_trusted_proxy_saw(
     settings, proxies, remote, forwarded, address
 ):
     settings.TRUSTED_PROXIES = proxies
-    assert throttling.client_address(request_from(remote, forwarded)) == address
+    assert throttling.get_client_address(request_from(remote, forwarded)) == address
 
 
 @pytest.mark.django_db
