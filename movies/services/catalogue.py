@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from movies import search
 from movies.models import Credit, Movie, Person
 from movies.selectors import GENRE_COUNTS_KEY
 from nexus.core.cache.computed import invalidate
+from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
 from nexus.core.text import fold
-
-# Any number will do, as long as all writers of films take the same.
-_CATALOGUE_LOCK = 7_126_001
 
 
 def lock_catalogue() -> None:
     """Have writers of films take turns until this transaction ends; taken before any film's row."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CATALOGUE_LOCK])
+    acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
 
 
 @dataclass(frozen=True)

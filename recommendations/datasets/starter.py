@@ -12,7 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from django.contrib.auth.hashers import make_password
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -22,6 +22,7 @@ from movies.models import Movie
 from movies.selectors import find_movies_in_use
 from movies.services.catalogue import lock_catalogue, movies_remove
 from movies.services.upsert import movies_compare
+from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
 from nexus.core.db.transactions import long_transaction
 from nexus.core.genres import sort_genres
 from recommendations.datasets.bulk_loading import (
@@ -38,9 +39,6 @@ from social.services.ratings import ratings_recount
 
 FILMS_FILE = Path(__file__).resolve().with_name("starter_movies.jsonl")
 BIO = "A made-up member of the sample community."
-
-# Any number will do, as long as all writers of the sample community take the same.
-_SAMPLE_LOCK = 7_126_002
 
 
 class FilmsFileError(Exception):
@@ -168,8 +166,7 @@ def _store_community(
 ) -> None:
     """All missing members with all they own, in one transaction."""
     with long_transaction():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SAMPLE_LOCK])
+        acquire_transaction_lock(AdvisoryLock.SAMPLE_MEMBERS)
         known = dict(
             User.objects.annotate(folded=Lower("username"))
             .filter(folded__in=[member.username for member in sample])
@@ -228,8 +225,7 @@ def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed
     """
     removed = Removed()
     with long_transaction():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SAMPLE_LOCK])
+        acquire_transaction_lock(AdvisoryLock.SAMPLE_MEMBERS)
         sample = User.objects.filter(origin=User.Origin.SAMPLE)
         rated = set(Rating.objects.filter(user__in=sample).values_list("movie_id", flat=True))
         counts = sample.delete()[1]

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
+from nexus.core.db.advisory_locks import AdvisoryLock, session_lock
 from nexus.core.db.transactions import long_transaction
 from recommendations.maths.data import Content, Ratings
 from recommendations.maths.model import VERSION, Model, Parameters, learned_anew, train
@@ -44,9 +45,6 @@ NDCG_MARGIN = 0.02
 LOG_LOSS_MARGIN = 0.02
 # Fewer members say nothing.
 MIN_MEMBERS_TO_COMPARE = 20
-
-# Any number will do, as long as all trainers take the same.
-_LOCK = 7_126_004
 
 
 class TrainingError(Exception):
@@ -201,23 +199,10 @@ def _activate(training: Training) -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Hold the trainers' lock. It ends with the connection, so that a killed run leaves none."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
-        if not cursor.fetchone()[0]:
+    with session_lock(AdvisoryLock.TRAINING) as is_acquired:
+        if not is_acquired:
             raise AlreadyTrainingError("Another training is running; this one ends.")
-    try:
         yield
-    finally:
-        # The connection goes back to its pool, and would take the lock along.
-        if connection.connection is not None and not connection.connection.broken:
-            _unlock()
-
-
-def _unlock() -> None:
-    if connection.needs_rollback:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
 def _clear_leftovers() -> int:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 
+from nexus.core.db.advisory_locks import AdvisoryLock, session_lock
 from tmdb.models import SyncProgress
 
 #: What is being done, how much of it is done, and of how much; None where that is not known.
@@ -18,8 +18,6 @@ Progress = Callable[[str, int, int | None], None]
 # After so many failures one after another TMDb is taken to be away, and the rest waits for a rerun.
 FAILURES_TO_STOP = 5
 MAX_FAILURES_TOLD = 20
-# Any number will do, as long as all commands of this kind take the same.
-_LOCK = 7_126_003
 
 
 class AlreadyRunning(Exception):  # noqa: N818 (named for what is the case)
@@ -49,15 +47,10 @@ def sole_run(name: str) -> Iterator[None]:
 
     Raises AlreadyRunning.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name])
-        if not cursor.fetchone()[0]:
+    with session_lock(AdvisoryLock.TMDB_COMMAND, name) as is_acquired:
+        if not is_acquired:
             raise AlreadyRunning(name)
-    try:
         yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK, name])
 
 
 def position_of(name: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 
 from movies.models import Movie
+from nexus.core.db.advisory_locks import AdvisoryLock
 from tmdb.models import SyncProgress
-from tmdb.sync import checkpoint as progress
 from tmdb.sync import id_export as export
 
 pytestmark = pytest.mark.django_db
@@ -183,7 +183,9 @@ def test_one_run_at_a_time(run, file):
     name = connection.settings_dict["NAME"]
     url = re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", os.environ["DATABASE_URL"])
     with psycopg.connect(url) as other:
-        other.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [progress._LOCK, export.NAME])
+        other.execute(
+            "SELECT pg_advisory_lock(%s, hashtext(%s))", [AdvisoryLock.TMDB_COMMAND, export.NAME]
+        )
         assert "running already" in run(file(film(1)))[2]
         other.execute("SELECT pg_advisory_unlock_all()")
     assert "films 1 new" in run(file(film(1)))[0]

@@ -1,16 +1,26 @@
-"""Transactions of commands."""
+"""Transactions and timeouts of commands, which may take longer than a request."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from django.db import connection, transaction
+from django.db import Error, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+# Without the statements, which may contain personal data.
+_OPEN_TRANSACTIONS = """
+SELECT pid, concat_ws(', ', usename, nullif(application_name, '')), now() - xact_start, state
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND now() - xact_start > '0.3 s'
+ORDER BY xact_start LIMIT 3
+"""
 
 
 @contextmanager
 def long_transaction() -> Iterator[None]:
-    """A transaction that the time limits of requests (settings.DATABASES) do not cut off."""
+    """Open a transaction with minutes instead of seconds (settings.DATABASES) to finish."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '10min'")
@@ -21,10 +31,43 @@ def long_transaction() -> Iterator[None]:
 
 @contextmanager
 def read_only_snapshot() -> Iterator[None]:
-    """A transaction that reads everything as of one moment; inside another, as that one reads it."""
-    outermost = not connection.in_atomic_block
+    """Open a transaction in which all reads see one moment; inside another, join that one."""
+    is_outermost = not connection.in_atomic_block
     with transaction.atomic():
-        if outermost:
+        if is_outermost:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
+
+
+@contextmanager
+def session_settings(session: BaseDatabaseWrapper, **settings: str) -> Iterator[None]:
+    """Change PostgreSQL settings, such as lock_timeout, of one connection during the block."""
+    with session.cursor() as cursor:
+        values_before = {name: _set(cursor, name, value) for name, value in settings.items()}
+    try:
+        yield
+    finally:
+        # A broken connection cannot be reset; the pool does not hand it on.
+        with suppress(Error), session.cursor() as cursor:
+            for name, value in values_before.items():
+                _set(cursor, name, value)
+
+
+def _set(cursor: CursorWrapper, name: str, value: str) -> str:
+    """Change one setting of the session and return its former value."""
+    cursor.execute("SELECT current_setting(%s)", [name])
+    value_before: str = cursor.fetchone()[0]
+    cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
+    return value_before
+
+
+def describe_open_transactions(using: str) -> str:
+    """Return the longest open transactions of this database in words; those of requests are shorter."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(_OPEN_TRANSACTIONS)
+        rows = cursor.fetchall()
+    return "; ".join(
+        f"process {pid} ({user}), for {age.total_seconds():.0f} s, {state}"
+        for pid, user, age, state in rows
+    )

@@ -10,84 +10,87 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, connections
 
+from nexus.core.db.advisory_locks import AdvisoryLock
 from nexus.core.management.commands import migrate
 from nexus.dev.pytest_plugin import database_url
 
-FIELD, INDEX = "0098_passing_field", "0099_passing_index"
-NAME = "passing_index"
-BOTH = [(NAME, True), (f"{NAME}_down", True)]
+FIELD_MIGRATION, INDEX_MIGRATION = "0098_extra_field", "0099_extra_indexes"
+INDEX = "extra_index"
+BOTH_INDEXES = [(INDEX, True), (f"{INDEX}_down", True)]
 SOURCES = {
     "__init__": "import movies.migrations as real\n__path__.extend(real.__path__)\n",
-    FIELD: """
+    FIELD_MIGRATION: """
 from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [("movies", "{last}")]
-    operations = [migrations.AddField("movie", "passing", models.IntegerField(null=True))]
+    operations = [migrations.AddField("movie", "extra", models.IntegerField(null=True))]
 """,
-    INDEX: f"""
+    INDEX_MIGRATION: f"""
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("movies", "{FIELD}")]
+    dependencies = [("movies", "{FIELD_MIGRATION}")]
     operations = [
-        AddIndexConcurrently("movie", models.Index(fields=["passing"], name="{NAME}")),
-        AddIndexConcurrently("movie", models.Index(fields=["-passing"], name="{NAME}_down")),
+        AddIndexConcurrently("movie", models.Index(fields=["extra"], name="{INDEX}")),
+        AddIndexConcurrently("movie", models.Index(fields=["-extra"], name="{INDEX}_down")),
     ]
 """,
 }
+OPEN_TRANSACTION = r"process \d+ \(.+\), for \d s, idle in transaction"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def passing(settings, tmp_path, monkeypatch):
-    """Two more migrations of films: a field, and two concurrent indexes on it."""
+def extra_migrations(settings, tmp_path, monkeypatch):
+    """Two more migrations of movies: a field, and two concurrent indexes on it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(name) FROM django_migrations WHERE app = 'movies'")
         last = cursor.fetchone()[0]
-    package = tmp_path / "passing_migrations"
+    package = tmp_path / "extra_migrations"
     package.mkdir()
     for name, source in SOURCES.items():
         (package / f"{name}.py").write_text(source.replace("{last}", last))
     monkeypatch.syspath_prepend(tmp_path)
-    settings.MIGRATION_MODULES = {"movies": "passing_migrations"}
-    monkeypatch.setattr(migrate, "PAUSE_S", 0.3)
+    settings.MIGRATION_MODULES = {"movies": "extra_migrations"}
+    monkeypatch.setattr(migrate, "RETRY_AFTER_S", 0.3)
     yield
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE movies_movie DROP COLUMN IF EXISTS passing")
-        cursor.execute("DELETE FROM django_migrations WHERE name IN (%s, %s)", [FIELD, INDEX])
+        cursor.execute("ALTER TABLE movies_movie DROP COLUMN IF EXISTS extra")
+        names = [FIELD_MIGRATION, INDEX_MIGRATION]
+        cursor.execute("DELETE FROM django_migrations WHERE name = ANY(%s)", [names])
 
 
-def connected():
+def connect():
     return psycopg.connect(database_url(), autocommit=True)
 
 
-def reads(session):
-    # As a dump does, which sees all as of one moment: that is what concurrent indexes wait for.
+def start_reading(session):
+    """Read movies in a snapshot, as a dump does: concurrent index builds wait for its end."""
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     session.execute("SELECT count(*) FROM movies_movie")
 
 
 @pytest.fixture
 def reader(make_movie):
-    """Somebody who has read the films, and does not end before it is closed."""
+    """A session with an open transaction that has read the movies."""
     make_movie("Brazil")
-    with connected() as session:
-        reads(session)
+    with connect() as session:
+        start_reading(session)
         yield session
 
 
 @contextmanager
-def others(make_movie):
-    """Others who read and write films; the seconds each of their statements took."""
-    film, over, took = make_movie("Alien").pk, threading.Event(), []
+def run_traffic(make_movie):
+    """Read and write movies during the block; yield the seconds each statement took."""
+    movie_id, is_over, durations = make_movie("Alien").pk, threading.Event(), []
 
     def work(sql):
-        with connected() as session:
-            while not over.wait(0.01):
+        with connect() as session:
+            while not is_over.wait(0.01):
                 started = time.monotonic()
-                session.execute(sql, [film])
-                took.append(time.monotonic() - started)
+                session.execute(sql, [movie_id])
+                durations.append(time.monotonic() - started)
 
     statements = (
         "SELECT title FROM movies_movie WHERE id = %s",
@@ -97,44 +100,44 @@ def others(make_movie):
     for thread in threads:
         thread.start()
     try:
-        yield took
+        yield durations
     finally:
-        over.set()
+        is_over.set()
         for thread in threads:
             thread.join()
 
 
 @contextmanager
-def migrating(target=INDEX, **options):
-    """`migrate` beside what the block does; the block gets what it failed with, once it has ended."""
-    ended = []
+def run_migrate(target=INDEX_MIGRATION, **options):
+    """Run `migrate` during the block; yield a list that gets its error, or None for success."""
+    outcome = []
 
     def run():
         try:
             call_command("migrate", "movies", target, verbosity=0, **options)
-            ended.append(None)
+            outcome.append(None)
         except Exception as error:
-            ended.append(error)
+            outcome.append(error)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield ended
+    yield outcome
     thread.join()
 
 
-def indexes():
+def list_indexes():
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid"
             " WHERE relname LIKE %s ORDER BY relname",
-            [f"{NAME}%"],
+            [f"{INDEX}%"],
         )
         return cursor.fetchall()
 
 
-def held_up_indexes():
+def list_waiting_index_builds():
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
@@ -143,88 +146,108 @@ def held_up_indexes():
         return [row[0] for row in cursor.fetchall()]
 
 
-def test_a_migration_behind_a_long_reader_keeps_nobody_waiting_and_ends_after_it(
-    passing, reader, make_movie, capsys
+def test_table_change_behind_a_long_reader_blocks_nobody_and_succeeds_after_it(
+    extra_migrations, reader, make_movie, capsys
 ):
-    with others(make_movie) as took, migrating() as ended:
+    with run_traffic(make_movie) as durations, run_migrate() as outcome:
         time.sleep(2)
-        assert ended == []
+        outcome_behind_reader = list(outcome)
         reader.close()
-    assert ended == [None]
-    # A change of a table waits half a second at a time.
-    assert 0.3 < max(took) < 2
-    assert len(took) > 50
-    assert indexes() == BOTH
+
+    assert outcome_behind_reader == []
+    assert outcome == [None]
+    # Each attempt waits for half a second.
+    assert 0.3 < max(durations) < 2
+    assert len(durations) > 50
+    assert list_indexes() == BOTH_INDEXES
     assert re.search(
-        r"trying again: process \d+ \(.+\) uses it, in a transaction for \d s, idle in transaction",
-        capsys.readouterr().err,
+        rf"open transactions: {OPEN_TRANSACTION}.* Trying again", capsys.readouterr().err
     )
 
 
-def test_a_concurrent_index_waits_for_a_long_reader_and_keeps_nobody_waiting(
-    passing, reader, make_movie
+def test_concurrent_index_waits_for_a_long_reader_and_blocks_nobody(
+    extra_migrations, reader, make_movie, capsys
 ):
-    # A column makes it through before the reader comes, who then reads what is to be indexed.
     reader.execute("ROLLBACK")
-    call_command("migrate", "movies", FIELD, verbosity=0)
-    reads(reader)
-    with others(make_movie) as took, migrating() as ended:
-        # Longer than any limit that is set for a lock.
+    call_command("migrate", "movies", FIELD_MIGRATION, verbosity=0)
+    start_reading(reader)
+    time.sleep(0.4)
+
+    with run_traffic(make_movie) as durations, run_migrate() as outcome:
+        # Longer than any lock timeout.
         time.sleep(2.5)
-        assert held_up_indexes()
-        assert ended == []
-        longest = max(took)
+        builds, outcome_behind_reader = list_waiting_index_builds(), list(outcome)
+        longest = max(durations)
         reader.close()
-    assert ended == [None]
+
+    assert builds
+    assert outcome_behind_reader == []
+    assert outcome == [None]
     assert longest < 0.5
-    assert indexes() == BOTH
+    assert list_indexes() == BOTH_INDEXES
+    assert re.search(rf"Waiting.* open transactions: {OPEN_TRANSACTION}", capsys.readouterr().err)
 
 
-def test_an_index_left_unfinished_is_made_anew_and_a_whole_one_is_kept(passing, reader, capsys):
+def test_invalid_index_is_rebuilt_and_a_valid_one_is_kept(extra_migrations, reader, capsys):
     reader.execute("ROLLBACK")
-    call_command("migrate", "movies", FIELD, verbosity=0)
-    reader.execute(f"CREATE INDEX {NAME} ON movies_movie (passing)")
-    reads(reader)
-    with migrating() as ended:
+    call_command("migrate", "movies", FIELD_MIGRATION, verbosity=0)
+    reader.execute(f"CREATE INDEX {INDEX} ON movies_movie (extra)")
+    start_reading(reader)
+    with run_migrate() as interrupted:
         deadline = time.monotonic() + 10
-        while not (waiting := held_up_indexes()) and time.monotonic() < deadline:
+        while not (builds := list_waiting_index_builds()) and time.monotonic() < deadline:
             time.sleep(0.05)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", waiting)
+            cursor.execute("SELECT pg_terminate_backend(%s)", builds)
         reader.close()
-    assert isinstance(ended[0], OperationalError)
-    assert indexes() == [(NAME, True), (f"{NAME}_down", False)]
-    with migrating() as ended:
+    indexes_after_interruption = list_indexes()
+
+    with run_migrate() as outcome:
         pass
-    assert ended == [None]
-    assert indexes() == BOTH
-    told = capsys.readouterr().err
-    assert f"{NAME}_down was left unfinished by a run that was cut off: made anew." in told
+
+    assert isinstance(interrupted[0], OperationalError)
+    assert indexes_after_interruption == [(INDEX, True), (f"{INDEX}_down", False)]
+    assert outcome == [None]
+    assert list_indexes() == BOTH_INDEXES
+    assert f'Rebuilding "{INDEX}_down", left invalid' in capsys.readouterr().err
 
 
-def test_a_table_that_does_not_become_free_is_given_up_and_who_holds_it_is_told(passing, reader):
-    with migrating(FIELD, wait=0.3) as ended:
+def test_table_that_stays_in_use_ends_with_an_error_that_names_the_user(extra_migrations, reader):
+    with run_migrate(FIELD_MIGRATION, wait=0.3) as outcome:
         pass
-    assert re.search(
-        r"Gave up after 0.3 s: process \d+ \(.+\) uses it, in a transaction for \d s, idle in",
-        str(ended[0]),
-    )
-    assert isinstance(ended[0], CommandError)
     reader.close()
-    with migrating(FIELD) as ended:
+    with run_migrate(FIELD_MIGRATION) as second_outcome:
         pass
-    assert ended == [None]
+
+    assert isinstance(outcome[0], CommandError)
+    assert re.search(rf"Gave up after 0.3 s. .*: {OPEN_TRANSACTION}", str(outcome[0]))
+    assert second_outcome == [None]
 
 
-def test_of_two_at_once_one_waits_and_finds_nothing_left_to_do(passing):
-    with migrating() as one, migrating() as other:
+def test_second_of_two_simultaneous_runs_waits_and_has_nothing_to_do(extra_migrations):
+    with run_migrate() as first, run_migrate() as second:
         pass
-    assert one == other == [None]
-    assert indexes() == BOTH
+
+    assert first == second == [None]
+    assert list_indexes() == BOTH_INDEXES
 
 
-def test_another_migration_that_does_not_end_is_told(passing, reader):
-    reader.execute("SELECT pg_advisory_lock(%s)", [migrate._ADVISORY_LOCK])
-    with migrating(wait=0.2) as ended:
+def test_run_that_never_ends_is_reported_to_the_next_one(extra_migrations, reader):
+    reader.execute("SELECT pg_advisory_lock(%s)", [AdvisoryLock.MIGRATION])
+
+    with run_migrate(wait=0.2) as outcome:
         pass
-    assert str(ended[0]) == "Another `migrate` is at work on this database."
+
+    assert str(outcome[0]) == "Another `migrate` is running on this database."
+
+
+def test_timeouts_of_the_session_are_restored(extra_migrations):
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        before = cursor.fetchone()
+
+    call_command("migrate", "movies", INDEX_MIGRATION, verbosity=0)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == before
