@@ -57,6 +57,7 @@ def test_session_lock_survives_a_lost_connection(other_session):
     with session_lock(AdvisoryLock.TRAINING):
         pid = connection.connection.info.backend_pid
         other_session.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    connection.close()
 
     assert try_lock(other_session, AdvisoryLock.TRAINING)
 
