@@ -60,7 +60,7 @@ bench-tmdb: install  ## measure what is promised of TMDb, beside its test server
 
 bench-quick: install  ## measure lists and the service over HTTP on 10,000 films (5 minutes)
 	$(BIN)/python -m benchmarks.queries --films 10000 --every 6 --json .data/bench-queries-quick.json
-	$(BIN)/python -m benchmarks.http --films 10000 --rounds 2 --json .data/bench-http-quick.json
+	$(BIN)/python -m benchmarks.http --movies 10000 --rounds 2 --json .data/bench-http-quick.json
 
 bench: install  ## the same on 10,000 to 1,000,000 films (an hour at first, data and training included)
 	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot docs/lists.svg
