@@ -18,7 +18,7 @@ from nexus.core.api.query_params import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQu
 from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.db.lookups import without_case
 from social.models import MAX_SCORE, MIN_SCORE, PlaylistQuerySet, RatingQuerySet
-from social.selectors.feed import KINDS, PUBLISHED, START, Position
+from social.selectors.feed import FEED_START, KINDS, PUBLISHED, FeedPosition
 
 
 def _both_ways(*names: str) -> dict[str, Ordering]:
@@ -84,26 +84,26 @@ class FeedQuery(QuerySerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs["behind"] = feed_position(attrs)
+        attrs["after"] = parse_feed_cursor(attrs)
         return attrs
 
 
-def feed_position(query: dict[str, Any]) -> Position:
-    """The place in a feed that a cursor names, its beginning without one. Raises ValidationError."""
+def parse_feed_cursor(query: dict[str, Any]) -> FeedPosition:
+    """Return the position that the cursor names, or FEED_START. Raises ValidationError (400)."""
     position = decode_cursor(query)
     if position is None:
-        return START
+        return FEED_START
     if len(position) != 3 or not all(isinstance(part, str) for part in position):
         raise bad_cursor()
     at, kind, key = position
     try:
         moment = datetime.fromisoformat(at).astimezone(UTC)
-        known = str(UUID(key)) if kind == PUBLISHED else str(IdField().run_validation(key))
+        object_id = str(UUID(key) if kind == PUBLISHED else IdField().run_validation(key))
     except (ValueError, OverflowError, serializers.ValidationError) as error:
         raise bad_cursor() from error
     if kind not in KINDS:
         raise bad_cursor()
-    return Position(moment, kind, known)
+    return FeedPosition(moment, kind, object_id)
 
 
 class ReviewListQuery(PageQuery):

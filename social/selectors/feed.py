@@ -1,84 +1,61 @@
-"""What those whom a member follows did, newest first, at a cost that few rows decide.
-
-Three kinds of thing, each read from an index by member and time: ratings, reviews written after
-their rating, and lists made public. First each followed member's newest one is looked up, a single
-step into an index a member; only the newest `limit` of these members can have anything on the page,
-so only theirs are read, and merged.
-"""
+"""The feed: what the members that a member follows rated, reviewed and published, newest first."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db.models import Value
 
 from nexus.core.api.query_params import MAX_LIST_DEPTH
 from social.models import Playlist, Rating, members_visible_to
+from social.queries import fetch_feed_page
 
-# In the order of things of one moment.
 RATED, REVIEWED, PUBLISHED = "rated", "reviewed", "published"
+#: In the order of events of the same moment.
 KINDS = (RATED, REVIEWED, PUBLISHED)
-_NEWEST_FIRST = "at DESC, rank, number DESC, key DESC"
-_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
-_LOWEST = dict.fromkeys((RATED, REVIEWED), "0") | {PUBLISHED: str(UUID(int=0))}
-_HIGHEST = {kind: str(2**63 - 1) for kind in (RATED, REVIEWED)} | {
-    PUBLISHED: str(UUID(int=2**128 - 1))
-}
-_SOURCES = {
-    RATED: (
-        "social_rating WHERE user_id = {member} AND (created_at, id) < (%s, %s::bigint)",
-        "created_at",
-    ),
-    REVIEWED: (
-        "social_rating WHERE user_id = {member} AND reviewed_at IS NOT NULL"
-        " AND hidden_at IS NULL AND (reviewed_at, id) < (%s, %s::bigint)",
-        "reviewed_at",
-    ),
-    PUBLISHED: (
-        "social_playlist WHERE owner_id = {member} AND visibility = 'public'"
-        " AND (published_at, id) < (%s, %s::uuid)",
-        "published_at",
-    ),
-}
+_MIN_ID = {RATED: "0", REVIEWED: "0", PUBLISHED: str(UUID(int=0))}
+_MAX_ID = {RATED: str(2**63 - 1), REVIEWED: str(2**63 - 1), PUBLISHED: str(UUID(int=2**128 - 1))}
 
 
 @dataclass(frozen=True)
-class Position:
-    """A place in a feed: behind it comes what is older."""
+class FeedPosition:
+    """An event's place in the order of a feed: its moment, its kind and the id of its object."""
 
     at: datetime
     kind: str
     id: str
 
-    def as_list(self) -> list[str]:
+    def to_cursor(self) -> list[str]:
         return [self.at.isoformat(), self.kind, self.id]
 
-    def bound(self, kind: str) -> str:
-        """The id below which a thing of this kind and of the same moment comes behind."""
+    def id_bound(self, kind: str) -> str:
+        """Return the id below which events of this kind at the same moment come after this one."""
         if kind == self.kind:
             return self.id
-        return (_HIGHEST if KINDS.index(kind) > KINDS.index(self.kind) else _LOWEST)[kind]
+        comes_later = KINDS.index(kind) > KINDS.index(self.kind)
+        return _MAX_ID[kind] if comes_later else _MIN_ID[kind]
 
 
-START = Position(_END_OF_TIME, RATED, _HIGHEST[RATED])
+FEED_START = FeedPosition(datetime(9999, 12, 31, tzinfo=UTC), RATED, _MAX_ID[RATED])
 
 
 @dataclass(frozen=True)
-class Event:
-    """A thing somebody did: `rating` is there unless it was `published`, then `playlist` is."""
+class FeedEvent:
+    """One event: a playlist if its kind is `published`, else a rating."""
 
-    position: Position
+    position: FeedPosition
     rating: Rating | None = None
     playlist: Playlist | None = None
 
     @property
     def shown_kind(self) -> str:
-        """A rating that came with its words is a review from the start."""
-        first = self.position.kind == RATED and self.rating is not None
-        if first and self.rating.public_review and self.rating.reviewed_at is None:  # type: ignore[union-attr]
+        """The event's kind as clients see it: a rating created with its review is a review."""
+        rating = self.rating
+        is_rated = self.position.kind == RATED and rating is not None
+        if is_rated and rating.public_review and rating.reviewed_at is None:  # type: ignore[union-attr]
             return REVIEWED
         return self.position.kind
 
@@ -91,96 +68,68 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Feed:
-    events: list[Event]
-    #: How many there are in all, counted up to one more than MAX_LIST_DEPTH.
+class FeedPage:
+    events: list[FeedEvent]
+    #: The number of events in the whole feed, counted up to MAX_LIST_DEPTH + 1.
     count: int
-    #: Where the page ends; None at the end of the feed.
-    end: Position | None
+    #: The position of the last event; None on the last page.
+    end: FeedPosition | None
 
 
-def get_feed_page(*, user_id: int, behind: Position = START, limit: int) -> Feed:
-    """A page of a member's feed, in five queries; `limit` things at most.
+def get_feed_page(*, user_id: int, after: FeedPosition = FEED_START, limit: int) -> FeedPage:
+    """Return the `limit` events that follow a position in a member's feed, in five queries.
 
-    Only of members who may be seen: of one who has gone private or was deactivated since, nothing.
+    Only events of members who are visible to this member: members who have become private or
+    inactive, or with whom there is a block, are left out.
     """
-    followed = list(
+    followed_ids = list(
         members_visible_to(user_id)
         .filter(follows_received__follower_id=user_id)
         .order_by()
         .values_list("id", flat=True)
     )
-    with connection.cursor() as cursor:
-        cursor.execute(*counting(followed))
-        count = int(cursor.fetchone()[0])
-        cursor.execute(*reading(followed, behind, limit + 1))
-        rows = [
-            Position(at, KINDS[rank], str(number if key is None else key))
-            for rank, number, key, at in cursor.fetchall()
-        ]
+    count = _count_events(followed_ids)
+    rows = fetch_feed_page(
+        followed_ids,
+        before=after.at,
+        rated_before=after.id_bound(RATED),
+        reviewed_before=after.id_bound(REVIEWED),
+        published_before=after.id_bound(PUBLISHED),
+        limit=limit + 1,
+    )
     page = rows[:limit]
-    ratings = Rating.objects.with_movie_and_author().in_bulk(
-        [int(row.id) for row in page if row.kind != PUBLISHED]
-    )
-    lists = Playlist.objects.with_owner().in_bulk(
-        [UUID(row.id) for row in page if row.kind == PUBLISHED]
-    )
+    ratings = Rating.objects.with_movie_and_author().in_bulk([row[2] for row in page if row[2]])
+    playlists = Playlist.objects.with_owner().in_bulk([row[3] for row in page if row[3]])
     events = [
-        Event(
-            row,
-            rating=ratings.get(int(row.id)) if row.kind != PUBLISHED else None,
-            playlist=lists.get(UUID(row.id)) if row.kind == PUBLISHED else None,
+        FeedEvent(
+            FeedPosition(at, KINDS[kind], str(rating_id or playlist_id)),
+            rating=ratings.get(rating_id),
+            playlist=playlists.get(playlist_id),
         )
-        for row in page
+        for at, kind, rating_id, playlist_id in page
     ]
-    # What was taken away between the queries is left out.
-    there = [event for event in events if event.rating or event.playlist]
-    return Feed(there, count, end=page[-1] if len(rows) > limit else None)
-
-
-def reading(followed: list[int], behind: Position, limit: int) -> tuple[str, list[Any]]:
-    """The query for (rank of the kind, id or 0, UUID or None, at) of the newest `limit` things behind a position."""
-    newest, things = [], []
-    bounds: list[Any] = []
-    for rank, kind in enumerate(KINDS):
-        source, at = _SOURCES[kind]
-        number, key = ("0", "id") if kind == PUBLISHED else ("id", "NULL::uuid")
-        thing = f"SELECT {at} AS at, {rank} AS rank, {number} AS number, {key} AS key"
-        newest.append(
-            f"({thing} FROM {source.format(member='member.id')}"
-            f" ORDER BY {at} DESC, id DESC LIMIT 1)"
-        )
-        things.append(
-            f"({thing} FROM {source.format(member='active.id')}"
-            f" ORDER BY {at} DESC, id DESC LIMIT %s)"
-        )
-        bounds += [behind.at, behind.bound(kind)]
-    sql = (
-        "WITH active AS MATERIALIZED ("  # noqa: S608
-        " SELECT member.id FROM unnest(%s::bigint[]) AS member (id),"
-        f" LATERAL (SELECT * FROM ({' UNION ALL '.join(newest)}) AS each"
-        f" ORDER BY {_NEWEST_FIRST} LIMIT 1) AS newest"
-        f" ORDER BY {_NEWEST_FIRST} LIMIT %s"
-        ") SELECT thing.rank, thing.number, thing.key, thing.at FROM active,"
-        f" LATERAL ({' UNION ALL '.join(things)}) AS thing"
-        f" ORDER BY {_NEWEST_FIRST} LIMIT %s"
+    return FeedPage(
+        # Objects that were deleted between the queries are left out.
+        events=[event for event in events if event.rating or event.playlist],
+        count=count,
+        end=events[-1].position if len(rows) > limit else None,
     )
-    params: list[Any] = [followed, *bounds, limit]
-    for at, bound in zip(bounds[::2], bounds[1::2], strict=True):
-        params += [at, bound, limit]
-    return sql, [*params, limit]
 
 
-def counting(followed: list[int]) -> tuple[str, list[Any]]:
-    """The query for the number of things in a feed, up to one more than MAX_LIST_DEPTH."""
-    sql = (
-        "SELECT count(*) FROM ("
-        " (SELECT 1 FROM social_rating WHERE user_id = ANY(%s) LIMIT %s)"
-        " UNION ALL (SELECT 1 FROM social_rating WHERE user_id = ANY(%s)"
-        " AND reviewed_at IS NOT NULL AND hidden_at IS NULL LIMIT %s)"
-        " UNION ALL (SELECT 1 FROM social_playlist WHERE owner_id = ANY(%s)"
-        " AND visibility = 'public' AND published_at IS NOT NULL LIMIT %s)"
-        " LIMIT %s) AS counted"
+def _count_events(member_ids: Sequence[int]) -> int:
+    """Count these members' events, up to MAX_LIST_DEPTH + 1, in one query."""
+    maximum = MAX_LIST_DEPTH + 1
+    ratings = Rating.objects.filter(user_id__in=member_ids)
+    rated, reviewed, published = (
+        queryset.order_by().values(row=Value(1))[:maximum]
+        for queryset in (
+            ratings,
+            ratings.filter(reviewed_at__isnull=False, hidden_at__isnull=True),
+            Playlist.objects.filter(
+                owner_id__in=member_ids,
+                visibility=Playlist.Visibility.PUBLIC,
+                published_at__isnull=False,
+            ),
+        )
     )
-    most = MAX_LIST_DEPTH + 1
-    return sql, [followed, most, followed, most, followed, most, most]
+    return min(rated.union(reviewed, published, all=True).count(), maximum)

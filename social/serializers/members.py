@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from nexus.core.api.fields import UTCDateTimeField
-from social.selectors.feed import KINDS, Event
+from social.selectors.feed import KINDS, FeedEvent
 from social.serializers.playlists import PlaylistSerializer
 from social.serializers.ratings import PublicRatingSerializer
 
@@ -59,7 +59,7 @@ class BlockSerializer(serializers.Serializer[Any]):
     since = UTCDateTimeField(source="created_at")
 
 
-class EventSerializer(serializers.Serializer[Any]):
+class FeedEventSerializer(serializers.Serializer[Any]):
     """A thing that somebody did: rated or reviewed a film, or published a playlist.
 
     Wants the playlists' looks in the context, as PlaylistSerializer does.
@@ -72,5 +72,5 @@ class EventSerializer(serializers.Serializer[Any]):
     rating = PublicRatingSerializer(allow_null=True)
     playlist = PlaylistSerializer(allow_null=True)
 
-    def get_id(self, event: Event) -> str:
+    def get_id(self, event: FeedEvent) -> str:
         return f"{event.position.kind}:{event.position.id}"

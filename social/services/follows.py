@@ -6,11 +6,13 @@ the same two members cannot be written at the same time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import transaction
 
-from nexus.core.api.exceptions import NotFound, Problem
+from accounts.models import User
+from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem
 from social.models import Block, Follow, members_visible_to
-from social.services.locks import account_not_found, lock_members
 
 # The feed query reads one index entry for each followed member (social/queries.py); with this many
 # it takes at most 50 ms.
@@ -39,7 +41,7 @@ def follow_set(*, follower_id: int, followed_id: int) -> None:
 @transaction.atomic
 def follow_remove(*, follower_id: int, followed_id: int) -> bool:
     """End a follow. Return whether it existed."""
-    lock_members([follower_id, followed_id])
+    _lock_members([follower_id, followed_id])
     deleted, _ = Follow.objects.filter(follower_id=follower_id, followed_id=followed_id).delete()
     return bool(deleted)
 
@@ -72,8 +74,17 @@ def block_remove(*, blocker_id: int, blocked_id: int) -> bool:
 def _lock_pair(caller_id: int, other_id: int, same_member_detail: str) -> None:
     if caller_id == other_id:
         raise Problem(403, "oneself", same_member_detail)
-    locked = lock_members([caller_id, other_id])
+    locked = _lock_members([caller_id, other_id])
     if caller_id not in locked:
-        raise account_not_found()
+        raise AccountNotFound
     if other_id not in locked:
         raise NotFound
+
+
+def _lock_members(user_ids: Sequence[int]) -> set[int]:
+    """Lock members in the order of ids, which avoids deadlocks. Return the ids that exist.
+
+    Writes that only refer to these members, such as reports, are not blocked.
+    """
+    members = User.objects.select_for_update(no_key=True).filter(pk__in=user_ids).order_by("pk")
+    return set(members.values_list("pk", flat=True))

@@ -9,7 +9,7 @@ from social.tests.helpers import run_concurrently
 def review(make_user, make_movie):
     rating = rating_set(
         user_id=make_user("bob").pk, movie_id=make_movie("Alien").pk, score=1, review="Rude."
-    ).rating
+    )[0]
     return f"/ratings/{rating.pk}/report/"
 
 
@@ -47,7 +47,7 @@ def test_a_rating_without_words_and_ones_own_review_are_not_reported(
     client, make_user, make_movie, client_of
 ):
     film, cid = make_movie("Brazil"), make_user("cid")
-    wordless = rating_set(user_id=cid.pk, movie_id=film.pk, score=1).rating.pk
+    wordless = rating_set(user_id=cid.pk, movie_id=film.pk, score=1)[0].pk
     assert client.post(f"/ratings/{wordless}/report/", {"reason": "spam"}).status_code == 404
     assert client.post("/ratings/404404/report/", {"reason": "spam"}).status_code == 404
     own = client.post("/ratings/", {"movie": film.pk, "score": 1, "review": "Words."}).json()["id"]

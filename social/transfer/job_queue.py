@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from social.models import Import, ImportFile
-from social.services.locks import lock_existing
+from social.queries import lock_existing
 from social.transfer.pipeline import read as reading
 from social.transfer.pipeline.apply import apply_piece
 from social.transfer.pipeline.undo import undo_piece

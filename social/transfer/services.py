@@ -17,7 +17,7 @@ from accounts.models import User
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, Problem, field_error
 from social.models import Import, ImportFile, ImportRow
-from social.services.locks import lock_existing
+from social.queries import lock_existing
 from social.transfer.formats.detection import recognised
 from social.transfer.formats.records import OF_A_FILM, FileError
 from social.transfer.pipeline.validation import duplicates_mark, verdicts_set

@@ -47,9 +47,8 @@ class WatchlistViewSet(ApiViewSet):
     )
     def create(self, request: Request) -> Response:
         """Put a film on the watchlist; 200 where it is on it already."""
-        outcome = watchlist_add(user_id=member(request).pk, movie_id=self.body["movie"])
-        status = 201 if outcome.created else 200
-        return Response(WatchlistItemSerializer(outcome.item).data, status=status)
+        item, created = watchlist_add(user_id=member(request).pk, movie_id=self.body["movie"])
+        return Response(WatchlistItemSerializer(item).data, status=201 if created else 200)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, movie_id: int) -> Response:
@@ -77,9 +76,10 @@ class HistoryViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Note that the caller saw a film, as often as they saw it; 200 for the same moment again."""
         body = dict(self.body)
-        outcome = viewing_add(user_id=member(request).pk, movie_id=body.pop("movie"), **body)
-        status = 201 if outcome.created else 200
-        return Response(ViewingSerializer(outcome.viewing).data, status=status)
+        viewing, created = viewing_add(
+            user_id=member(request).pk, movie_id=body.pop("movie"), **body
+        )
+        return Response(ViewingSerializer(viewing).data, status=201 if created else 200)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:

@@ -34,7 +34,7 @@ from social.selectors.playlists import get_playlist_previews
 from social.selectors.stats import get_member_stats
 from social.serializers.members import (
     BlockSerializer,
-    EventSerializer,
+    FeedEventSerializer,
     FollowedSerializer,
     FollowerSerializer,
     PublicProfileSerializer,
@@ -169,20 +169,20 @@ class BlockViewSet(ApiViewSet):
 class FeedViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=FeedQuery, responses={200: PageOf(EventSerializer)})
+    @contract(query=FeedQuery, responses={200: PageOf(FeedEventSerializer)})
     def list(self, request: Request) -> Response:
         """What those whom the caller follows rated, reviewed and published, newest first."""
         caller = member(request)
         feed = get_feed_page(
-            user_id=caller.pk, behind=self.query["behind"], limit=self.query["page_size"]
+            user_id=caller.pk, after=self.query["after"], limit=self.query["page_size"]
         )
         lists = [event.playlist for event in feed.events if event.playlist is not None]
         context = {"looks": get_playlist_previews(lists, viewer_id=caller.pk)}
         return paginate_after_cursor(
             request,
             count=feed.count,
-            results=list(EventSerializer(feed.events, many=True, context=context).data),
-            position=feed.end.as_list() if feed.end else None,
+            results=list(FeedEventSerializer(feed.events, many=True, context=context).data),
+            position=feed.end.to_cursor() if feed.end else None,
         )
 
 

@@ -162,8 +162,8 @@ class PlaylistItemViewSet(PlaylistAccess):
     def create(self, request: Request, pk: UUID) -> Response:
         """Add films at the end; those already in stay where they are."""
         playlist = self._own(pk)
-        outcome = playlist_items_add(playlist_id=playlist.id, **self.body)
-        return Response(PlaylistItemsAddedSerializer(outcome).data)
+        result = playlist_items_add(playlist_id=playlist.id, **self.body)
+        return Response(PlaylistItemsAddedSerializer(result).data)
 
     @contract(
         body=PlaylistItemNoteSerializer,
@@ -204,12 +204,12 @@ class PlaylistItemViewSet(PlaylistAccess):
             detail = "Send the ETag of the playlist's items as If-Match."
             raise Problem(428, "precondition_required", detail)
         movie_ids = self.body["movie_ids"]
-        outcome = playlist_reorder(
+        playlist, is_changed = playlist_reorder(
             playlist_id=playlist.id,
             movie_ids=movie_ids,
             is_current=lambda version: matches_version(request._request, version),
         )
-        headers = {"ETag": f'"{outcome.playlist.version}"'}
-        if not outcome.changed:
+        headers = {"ETag": f'"{playlist.version}"'}
+        if not is_changed:
             return Response(status=204, headers=headers)
         return Response({"movie_ids": movie_ids}, headers=headers)

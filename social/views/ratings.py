@@ -67,9 +67,8 @@ class RatingViewSet(ApiViewSet):
         that are not sent. Sending the same again is safe.
         """
         body = dict(self.body)
-        outcome = rating_set(user_id=member(request).pk, movie_id=body.pop("movie"), **body)
-        status = 201 if outcome.created else 200
-        return Response(RatingSerializer(outcome.rating).data, status=status)
+        rating, created = rating_set(user_id=member(request).pk, movie_id=body.pop("movie"), **body)
+        return Response(RatingSerializer(rating).data, status=201 if created else 200)
 
     @contract(responses={200: RatingSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
@@ -116,9 +115,8 @@ class ReportViewSet(ApiViewSet):
     )
     def create(self, request: Request, pk: int) -> Response:
         """Report a review to the moderators; once a member, the first report stands (200)."""
-        outcome = review_report(reporter_id=member(request).pk, rating_id=pk, **self.body)
-        status = 201 if outcome.created else 200
-        return Response(ReportSerializer(outcome.report).data, status=status)
+        report, created = review_report(reporter_id=member(request).pk, rating_id=pk, **self.body)
+        return Response(ReportSerializer(report).data, status=201 if created else 200)
 
 
 class ReviewViewSet(ApiViewSet):

@@ -46,6 +46,13 @@ class NotFound(exceptions.NotFound):
     default_detail = "Not found."
 
 
+class AccountNotFound(exceptions.AuthenticationFailed):
+    """The caller's account was deleted after their token was checked."""
+
+    default_detail = "This account no longer exists."
+    default_code = "user_not_found"
+
+
 def field_error(
     field: str, message: str | list[str], code: str = "invalid"
 ) -> exceptions.ValidationError:

@@ -31,8 +31,8 @@ from social.models import (
     WatchlistItem,
     members_visible_to,
 )
+from social.queries import lock_existing
 from social.services.follows import block_set, follow_set
-from social.services.locks import lock_existing
 from social.services.playlists import playlist_create, playlist_items_add
 from social.transfer.formats.records import OF_A_FILM, Kind
 from social.transfer.pipeline.storage import rows_store

@@ -1,0 +1,174 @@
+"""SQL that the ORM cannot express. Each statement says why it is here and what it was measured at.
+
+Figures: PostgreSQL 16 on two cores, with the members, follows and ratings that each one names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, models
+
+from movies.services.ratings import TREND_HALF_LIFE_DAYS, compute_log_weight
+
+
+def lock_existing(model: type[models.Model], ids: Sequence[int]) -> set[int]:
+    """Lock these rows against deletion until the transaction ends. Return the ids that exist.
+
+    Foreign keys are checked at commit, so a row deleted meanwhile would fail the whole transaction.
+    FOR KEY SHARE does not conflict with updates; the ORM's weakest lock, FOR NO KEY UPDATE, would
+    block every rating of the 10,000 movies that are added to a playlist.
+    """
+    table = connection.ops.quote_name(model._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id FROM {table} WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",  # noqa: S608
+            [list(ids)],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+# The events of one member before a position: each kind is read from an index by member and time.
+_MEMBER_EVENTS = """
+    (SELECT created_at AS at, 0 AS kind, id AS rating_id, NULL::uuid AS playlist_id
+     FROM social_rating
+     WHERE user_id = {member} AND (created_at, id) < (%(before)s, %(rated_before)s::bigint)
+     ORDER BY created_at DESC, id DESC LIMIT {limit})
+    UNION ALL
+    (SELECT reviewed_at, 1, id, NULL
+     FROM social_rating
+     WHERE user_id = {member} AND reviewed_at IS NOT NULL AND hidden_at IS NULL
+       AND (reviewed_at, id) < (%(before)s, %(reviewed_before)s::bigint)
+     ORDER BY reviewed_at DESC, id DESC LIMIT {limit})
+    UNION ALL
+    (SELECT published_at, 2, NULL, id
+     FROM social_playlist
+     WHERE owner_id = {member} AND visibility = 'public'
+       AND (published_at, id) < (%(before)s, %(published_before)s::uuid)
+     ORDER BY published_at DESC, id DESC LIMIT {limit})
+"""
+_NEWEST_FIRST = "at DESC, kind, rating_id DESC, playlist_id DESC"
+# Only the `limit` members with the newest events can have one on the page, so that the events of
+# the others are not read.
+FEED_PAGE_SQL = f"""
+    WITH active AS MATERIALIZED (
+        SELECT member.id
+        FROM unnest(%(members)s::bigint[]) AS member (id), LATERAL (
+            SELECT * FROM ({_MEMBER_EVENTS.format(member="member.id", limit=1)}) AS event
+            ORDER BY {_NEWEST_FIRST} LIMIT 1
+        ) AS newest
+        ORDER BY {_NEWEST_FIRST} LIMIT %(limit)s
+    )
+    SELECT event.at, event.kind, event.rating_id, event.playlist_id
+    FROM active, LATERAL ({_MEMBER_EVENTS.format(member="active.id", limit="%(limit)s")}) AS event
+    ORDER BY {_NEWEST_FIRST} LIMIT %(limit)s
+"""  # noqa: S608
+
+
+def fetch_feed_page(
+    member_ids: Sequence[int],
+    *,
+    before: datetime,
+    rated_before: str,
+    reviewed_before: str,
+    published_before: str,
+    limit: int,
+) -> list[tuple[datetime, int, int | None, UUID | None]]:
+    """Return (at, index of the kind, rating id, playlist id) of the newest events, newest first.
+
+    An event at the moment `before` is included if its id is below the one given for its kind.
+    """
+    params = {
+        "members": list(member_ids),
+        "before": before,
+        "rated_before": rated_before,
+        "reviewed_before": reviewed_before,
+        "published_before": published_before,
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(FEED_PAGE_SQL, params)
+        return cursor.fetchall()
+
+
+def recount_ratings(movie_ids: Sequence[int] | None) -> int:
+    """Compute movies' rating counters and trends from their ratings. Return how many rows changed.
+
+    A bulk loader's step: all ratings of all movies in one statement. A trend is log2(sum(2^weight))
+    over the log weights of movies.services.ratings; the greatest weight is factored out, so that no
+    power leaves the range of a double, which needs an aggregate over a window.
+    """
+    is_all = movie_ids is None
+    params: dict[str, Any] = {"movie_ids": None if is_all else list(movie_ids or ())}
+    unix_epoch = datetime.fromtimestamp(0, UTC)
+    for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
+        # A log weight is linear in time: its value at the Unix epoch and its slope define it.
+        params[f"{column}_start"] = compute_log_weight(half_life_days, unix_epoch)
+        params[f"{column}_slope"] = 1 / 86_400 / half_life_days
+    movies = "" if is_all else "WHERE movie.id = ANY(%(movie_ids)s)"
+    ratings = "" if is_all else "WHERE rating.movie_id = ANY(%(movie_ids)s)"
+    with connection.cursor() as cursor:
+        # A rating that is written meanwhile either commits before this lock and is counted below,
+        # or waits for it and is added to the new counters.
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT id FROM movies_movie AS movie {movies}"  # noqa: S608
+            " ORDER BY id FOR NO KEY UPDATE) AS locked",
+            params,
+        )
+        cursor.execute(_RECOUNT_SQL.format(movies=movies, ratings=ratings), params)
+        return cursor.rowcount
+
+
+# MATERIALIZED, because without statistics (a first import) the planner would otherwise compute the
+# sums again for every movie.
+_RECOUNT_SQL = """
+    WITH totals AS MATERIALIZED (
+        SELECT movie_id,
+               count(*) AS rating_count,
+               sum(score) AS rating_sum,
+               max(max_day) + ln(sum(power(2, greatest(day - max_day, -200)))) / ln(2)
+                   AS trend_day,
+               max(max_week) + ln(sum(power(2, greatest(week - max_week, -200)))) / ln(2)
+                   AS trend_week
+        FROM (
+            SELECT movie_id, score, day, week,
+                   max(day) OVER movie AS max_day,
+                   max(week) OVER movie AS max_week
+            FROM (
+                SELECT rating.movie_id, rating.score,
+                       %(trend_day_start)s::float8 + %(trend_day_slope)s::float8
+                           * extract(epoch FROM rating.created_at)::float8 AS day,
+                       %(trend_week_start)s::float8 + %(trend_week_slope)s::float8
+                           * extract(epoch FROM rating.created_at)::float8 AS week
+                FROM social_rating AS rating
+                {ratings}
+            ) AS weighted
+            WINDOW movie AS (PARTITION BY movie_id)
+        ) AS with_maximum
+        GROUP BY movie_id
+    ),
+    expected AS MATERIALIZED (
+        SELECT movie.id,
+               coalesce(totals.rating_count, 0) AS rating_count,
+               coalesce(totals.rating_sum, 0) AS rating_sum,
+               totals.trend_day,
+               totals.trend_week
+        FROM movies_movie AS movie
+        LEFT JOIN totals ON totals.movie_id = movie.id
+        {movies}
+    )
+    UPDATE movies_movie AS target
+    SET rating_count = expected.rating_count,
+        rating_sum = expected.rating_sum,
+        trend_day = expected.trend_day,
+        trend_week = expected.trend_week
+    FROM expected
+    WHERE target.id = expected.id
+      AND (target.rating_count, target.rating_sum, target.trend_day, target.trend_week)
+          IS DISTINCT FROM (
+              expected.rating_count, expected.rating_sum, expected.trend_day, expected.trend_week
+          )
+"""
