@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
@@ -20,29 +20,8 @@ from nexus.core.genres import GENRE_NAMES
 
 MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months without refresh.
 
-SUMMARY_FIELDS = (
-    "id",
-    "tmdb_id",
-    "imdb_id",
-    "title",
-    "original_title",
-    "release_date",
-    "release_year",
-    "genres",
-    "runtime",
-    "original_language",
-    "vote_average",
-    "vote_count",
-    "popularity",
-    "weighted_rating",
-    "average_score",
-    "rating_count",
-    "poster_path",
-    "backdrop_path",
-    # Not shown, but they decide what may be shown.
-    "source",
-    "synced_at",
-)
+#: Columns that only a movie's detail or its search needs, and that are large. Lists do not read them.
+LARGE_COLUMNS = ("overview", "tagline", "keywords", "search_vector")
 
 
 # What films are filtered by, apart from words, keywords and people, and the best ordered by.
@@ -107,12 +86,13 @@ class Person(models.Model):
 
 class MovieQuerySet(models.QuerySet["Movie"]):
     def summaries(self) -> Self:
-        """Only the columns of a MovieSummary."""
-        return self.only(*SUMMARY_FIELDS)
+        """Leave out the columns that no list shows."""
+        return self.defer(*LARGE_COLUMNS)
 
     def with_credits(self) -> Self:
-        """With people and collection: three queries, however many films."""
-        return self.select_related("collection").prefetch_related("credits__person")
+        """Read credits with their people, and the collection, in two queries for any number."""
+        credited = models.Prefetch("credits", Credit.objects.select_related("person"))
+        return self.select_related("collection").defer("search_vector").prefetch_related(credited)
 
 
 class Movie(models.Model):
@@ -320,10 +300,7 @@ class Movie(models.Model):
 
     @property
     def is_stale(self) -> bool:
-        """Whether what came from TMDb is older than TMDb's terms let it be kept."""
-        if self.source != self.Source.TMDB:
-            return False
-        return self.synced_at is None or timezone.now() - self.synced_at > MAX_AGE
+        return is_stale(self.source, self.synced_at)
 
     @property
     def wants_details(self) -> bool:
@@ -331,6 +308,21 @@ class Movie(models.Model):
         if self.source != self.Source.TMDB or self.tmdb_id is None or self.removed_at_source:
             return False
         return self.details_missing or self.is_stale
+
+
+#: The columns of a movie that lists read, for `only()` across a relation.
+SMALL_COLUMNS = tuple(
+    field.name
+    for field in Movie._meta.concrete_fields
+    if not field.is_relation and field.name not in LARGE_COLUMNS
+)
+
+
+def is_stale(source: str, synced_at: datetime | None) -> bool:
+    """Return whether data from TMDb is older than TMDb's terms allow to store it."""
+    if source != Movie.Source.TMDB:
+        return False
+    return synced_at is None or timezone.now() - synced_at > MAX_AGE
 
 
 class Credit(models.Model):

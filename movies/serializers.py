@@ -1,63 +1,40 @@
-"""Films as clients see them."""
+"""Movies as clients see them.
+
+Each serializer's Meta.fields is the only list of a representation's fields. The columns to read
+follow from it, and a plain column needs no further line (docs/adding-a-movie-field.md).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
-from movies.models import Credit, Movie
-from movies.selectors import MovieDetail
+from movies.models import Credit, Movie, is_stale
 from nexus.core.api.fields import UTCDateTimeField
 
 POSTER_SIZE, BACKDROP_SIZE = "w500", "w1280"
 
 
 def build_image_url(path: str, size: str) -> str | None:
-    """The address of an image of TMDb's; None where there is none."""
+    """Return the URL of an image on TMDb's server; None without a path."""
     return f"{settings.TMDB_IMAGE_BASE_URL}{size}{path}" if path else None
 
 
-def movie_summary_payload(movie: Any) -> dict[str, Any]:
-    """What MovieSummarySerializer's fields say of a film, a Movie or a SummaryRow."""
-    shown = not movie.is_stale
-    released, average = movie.release_date, movie.average_score
-    return {
-        "id": movie.id,
-        "tmdb_id": movie.tmdb_id,
-        "imdb_id": movie.imdb_id,
-        "title": movie.title,
-        "original_title": movie.original_title,
-        "release_date": None if released is None else released.isoformat(),
-        "release_year": movie.release_year,
-        "genres": movie.genres,
-        "runtime": movie.runtime,
-        "original_language": movie.original_language,
-        "vote_average": movie.vote_average,
-        "vote_count": movie.vote_count,
-        "popularity": movie.popularity,
-        "weighted_rating": round(movie.weighted_rating, 3),
-        "average_score": None if average is None else round(average, 2),
-        "rating_count": movie.rating_count,
-        "poster_url": build_image_url(movie.poster_path, POSTER_SIZE) if shown else None,
-        "backdrop_url": build_image_url(movie.backdrop_path, BACKDROP_SIZE) if shown else None,
-    }
-
-
 class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
-    """A film in a line; of one that is stale, TMDb's images are left out.
+    """A movie in a list. TMDb's images are left out if its data is stale.
 
-    The fields are what the schema describes; what is answered is written out in `movie_summary_payload`, because
-    going through them takes twelve times as long, and lists are what is asked for most.
+    The fields describe the representation for the schema; `movie_summary_payload` makes it. Takes a
+    Movie, or a row of `Movie.objects.values(*SUMMARY_COLUMNS)`.
     """
 
     genres = serializers.ListField(child=serializers.CharField())
-    weighted_rating = serializers.SerializerMethodField()
-    average_score = serializers.SerializerMethodField()
-    poster_url = serializers.SerializerMethodField()
-    backdrop_url = serializers.SerializerMethodField()
+    weighted_rating = serializers.FloatField()
+    average_score = serializers.FloatField(allow_null=True)
+    poster_url = serializers.URLField(allow_null=True)
+    backdrop_url = serializers.URLField(allow_null=True)
 
     class Meta:
         model = Movie
@@ -83,24 +60,10 @@ class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
         )
         read_only_fields: tuple[str, ...] = fields
 
-    def to_representation(self, instance: Movie) -> dict[str, Any]:
+    def to_representation(self, instance: Movie | Mapping[str, Any]) -> dict[str, Any]:
+        if isinstance(instance, Movie):
+            instance = {name: getattr(instance, name) for name in SUMMARY_COLUMNS}
         return movie_summary_payload(instance)
-
-    @swagger_serializer_method(serializers.FloatField())
-    def get_weighted_rating(self, movie: Movie) -> float:
-        return round(float(movie.weighted_rating), 3)
-
-    @swagger_serializer_method(serializers.FloatField(allow_null=True))
-    def get_average_score(self, movie: Movie) -> float | None:
-        return None if movie.average_score is None else round(movie.average_score, 2)
-
-    @swagger_serializer_method(serializers.URLField(allow_null=True))
-    def get_poster_url(self, movie: Movie) -> str | None:
-        return None if movie.is_stale else build_image_url(movie.poster_path, POSTER_SIZE)
-
-    @swagger_serializer_method(serializers.URLField(allow_null=True))
-    def get_backdrop_url(self, movie: Movie) -> str | None:
-        return None if movie.is_stale else build_image_url(movie.backdrop_path, BACKDROP_SIZE)
 
 
 class DirectorSerializer(serializers.Serializer[Any]):
@@ -118,25 +81,24 @@ class CollectionSerializer(serializers.Serializer[Any]):
 
 
 class ProvenanceSerializer(serializers.Serializer[Any]):
-    # Django REST framework keeps an attribute of this name, which the metaclass takes out of the way.
+    # DRF has an attribute of this name, which its metaclass replaces by the field.
     source = serializers.ChoiceField(choices=Movie.Source.values)  # type: ignore[assignment]
     synced_at = UTCDateTimeField(allow_null=True)
-    stale = serializers.BooleanField(help_text="Older than TMDb's terms let it be kept.")
+    stale = serializers.BooleanField(help_text="Older than TMDb's terms allow to store it.")
 
 
 class MovieSerializer(MovieSummarySerializer):
-    """A MovieDetail with everything the catalogue knows.
+    """A movie with everything the catalogue knows.
 
-    TMDb's terms let nothing of it be kept over six months without refresh. A film that is stale
-    all the same, because TMDb could not be asked, is shown with its facts alone: without overview,
-    tagline and images.
+    TMDb's terms allow data to be stored for six months. If TMDb could not be asked since, the movie
+    is stale and shown without overview, tagline and images.
     """
 
     keywords = serializers.ListField(child=serializers.CharField())
-    directors = DirectorSerializer(many=True, read_only=True)
-    cast = CastMemberSerializer(many=True, read_only=True)
+    directors = DirectorSerializer(many=True)
+    cast = CastMemberSerializer(many=True)
     collection = CollectionSerializer(allow_null=True)
-    provenance = ProvenanceSerializer(read_only=True)
+    provenance = ProvenanceSerializer()
     created_at = UTCDateTimeField()
     updated_at = UTCDateTimeField()
 
@@ -156,43 +118,80 @@ class MovieSerializer(MovieSummarySerializer):
         )
         read_only_fields = fields
 
-    def __init__(self, film: MovieDetail | None = None, **kwargs: Any) -> None:
-        # It reads a MovieDetail, whatever its base class says.
-        super().__init__(film, **kwargs)  # type: ignore[arg-type]
-
-    def to_representation(self, instance: MovieDetail) -> dict[str, Any]:  # type: ignore[override]
-        movie, stale = instance.movie, instance.movie.is_stale
-        return {
-            **movie_summary_payload(movie),
-            "overview": "" if stale else movie.overview,
-            "tagline": "" if stale else movie.tagline,
-            "status": movie.status,
-            "keywords": movie.keywords,
-            "directors": [
-                {"id": each.person_id, "name": each.name}
-                for each in instance.billed
-                if each.role == Credit.Role.DIRECTOR
-            ],
-            "cast": [
-                {"id": each.person_id, "name": each.name, "character": each.character}
-                for each in instance.billed
-                if each.role == Credit.Role.CAST
-            ],
-            "collection": instance.collection,
-            "provenance": {
-                "source": movie.source,
-                "synced_at": _TIME.to_representation(movie.synced_at),
-                "stale": stale,
-            },
-            "created_at": _TIME.to_representation(movie.created_at),
-            "updated_at": _TIME.to_representation(movie.updated_at),
-        }
-
-
-_TIME = UTCDateTimeField()
+    def to_representation(self, instance: Movie) -> dict[str, Any]:  # type: ignore[override]
+        return movie_payload(instance)
 
 
 class GenreSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     tmdb_id = serializers.IntegerField()
     movie_count = serializers.IntegerField()
+
+
+def _columns_among(fields: tuple[str, ...]) -> tuple[str, ...]:
+    columns = {field.name for field in Movie._meta.concrete_fields if not field.is_relation}
+    return tuple(name for name in fields if name in columns)
+
+
+_PLAIN_SUMMARY_COLUMNS = _columns_among(MovieSummarySerializer.Meta.fields)
+_PLAIN_COLUMNS = _columns_among(MovieSerializer.Meta.fields)
+#: The columns of a row that `movie_summary_payload` takes: the serializer's own, and those that
+#: computed fields are computed from.
+SUMMARY_COLUMNS = (
+    *_PLAIN_SUMMARY_COLUMNS,
+    "poster_path",
+    "backdrop_path",
+    "source",
+    "synced_at",
+)
+
+
+def movie_summary_payload(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the MovieSummary of a row of SUMMARY_COLUMNS.
+
+    Lists are most of all requests, and DRF's field by field representation of a page takes twelve
+    times as long.
+    """
+    payload = {name: row[name] for name in _PLAIN_SUMMARY_COLUMNS}
+    released, average = row["release_date"], row["average_score"]
+    payload["release_date"] = None if released is None else released.isoformat()
+    payload["weighted_rating"] = round(row["weighted_rating"], 3)
+    payload["average_score"] = None if average is None else round(average, 2)
+    stale = is_stale(row["source"], row["synced_at"])
+    payload["poster_url"] = None if stale else build_image_url(row["poster_path"], POSTER_SIZE)
+    payload["backdrop_url"] = (
+        None if stale else build_image_url(row["backdrop_path"], BACKDROP_SIZE)
+    )
+    return payload
+
+
+def movie_payload(movie: Movie) -> dict[str, Any]:
+    """Return the representation of a movie from `movies.selectors.get_movie_detail`."""
+    format_time = UTCDateTimeField().to_representation
+    payload = {name: getattr(movie, name) for name in _PLAIN_COLUMNS}
+    payload |= movie_summary_payload({name: getattr(movie, name) for name in SUMMARY_COLUMNS})
+    if movie.is_stale:
+        payload["overview"] = payload["tagline"] = ""
+    payload["directors"] = [
+        {"id": credit.person_id, "name": credit.person.name}
+        for credit in movie.credits.all()
+        if credit.role == Credit.Role.DIRECTOR
+    ]
+    payload["cast"] = [
+        {"id": credit.person_id, "name": credit.person.name, "character": credit.character}
+        for credit in movie.credits.all()
+        if credit.role == Credit.Role.CAST
+    ]
+    collection = movie.collection
+    payload["collection"] = collection and {
+        "tmdb_id": collection.tmdb_id,
+        "name": collection.name,
+    }
+    payload["provenance"] = {
+        "source": movie.source,
+        "synced_at": format_time(movie.synced_at),
+        "stale": movie.is_stale,
+    }
+    payload["created_at"] = format_time(movie.created_at)
+    payload["updated_at"] = format_time(movie.updated_at)
+    return {name: payload[name] for name in MovieSerializer.Meta.fields}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,14 +21,9 @@ from movies.filters import (
     filter_movies,
 )
 from movies.models import Movie
-from movies.selectors import (
-    SUMMARY_COLUMNS,
-    MovieDetail,
-    SummaryRow,
-    count_movies_by_genre,
-    get_movie_detail,
-)
+from movies.selectors import count_movies_by_genre, get_movie_detail
 from movies.serializers import (
+    SUMMARY_COLUMNS,
     GenreSerializer,
     MovieSerializer,
     MovieSummarySerializer,
@@ -49,11 +45,16 @@ def summaries(movies: list[Any]) -> Any:
 
 
 def _summaries_of(rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    return [movie_summary_payload(SummaryRow.of(row)) for row in rows]
+    payloads = []
+    for values in rows:
+        row = dict(zip(SUMMARY_COLUMNS, values, strict=True))
+        row["genres"] = json.loads(row["genres"])
+        payloads.append(movie_summary_payload(row))
+    return payloads
 
 
 #: A page of films as plain data.
-SUMMARIES = Reader(SUMMARY_COLUMNS, _summaries_of)
+SUMMARIES = Reader(tuple(f"{{table}}.{name}" for name in SUMMARY_COLUMNS), _summaries_of)
 
 
 def movie_page(
@@ -106,7 +107,7 @@ class MovieViewSet(ApiViewSet):
             raise Http404
         return Response(MovieSerializer(film).data)
 
-    def held(self, pk: int) -> MovieDetail | None:
+    def held(self, pk: int) -> Movie | None:
         """The film to show; where the route is mounted, whoever knows its source may complete it."""
         return get_movie_detail(pk)
 

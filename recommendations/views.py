@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.models import User
 from movies.filters import filter_movies
 from movies.models import Movie
-from movies.selectors import get_movie_summaries
+from movies.serializers import SUMMARY_COLUMNS
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import PUBLIC, ApiViewSet, PageOf, contract
@@ -162,7 +162,8 @@ def _similar(items: list[Any]) -> Any:
 
 def _with_movies(items: Sequence[Any]) -> list[dict[str, Any]]:
     """The page's items with their films, in one query; a film deleted meanwhile is left out."""
-    movies = {row.id: row for row in get_movie_summaries([item.movie_id for item in items])}
+    rows = Movie.objects.filter(id__any=[item.movie_id for item in items])
+    movies = {row["id"]: row for row in rows.values(*SUMMARY_COLUMNS)}
     return [
         {**vars(item), "movie": movies[item.movie_id]} for item in items if item.movie_id in movies
     ]

@@ -13,7 +13,7 @@ from django.db import DataError, IntegrityError
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.selectors import MovieDetail, get_movie_detail
+from movies.selectors import get_movie_detail
 from movies.services.catalogue import movie_mark_removed
 from movies.services.upsert import UpsertResult, movies_upsert
 from nexus.core.cache import client as core_cache
@@ -118,22 +118,22 @@ def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
     return [results[tmdb_id] for tmdb_id in tmdb_ids]
 
 
-def movie_shown(movie_id: int) -> MovieDetail | None:
+def movie_shown(movie_id: int) -> Movie | None:
     """A film with people and collection, completed or refreshed where it wants that.
 
     TMDb is asked once, within the budget of a request; in its trouble the film is as it is held.
     """
     film = get_movie_detail(movie_id)
-    if film is None or not film.movie.wants_details:
+    if film is None or not film.wants_details:
         return film
-    assert film.movie.tmdb_id is not None
-    tried = f"tmdb:tried:{film.movie.tmdb_id}"
+    assert film.tmdb_id is not None
+    tried = f"tmdb:tried:{film.tmdb_id}"
     if core_cache.get(tried) is not None:
         return film
     try:
-        facts = cache.movie(film.movie.tmdb_id)
+        facts = cache.movie(film.tmdb_id)
     except TmdbNotFound:
-        movie_mark_removed(movie=film.movie)
+        movie_mark_removed(movie=film)
         return film
     except TmdbError:
         core_cache.set(tried, True, ttl_s=TRIED_TTL_S)

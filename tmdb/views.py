@@ -10,7 +10,8 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from movies.selectors import MovieDetail, get_movie_detail
+from movies.models import Movie
+from movies.selectors import get_movie_detail
 from movies.serializers import MovieSerializer, MovieSummarySerializer
 from movies.views import MovieViewSet, summaries
 from nexus.core.api.exceptions import Problem
@@ -115,7 +116,7 @@ class TmdbImportViewSet(TmdbViewSet):
         return Response(
             MovieSerializer(film).data,
             status=status.HTTP_201_CREATED if imported.created else status.HTTP_200_OK,
-            headers={"Location": reverse("movie-detail", args=[film.movie.pk])},
+            headers={"Location": reverse("movie-detail", args=[film.pk])},
         )
 
 
@@ -147,7 +148,7 @@ class TmdbBulkImportViewSet(TmdbViewSet):
 class FilmViewSet(MovieViewSet):
     """The film's page, mounted here because TMDb is asked for what is missing of it."""
 
-    def held(self, pk: int) -> MovieDetail | None:
+    def held(self, pk: int) -> Movie | None:
         return movie_shown(pk)
 
 

@@ -1,125 +1,111 @@
-"""Keep each movie's rating count, rating sum and trend up to date with members' ratings."""
+"""Keep each movie's rating count, rating sum and trend up to date with its ratings.
+
+A trend is the exponentially decayed number of a movie's ratings, stored as its log2. Every rating
+has the weight 2^(its age at _TREND_EPOCH / half-life): later ratings weigh more, and because all
+weights keep their ratio as time passes, movies keep their order without being updated.
+Source: Cormode et al., "Forward Decay", ICDE 2009.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, FloatField, Func, Value
+from django.db.models.expressions import Combinable
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
-from movies.models import SUMMARY_FIELDS, Movie
-from nexus.core.db.raw_sql import Columns, prepared_rows
+from movies.models import Movie
 
-# The two windows of the community's trend: the half-life of a rating's weight, in days.
+#: The half-life of a rating's weight in each trend, in days.
 TREND_HALF_LIFE_DAYS = {"trend_day": 1.0, "trend_week": 7.0}
 _TREND_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def movie_apply_rating(
-    *, movie_id: int, old_score: float | None, new_score: float | None
-) -> Movie | None:
-    """Move a film's rating sums and trend by one rating set, changed (`old_score`, `new_score`) or withdrawn.
+class LogSum(Func):
+    """log2(2^a + 2^b) of two floats in the database; a NULL `a` adds nothing.
 
-    The film as a MovieSummary shows it from now on; None where it is gone.
+    One function, because the same formula of Django's own functions takes 0.4 ms more to compile.
+    PostgreSQL's greatest() ignores NULL. The bounds keep power() within the range of a double.
     """
-    now = timezone.now()
-    positions = [
-        compute_log_weight(half_life_days, now) if old_score is None else None
-        for half_life_days in TREND_HALF_LIFE_DAYS.values()
-    ]
-    count = int(new_score is not None) - int(old_score is not None)
-    found = prepared_rows(
-        _CHANGED, [count, (new_score or 0.0) - (old_score or 0.0), *positions, movie_id]
-    )
-    return _SUMMARY.instance(found[0]) if found else None
+
+    output_field = FloatField()
+    arity = 2
+
+    def as_sql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
+    ) -> tuple[str, Sequence[Any]]:
+        (a, a_params), (b, b_params) = map(compiler.compile, self.get_source_expressions())
+        sql = (
+            f"greatest({a}, {b} + ln(1 + power(2, least(greatest({a} - {b}, -200), 200))) / ln(2))"
+        )
+        return sql, (*a_params, *b_params, *a_params, *b_params)
+
+
+def compute_log_weight(half_life_days: float, rated_at: datetime | None = None) -> float:
+    """Return log2 of the weight of a rating made at this time; now if None."""
+    age = (rated_at or timezone.now()) - _TREND_EPOCH
+    return age.total_seconds() / 86_400 / half_life_days
+
+
+def movie_apply_rating(*, movie_id: int, old_score: float | None, new_score: float | None) -> None:
+    """Update a movie's rating figures after one of its ratings was set, changed or withdrawn.
+
+    `old_score` is None for a new rating, `new_score` for a withdrawn one. Only a new rating moves
+    the trend.
+    """
+    change = RatingChange(movie_id, old_score, new_score)
+    Movie.objects.filter(pk=movie_id).update(**_figures_after([change]))
 
 
 @dataclass(frozen=True)
 class RatingChange:
-    """One rating of a film set (`old_score` None), changed, or withdrawn (`new_score` None) as of a moment."""
+    """One rating set (`old_score` None), changed, or withdrawn (`new_score` None)."""
 
     movie_id: int
     old_score: float | None
     new_score: float | None
+    #: When the member rated the movie, which decides its weight in the trend; None for now.
     rated_at: datetime | None = None
 
 
 def movies_apply_ratings(*, changes: Sequence[RatingChange]) -> None:
-    """movie_apply_rating for many at once, in two queries; the films are locked in order of their ids.
+    """Do what `movie_apply_rating` does for many ratings at once.
 
-    A rating of long ago weighs in the trend as it would by now.
+    Runs in the caller's transaction, in which it locks the movies in the order of their ids, so
+    that two calls cannot deadlock.
     """
-    if not changes:
-        return
-    counts: dict[int, int] = {}
-    sums: dict[int, float] = {}
-    newest: dict[int, datetime | None] = {}
+    by_movie: dict[int, list[RatingChange]] = {}
     for change in changes:
-        film = change.movie_id
-        counts[film] = (
-            counts.get(film, 0) + (change.new_score is not None) - (change.old_score is not None)
-        )
-        sums[film] = sums.get(film, 0.0) + (change.new_score or 0.0) - (change.old_score or 0.0)
-        if change.old_score is None:
-            newest[film] = change.rated_at
-    ids = sorted(counts)
-    positions = {
-        column: [
-            compute_log_weight(half_life_days, newest[film]) if film in newest else None
-            for film in ids
-        ]
-        for column, half_life_days in TREND_HALF_LIFE_DAYS.items()
+        by_movie.setdefault(change.movie_id, []).append(change)
+    locked = Movie.objects.select_for_update(no_key=True).order_by("id").only(*_FIGURES)
+    movies = list(locked.filter(id__any=by_movie)) if by_movie else []
+    for movie in movies:
+        for name, value in _figures_after(by_movie[movie.pk]).items():
+            setattr(movie, name, value)
+    Movie.objects.bulk_update(movies, _FIGURES, batch_size=125)
+
+
+_FIGURES = ("rating_count", "rating_sum", *TREND_HALF_LIFE_DAYS)
+
+
+def _figures_after(changes: Sequence[RatingChange]) -> dict[str, Combinable]:
+    """Return what a movie's figures become by these changes of its ratings."""
+    count = sum(
+        (change.new_score is not None) - (change.old_score is not None) for change in changes
+    )
+    total = sum((change.new_score or 0.0) - (change.old_score or 0.0) for change in changes)
+    figures: dict[str, Combinable] = {
+        "rating_count": F("rating_count") + count,
+        "rating_sum": F("rating_sum") + total,
     }
-    columns = ", ".join(TREND_HALF_LIFE_DAYS)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM (SELECT id FROM movies_movie WHERE id = ANY(%s::bigint[])"
-            " ORDER BY id FOR NO KEY UPDATE) AS locked",
-            [ids],
-        )
-        cursor.execute(
-            f"UPDATE movies_movie AS movie SET rating_count = movie.rating_count + by.count,"  # noqa: S608
-            f" rating_sum = movie.rating_sum + by.sum, {_TRENDS}"
-            " FROM unnest(%s::bigint[], %s::int[], %s::float8[], %s::float8[], %s::float8[])"
-            f" AS by (movie_id, count, sum, {columns}) WHERE movie.id = by.movie_id",
-            [
-                ids,
-                [counts[film] for film in ids],
-                [sums[film] for film in ids],
-                *positions.values(),
-            ],
-        )
-
-
-def compute_log_weight(half_life_days: float, at: datetime | None = None) -> float:
-    """log2 of the weight that a rating of that moment has: forward decay.
-
-    Because every weight grows by the same factor with time, films keep their order without ever
-    being touched. Source: Cormode et al., "Forward Decay", ICDE 2009.
-    """
-    age = (at or timezone.now()) - _TREND_EPOCH
-    return age.total_seconds() / 86_400 / half_life_days
-
-
-# log2(2^trend + 2^position) without leaving the range of a double: beyond 200 halvings the smaller
-# term is nothing, and a power of it would underflow. A position that is null leaves the trend.
-_TRENDS = ", ".join(
-    f"{column} = CASE WHEN by.{column} IS NULL THEN movie.{column} ELSE"
-    f" greatest(coalesce(movie.{column}, by.{column} - 200), by.{column}) + ln(1 + power(2, -least("
-    f"abs(coalesce(movie.{column}, by.{column} - 200) - by.{column}), 200))) / ln(2) END"
-    for column in TREND_HALF_LIFE_DAYS
-)
-_SUMMARY = Columns(
-    Movie,
-    "movie",
-    but=[each.name for each in Movie._meta.concrete_fields if each.name not in SUMMARY_FIELDS],
-)
-_POSITIONS = ", ".join(f"%s::float8 AS {column}" for column in TREND_HALF_LIFE_DAYS)
-_CHANGED = (
-    f"UPDATE movies_movie AS movie SET rating_count = movie.rating_count + by.count,"  # noqa: S608
-    f" rating_sum = movie.rating_sum + by.sum, {_TRENDS}"
-    f" FROM (SELECT %s::int AS count, %s::float8 AS sum, {_POSITIONS}) AS by"
-    f" WHERE movie.id = %s::bigint RETURNING {_SUMMARY.sql}"
-).encode()
+    for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
+        for change in changes:
+            if change.old_score is None:
+                log_weight = compute_log_weight(half_life_days, change.rated_at)
+                figures[column] = LogSum(figures.get(column, F(column)), Value(log_weight))
+    return figures

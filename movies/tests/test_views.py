@@ -78,7 +78,7 @@ def test_a_summary_has_the_contracts_fields(api, alien):
 
 
 def test_a_film_has_all_the_catalogue_knows(api, alien, django_assert_num_queries):
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         answer = api.get(f"/movies/{alien.id}/")
     assert answer.status_code == 200
     body = answer.json()

@@ -151,7 +151,7 @@ def feed(user: User, films: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
     rows = candidates(films, votes, favourites)
     strategy = "personalized" if len(history) else "cold_start"
     if not rows:
-        return Feed(nothing(), strategy, ALGORITHM, Diversity(diversity, 0.0, 0.0, 0))
+        return Feed(nothing(), strategy, ALGORITHM, Diversity(diversity, 0.0, 0))
     described = features(rows, most_seen=most_seen())
     scored = _score(member, described, votes)
     order = scoring.rank(scored.scores.percent, scored.votes, described, len(history))

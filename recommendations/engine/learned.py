@@ -92,7 +92,7 @@ def feed_of(member: Member, candidates: Candidates, *, diversity: float = 0.0) -
     head, history, films = member.head, member.history, candidates.films
     strategy = "personalized" if history.n else "cold_start"
     if not len(films):
-        return Feed(nothing(), strategy, head.algorithm, Diversity(diversity, 0.0, 0.0, 0))
+        return Feed(nothing(), strategy, head.algorithm, Diversity(diversity, 0.0, 0))
     links = (
         candidates.feed.from_targets(head, history.films.ids),
         candidates.taste.from_targets(head, history.films.ids),
