@@ -1,4 +1,4 @@
-"""What is true of every request, whichever app answers it."""
+"""Middleware that applies to every request, whichever app handles it."""
 
 from __future__ import annotations
 
@@ -19,37 +19,38 @@ from rest_framework.permissions import SAFE_METHODS
 
 from nexus.core.api import throttling
 from nexus.core.api.exceptions import problem_response
-from nexus.core.cache.responses import cache_key, get_cached_response, store_response
-from nexus.core.observability import metrics
+from nexus.core.cache.responses import get_cached_response, make_cache_key, store_response
 from nexus.core.observability.logging import current_request_id
+from nexus.core.observability.metrics import QueryCounter, observe_request
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ALIAS = "/api/"
-# What machines ask for often, and what costs nothing.
-_UNLIMITED = ("/health/", "/metrics", f"/{settings.STATIC_URL.strip('/')}/")
-_ACCESS_LOG = logging.getLogger("nexus.request")
+# Polled by machines, or served without a query.
+_UNLIMITED_PREFIXES = ("/health/", "/metrics", f"/{settings.STATIC_URL.strip('/')}/")
+_REQUEST_LOG = logging.getLogger("nexus.request")
 
 
 class RequestLogMiddleware:
-    """Gives each request an id and, at its end, one log line; outermost, so that it sees all."""
+    """Gives each request an id, one log line and its metrics; the outermost middleware."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        sent = request.headers.get("X-Request-ID", "")
-        request.id = sent if _SAFE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex  # type: ignore[attr-defined]
-        token = current_request_id.set(request.id)  # type: ignore[attr-defined]
-        queries = metrics.QueryCounter()
+        client_id = request.headers.get("X-Request-ID", "")
+        request_id = client_id if _SAFE_REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex
+        request.id = request_id  # type: ignore[attr-defined]
+        token = current_request_id.set(request_id)
+        queries = QueryCounter()
         started = time.perf_counter()
         try:
             with connection.execute_wrapper(queries):
                 response = self.get_response(request)
-            response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
+            response["X-Request-ID"] = request_id
             seconds = time.perf_counter() - started
-            metrics.observe_request(request, response, seconds, queries.count, queries.seconds)
+            observe_request(request, response, seconds, queries)
             self._log(request, response, seconds)
         finally:
             current_request_id.reset(token)
@@ -57,9 +58,8 @@ class RequestLogMiddleware:
 
     def _log(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
         error: BaseException | None = getattr(request, "error", None)
-        failed = response.status_code >= 500
-        _ACCESS_LOG.log(
-            logging.ERROR if failed else logging.INFO,
+        _REQUEST_LOG.log(
+            logging.ERROR if response.status_code >= 500 else logging.INFO,
             "%s %s %s",
             request.method,
             request.path,
@@ -67,7 +67,7 @@ class RequestLogMiddleware:
             exc_info=error,
             extra={
                 "method": request.method,
-                # The path alone: a query string may hold what somebody searched for.
+                # Without the query string, which may hold what a person searched for.
                 "path": request.path,
                 "status": response.status_code,
                 "duration_ms": round(seconds * 1000, 1),
@@ -77,7 +77,7 @@ class RequestLogMiddleware:
 
 
 class PathMiddleware:
-    """Answers under `/api/` too, and without the closing slash, with no redirect."""
+    """Serves every route also under `/api/` and without the closing slash, without a redirect."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -95,11 +95,10 @@ class PathMiddleware:
 
 
 class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
-    """Django's, with an ETag on private answers too and the view's version in front of it.
+    """Django's middleware, which gives private responses an ETag too.
 
-    A view that takes `If-Match` puts its version into `response.version`; the tag is then
-    `"<version>-<hash>"`, and `nexus.core.api.etag.matches_version` compares the
-    first part.
+    A view that accepts `If-Match` sets `response.version`. Its ETag is then `"<version>-<hash>"`, and
+    nexus.core.api.etag.matches_version compares the version alone.
     """
 
     def process_response(
@@ -115,12 +114,14 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
             version = getattr(response, "version", None)
             if version is not None:
                 response["ETag"] = f'"{version}-{response["ETag"].strip(chr(34))}"'
-        answer = super().process_response(request, response)
-        if answer.status_code == 412 and answer is not response:
-            # Django's own is an HTML page.
-            detail = "This is not what the request's precondition names."
+        conditional = super().process_response(request, response)
+        if conditional.status_code == 412 and conditional is not response:
+            # Django's own 412 is an HTML page.
+            detail = (
+                "The resource is not in the version that the precondition names. Read it again."
+            )
             return problem_response(request, 412, "precondition_failed", detail)
-        return answer
+        return conditional
 
 
 class RateLimitMiddleware:
@@ -130,7 +131,7 @@ class RateLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith(_UNLIMITED):
+        if request.path_info.startswith(_UNLIMITED_PREFIXES):
             return self.get_response(request)
         member_id = throttling.get_member_id(request)
         request.member_id = member_id  # type: ignore[attr-defined]
@@ -170,7 +171,7 @@ class ResponseCacheMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        key = cache_key(request)
+        key = make_cache_key(request)
         if key is None:
             return self.get_response(request)
         response = get_cached_response(key)
@@ -184,16 +185,16 @@ class ResponseCacheMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuses a body over the limit before it is read."""
+    """Refuses a body over the limit (413) before it is read."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        # Cut, because int() refuses thousands of digits; what is left is still far over the limit.
         limit = settings.BODY_LIMITS.get(request.path_info, settings.MAX_BODY_BYTES)
+        # int() refuses thousands of digits. The first 20 are far over the limit, too.
         if length.isascii() and length.isdigit() and int(length[:20]) > limit:
-            detail = f"The body is over {limit // 1024} KiB."
+            detail = f"The body is over {limit // 1024} KiB. Send less at a time."
             return problem_response(request, 413, "too_large", detail)
         return self.get_response(request)

@@ -1,4 +1,4 @@
-"""What the kernel itself stores."""
+"""Tables of the kernel."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from django.db import models
 
 
 class LimitWindow(models.Model):
-    """A window of nexus.core.api.throttling, for limits that must hold without the cache.
+    """A rate-limit window that is counted in the database (nexus.core.db.queries).
 
-    The table is unlogged (migration 0001): a crash of the database may forget it, and no attempt
-    costs a write to the log.
+    The table is unlogged (migration 0001): a count costs no write to the WAL, and a crash of the
+    database may empty the table.
     """
 
     key = models.CharField(max_length=100, primary_key=True)

@@ -124,7 +124,7 @@ def test_swagger_ui_shows_every_operation_and_asks_no_other_host(browser, home):
     browser.open(f"{home}/swagger/", ".opblock")
     operations = sum(len(route.methods) for route in api_routes())
     WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.count(".opblock") == operations)
-    assert browser.says("Find films worth your evening")
+    assert browser.says("Find movies worth your evening")
     assert browser.says("TMDB")
     _assert_clean(browser, home)
 

@@ -19,7 +19,7 @@ OPERATIONS = [
     "/metrics",
 ]
 
-NOTHING_HERE = "There is nothing at this address."
+NOTHING_HERE = "No such URL. The paths that exist are listed at /swagger/."
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ FIXED = {"swagger", "info", "basePath", "consumes", "produces", "paths", "defini
 
 @pytest.fixture
 def schema(api, monkeypatch):
-    monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._made", None)
+    monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._schema", None)
     return api.get("/swagger.json").json()
 
 
@@ -127,13 +127,13 @@ def test_the_schema_is_public_and_the_same_for_all(schema, make_user, client_of)
 
 def test_a_page_that_is_opened_first_leaves_the_schema_whole(schema, api, monkeypatch):
     for page in ("/swagger/", "/redoc/"):
-        monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._made", None)
+        monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._schema", None)
         assert api.get(page).status_code == 200
         assert api.get("/swagger.json").json() == schema
 
 
 def test_making_the_schema_logs_no_complaint(schema, api, caplog, monkeypatch):
-    monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._made", None)
+    monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._schema", None)
     assert api.get("/swagger.json").json() == schema
     assert [record.getMessage() for record in caplog.records] == []
 

@@ -1,4 +1,4 @@
-"""Every error as `application/problem+json` (RFC 9457), in one shape."""
+"""Every error as a problem document, `application/problem+json` (RFC 9457), in one shape."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ View = Callable[[HttpRequest], HttpResponse]
 
 PROBLEM_JSON = "application/problem+json"
 DATABASE_RETRY_AFTER_S = 5
-# What an answer repeats of a request is bounded, however much was sent.
-MAX_TEXT = 500
-MAX_NAME = 100
-MAX_ERRORS = 20
+# Messages and field names may quote the request, so their length and number are bounded.
+MAX_MESSAGE_LENGTH = 500
+MAX_FIELD_NAME_LENGTH = 100
+MAX_FIELDS = 20
 
 
 class Problem(exceptions.APIException):
-    """An error of the contract: a status, a code, a sentence for the reader, and headers."""
+    """An error with its own status and code."""
 
     def __init__(
         self, status_code: int, code: str, detail: str, *, headers: dict[str, str] | None = None
@@ -43,6 +43,8 @@ class Problem(exceptions.APIException):
 
 
 class NotFound(exceptions.NotFound):
+    """A 404, also for what the caller may not see."""
+
     default_detail = "Not found."
 
 
@@ -56,17 +58,13 @@ class AccountNotFound(exceptions.AuthenticationFailed):
 def field_error(
     field: str, message: str | list[str], code: str = "invalid"
 ) -> exceptions.ValidationError:
-    """A 400 that names one field, with one message or several."""
+    """Return a 400 that names one field, with one message or several."""
     messages = [message] if isinstance(message, str) else message
     return exceptions.ValidationError({field: messages}, code=code)
 
 
-def request_id(request: HttpRequest | None) -> str | None:
-    return getattr(request, "id", None)
-
-
 def problem_body(
-    *, status_code: int, code: str, detail: str, request: HttpRequest | None, **more: Any
+    *, status_code: int, code: str, detail: str, request: HttpRequest | None, **members: Any
 ) -> dict[str, Any]:
     return {
         "type": "about:blank",
@@ -74,8 +72,8 @@ def problem_body(
         "status": status_code,
         "detail": detail,
         "code": code,
-        "request_id": request_id(request),
-        **more,
+        "request_id": getattr(request, "id", None),
+        **members,
     }
 
 
@@ -86,7 +84,7 @@ def problem_response(
     detail: str,
     headers: dict[str, str] | None = None,
 ) -> HttpResponse:
-    """A problem document from outside DRF: middleware and Django's error handlers."""
+    """Return a problem document from outside of DRF: middleware and Django's error handlers."""
     body = problem_body(status_code=status_code, code=code, detail=detail, request=request)
     response = JsonResponse(body, status=status_code, content_type=PROBLEM_JSON)
     for name, value in {"Cache-Control": "private, no-store", **(headers or {})}.items():
@@ -94,40 +92,42 @@ def problem_response(
     return response
 
 
-def read_only(view: View) -> View:
-    """For views outside DRF: GET and HEAD, and for all else a 405."""
+def require_safe(view: View) -> View:
+    """Restrict a view outside of DRF to GET and HEAD, as Django's decorator of this name does.
+
+    Other methods get a 405 that is a problem document.
+    """
 
     @wraps(view)
-    def guarded(request: HttpRequest) -> HttpResponse:
+    def wrapper(request: HttpRequest) -> HttpResponse:
         if request.method in ("GET", "HEAD"):
             return view(request)
         detail = f'Method "{request.method}" not allowed.'
         return problem_response(request, 405, "method_not_allowed", detail, {"Allow": "GET, HEAD"})
 
-    return guarded
+    return wrapper
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler; what it does not know goes on to `server_error`."""
+    """DRF's exception handler. Errors it returns None for are raised, and reach `server_error`."""
     if isinstance(error, OperationalError | InterfaceError):
         error = database_problem()
     response = exception_handler(error, context)
     if response is None:
         return None
+    # DRF converts these two inside exception_handler and does not return the result.
     if isinstance(error, Http404):
         error = NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     assert isinstance(error, exceptions.APIException)
-    detail, code, errors = _described(error)
-    more: dict[str, Any] = {"errors": errors} if errors else {}
-    detail = _cut(detail, MAX_TEXT)
+    detail, code, errors = _describe(error)
     response.data = problem_body(
         status_code=response.status_code,
         code=code,
-        detail=detail,
+        detail=_truncate(detail, MAX_MESSAGE_LENGTH),
         request=context["request"]._request,
-        **more,
+        **({"errors": errors} if errors else {}),
     )
     response.content_type = PROBLEM_JSON
     for name, value in getattr(error, "headers", {}).items():
@@ -139,62 +139,73 @@ def database_problem() -> Problem:
     return Problem(
         status.HTTP_503_SERVICE_UNAVAILABLE,
         "database_unavailable",
-        "The database cannot answer at the moment. Try again shortly.",
+        f"The database does not respond. Try again in {DATABASE_RETRY_AFTER_S} s.",
         headers={"Retry-After": str(DATABASE_RETRY_AFTER_S)},
     )
 
 
-def _described(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]]:
-    """The sentence, the code and the errors by field of a DRF exception."""
-    full: Any = error.get_full_details()
+def _describe(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]]:
+    """Return the detail, the code and the errors by field of a DRF exception."""
+    details: Any = error.get_full_details()
     if isinstance(error, exceptions.ValidationError):
-        errors = dict(islice(_by_field(full).items(), MAX_ERRORS))
+        errors = dict(islice(_errors_by_field(details).items(), MAX_FIELDS))
         fields = ", ".join(name for name in errors if name != "non_field_errors")
         detail = f"Invalid: {fields}." if fields else errors["non_field_errors"][0]["message"]
         return detail, "invalid", errors
-    if isinstance(full, dict) and "message" in full:
-        return str(full["message"]), str(full["code"]), {}
-    # SimpleJWT's errors are dicts with `detail` and `code` of their own.
-    detail = full["detail"] if isinstance(full, dict) else full[0]
+    if isinstance(details, dict) and "message" in details:
+        return str(details["message"]), str(details["code"]), {}
+    # SimpleJWT's exceptions have a dict with the keys `detail` and `code` as their detail.
+    detail = details["detail"] if isinstance(details, dict) else details[0]
     return str(detail["message"]), str(detail["code"]), {}
 
 
-def _cut(text: str, length: int) -> str:
+def _truncate(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _by_field(full: Any, path: str = "") -> dict[str, list[dict[str, str]]]:
-    """DRF's nested error details, flattened: `items.3.score` names the score of the fourth item."""
-    if (
-        isinstance(full, dict)
-        and set(full) == {"message", "code"}
-        and isinstance(full["code"], str)
-    ):
-        message = {"message": _cut(str(full["message"]), MAX_TEXT), "code": str(full["code"])}
-        return {_cut(path, MAX_NAME) or "non_field_errors": [message]}
-    flat: dict[str, list[dict[str, str]]] = {}
-    if isinstance(full, dict):
-        parts = [(str(key), value) for key, value in full.items()]
+def _errors_by_field(details: Any, path: str = "") -> dict[str, list[dict[str, str]]]:
+    """Flatten DRF's nested details: `items.3.score` is the score of the fourth item."""
+    if _is_message(details):
+        message = _truncate(str(details["message"]), MAX_MESSAGE_LENGTH)
+        name = _truncate(path, MAX_FIELD_NAME_LENGTH) or "non_field_errors"
+        return {name: [{"message": message, "code": str(details["code"])}]}
+    if isinstance(details, dict):
+        children = [(str(key), value) for key, value in details.items()]
     else:
-        parts = [
+        # A list holds the messages of one field, or one dict for each item of a list field.
+        children = [
             ("" if isinstance(value, dict) and "message" in value else str(index), value)
-            for index, value in enumerate(full)
+            for index, value in enumerate(details)
         ]
-    for key, value in parts:
-        name = ".".join(part for part in (path, key) if part)
-        for found, messages in _by_field(value, name).items():
-            flat.setdefault(found, []).extend(messages)
-    return flat
+    errors: dict[str, list[dict[str, str]]] = {}
+    for key, value in children:
+        child_path = ".".join(part for part in (path, key) if part)
+        for name, messages in _errors_by_field(value, child_path).items():
+            errors.setdefault(name, []).extend(messages)
+    return errors
 
 
-# --- Django's own handlers, named in nexus/urls.py -----------------------------------------------
+def _is_message(details: Any) -> bool:
+    return (
+        isinstance(details, dict)
+        and set(details) == {"message", "code"}
+        and isinstance(details["code"], str)
+    )
+
+
+# --- Django's error handlers, which nexus/urls.py names ------------------------------------------
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig):
-        return problem_response(request, 413, "too_large", "The body is too large.")
-    if isinstance(exception, TooManyFieldsSent | SuspiciousOperation):
-        return problem_response(request, 400, "bad_request", "The request cannot be read.")
+        detail = "The body is too large. Send less, or split it into several requests."
+        return problem_response(request, 413, "too_large", detail)
+    if isinstance(exception, TooManyFieldsSent):
+        detail = "The request has too many parameters. Send fewer."
+        return problem_response(request, 400, "bad_request", detail)
+    if isinstance(exception, SuspiciousOperation):
+        detail = "The request cannot be read. Check its Host header and its encoding."
+        return problem_response(request, 400, "bad_request", detail)
     return problem_response(request, 400, "bad_request", "The request is malformed.")
 
 
@@ -203,17 +214,18 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    detail = f"The form's CSRF check failed ({reason}) Reload the page and send it again."
+    detail = f"The form's CSRF check failed: {reason} Reload the page and send the form again."
     return problem_response(request, 403, "csrf_failed", detail)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return problem_response(request, 404, "not_found", "There is nothing at this address.")
+    detail = "No such URL. The paths that exist are listed at /swagger/."
+    return problem_response(request, 404, "not_found", detail)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
-    # RequestLogMiddleware writes it, with its traceback, in the request's one line.
+    # RequestLogMiddleware writes the error and its traceback into the request's log line.
     request.error = error  # type: ignore[attr-defined]
     if isinstance(error, OperationalError | InterfaceError):
         problem = database_problem()
@@ -224,5 +236,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
             str(problem.detail),
             problem.headers,
         )
-    detail = "The server failed. Quote the request_id when you report it."
+    detail = "The server failed. Quote the request_id when you report this."
     return problem_response(request, 500, "server_error", detail)

@@ -1,6 +1,6 @@
-"""Serializer fields that take a number only as its plain decimal digits, and share themselves.
+"""Serializer fields that accept a number only as its plain decimal digits.
 
-DRF's own go through int() and float(), which also take `1_0`, `005`, `١` and `nan`.
+DRF's own fields call int() and float(), which also accept `1_0`, `005`, `١` and `nan`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?", re.ASCII)
 
 
 class StrictIntegerField(serializers.IntegerField):
-    """An integer, or the string of its plain digits; `true` and `1.0` are neither."""
+    """An integer, or a string of its plain digits; not `true` or `1.0`."""
 
     def to_internal_value(self, data: Any) -> int:
         if isinstance(data, int) and not isinstance(data, bool):
@@ -39,7 +39,7 @@ class IdField(StrictIntegerField):
 
 
 class StrictFloatField(serializers.FloatField):
-    """A finite number, or the string of its plain decimal digits."""
+    """A finite number, or a string of its plain decimal digits."""
 
     def to_internal_value(self, data: Any) -> float:
         if isinstance(data, int | float) and not isinstance(data, bool) and abs(data) < 1e15:
@@ -52,7 +52,7 @@ class StrictFloatField(serializers.FloatField):
 
 
 class StrictCharField(serializers.CharField):
-    """Text that was sent as text: DRF's field also takes numbers."""
+    """A string; DRF's own field accepts numbers too."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -70,19 +70,19 @@ class UTCDateTimeField(serializers.DateTimeField):
 
 
 class SharedFieldsSerializer(serializers.Serializer[Any]):
-    """A serializer all of whose instances share their fields, which hold nothing of a request.
+    """A serializer whose instances share their fields, which therefore must not hold request data.
 
-    DRF's habit of copying them for each instance takes longer than to read a query, or to show a
-    match score, with them. Not for bodies of PATCH: their fields ask the instance for `partial`.
+    DRF deep-copies the fields for each instance, which takes longer than validating a query or
+    rendering a match score. Not for the body of a PATCH, whose fields depend on `partial`.
     """
 
     @cached_property
     def fields(self) -> BindingDict:  # type: ignore[override]
-        return _fields_of(type(self))
+        return _build_fields(type(self))
 
 
 @cache
-def _fields_of(serializer: type[serializers.Serializer[Any]]) -> BindingDict:
+def _build_fields(serializer: type[serializers.Serializer[Any]]) -> BindingDict:
     fields = BindingDict(serializer())
     for name, field in serializer().get_fields().items():
         fields[name] = field

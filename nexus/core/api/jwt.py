@@ -1,7 +1,7 @@
-"""Access and refresh tokens: SimpleJWT's, signed with keys that can be changed without a pause.
+"""SimpleJWT's access and refresh tokens, with signing keys that can be rotated without downtime.
 
-Of settings.JWT_SIGNING_KEYS the first signs and all verify. A token names its key (`kid`), so that
-one of a key that was taken away is refused, and so is one that names none.
+The first of settings.JWT_SIGNING_KEYS signs tokens; all of them verify. A token names its key in its
+`kid` header. Tokens of a removed key, and tokens that name no key, are rejected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rest_framework_simplejwt.exceptions import TokenBackendError
 
 
 class KeyRing(TokenBackend):
-    """SimpleJWT's signing and verifying over several keys, with issuer and audience."""
+    """SimpleJWT's token backend with several keys, an issuer and an audience."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         super().__init__(
@@ -28,51 +28,51 @@ class KeyRing(TokenBackend):
             issuer=settings.SIMPLE_JWT["ISSUER"],
             audience=settings.SIMPLE_JWT["AUDIENCE"],
         )
-        self._keys = {_key_id(key): self._prepare_key(key) for key in keys}
-        self._first = _key_id(keys[0])
+        self._keys = {_make_key_id(key): self._prepare_key(key) for key in keys}
+        self._signing_key_id = _make_key_id(keys[0])
 
     def encode(self, payload: dict[str, Any]) -> str:
         return jwt.encode(
             {**payload, "iss": self.issuer, "aud": self.audience},
-            self._keys[self._first],
+            self._keys[self._signing_key_id],
             algorithm=self.algorithm,
-            headers={"kid": self._first},
+            headers={"kid": self._signing_key_id},
         )
 
     def get_verifying_key(self, token: Any) -> Any:
         try:
-            named = jwt.get_unverified_header(token).get("kid")
+            key_id = jwt.get_unverified_header(token).get("kid")
         except jwt.InvalidTokenError as error:
             raise TokenBackendError("Token is invalid") from error
-        if named not in self._keys:
-            raise TokenBackendError("Token is of a key that is not in use")
-        return self._keys[named]
+        if key_id not in self._keys:
+            raise TokenBackendError("Token is signed with an unknown key")
+        return self._keys[key_id]
 
 
-class _Signed:
+class _KeyRingMixin:
     def get_token_backend(self) -> TokenBackend:
-        return _ring(tuple(settings.JWT_SIGNING_KEYS))
+        return _get_key_ring(tuple(settings.JWT_SIGNING_KEYS))
 
 
-class AccessToken(_Signed, tokens.AccessToken):
-    """What a request bears."""
+class AccessToken(_KeyRingMixin, tokens.AccessToken):
+    """The bearer token of a request."""
 
 
-class RefreshToken(_Signed, tokens.RefreshToken):  # type: ignore[misc]
-    """What is spent for a new pair."""
+class RefreshToken(_KeyRingMixin, tokens.RefreshToken):  # type: ignore[misc]
+    """The token that is exchanged for a new pair."""
 
     access_token_class = AccessToken
 
 
-class UntypedToken(_Signed, tokens.UntypedToken):
-    """A token of either kind, to be verified."""
+class UntypedToken(_KeyRingMixin, tokens.UntypedToken):
+    """A token of either type, to be verified."""
 
 
 @lru_cache(maxsize=8)
-def _ring(keys: tuple[str, ...]) -> KeyRing:
+def _get_key_ring(keys: tuple[str, ...]) -> KeyRing:
     return KeyRing(keys)
 
 
-def _key_id(key: str) -> str:
-    # Tells keys apart and says nothing of them: they are random and long.
+def _make_key_id(key: str) -> str:
+    # Identifies a key without revealing it: keys are long and random.
     return hashlib.sha256(b"kid:" + key.encode()).hexdigest()[:12]

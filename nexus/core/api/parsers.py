@@ -1,4 +1,4 @@
-"""JSON as the contract takes it: what cannot be stored or computed with is refused at the edge."""
+"""The JSON parser: rejects values that cannot be stored or computed with."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from rest_framework.parsers import BaseParser
 
 MAX_NESTING_DEPTH = 32
 
+_TOO_DEEP = f"The JSON is nested more than {MAX_NESTING_DEPTH} levels deep. Flatten it."
+
 
 class StrictJSONParser(BaseParser):
-    """UTF-8 JSON without NaN, infinities, NUL, lone surrogates or deep nesting.
+    """Parses UTF-8 JSON without NaN, infinities, NUL, lone surrogates or deep nesting.
 
-    Raises ParseError (400) that says which. PostgreSQL's JSONB and text refuse NUL and surrogates,
-    and Python's own decoder takes 1e999 for infinity and fails on deep nesting.
+    Raises ParseError (400) that names the cause. PostgreSQL's jsonb and text types reject NUL and
+    surrogates; Python's decoder turns 1e999 into infinity and fails on deep nesting.
     """
 
     media_type = "application/json"
@@ -31,46 +33,46 @@ class StrictJSONParser(BaseParser):
     ) -> Any:
         try:
             text = codecs.decode(stream.read(), "utf-8")
-            value = json.loads(text, parse_constant=_refuse_constant)
+            value = json.loads(text, parse_constant=_reject_constant)
         except UnicodeDecodeError as error:
-            raise ParseError("The body is not UTF-8.") from error
+            raise ParseError("The body is not UTF-8. Encode the JSON as UTF-8.") from error
         except RecursionError as error:
-            raise ParseError(f"The JSON is nested more than {MAX_NESTING_DEPTH} deep.") from error
+            raise ParseError(_TOO_DEEP) from error
         except ValueError as error:
             raise ParseError(f"The body is not JSON: {error}") from error
-        _check(value)
+        _check_values(value)
         return value
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _check(value: Any) -> None:
-    """Level by level, so that depth costs no recursion."""
+def _check_values(value: Any) -> None:
+    """Raise ParseError for a value that is not allowed. Goes level by level, without recursion."""
     level, depth = [value], 0
     while level:
         if depth > MAX_NESTING_DEPTH:
-            raise ParseError(f"The JSON is nested more than {MAX_NESTING_DEPTH} deep.")
-        below: list[Any] = []
-        for each in level:
-            if isinstance(each, str):
-                _check_text(each)
-            elif isinstance(each, float):
-                if not math.isfinite(each):
-                    raise ParseError("The JSON holds a number too large for a float.")
-            elif isinstance(each, dict):
-                below.extend(each.keys())
-                below.extend(each.values())
-            elif isinstance(each, list):
-                below.extend(each)
-        level, depth = below, depth + 1
+            raise ParseError(_TOO_DEEP)
+        next_level: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                _check_text(item)
+            elif isinstance(item, float):
+                if not math.isfinite(item):
+                    raise ParseError("The JSON contains a number that is too large for a float.")
+            elif isinstance(item, dict):
+                next_level.extend(item.keys())
+                next_level.extend(item.values())
+            elif isinstance(item, list):
+                next_level.extend(item)
+        level, depth = next_level, depth + 1
 
 
 def _check_text(text: str) -> None:
     if "\x00" in text:
-        raise ParseError("The JSON holds a NUL character.")
+        raise ParseError("The JSON contains a NUL character, which cannot be stored.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ParseError("The JSON holds a lone surrogate.") from error
+        raise ParseError("The JSON contains a lone surrogate, which is not a character.") from error

@@ -1,4 +1,4 @@
-"""Query parameters as a serializer: unknown names are refused, and each one is named in its 400."""
+"""Query parameters as serializers that reject unknown and repeated names."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ MAX_LIST_DEPTH = 10_000
 
 
 class QuerySerializer(SharedFieldsSerializer):
-    """The query parameters of one call."""
+    """The query parameters of one action."""
 
-    #: Names that may stand more than once; their fields take a list.
+    #: Names that may be repeated; their fields take a list.
     repeatable: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, request: Request) -> dict[str, Any]:
-        """The validated parameters. Raises ValidationError (400) that names each wrong one."""
+        """Return the validated parameters. Raises ValidationError (400) that names each bad one."""
         fields = cls().fields
         errors: dict[str, Any] = {}
         data: dict[str, Any] = {}
         for name, values in request.query_params.lists():
             if name not in fields:
-                known = ", ".join(sorted(fields)) or "none"
-                errors[name] = [ErrorDetail(f"Unknown parameter. Known here: {known}.", "unknown")]
+                known = f"Use one of: {', '.join(sorted(fields))}." if fields else "Send none here."
+                errors[name] = [ErrorDetail(f"Unknown parameter. {known}", "unknown")]
             elif len(values) > 1 and name not in cls.repeatable:
-                errors[name] = [ErrorDetail("This parameter may stand once.", "repeated")]
+                errors[name] = [ErrorDetail("Repeated parameter. Send it once.", "repeated")]
             else:
                 data[name] = values if name in cls.repeatable else values[0]
         query = cls(data=data)
@@ -45,16 +45,16 @@ class QuerySerializer(SharedFieldsSerializer):
 
 
 class NoQuery(QuerySerializer):
-    """For calls that take no query parameter."""
+    """For actions without query parameters."""
 
 
 class PageQuery(QuerySerializer):
-    """Which part of a list."""
+    """Which page of a list: by number, or by cursor."""
 
     page = StrictIntegerField(
         required=False,
         min_value=1,
-        help_text=f"From 1; a list reaches {MAX_LIST_DEPTH} rows deep by page.",
+        help_text=f"From 1. Pages reach the first {MAX_LIST_DEPTH:,} rows; use `cursor` beyond.",
     )
     page_size = StrictIntegerField(
         required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAX_PAGE_SIZE
@@ -63,15 +63,13 @@ class PageQuery(QuerySerializer):
         required=False,
         allow_blank=True,
         max_length=1000,
-        help_text="Empty to begin, then as `next` has it: reads to any depth.",
+        help_text="Reads a list of any length: empty to start, then from `next`.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "page" in attrs and "cursor" in attrs:
-            raise ValidationError({"cursor": ["Use either page or cursor."]})
+            raise ValidationError({"cursor": ["Send either page or cursor, not both."]})
         if attrs.get("page", 1) * attrs["page_size"] > MAX_LIST_DEPTH:
-            message = (
-                f"A list reaches {MAX_LIST_DEPTH} rows deep by page. For deeper reads use cursor=."
-            )
+            message = f"Pages reach the first {MAX_LIST_DEPTH:,} rows. Use cursor= to read further."
             raise ValidationError({"page": [message]}, code="too_deep")
         return attrs

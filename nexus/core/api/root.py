@@ -1,19 +1,19 @@
-"""The root: what this is, and where everything else is.
+"""The root of the API: its name, links to its parts, and the notice that TMDb's terms require.
 
-Source of the notice and the rule: https://developer.themoviedb.org/docs/faq.
+Source of the notice and of the rule about the logo: https://developer.themoviedb.org/docs/faq.
 """
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from nexus.core.api.exceptions import read_only
+from nexus.core.api.exceptions import require_safe
 
 TMDB_NOTICE = "This product uses the TMDB API but is not endorsed or certified by TMDB."
 TMDB_URL = "https://www.themoviedb.org/"
 TMDB_LOGO_RULE = (
-    "A client that shows TMDb's data or images shows this notice, beside one of TMDb's approved logos "
-    "(https://www.themoviedb.org/about/logos-attribution) that is less prominent than the client's own."
+    "A client that shows TMDb's data or images shows this notice and one of TMDb's approved logos "
+    "(https://www.themoviedb.org/about/logos-attribution), less prominent than the client's own."
 )
 
 _ICON = (
@@ -23,33 +23,30 @@ _ICON = (
 )
 
 
-@read_only
+@require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
-    """What browsers ask of every host, so that no page logs a 404."""
+    """Return the icon that browsers request from every host; without it each page logs a 404."""
     response = HttpResponse(_ICON, content_type="image/svg+xml")
     response["Cache-Control"] = "public, max-age=86400"
     return response
 
 
-@read_only
+@require_safe
 def index(request: HttpRequest) -> JsonResponse:
-    """Names the service, links to its parts, and carries TMDb's notice."""
-
-    def link(path: str) -> str:
-        return request.build_absolute_uri(path)
-
+    """Name the service, link to its parts and show TMDb's notice."""
+    paths = {
+        "swagger": "/swagger/",
+        "redoc": "/redoc/",
+        "schema": "/swagger.json",
+        "movies": "/movies/",
+        "register": "/auth/register/",
+        "health": "/health/ready/",
+        "admin": "/admin/",
+    }
     body = {
         "name": "Nexus Movie API",
-        "description": "Find films worth your evening, keep track of what you saw, and share it.",
-        "links": {
-            "swagger": link("/swagger/"),
-            "redoc": link("/redoc/"),
-            "schema": link("/swagger.json"),
-            "movies": link("/movies/"),
-            "register": link("/auth/register/"),
-            "health": link("/health/ready/"),
-            "admin": link("/admin/"),
-        },
+        "description": "Find movies worth your evening, track what you watch, and share it.",
+        "links": {name: request.build_absolute_uri(path) for name, path in paths.items()},
         "attribution": {
             "notice": TMDB_NOTICE,
             "url": TMDB_URL,

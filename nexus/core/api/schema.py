@@ -1,4 +1,4 @@
-"""The published schema, made from what each action declares in its `@contract`."""
+"""The published schema (Swagger 2.0 by drf-yasg), made from each action's `@contract`."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticate
 from nexus.core.api.exceptions import PROBLEM_JSON
 from nexus.core.api.fields import MAX_ID
 from nexus.core.api.root import TMDB_LOGO_RULE, TMDB_NOTICE, TMDB_URL
-from nexus.core.api.views import Contract, Download, ListOf, PageOf
+from nexus.core.api.views import Contract, Download, ListOf, PageOf, ResponseBody
 
 API_INFO = openapi.Info(
     title="Nexus Movie API",
     default_version="v1",
     description=(
-        "Find films worth your evening, keep track of what you saw, and share it.\n\n"
-        "Every list is `{count, next, previous, results}`; every error is "
-        "`application/problem+json` with a `request_id`. Log in at `/auth/token/`, then send "
-        "`Authorization: Bearer <access>`.\n\n"
+        "Find movies worth your evening, track what you watch, and share it.\n\n"
+        "Log in at `/auth/token/` and send `Authorization: Bearer <access>`. Every list is "
+        "`{count, next, previous, results}`. Every error is `application/problem+json` with a "
+        "`code` for programs, a `detail` for people, and a `request_id` to quote in a report.\n\n"
         f"{TMDB_NOTICE} {TMDB_LOGO_RULE} {TMDB_URL}"
     ),
     license=openapi.License(name="MIT"),
 )
 
-_REASONS = {
-    304: "Not modified: If-None-Match names what the caller has.",
-    400: "A parameter or field is unknown, malformed or out of range; `errors` names each.",
-    401: "No valid access token.",
-    404: "There is no such thing, or not for the caller.",
+_ERROR_REASONS = {
+    304: "Not modified: the response still has the ETag that If-None-Match names.",
+    400: "A parameter or field is unknown, malformed or out of range. `errors` names each one.",
+    401: "The request needs a valid access token.",
+    404: "The resource does not exist, or the caller may not see it.",
     413: "The body is over 256 KiB.",
     415: "The body is not application/json.",
-    429: "Too many requests; Retry-After tells when to come back.",
-    503: "A part the answer needs is away; Retry-After tells when to come back.",
+    429: "Too many requests. Retry-After says in how many seconds to try again.",
+    503: "The database or another service is down. Retry-After says when to try again.",
 }
 
-
-_PATCH = "Patched"
+# Bodies of PATCH have definitions of their own, whose names start with this.
+_PATCH_PREFIX = "Patched"
+# Under these paths `id` is a UUID.
+_UUID_PREFIXES = ("/playlists/", "/auth/sessions/")
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
@@ -54,7 +56,7 @@ class FieldErrorSerializer(serializers.Serializer[Any]):
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
-    """RFC 9457."""
+    """A problem document (RFC 9457)."""
 
     type = serializers.CharField()
     title = serializers.CharField()
@@ -63,27 +65,25 @@ class ProblemSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     request_id = serializers.CharField(allow_null=True)
     errors = serializers.DictField(  # type: ignore[assignment]
-        child=FieldErrorSerializer(many=True), required=False, help_text="By field."
+        child=FieldErrorSerializer(many=True),
+        required=False,
+        help_text="Messages by field; only with code `invalid`.",
     )
 
     class Meta:
         ref_name = "Problem"
 
 
-# Of these the id is a UUID.
-_RANDOM_IDS = ("/playlists/", "/auth/sessions/")
-
-
 class ContractAutoSchema(SwaggerAutoSchema):
-    """Reads the action's Contract; drf-yasg's own guesses are not asked."""
+    """Describes an action by its Contract instead of drf-yasg's guesses."""
 
     @property
     def contract(self) -> Contract:
         action = self.view.action_map[self.method.lower()]
-        declared: Contract | None = getattr(getattr(self.view, action), "contract", None)
-        if declared is None:
+        contract: Contract | None = getattr(getattr(self.view, action), "contract", None)
+        if contract is None:
             raise TypeError(f"{type(self.view).__name__}.{action} declares no @contract.")
-        return declared
+        return contract
 
     def get_query_serializer(self) -> serializers.BaseSerializer[Any]:
         return self.contract.query()
@@ -95,21 +95,19 @@ class ContractAutoSchema(SwaggerAutoSchema):
         for parameter in parameters:
             if parameter.name in self.contract.query.repeatable:
                 parameter.collection_format = "multi"
-        return [*parameters, *self._headers()]
-
-    def _headers(self) -> list[openapi.Parameter]:
-        return [
+        headers = [
             openapi.Parameter(
                 name, openapi.IN_HEADER, description=description, type=openapi.TYPE_STRING
             )
             for name, description in self.contract.headers.items()
         ]
+        return [*parameters, *headers]
 
     def get_request_serializer(self) -> serializers.BaseSerializer[Any] | None:
         body = self.contract.body
         if body is not None and self.method == "PATCH":
-            # A definition of its own: PUT's asks for fields that PATCH does not.
-            body = type(_PATCH + body.__name__, (body,), {})
+            # PUT requires fields that PATCH does not, so they cannot share a definition.
+            body = type(_PATCH_PREFIX + body.__name__, (body,), {})
         return body() if body else None
 
     def split_summary_from_description(self, description: str) -> tuple[str, str]:
@@ -117,34 +115,37 @@ class ContractAutoSchema(SwaggerAutoSchema):
         return " ".join(summary.split()), rest
 
     def get_response_serializers(self) -> OrderedDict[str, openapi.Response]:
-        answers = {
-            str(status): openapi.Response(HTTPStatus(status).phrase, self._answer(answer))
-            for status, answer in self.contract.responses.items()
+        responses = {
+            str(status): openapi.Response(HTTPStatus(status).phrase, self._body_schema(body))
+            for status, body in self.contract.responses.items()
         }
         problem = self.serializer_to_schema(ProblemSerializer())
-        for status, reason in sorted(self._errors().items()):
+        for status, reason in sorted(self._error_reasons().items()):
             schema = None if status == 304 else problem
-            answers[str(status)] = openapi.Response(reason, schema)
-        return OrderedDict(sorted(answers.items()))
+            responses[str(status)] = openapi.Response(reason, schema)
+        return OrderedDict(sorted(responses.items()))
 
-    def _answer(self, answer: Any) -> openapi.Schema | openapi.SchemaRef | None:
-        if answer is None:
+    def _body_schema(self, body: ResponseBody) -> openapi.Schema | openapi.SchemaRef | None:
+        if body is None:
             return None
-        if isinstance(answer, Download):
+        if isinstance(body, Download):
             return openapi.Schema(type=openapi.TYPE_FILE)
-        if isinstance(answer, ListOf):
-            item = self.serializer_to_schema(answer.serializer())
+        if isinstance(body, ListOf):
+            item = self.serializer_to_schema(body.serializer())
             return openapi.Schema(type=openapi.TYPE_ARRAY, items=item)
-        if isinstance(answer, PageOf):
-            return self._page(answer)
-        return self.serializer_to_schema(answer())
+        if isinstance(body, PageOf):
+            return self._page_schema(body)
+        return self.serializer_to_schema(body())
 
-    def _page(self, page: PageOf) -> openapi.Schema:
+    def _page_schema(self, page: PageOf) -> openapi.Schema:
         link = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_URI, "x-nullable": True}
         properties: dict[str, Any] = {
-            "count": openapi.Schema(type=openapi.TYPE_INTEGER, description="Exact up to 10,000."),
+            "count": openapi.Schema(
+                type=openapi.TYPE_INTEGER, description="The number of results, up to 10,000."
+            ),
             "count_is_lower_bound": openapi.Schema(
-                type=openapi.TYPE_BOOLEAN, description="Only there, and true, above 10,000."
+                type=openapi.TYPE_BOOLEAN,
+                description="True if there are more than 10,000 results; else absent.",
             ),
             "next": openapi.Schema(**link),
             "previous": openapi.Schema(**link),
@@ -158,8 +159,8 @@ class ContractAutoSchema(SwaggerAutoSchema):
             type=openapi.TYPE_OBJECT, properties=OrderedDict(properties), required=required
         )
 
-    def _errors(self) -> dict[int, str]:
-        declared = self.contract
+    def _error_reasons(self) -> dict[int, str]:
+        """Return the reason of every error status: those that follow from the route, then its own."""
         statuses = {400, 429, 503}
         if self.method == "GET":
             statuses.add(304)
@@ -167,9 +168,10 @@ class ContractAutoSchema(SwaggerAutoSchema):
             statuses.add(401)
         if "{" in self.path:
             statuses.add(404)
-        if declared.body is not None:
+        if self.contract.body is not None:
             statuses |= {413, 415}
-        return {**{status: _REASONS[status] for status in statuses}, **declared.errors}
+        reasons = {status: _ERROR_REASONS[status] for status in statuses}
+        return {**reasons, **self.contract.errors}
 
     def get_security(self) -> list[dict[str, list[str]]]:
         needs_token = any(
@@ -186,40 +188,40 @@ class ContractAutoSchema(SwaggerAutoSchema):
         return []
 
     def get_produces(self) -> list[str]:
-        kinds = [
-            answer.media_type if isinstance(answer, Download) else "application/json"
-            for answer in self.contract.responses.values()
-            if answer is not None
+        media_types = [
+            body.media_type if isinstance(body, Download) else "application/json"
+            for body in self.contract.responses.values()
+            if body is not None
         ]
-        return [*dict.fromkeys(kinds), "application/problem+json"]
+        return [*dict.fromkeys(media_types), PROBLEM_JSON]
 
 
 class SchemaGenerator(OpenAPISchemaGenerator):
-    """One schema a process: it depends on the code alone."""
+    """Generates the schema once a process: it depends on the code alone."""
 
-    _made: openapi.Swagger | None = None
+    _schema: openapi.Swagger | None = None
 
     def get_schema(self, request: Any = None, public: bool = False) -> openapi.Swagger:
         if not self._gen.patterns:
-            # drf-yasg makes its pages with a schema of no routes; that one is not to be kept.
+            # drf-yasg renders its HTML pages with a schema of no routes, which is not cached.
             return super().get_schema(None, public=True)
-        if SchemaGenerator._made is None:
+        if SchemaGenerator._schema is None:
             schema = super().get_schema(None, public=True)
-            # Without a host, clients take the one they read this from.
+            # Without a host, clients use the one they read the schema from.
             schema.pop("host", None)
-            _settle_definitions(schema)
-            SchemaGenerator._made = schema
-        return SchemaGenerator._made
+            _correct_definitions(schema)
+            SchemaGenerator._schema = schema
+        return SchemaGenerator._schema
 
     def coerce_path(self, path: str, view: Any) -> str:
-        # drf-yasg's asks the view's queryset, which most of ours do not have, and logs that.
+        # drf-yasg reads the name from the view's queryset, which most of our views do not have.
         return path.replace("{pk}", "{id}")
 
     def get_path_parameters(self, path: str, view_cls: type) -> list[openapi.Parameter]:
         parameters = []
         for name in uritemplate.variables(path):
             kind: dict[str, Any] = {"type": openapi.TYPE_INTEGER, "minimum": 1, "maximum": MAX_ID}
-            if path.startswith(_RANDOM_IDS) and name == "id":
+            if path.startswith(_UUID_PREFIXES) and name == "id":
                 kind = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID}
             elif name == "username":
                 kind = {"type": openapi.TYPE_STRING, "maxLength": 150}
@@ -227,11 +229,11 @@ class SchemaGenerator(OpenAPISchemaGenerator):
         return parameters
 
 
-def _settle_definitions(schema: openapi.Swagger) -> None:
-    """Make the definitions true of both directions, which drf-yasg does not tell apart.
+def _correct_definitions(schema: openapi.Swagger) -> None:
+    """Correct definitions that drf-yasg derives from request validation alone.
 
-    What PATCH takes is all optional. In what only answers hold, computed fields are always there, and
-    texts may be empty or older than today's rules for them.
+    The body of a PATCH requires no field. In definitions that only responses use, read-only fields
+    are always present, and strings may be empty or older than today's validation rules.
     """
     definitions = schema["definitions"]
     operations = [
@@ -240,50 +242,50 @@ def _settle_definitions(schema: openapi.Swagger) -> None:
         for operation in item.values()
         if isinstance(operation, openapi.Operation)
     ]
-    asked = _references([operation["parameters"] for operation in operations], definitions)
-    told = _references([operation["responses"] for operation in operations], definitions)
+    in_requests = _find_references([op["parameters"] for op in operations], definitions)
+    in_responses = _find_references([op["responses"] for op in operations], definitions)
     for name, definition in definitions.items():
-        if name.startswith(_PATCH):
+        if name.startswith(_PATCH_PREFIX):
             definition.pop("required", None)
-        for key, each in definition.get("properties", {}).items():
-            _plain_pattern(each)
-            if name in told - asked:
-                if each.pop("readOnly", False) or "$ref" in each:
+        for field_name, field in definition.get("properties", {}).items():
+            _convert_pattern(field)
+            if name in in_responses - in_requests:
+                if field.pop("readOnly", False) or "$ref" in field:
                     required = definition.setdefault("required", [])
-                    required.extend([key] if key not in required else [])
-                for part in (each, each.get("items", {})):
-                    part.pop("minLength", None)
-                    part.pop("pattern", None)
+                    required.extend([field_name] if field_name not in required else [])
+                for node in (field, field.get("items", {})):
+                    node.pop("minLength", None)
+                    node.pop("pattern", None)
     for operation in operations:
         for parameter in operation["parameters"]:
-            _plain_pattern(parameter)
+            _convert_pattern(parameter)
 
 
-def _references(node: Any, definitions: Any) -> set[str]:
-    """The names of all definitions that can be reached from here."""
-    found: set[str] = set()
-    nodes = [node]
-    while nodes:
-        each = nodes.pop()
-        if isinstance(each, dict):
-            name = str(each.get("$ref", "")).rpartition("/")[2]
-            if name and name not in found:
-                found.add(name)
-                nodes.append(definitions[name])
-            nodes.extend(each.values())
-        elif isinstance(each, list | tuple):
-            nodes.extend(each)
-    return found
+def _find_references(root: Any, definitions: Any) -> set[str]:
+    """Return the names of all definitions that `root` refers to, directly or through others."""
+    names: set[str] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            name = str(node.get("$ref", "")).rpartition("/")[2]
+            if name and name not in names:
+                names.add(name)
+                stack.append(definitions[name])
+            stack.extend(node.values())
+        elif isinstance(node, list | tuple):
+            stack.extend(node)
+    return names
 
 
-def _plain_pattern(node: Any) -> None:
-    # Schemas speak JavaScript's regular expressions, which have no \A.
+def _convert_pattern(node: Any) -> None:
+    # Patterns in a schema are JavaScript's regular expressions, which have no \A.
     if "pattern" in node:
         node["pattern"] = node["pattern"].replace(r"\A", "^")
 
 
 def schema_view(api_urlpatterns: list[Any]) -> Any:
-    """drf-yasg's view class for these routes."""
+    """Return drf-yasg's view class for these routes."""
     base: Any = get_schema_view(
         API_INFO,
         public=True,
@@ -295,8 +297,8 @@ def schema_view(api_urlpatterns: list[Any]) -> Any:
 
     class DocumentationView(base):
         def handle_exception(self, exc: Exception) -> HttpResponse:
-            # Its renderers write pages and schemas alone, and would spoil a problem document.
-            told = super().handle_exception(exc)
-            return JsonResponse(told.data, status=told.status_code, content_type=PROBLEM_JSON)
+            # drf-yasg's renderers render schemas and pages only, not problem documents.
+            problem = super().handle_exception(exc)
+            return JsonResponse(problem.data, status=problem.status_code, content_type=PROBLEM_JSON)
 
     return DocumentationView

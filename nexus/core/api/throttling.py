@@ -1,10 +1,12 @@
-"""Exact request limits, counted in the cache for all workers together.
+"""Exact rate limits, shared by all workers.
 
-A window opens with the first request of a key and closes `window_s` later. INCR is atomic, so
-exactly `limit` requests of a window pass, however many arrive at once. Without the cache nobody is
-limited and the service goes on, with two exceptions: what lets guess a password is counted in
-PostgreSQL from the start, because a cache may forget, and what lets try many is counted there while
-there is no cache.
+A window opens with the first request of an account and closes `window_s` seconds later. INCR is
+atomic, so exactly `limit` requests pass in a window, however many arrive at once.
+
+Most scopes are counted in the cache; while it is down, they are not limited and the service goes
+on. Two kinds of scopes are counted in PostgreSQL instead: DATABASE_SCOPES always, because evicting
+or flushing the cache must not reset an attacker's attempts, and FALLBACK_SCOPES while the cache is
+down.
 """
 
 from __future__ import annotations
@@ -24,29 +26,28 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from nexus.core.api.jwt import AccessToken
 from nexus.core.cache import client as cache
-from nexus.core.db import rate_limit_counters
+from nexus.core.db.queries import decrement_rate_limit, increment_rate_limit
 from nexus.core.observability.metrics import RATE_LIMIT_REFUSALS
 
-# Scopes counted in PostgreSQL: each count is beside a hashed password or a mail, which cost more.
-STORED = frozenset({"login_account", "login_overall", "password_reset_account"})
-# Scopes counted there while the cache is away.
-KEPT_WITHOUT_CACHE = frozenset({"login", "register", "password_reset"})
+# Each of these requests hashes a password or sends a mail, which costs more than the count.
+DATABASE_SCOPES = frozenset({"login_account", "login_overall", "password_reset_account"})
+FALLBACK_SCOPES = frozenset({"login", "register", "password_reset"})
 
 UNKNOWN_ADDRESS = "unknown"
 
 
 @dataclass(frozen=True)
 class RateLimitUsage:
-    """How far one account stands in its window."""
+    """What one account has used of its limit in the current window."""
 
     scope: str
     limit: int
     window_s: int
     used: int
     reset_s: int
-    #: Where PostgreSQL counts: what `refund` needs.
-    key: str = ""
-    closes_at: datetime | None = None
+    #: `refund` needs these two; `closes_at` is None if the count is in the cache.
+    key: str
+    closes_at: datetime | None
 
     @property
     def is_exceeded(self) -> bool:
@@ -54,52 +55,64 @@ class RateLimitUsage:
 
     @property
     def policy(self) -> str:
-        """As the IETF's draft-ietf-httpapi-ratelimit-headers writes a policy."""
+        """The RateLimit-Policy header (draft-ietf-httpapi-ratelimit-headers)."""
         return f'"{self.scope}";q={self.limit};w={self.window_s}'
 
     @property
     def state(self) -> str:
+        """The RateLimit header."""
         return f'"{self.scope}";r={max(self.limit - self.used, 0)};t={self.reset_s}'
 
 
 def hit(request: HttpRequest, scope: str, account: str) -> RateLimitUsage:
-    """RateLimitUsage one request of `account` and note it for the answer's headers.
-
-    What the cache holds at the keys `beside` is in `found`, from the same round trip.
-    """
-    count = hit_silently(scope, account)
-    get_usages(request).append(count)
-    return count
+    """Count one request of `account` and add its usage to the response's headers."""
+    usage = hit_silently(scope, account)
+    get_usages(request).append(usage)
+    return usage
 
 
 def hit_silently(scope: str, account: str) -> RateLimitUsage:
-    """RateLimitUsage one request of `account`, of which the answer tells nothing."""
+    """Count one request of `account` without a trace in the response."""
     requests, window_s = settings.RATE_LIMITS[scope]
     limit = max(1, round(requests * settings.RATE_LIMIT_SCALE))
-    key, closes_at = _key(scope, account), None
-    used, reset_s = 0, window_s
-    if scope not in STORED:
+    key = _make_key(scope, account)
+    used, reset_s, closes_at = 0, window_s, None
+    if scope not in DATABASE_SCOPES:
         used, reset_s = cache.increment_window(key, window_s=window_s)
-    if used == 0 and scope in STORED | KEPT_WITHOUT_CACHE:
-        place = rate_limit_counters.count(key, window_s=window_s)
-        used, reset_s, closes_at = place.used, place.reset_s, place.closes_at
-    count = RateLimitUsage(scope, limit, window_s, used, reset_s, key, closes_at)
-    if count.is_exceeded:
+    if used == 0 and scope in DATABASE_SCOPES | FALLBACK_SCOPES:
+        window = increment_rate_limit(key, window_s=window_s)
+        used, reset_s, closes_at = window.used, window.reset_s, window.closes_at
+    usage = RateLimitUsage(scope, limit, window_s, used, reset_s, key, closes_at)
+    if usage.is_exceeded:
         RATE_LIMIT_REFUSALS.labels(scope).inc()
-    return count
+    return usage
+
+
+def hit_or_raise(request: Request, scope: str, account: str) -> None:
+    """Count one request of `account`. Raises Throttled (429) if that exceeds the limit."""
+    usage = hit(request._request, scope, account)
+    if usage.is_exceeded:
+        raise Throttled(wait=usage.reset_s)
+
+
+def refund(*usages: RateLimitUsage) -> None:
+    """Take back counts of DATABASE_SCOPES, because the attempt was legitimate."""
+    for usage in usages:
+        if usage.closes_at is not None:
+            decrement_rate_limit(usage.key, closes_at=usage.closes_at)
 
 
 def get_usages(request: HttpRequest) -> list[RateLimitUsage]:
-    """The counts of this request so far, to be written into the answer's headers."""
-    if not hasattr(request, "rate_counts"):
-        request.rate_counts = []  # type: ignore[attr-defined]
-    return request.rate_counts  # type: ignore[attr-defined,no-any-return]
+    """Return the usages of this request so far, which become the response's headers."""
+    if not hasattr(request, "rate_limit_usages"):
+        request.rate_limit_usages = []  # type: ignore[attr-defined]
+    return request.rate_limit_usages  # type: ignore[attr-defined,no-any-return]
 
 
 def get_client_address(request: HttpRequest) -> str:
-    """The address that the outermost trusted proxy saw; an IPv6 client is its /64.
+    """Return the address that the outermost trusted proxy saw; of an IPv6 address its /64 network.
 
-    Everything to the left of the trusted hops in X-Forwarded-For is the client's own claim.
+    Everything left of the trusted hops in X-Forwarded-For is the client's own claim.
     """
     address = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXIES:
@@ -111,7 +124,7 @@ def get_client_address(request: HttpRequest) -> str:
     except ValueError:
         return UNKNOWN_ADDRESS
     if isinstance(parsed, ipaddress.IPv6Address):
-        # A listener on both protocols sees IPv4 clients as ::ffff:203.0.113.7, all in one /64.
+        # A dual-stack listener sees all IPv4 clients as ::ffff:203.0.113.7, in one /64.
         if parsed.ipv4_mapped is not None:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.IPv6Network((int(parsed), 64), strict=False).network_address)
@@ -119,44 +132,33 @@ def get_client_address(request: HttpRequest) -> str:
 
 
 def get_member_id(request: HttpRequest) -> str | None:
-    """The member id in a validly signed access token; whether it still holds is for DRF to see."""
-    kind, _, raw = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() != "bearer":
+    """Return the member id of a validly signed access token, else None.
+
+    Whether the token's session is still open is checked later, by the authentication class.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
         return None
     try:
-        # It takes the raw token, whatever its annotation says.
-        return str(AccessToken(raw.strip().encode())["user_id"])  # type: ignore[arg-type]
+        # SimpleJWT takes bytes, although its annotation asks for a Token.
+        return str(AccessToken(token.strip().encode())["user_id"])  # type: ignore[arg-type]
     except (TokenError, KeyError, UnicodeEncodeError):
         return None
 
 
 class ScopedThrottle(BaseThrottle):
-    """A limit of one view, by client address, on top of the general one: `throttle_scope`."""
+    """Limits a view by client address, in addition to the general limit; needs `throttle_scope`."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         scope = view.throttle_scope  # type: ignore[attr-defined]
-        self._count = hit(request._request, scope, get_client_address(request._request))
-        return not self._count.is_exceeded
+        self._usage = hit(request._request, scope, get_client_address(request._request))
+        return not self._usage.is_exceeded
 
     def wait(self) -> float:
-        return float(self._count.reset_s)
+        return float(self._usage.reset_s)
 
 
-def hit_or_raise(request: Request, scope: str, account: str) -> None:
-    """RateLimitUsage one attempt on an account. Raises Throttled (429) once its window is used up."""
-    count = hit(request._request, scope, account)
-    if count.is_exceeded:
-        raise Throttled(wait=count.reset_s)
-
-
-def refund(*counts: RateLimitUsage) -> None:
-    """Take back counts of a STORED scope: what they were to prevent did not happen."""
-    for count in counts:
-        if count.closes_at is not None:
-            rate_limit_counters.uncount(count.key, closes_at=count.closes_at)
-
-
-def _key(scope: str, account: str) -> str:
-    # Hashed: an e-mail address or an IP address has no business in a cache key.
+def _make_key(scope: str, account: str) -> str:
+    # Hashed, so that no e-mail address or IP address is stored in a key.
     digest = hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"limit:{scope}:{digest}"

@@ -1,4 +1,4 @@
-"""Path parts."""
+"""URL converters. A path with a value that cannot exist matches no route."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nexus.core.api.fields import MAX_ID
 
 
 class IdConverter:
-    """A primary key as its plain digits; `005`, `1_0` and what a bigint cannot hold are no path."""
+    """A primary key in plain digits; not `005`, `1_0` or a number beyond bigint."""
 
     regex = "[1-9][0-9]{0,18}"
 
@@ -20,7 +20,7 @@ class IdConverter:
 
 
 class UsernameConverter:
-    """A username in any case; what no username can be is no path."""
+    """A username in any case."""
 
     regex = "[A-Za-z0-9_.+@-]{1,150}"
 

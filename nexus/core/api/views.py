@@ -1,10 +1,10 @@
-"""The one kind of viewset: each action declares what it takes and answers, and that is its schema.
+"""The base viewset: each action declares its query, body and responses with `@contract`.
 
-    @contract(query=MovieFilters, responses={200: PageOf(MovieSummarySerializer)})
+    @contract(query=MovieListQuery, responses={200: PageOf(MovieSummarySerializer)})
     def list(self, request): ...
 
-The declaration parses the request (`self.query`, `self.body`) and is what nexus.core.api.schema documents,
-so the two cannot drift apart.
+The declaration both parses the request (`self.query`, `self.body`) and makes the published schema
+(nexus.core.api.schema), so that the two cannot differ.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from nexus.core.api.query_params import NoQuery, QuerySerializer
 SerializerType = type[BaseSerializer[Any]]
 Action = TypeVar("Action", bound=Callable[..., Response])
 
+# Values of Cache-Control.
 NO_STORE = "private, no-store"
 PUBLIC = "public, max-age=60"
-#: Of what is public without a token: never old, revalidated by its ETag.
 REVALIDATE = "private, no-cache"
 
 
 @dataclass(frozen=True)
 class PageOf:
-    """An answer in the list envelope; `extra_fields` names further keys with their JSON types."""
+    """A response in the list envelope; `extra_fields` maps further keys to their JSON types."""
 
     serializer: SerializerType
     extra_fields: Mapping[str, str] = field(default_factory=dict)
@@ -43,38 +43,43 @@ class PageOf:
 
 @dataclass(frozen=True)
 class ListOf:
-    """An answer that is a bare JSON array."""
+    """A response that is a bare JSON array."""
 
     serializer: SerializerType
 
 
 @dataclass(frozen=True)
 class Download:
-    """An answer that is a file."""
+    """A response that is a file."""
 
     media_type: str
 
 
+ResponseBody = SerializerType | PageOf | ListOf | Download | None
+
+
 @dataclass(frozen=True)
 class Contract:
-    responses: Mapping[int, SerializerType | PageOf | ListOf | Download | None]
+    """The declaration of one action."""
+
+    responses: Mapping[int, ResponseBody]
     query: type[QuerySerializer] = NoQuery
     body: SerializerType | None = None
-    #: Statuses beyond those that follow from the route, with the reason for each.
+    #: Error statuses beyond those that follow from the route, with the reason for each.
     errors: Mapping[int, str] = field(default_factory=dict)
-    #: Optional request headers, with their descriptions.
+    #: Optional request headers with their descriptions.
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def contract(
     *,
-    responses: Mapping[int, SerializerType | PageOf | ListOf | Download | None],
+    responses: Mapping[int, ResponseBody],
     query: type[QuerySerializer] = NoQuery,
     body: SerializerType | None = None,
     errors: Mapping[int, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Callable[[Action], Action]:
-    """Declare what an action takes and answers."""
+    """Declare the query, the body and the responses of an action."""
 
     def declare(action: Action) -> Action:
         action.contract = Contract(responses, query, body, errors or {}, headers or {})  # type: ignore[attr-defined]
@@ -84,9 +89,9 @@ def contract(
 
 
 class ApiViewSet(viewsets.GenericViewSet[Any]):
-    #: Of successful reads; what a member may see is never stored on the way.
+    #: Of successful reads. PUBLIC is for callers without a token; with one it becomes REVALIDATE.
     cache_control = NO_STORE
-    # No OPTIONS: DRF's answer to it wants serializer_class, and the schema describes each call.
+    # No OPTIONS: DRF's implementation needs serializer_class, and the schema describes each call.
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     query: dict[str, Any]
 
@@ -96,31 +101,31 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         return getattr(handler, "contract", None)
 
     def get_authenticators(self) -> list[BaseAuthentication]:
-        """None where everybody may: a dead token closes no public page, and costs it no query."""
+        """Return none for AllowAny: a public page accepts expired tokens and looks up no session."""
         if self.permission_classes == [AllowAny]:
             return []
         return super().get_authenticators()
 
     def get_authenticate_header(self, request: Request) -> str:
-        # Also where no token is read but credentials are (/auth/): a 401 names the way in.
+        # A 401 under /auth/ needs the header too, although no authenticator runs there.
         return 'Bearer realm="api"'
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        # Before anybody is asked who they are: what a route does not offer, it offers to nobody.
+        # Before authentication: an unsupported method is a 405 for everybody.
         if (request.method or "").lower() not in self.action_map:
             raise MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
-        declared = self.contract
-        if declared is not None:
-            self.query = declared.query.parse(request)
+        contract = self.contract
+        if contract is not None:
+            self.query = contract.query.parse(request)
 
     @property
     def body(self) -> dict[str, Any]:
-        """The validated body. Raises ValidationError (400) that names each wrong field."""
-        declared = self.contract
-        assert declared is not None
-        assert declared.body is not None
-        serializer = declared.body(
+        """The validated body. Raises ValidationError (400) that names each bad field."""
+        contract = self.contract
+        assert contract is not None
+        assert contract.body is not None
+        serializer = contract.body(
             data=self.request.data,
             partial=self.request.method == "PATCH",
             context=self.get_serializer_context(),
@@ -133,8 +138,8 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
-        is_readable = request.method in SAFE_METHODS and response.status_code < 300
-        cache_control = self.cache_control if is_readable else NO_STORE
+        is_read = request.method in SAFE_METHODS and response.status_code < 300
+        cache_control = self.cache_control if is_read else NO_STORE
         if cache_control == PUBLIC:
             patch_vary_headers(response, ["Authorization"])
             if "Authorization" in request.headers:

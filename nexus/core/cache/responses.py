@@ -23,7 +23,7 @@ _UNCACHED_PARAMETERS = frozenset({"search", "title", "cursor"})
 _STORED_HEADERS = ("Cache-Control", "Content-Language", "Content-Type", "ETag", "Vary")
 
 
-def cache_key(request: HttpRequest) -> str | None:
+def make_cache_key(request: HttpRequest) -> str | None:
     """Return the key of the response to this request, or None if it must not be cached."""
     if (
         request.method != "GET"

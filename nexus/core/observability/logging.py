@@ -1,4 +1,4 @@
-"""Logs as JSON lines, each with the id of the request it belongs to."""
+"""Log lines as JSON objects, each with the id of the request it belongs to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+_STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
     "taskName",
@@ -18,18 +18,21 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
 
 
 class JsonFormatter(logging.Formatter):
-    """One line a record: time, level, logger, message, request id, extras, traceback."""
+    """One line a record: time, level, logger, message, request id, extra fields, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
+        extra = {
+            key: value for key, value in vars(record).items() if key not in _STANDARD_ATTRIBUTES
+        }
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
             "request_id": current_request_id.get(),
-            **{key: value for key, value in vars(record).items() if key not in _STANDARD},
+            **extra,
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        # ASCII alone: whatever encoding stderr has, a line stays one line of JSON.
+        # ASCII only, so that a record stays one line of JSON in any encoding of stderr.
         return json.dumps(line, default=str)

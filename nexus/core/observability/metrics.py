@@ -1,8 +1,8 @@
-"""What Prometheus reads at `/metrics`, of all workers of this instance together.
+"""Prometheus metrics of all workers of this instance, served at `/metrics`.
 
-gunicorn's workers each keep their figures in a file of PROMETHEUS_MULTIPROC_DIR (gunicorn.conf.py makes
-it); the worker that is asked adds them up. What is kept elsewhere, such as the state of a breaker in
-Valkey, is looked up then, by the collectors that the apps hand to `register_collector`.
+Each gunicorn worker writes its metrics to a file in PROMETHEUS_MULTIPROC_DIR (gunicorn.conf.py
+creates it), and the worker that serves `/metrics` adds them up. State outside of the workers, such
+as that of a circuit breaker in Valkey, is read at that moment by the collectors that apps register.
 """
 
 from __future__ import annotations
@@ -17,39 +17,38 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 
-# What a client may send as a method is endless; a label may not be.
+# Clients may invent methods; the values of a label must be bounded.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-REQUESTS = Counter("nexus_http_requests_total", "Requests answered.", ["method", "route", "status"])
+REQUESTS = Counter(
+    "nexus_http_requests_total", "Requests by status.", ["method", "route", "status"]
+)
 LATENCY = Histogram(
     "nexus_http_request_duration_seconds",
-    "Time to the answer.",
+    "Time from a request to its response.",
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
-QUERIES = Counter(
-    "nexus_http_db_queries_total", "Queries sent to the database.", ["method", "route"]
-)
+QUERIES = Counter("nexus_http_db_queries_total", "Database queries.", ["method", "route"])
 QUERY_SECONDS = Counter(
     "nexus_http_db_seconds_total", "Time spent waiting for the database.", ["method", "route"]
 )
 RATE_LIMIT_REFUSALS = Counter(
-    "nexus_rate_limit_refusals_total", "Requests over a limit.", ["scope"]
+    "nexus_rate_limit_refusals_total", "Requests refused because they exceed a limit.", ["scope"]
 )
-
 CACHE_READS = Counter(
     "nexus_cache_reads_total",
-    "Reads of the cache: hit, miss, garbage, failed, skipped.",
+    "Cache reads by result: hit, miss, garbage, failed, skipped.",
     ["result"],
 )
-CACHE_FAILURES = Counter("nexus_cache_failures_total", "Calls of the cache that failed.")
+CACHE_FAILURES = Counter("nexus_cache_failures_total", "Cache commands that failed.")
 CIRCUIT_BREAKER_OPENINGS = Counter(
-    "nexus_cache_pauses_total", "Times a process began to pass over a cache that does not answer."
+    "nexus_cache_pauses_total", "Times a process began to skip a cache that does not respond."
 )
-MAILS = Counter("nexus_mails_total", "Mails handed to the mail server.", ["result"])
+MAILS = Counter("nexus_mails_total", "Mails given to the mail server.", ["result"])
 PASSWORD_ATTEMPTS = Counter(
     "nexus_password_attempts_total",
-    "Passwords tried, by whether they reached the hasher.",
+    "Password attempts: right, wrong, or refused before the password was hashed.",
     ["result"],
 )
 
@@ -57,15 +56,12 @@ _collectors: list[Collector] = []
 
 
 def register_collector(collector: Collector) -> None:
-    """Have `collector` asked at each scrape; an app calls it once, when it is ready.
-
-    Here belongs whatever is known outside of the workers, such as the age of a training.
-    """
+    """Add a collector of state outside of the workers; apps call this in AppConfig.ready."""
     _collectors.append(collector)
 
 
 class QueryCounter:
-    """Counts and times the queries of a request: a wrapper for `connection.execute_wrapper`."""
+    """Counts and times the queries of a request, as a wrapper for `connection.execute_wrapper`."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -83,30 +79,30 @@ class QueryCounter:
 
 
 def observe_request(
-    request: HttpRequest, response: HttpResponse, seconds: float, queries: int, query_s: float
+    request: HttpRequest, response: HttpResponse, seconds: float, queries: QueryCounter
 ) -> None:
-    """Count one answered request under the pattern of its route, never under its path."""
+    """Count a request under its route; the path would make an endless number of series."""
     method = request.method if request.method in _METHODS else "other"
     match = request.resolver_match
     route = f"/{match.route}" if match else "none"
     REQUESTS.labels(method, route, response.status_code).inc()
     LATENCY.labels(method, route).observe(seconds)
-    if queries:
-        QUERIES.labels(method, route).inc(queries)
-        QUERY_SECONDS.labels(method, route).inc(query_s)
+    if queries.count:
+        QUERIES.labels(method, route).inc(queries.count)
+        QUERY_SECONDS.labels(method, route).inc(queries.seconds)
 
 
-def render() -> bytes:
-    """All figures as Prometheus' text, version 0.0.4."""
-    body = generate_latest(_registry())
+def render_metrics() -> bytes:
+    """Return all metrics in Prometheus' text format, version 0.0.4."""
+    body = generate_latest(_get_registry())
     for collector in _collectors:
-        once = CollectorRegistry()
-        once.register(collector)
-        body += generate_latest(once)
+        registry = CollectorRegistry()
+        registry.register(collector)
+        body += generate_latest(registry)
     return body
 
 
-def _registry() -> CollectorRegistry:
+def _get_registry() -> CollectorRegistry:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()

@@ -112,7 +112,7 @@ def test_a_failure_of_ours_is_a_problem_and_one_log_line_with_its_traceback(
         "type": "about:blank",
         "title": "Internal Server Error",
         "status": 500,
-        "detail": "The server failed. Quote the request_id when you report it.",
+        "detail": "The server failed. Quote the request_id when you report this.",
         "code": "server_error",
         "request_id": "find-me",
     }
@@ -141,7 +141,7 @@ def test_a_body_over_the_limit_is_413(api, settings):
     answer = api.generic("POST", "/auth/token/", body, content_type="application/json")
     assert answer.status_code == 413
     assert answer.json()["code"] == "too_large"
-    assert answer.json()["detail"] == "The body is over 256 KiB."
+    assert answer.json()["detail"] == "The body is over 256 KiB. Send less at a time."
     assert "RateLimit" in answer
 
 

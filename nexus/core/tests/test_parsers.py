@@ -34,17 +34,17 @@ def test_plain_json_is_taken_as_it_is(value):
         (b'{"a": NaN}', "The body is not JSON: NaN is not a JSON value"),
         (b"[Infinity]", "The body is not JSON: Infinity is not a JSON value"),
         (b"[-Infinity]", "The body is not JSON: -Infinity is not a JSON value"),
-        (b"[1e999]", "The JSON holds a number too large for a float."),
-        (b'{"a": {"b": -1e999}}', "The JSON holds a number too large for a float."),
+        (b"[1e999]", "The JSON contains a number that is too large for a float."),
+        (b'{"a": {"b": -1e999}}', "The JSON contains a number that is too large for a float."),
         (b"[" + b"9" * 5000 + b"]", "The body is not JSON"),
-        (b'["a\\u0000b"]', "The JSON holds a NUL character."),
-        (b'{"a\\u0000": 1}', "The JSON holds a NUL character."),
+        (b'["a\\u0000b"]', "The JSON contains a NUL character"),
+        (b'{"a\\u0000": 1}', "The JSON contains a NUL character"),
         (b'"a\x00b"', "The body is not JSON"),
-        (b'["\\ud83d"]', "The JSON holds a lone surrogate."),
-        (b'{"\\udfac": 1}', "The JSON holds a lone surrogate."),
-        (b'["\xff"]', "The body is not UTF-8."),
-        (b'["\xed\xa0\xbd"]', "The body is not UTF-8."),
-        ("[1]".encode("utf-16"), "The body is not UTF-8."),
+        (b'["\\ud83d"]', "The JSON contains a lone surrogate"),
+        (b'{"\\udfac": 1}', "The JSON contains a lone surrogate"),
+        (b'["\xff"]', "The body is not UTF-8"),
+        (b'["\xed\xa0\xbd"]', "The body is not UTF-8"),
+        ("[1]".encode("utf-16"), "The body is not UTF-8"),
         (b"\xef\xbb\xbf{}", "The body is not JSON"),
     ],
 )
@@ -61,9 +61,9 @@ def test_a_surrogate_pair_is_one_character():
 def test_nesting_ends_at_the_limit():
     parsed(nested(MAX_NESTING_DEPTH))
     for depth in (MAX_NESTING_DEPTH + 1, 950, 100_000):
-        with pytest.raises(ParseError, match=f"nested more than {MAX_NESTING_DEPTH} deep"):
+        with pytest.raises(ParseError, match=f"nested more than {MAX_NESTING_DEPTH} levels deep"):
             parsed(nested(depth))
-        with pytest.raises(ParseError, match=f"nested more than {MAX_NESTING_DEPTH} deep"):
+        with pytest.raises(ParseError, match=f"nested more than {MAX_NESTING_DEPTH} levels deep"):
             parsed(nested(depth, b'{"a":', b"}"))
 
 

@@ -53,7 +53,7 @@ def counted_at_once(threads, scope, times=400):
     return exceeded
 
 
-CACHED = sorted(set(configured.RATE_LIMITS) - throttling.STORED)
+CACHED = sorted(set(configured.RATE_LIMITS) - throttling.DATABASE_SCOPES)
 
 
 @pytest.mark.parametrize("threads", [16, 48])
@@ -71,7 +71,7 @@ def test_exactly_the_limit_passes_where_the_database_counts(limit_of, threads):
 
 
 def test_every_scope_has_a_limit_and_a_place_where_it_is_counted():
-    assert set(configured.RATE_LIMITS) >= throttling.STORED | throttling.KEPT_WITHOUT_CACHE
+    assert set(configured.RATE_LIMITS) >= throttling.DATABASE_SCOPES | throttling.FALLBACK_SCOPES
     assert set(CACHED) == {
         *("anonymous", "member", "write", "search", "login", "register", "password_reset"),
         *("tmdb", "tmdb_bulk", "import", "export"),
