@@ -1,4 +1,4 @@
-"""gunicorn's configuration, read from the working directory: `gunicorn nexus.wsgi`."""
+"""gunicorn's configuration, which `gunicorn nexus.wsgi` reads from the working directory."""
 
 from __future__ import annotations
 
@@ -16,35 +16,34 @@ if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
 
-# The module that works on imports beside the requests. A path, because this file is read before
-# Django is set up.
+# A path, because gunicorn reads this file before Django is set up.
 _IMPORT_WORKER = "social.transfer.worker"
 
-bind = f"0.0.0.0:{env.whole_number('PORT', default=8000, at_least=1, at_most=65535)}"
-workers = env.whole_number("WEB_CONCURRENCY", default=2, at_least=1, at_most=64)
+_port = env.read("PORT", env.parse_integer, minimum=1, maximum=65535, default=8000)
+bind = f"0.0.0.0:{_port}"
+workers = env.read("WEB_CONCURRENCY", env.parse_integer, minimum=1, maximum=64, default=2)
 worker_class = "gthread"
-threads = 4
-# A worker that sends no heartbeat for this long (a native call that hangs) is replaced.
+threads = 4  # settings.WEB_THREADS: the database pool has a connection for each
+# Seconds without a heartbeat, for example in a native call that hangs, after which a worker is replaced.
 timeout = 30
-# Longer than any request may take, so that a deploy cuts none off.
+# Longer than any request may take, so that a deploy interrupts none.
 graceful_timeout = 20
 keepalive = 75
 max_requests = 100_000
 max_requests_jitter = 10_000
-# In memory, so that neither the heartbeat nor the metrics wait for a disk.
+# In memory, so that neither heartbeats nor metrics wait for a disk.
 _shared_memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 if _shared_memory:
     worker_tmp_dir = _shared_memory
-# prometheus_client reads this variable when it is imported. Each master has a folder of its own: a
+# prometheus_client reads this variable when it is imported. Each master has its own directory: a
 # reload (HUP) keeps it, and a successor (USR2) gets another.
 _metrics_dir = Path(_shared_memory or tempfile.gettempdir()) / f"nexus-metrics-{os.getpid()}"
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_dir)
-# gunicorn 27 opens a control socket in the home folder by default.
+# By default gunicorn 27 opens a control socket in the home directory.
 control_socket_disable = True
 # RequestLogMiddleware writes the access log.
 accesslog = None
 errorlog = "-"
-# gunicorn's own log lines in the same JSON as the service's.
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -58,13 +57,13 @@ logconfig_dict = {
 
 
 def on_starting(server: Arbiter) -> None:
-    """Empty the metrics folder: a former process with this pid may have left files behind."""
+    """Create an empty metrics directory: an earlier process with this pid may have left files."""
     shutil.rmtree(_metrics_dir, ignore_errors=True)
     _metrics_dir.mkdir(mode=0o700)
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    # Imported here, after PROMETHEUS_MULTIPROC_DIR is set.
+    # Imported after PROMETHEUS_MULTIPROC_DIR is set.
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
@@ -75,10 +74,10 @@ def on_exit(server: Arbiter) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Start the thread that works on imports."""
+    """Start the thread that processes imports."""
     import_string(f"{_IMPORT_WORKER}.start")()
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """Stop the import thread after its current piece, so that another worker continues at once."""
+    """Stop the import thread after its current step, so that another worker continues at once."""
     import_string(f"{_IMPORT_WORKER}.stop")()

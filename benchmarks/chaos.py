@@ -169,10 +169,10 @@ class Chaos:
         return [pid, *(int(each) for each in children.split())]
 
     def start_valkey(self) -> None:
-        embedded._start_valkey(self.data)
+        embedded.start_valkey(self.data)
 
     def start_postgres(self) -> None:
-        embedded._start_postgres(self.data)
+        embedded.start_postgres(self.data)
 
 
 Fault = Callable[[Chaos], Iterator[None]]
@@ -229,7 +229,7 @@ def valkey_garbage(chaos: Chaos) -> Iterator[None]:
 
 
 def postgres_restarted(chaos: Chaos) -> Iterator[None]:
-    embedded._stop_postgres(chaos.data)
+    embedded.stop_postgres(chaos.data)
     yield
     chaos.start_postgres()
 

@@ -1,149 +1,132 @@
-"""Reads settings from the environment; what is missing or malformed is named, with an example."""
+"""Settings from environment variables. An error names the variable and gives an example.
+
+django-environ parses URLs. Its casts of booleans and numbers are not used, because they accept
+malformed values: `DEBUG=ture` would be False, and `RATE_LIMIT_SCALE=1e3` would be 13.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
+from environ import Env
 
-_DIGITS = re.compile(r"[0-9]{1,18}")
-_TRUE = {"1", "true", "yes", "on"}
-# As many bytes as the hash of HS256 has (RFC 7518, 3.2).
+TRUE_WORDS = {"1", "true", "yes", "on"}
+FALSE_WORDS = {"0", "false", "no", "off", ""}
+# The length of an HS256 hash (RFC 7518, 3.2).
 MIN_KEY_LENGTH = 32
-_FALSE = {"0", "false", "no", "off", ""}
+DATABASE_SCHEMES = ("postgres", "postgresql")
+MAIL_SCHEMES = ("smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail")
 
 
-def _refuse(name: str, problem: str, example: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{name} {problem}. Example: {name}={example}")
+def read(
+    name: str,
+    parse: Callable[..., Any] = str,
+    *,
+    default: Any = None,
+    example: str = "",
+    **options: Any,
+) -> Any:
+    """Return `parse(value, **options)` for the variable, or `default` if it is empty or not set.
 
-
-def text(name: str, *, default: str | None = None, example: str = "") -> str:
-    """The variable, or `default`; with no default it must be set and not empty."""
+    Raises ImproperlyConfigured if there is no default, or if `parse` raises ValueError, whose message
+    continues a sentence that begins with the name. No message contains a value that may be secret.
+    """
     value = os.environ.get(name, "").strip()
-    if value:
-        return value
-    if default is None:
-        raise _refuse(name, "is not set", example)
-    return default
-
-
-def flag(name: str, *, default: bool) -> bool:
-    value = os.environ.get(name)
-    if value is None:
+    if not value and default is not None:
         return default
-    if value.strip().lower() in _TRUE:
-        return True
-    if value.strip().lower() in _FALSE:
-        return False
-    raise _refuse(name, f"is {value!r}, neither true nor false", "1")
+    try:
+        if not value:
+            raise ValueError("is not set")
+        return parse(value, **options)
+    except ValueError as error:
+        message = f"{name} {error}. Example: {name}={example or default}"
+        raise ImproperlyConfigured(message) from None
 
 
-def whole_number(name: str, *, default: int, at_least: int, at_most: int) -> int:
-    value = os.environ.get(name, "").strip()
-    if not value:
-        return default
-    if not (_DIGITS.fullmatch(value) and at_least <= int(value) <= at_most):
-        problem = f"is {value!r}, not a whole number from {at_least} to {at_most}"
-        raise _refuse(name, problem, str(default))
+def read_boolean(name: str, *, default: bool) -> bool:
+    """Return the variable as a boolean: `default` if it is not set, False if it is empty."""
+    default = default and name not in os.environ
+    return bool(read(name, parse_boolean, default=default, example="1"))
+
+
+def parse_boolean(value: str) -> bool:
+    if value.lower() not in TRUE_WORDS | FALSE_WORDS:
+        raise ValueError(f"is {value!r}, neither true nor false")
+    return value.lower() in TRUE_WORDS
+
+
+def parse_integer(value: str, *, minimum: int, maximum: int) -> int:
+    if not (re.fullmatch(r"[0-9]{1,18}", value) and minimum <= int(value) <= maximum):
+        raise ValueError(f"is {value!r}, not an integer from {minimum} to {maximum}")
     return int(value)
 
 
-def positive_number(name: str, *, default: float) -> float:
-    value = os.environ.get(name, "").strip()
-    if not value:
-        return default
+def parse_positive_number(value: str) -> float:
     try:
         number = float(value)
     except ValueError:
-        number = float("nan")
+        number = 0.0
     if not 0 < number < 1e9:
-        raise _refuse(name, f"is {value!r}, not a number above 0", f"{default:g}")
+        raise ValueError(f"is {value!r}, not a number above 0")
     return number
 
 
-def one_of(name: str, *, choices: tuple[str, ...], default: str) -> str:
-    value = os.environ.get(name, "").strip().upper() or default
-    if value not in choices:
-        raise _refuse(name, f"is {value!r}, none of {', '.join(choices)}", default)
+def parse_choice(value: str, *, choices: tuple[str, ...]) -> str:
+    if value.upper() not in choices:
+        raise ValueError(f"is {value!r}, none of {', '.join(choices)}")
+    return value.upper()
+
+
+def parse_list(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def parse_secret_keys(value: str) -> list[str]:
+    keys = [key.strip() for key in value.split(",")]
+    if any(len(key) < MIN_KEY_LENGTH for key in keys):
+        raise ValueError(f"contains a key of fewer than {MIN_KEY_LENGTH} characters")
+    return keys
+
+
+def parse_origins(value: str) -> list[str]:
+    """Return a list of origins: a scheme and a host each, without a path."""
+    origins = parse_list(value)
+    for origin in origins:
+        has_form = re.fullmatch(r"https?://[^/?#@]+", origin)
+        if not (has_form and _is_valid_url(origin) and urlsplit(origin).hostname):
+            raise ValueError(f"contains {origin!r}, which is not an origin")
+    return origins
+
+
+def parse_url(value: str, *, schemes: tuple[str, ...]) -> str:
+    if not _is_valid_url(value):
+        raise ValueError("is not a valid URL")
+    if (scheme := urlsplit(value).scheme) not in schemes:
+        raise ValueError(f"has the scheme {scheme!r} instead of one of {', '.join(schemes)}")
     return value
 
 
-def names(name: str, *, default: str = "") -> list[str]:
-    """A list, separated by commas."""
-    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
-
-
-def keys(name: str, *, default: str | None, example: str) -> list[str]:
-    """Secret keys, separated by commas, of 32 characters or more each; none is ever shown."""
-    found = [part.strip() for part in text(name, default=default, example=example).split(",")]
-    if any(len(key) < MIN_KEY_LENGTH for key in found):
-        raise _refuse(name, f"holds a key of fewer than {MIN_KEY_LENGTH} characters", example)
-    return found
-
-
-def _parts(value: str) -> SplitResult | None:
-    """The parts of a URL; None where its host or port cannot be read."""
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
-
-
-def origins(name: str, *, example: str) -> list[str]:
-    """A list of origins, each a scheme and a host with no path."""
-    values = names(name)
-    for value in values:
-        if not _is_origin(value):
-            raise _refuse(name, f"holds {value!r}, which is not an origin", example)
-    return values
-
-
-def _is_origin(value: str) -> bool:
-    parts = _parts(value)
-    if parts is None or not parts.hostname or "@" in parts.netloc:
-        return False
-    return value in (f"http://{parts.netloc}", f"https://{parts.netloc}")
-
-
-def url(name: str, *, schemes: tuple[str, ...], default: str | None = None, example: str) -> str:
-    value = text(name, default=default, example=example)
-    parts = _parts(value)
-    # The value may hold a password, so no message shows more of it than its scheme.
-    if parts is None:
-        raise _refuse(name, "cannot be read as a URL", example)
-    if parts.scheme not in schemes:
-        found = parts.scheme or "no scheme"
-        raise _refuse(name, f"has {found!r} where one of {', '.join(schemes)} must stand", example)
-    return value
-
-
-def database(name: str, *, example: str) -> dict[str, Any]:
-    """Django's DATABASES entry for a PostgreSQL URL."""
-    value = url(name, schemes=("postgres", "postgresql"), example=example)
-    try:
-        config = dict(environ.Env.db_url_config(value))
-    except (ValueError, ImproperlyConfigured):
-        raise _refuse(name, "cannot be read as a database URL", example) from None
+def parse_database_url(value: str) -> dict[str, Any]:
+    """Return Django's DATABASES entry for a PostgreSQL URL."""
+    config = dict(Env.db_url_config(parse_url(value, schemes=DATABASE_SCHEMES)))
     if not config.get("NAME"):
-        raise _refuse(name, "names no database", example)
-    config["ENGINE"] = "django.db.backends.postgresql"
+        raise ValueError("does not name a database")
     return config
 
 
-def email(name: str, *, example: str) -> dict[str, Any]:
-    """Django's EMAIL_* settings for a URL; without one, mails are printed to the log."""
-    schemes = ("smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail")
-    value = url(name, schemes=schemes, default="consolemail://", example=example)
+def parse_mail_url(value: str) -> dict[str, Any]:
+    """Return Django's EMAIL_* settings for a URL."""
+    return dict(Env.email_url_config(parse_url(value, schemes=MAIL_SCHEMES)))
+
+
+def _is_valid_url(value: str) -> bool:
     try:
-        config = dict(environ.Env.email_url_config(value))
-    except (ValueError, KeyError, ImproperlyConfigured):
-        raise _refuse(name, "cannot be read as a mail URL", example) from None
-    return {
-        key: config[key] for key in config if key.startswith("EMAIL_") and key != "EMAIL_FILE_PATH"
-    }
+        _ = urlsplit(value).port
+    except ValueError:
+        return False
+    return True

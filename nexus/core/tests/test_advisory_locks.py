@@ -5,14 +5,14 @@ import pytest
 from django.db import connection, transaction
 
 from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock, session_lock
-from nexus.dev.pytest_plugin import database_url
+from nexus.dev.pytest_plugin import get_database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def other_session():
-    with psycopg.connect(database_url(), autocommit=True) as session:
+    with psycopg.connect(get_database_url(), autocommit=True) as session:
         yield session
 
 

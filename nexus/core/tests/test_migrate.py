@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, connections
 
 from nexus.core.db.advisory_locks import AdvisoryLock
 from nexus.core.management.commands import migrate
-from nexus.dev.pytest_plugin import database_url
+from nexus.dev.pytest_plugin import get_database_url
 
 FIELD_MIGRATION, INDEX_MIGRATION = "0098_extra_field", "0099_extra_indexes"
 INDEX = "extra_index"
@@ -62,7 +62,7 @@ def extra_migrations(settings, tmp_path, monkeypatch):
 
 
 def connect():
-    return psycopg.connect(database_url(), autocommit=True)
+    return psycopg.connect(get_database_url(), autocommit=True)
 
 
 def start_reading(session):

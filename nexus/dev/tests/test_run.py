@@ -1,4 +1,4 @@
-"""What `make run TMDB=sample` starts beside the service."""
+"""The fake TMDb server that `manage.py run --tmdb sample` starts."""
 
 import subprocess
 import sys
@@ -7,22 +7,25 @@ import pytest
 import requests
 
 from nexus.dev.embedded import ROOT
-from nexus.dev.management.commands.run import _sample_tmdb
+from nexus.dev.management.commands.run import run_sample_tmdb
 
 
-def test_the_sample_of_tmdb_answers_its_credential_and_ends_with_its_block():
-    with _sample_tmdb() as settings:
-        assert set(settings) == {"TMDB_BASE_URL", "TMDB_ACCESS_TOKEN"}
-        address = settings["TMDB_BASE_URL"] + "/trending/movie/week"
+def test_sample_tmdb_requires_its_credential_and_ends_with_the_block():
+    with run_sample_tmdb() as settings:
+        url = settings["TMDB_BASE_URL"] + "/trending/movie/week"
         headers = {"Authorization": f"Bearer {settings['TMDB_ACCESS_TOKEN']}"}
-        answer = requests.get(address, headers=headers, timeout=30)
-        assert len(answer.json()["results"]) == 20
-        assert requests.get(address, timeout=30).status_code == 401
+
+        response = requests.get(url, headers=headers, timeout=30)
+        response_without_credential = requests.get(url, timeout=30)
+
+    assert set(settings) == {"TMDB_BASE_URL", "TMDB_ACCESS_TOKEN"}
+    assert len(response.json()["results"]) == 20
+    assert response_without_credential.status_code == 401
     with pytest.raises(requests.ConnectionError):
-        requests.get(address, headers=headers, timeout=30)
+        requests.get(url, headers=headers, timeout=30)
 
 
-def test_the_sample_of_tmdb_ends_when_whoever_started_it_is_gone():
+def test_sample_tmdb_ends_when_its_parent_dies():
     server = subprocess.Popen(
         [sys.executable, "-m", "tmdb.fake.server", "--until-eof"],
         cwd=ROOT,
@@ -30,6 +33,8 @@ def test_the_sample_of_tmdb_ends_when_whoever_started_it_is_gone():
         stdout=subprocess.PIPE,
     )
     with server:
-        assert server.stdout.readline().startswith(b"TMDB_BASE_URL=http://127.0.0.1:")
+        first_line = server.stdout.readline()
         server.stdin.close()
+
+        assert first_line.startswith(b"TMDB_BASE_URL=http://127.0.0.1:")
         assert server.wait(timeout=10) == 0

@@ -16,7 +16,7 @@ from django.utils import timezone
 from movies.models import Movie
 from nexus.core.api.exceptions import Problem
 from nexus.dev import embedded
-from nexus.dev.pytest_plugin import database_url
+from nexus.dev.pytest_plugin import get_database_url
 from social.models import Import, ImportRow, Rating
 from social.services.account_deletion import account_delete
 from social.transfer import job_queue as jobs
@@ -133,7 +133,7 @@ def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, ma
         cursor.execute("BEGIN; SELECT 1 FROM movies_movie WHERE id = %s FOR UPDATE", [last])
         process = subprocess.Popen(
             [sys.executable, "manage.py", "run_imports"],
-            env={**os.environ, "DATABASE_URL": database_url()},
+            env={**os.environ, "DATABASE_URL": get_database_url()},
             cwd=embedded.ROOT,
             stderr=subprocess.DEVNULL,
         )

@@ -1,4 +1,4 @@
-"""`manage.py run`: what `make run` does once everything is installed."""
+"""`manage.py run`: migrate, load the starter catalogue once, and serve."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from nexus import env
 from nexus.dev.embedded import DATA_DIR
 
 READY_TIMEOUT_S = 60.0
-# Beside the data it speaks of: whoever deletes the one deletes the other.
+# In the data directory, so that deleting the data deletes the mark too.
 STARTER_MARK = DATA_DIR / "starter-loaded"
 
 
 @contextmanager
-def _sample_tmdb() -> Iterator[dict[str, str]]:
-    """Hold TMDb's test server for the length of the block; the settings that lead to it."""
+def run_sample_tmdb() -> Iterator[dict[str, str]]:
+    """Run the fake TMDb server during the block; yield the settings that point to it."""
     command = [sys.executable, "-m", "tmdb.fake.server", "--until-eof"]
-    # Not in the foreground group, so that Ctrl-C does not end it before the service.
+    # In a process group of its own, so that Ctrl-C does not end it before the service.
     server = subprocess.Popen(  # noqa: S603 (our own command)
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert server.stdout is not None
-    # Left, it closes the server's standard input and waits for its end.
+    # The end of the block closes the server's standard input, which ends it, and waits for it.
     with server:
-        words = server.stdout.readline().split()
-        if not words:
-            raise CommandError("The sample of TMDb did not start; the lines above say why.")
-        yield dict(word.split("=", 1) for word in words)
+        assignments = server.stdout.readline().split()
+        if not assignments:
+            raise CommandError("The sample TMDb server did not start. See the lines above.")
+        yield dict(assignment.split("=", 1) for assignment in assignments)
 
 
 class Command(BaseCommand):
@@ -48,16 +48,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--no-starter", action="store_true", help="begin with an empty catalogue"
+            "--no-starter", action="store_true", help="do not load the starter catalogue"
         )
         parser.add_argument(
             "--tmdb",
             choices=("sample",),
-            help="instead of TMDb: a server in its shapes with made-up films, for which no key is needed",
+            help="use a local server with made-up movies instead of TMDb; it needs no key",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        port = env.whole_number("PORT", default=8000, at_least=1, at_most=65535)
+        port = env.read("PORT", env.parse_integer, minimum=1, maximum=65535, default=8000)
         call_command("migrate", verbosity=0, interactive=False)
         if not STARTER_MARK.exists() and not options["no_starter"]:
             self.stdout.write("First run: loading the starter catalogue …")
@@ -66,17 +66,17 @@ class Command(BaseCommand):
             DATA_DIR.mkdir(exist_ok=True)
             STARTER_MARK.touch()
         if options["tmdb"] == "sample":
-            with _sample_tmdb() as settings:
-                self._serve(port, settings)
+            with run_sample_tmdb() as tmdb_settings:
+                self._serve(port, tmdb_settings)
         else:
             self._serve(port, {})
 
-    def _serve(self, port: int, settings: dict[str, str]) -> None:
+    def _serve(self, port: int, tmdb_settings: dict[str, str]) -> None:
         command = [sys.executable, "-m", "gunicorn", "nexus.wsgi"]
         command += ["--bind", f"127.0.0.1:{port}"]
-        # A group of its own: Ctrl-C reaches this process, which ends gunicorn in good order.
+        # In a process group of its own: Ctrl-C reaches this process, which ends gunicorn gracefully.
         server = subprocess.Popen(  # noqa: S603 (our own command)
-            command, env={**os.environ, "PORT": str(port), **settings}, start_new_session=True
+            command, env={**os.environ, "PORT": str(port), **tmdb_settings}, start_new_session=True
         )
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -84,14 +84,14 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
-        if self._is_ready(server, port):
-            self._greet(port, sample_tmdb=bool(settings))
+        if self._wait_until_ready(server, port):
+            self._print_addresses(port, sample_tmdb=bool(tmdb_settings))
         code = server.wait()
         if code not in (0, -signal.SIGTERM):
-            raise CommandError(f"gunicorn ended with status {code}; the lines above say why.")
+            raise CommandError(f"gunicorn ended with status {code}. See the lines above.")
         self.stdout.write("Stopped.")
 
-    def _is_ready(self, server: subprocess.Popen[bytes], port: int) -> bool:
+    def _wait_until_ready(self, server: subprocess.Popen[bytes], port: int) -> bool:
         deadline = time.monotonic() + READY_TIMEOUT_S
         while server.poll() is None and time.monotonic() < deadline:
             try:
@@ -101,14 +101,14 @@ class Command(BaseCommand):
                 time.sleep(0.1)
         return False
 
-    def _greet(self, port: int, *, sample_tmdb: bool) -> None:
+    def _print_addresses(self, port: int, *, sample_tmdb: bool) -> None:
         base = f"http://localhost:{port}"
         tmdb = ""
         if sample_tmdb:
             tmdb = f"""
-TMDb is a sample of thousands of made-up films, on this machine; nothing goes to TMDb:
+TMDb is replaced by a local server with thousands of made-up movies:
   {base}/movies/trending/
-  {base}/tmdb/search/?query=copper    (and import them at /tmdb/import/)
+  {base}/tmdb/search/?query=copper    (import them with POST /tmdb/import/)
 """
         self.stdout.write(
             f"""
@@ -117,9 +117,9 @@ Nexus Movie API is ready.
   API         {base}/
   Swagger UI  {base}/swagger/
   ReDoc       {base}/redoc/
-  Admin       {base}/admin/   (make an admin: .venv/bin/python manage.py createsuperuser)
+  Admin       {base}/admin/   (create an admin: .venv/bin/python manage.py createsuperuser)
 {tmdb}
-Ctrl-C stops everything; the data stays in {DATA_DIR.name}/.
+Press Ctrl-C to stop. The data stays in {DATA_DIR.name}/.
 """
         )
         self.stdout.flush()
