@@ -1,4 +1,4 @@
-"""What a list of playlists shows of the films in them."""
+"""What a playlist shows besides its own fields: covers, and how many movies the viewer has seen."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import connection
+from django.db.models import Count
 
-from social.models import Playlist, PlaylistItem
+from social.models import Playlist, PlaylistItem, Rating, Viewing
 
-COVERS = 4
-# How far a list is read for its covers.
-_COVERS_WITHIN = 20
-# Lists that are longer say nothing of what was seen, where many lists are shown at once.
-LONG = 1000
+MAX_COVERS = 4
+#: Covers are the posters of the first items that have one, among so many items.
+MAX_COVER_POSITION = 20
+#: In a list of several playlists, `seen_count` is not counted for longer ones.
+MAX_COUNTED_ITEMS = 1000
 
 
 @dataclass
 class PlaylistPreview:
-    """`seen_count` is None for nobody, and where it would cost too much to count."""
+    """`seen_count` is None if there is no viewer or the playlist is too long to count."""
 
     poster_paths: list[str] = field(default_factory=list)
     seen_count: int | None = None
@@ -29,49 +29,49 @@ class PlaylistPreview:
 def get_playlist_previews(
     playlists: Sequence[Playlist], *, viewer_id: int | None
 ) -> dict[UUID, PlaylistPreview]:
-    """The covers of these lists and how many of their films the viewer has seen, in two queries."""
-    looks = {playlist.id: PlaylistPreview() for playlist in playlists}
-    filled = [playlist for playlist in playlists if playlist.movie_count]
-    for playlist_id, paths in _covers([playlist.id for playlist in filled]).items():
-        looks[playlist_id].poster_paths = paths
-    if viewer_id is None:
-        return looks
-    counted = [each for each in playlists if len(playlists) == 1 or each.movie_count <= LONG]
-    seen = _seen([playlist.id for playlist in counted], viewer_id)
-    for playlist in counted:
-        looks[playlist.id].seen_count = seen.get(playlist.id, 0)
-    return looks
+    """Return the previews of playlists by id, in two queries."""
+    previews = {playlist.id: PlaylistPreview() for playlist in playlists}
+    with_items = [playlist.id for playlist in playlists if playlist.movie_count]
+    for playlist_id, poster_paths in _read_poster_paths(with_items).items():
+        previews[playlist_id].poster_paths = poster_paths
+    if viewer_id is not None:
+        counted = [
+            playlist.id
+            for playlist in playlists
+            if len(playlists) == 1 or playlist.movie_count <= MAX_COUNTED_ITEMS
+        ]
+        seen_counts = _count_seen(counted, viewer_id)
+        for playlist_id in counted:
+            previews[playlist_id].seen_count = seen_counts.get(playlist_id, 0)
+    return previews
 
 
-def _covers(playlist_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+def _read_poster_paths(playlist_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     if not playlist_ids:
         return {}
     items = (
-        PlaylistItem.objects.filter(playlist_id__in=playlist_ids, position__lte=_COVERS_WITHIN)
+        PlaylistItem.objects.filter(playlist_id__in=playlist_ids, position__lte=MAX_COVER_POSITION)
         .exclude(movie__poster_path="")
         .select_related("movie")
         .only("playlist_id", "movie__poster_path", "movie__source", "movie__synced_at")
         .order_by("playlist_id", "position")
     )
-    covers: dict[UUID, list[str]] = defaultdict(list)
+    poster_paths: dict[UUID, list[str]] = defaultdict(list)
     for item in items:
-        # Of a film that is stale, TMDb's images are not shown.
-        if not item.movie.is_stale and len(covers[item.playlist_id]) < COVERS:
-            covers[item.playlist_id].append(item.movie.poster_path)
-    return covers
+        # TMDb's terms forbid to show the images of a stale movie.
+        if not item.movie.is_stale and len(poster_paths[item.playlist_id]) < MAX_COVERS:
+            poster_paths[item.playlist_id].append(item.movie.poster_path)
+    return poster_paths
 
 
-def _seen(playlist_ids: Sequence[UUID], viewer_id: int) -> dict[UUID, int]:
-    """By list; a film is seen once it was rated or watched."""
+def _count_seen(playlist_ids: Sequence[UUID], viewer_id: int) -> dict[UUID, int]:
+    """Count the movies of each playlist that the viewer has rated or watched."""
     if not playlist_ids:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH seen AS MATERIALIZED ("
-            " SELECT movie_id FROM social_rating WHERE user_id = %s"
-            " UNION SELECT movie_id FROM social_viewing WHERE user_id = %s"
-            ") SELECT item.playlist_id, count(*) FROM social_playlistitem AS item"
-            " JOIN seen USING (movie_id) WHERE item.playlist_id = ANY(%s) GROUP BY 1",
-            [viewer_id, viewer_id, list(playlist_ids)],
-        )
-        return dict(cursor.fetchall())
+    rated = Rating.objects.filter(user_id=viewer_id).order_by().values("movie_id")
+    watched = Viewing.objects.filter(user_id=viewer_id).order_by().values("movie_id")
+    items = PlaylistItem.objects.filter(
+        playlist_id__in=playlist_ids, movie_id__in=rated.union(watched)
+    )
+    counts = items.order_by().values("playlist_id").annotate(count=Count("id"))
+    return dict(counts.values_list("playlist_id", "count"))

@@ -496,7 +496,7 @@ def test_a_list_says_how_many_of_its_films_the_caller_has_seen(
 
 
 def test_of_a_long_list_among_many_it_is_not_said(client, make_playlist, films, monkeypatch):
-    monkeypatch.setattr("social.selectors.playlists.LONG", 2)
+    monkeypatch.setattr("social.selectors.playlists.MAX_COUNTED_ITEMS", 2)
     url = make_playlist(movie_ids=films[:3])
     make_playlist(movie_ids=films[:2])
     counts = [each["seen_count"] for each in client.get("/playlists/").json()["results"]]

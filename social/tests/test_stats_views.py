@@ -5,7 +5,7 @@ from django.db import connection
 
 from movies.models import Movie
 from social.models import Rating
-from social.selectors.stats import ENOUGH_OTHERS
+from social.selectors.stats import MIN_OTHERS
 from social.services.ratings import rating_set
 
 EMPTY = {
@@ -168,7 +168,7 @@ def test_a_year_that_is_none_is_400(client, year):
 
 def test_others_ratings_show_only_in_a_mean_over_enough_of_them(client, ann, make_user, make_movie):
     film, other = make_movie("Alien"), make_movie("Brazil")
-    for number in range(ENOUGH_OTHERS - 1):
+    for number in range(MIN_OTHERS - 1):
         user = make_user(f"member{number}")
         rating_set(user_id=user.pk, movie_id=film.pk, score=2)
         rating_set(user_id=user.pk, movie_id=other.pk, score=1)
