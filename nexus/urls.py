@@ -1,4 +1,4 @@
-"""The route table, in the README's order."""
+"""The routes of the service. Each app names its own; the schema describes api_urlpatterns alone."""
 
 from django.contrib import admin
 from django.urls import include, path, register_converter
@@ -10,8 +10,7 @@ from nexus.core.api.url_converters import IdConverter, UsernameConverter
 register_converter(IdConverter, "id")
 register_converter(UsernameConverter, "username")
 
-# What the schema describes. Two apps share a prefix where the layers ask for it: the app that owns
-# a rule owns its endpoint.
+# The app that owns a rule owns its endpoint, so apps share prefixes such as `/movies/`.
 api_urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("movies.urls")),

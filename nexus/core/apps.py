@@ -8,5 +8,5 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        # Lookups register themselves on the field classes, which must be loaded by then.
+        # The module registers its lookups on Django's field classes when it is imported.
         import_module("nexus.core.db.lookups")

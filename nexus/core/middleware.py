@@ -98,7 +98,7 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
     """Django's middleware, which gives private responses an ETag too.
 
     A view that accepts `If-Match` sets `response.version`. Its ETag is then `"<version>-<hash>"`, and
-    nexus.core.api.etag.matches_version compares the version alone.
+    nexus.core.api.etag.is_current_version compares the version alone.
     """
 
     def process_response(

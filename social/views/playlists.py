@@ -11,7 +11,7 @@ from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from nexus.core.api.etag import matches_version
+from nexus.core.api.etag import is_current_version
 from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
@@ -207,7 +207,7 @@ class PlaylistItemViewSet(PlaylistAccess):
         playlist, is_changed = playlist_reorder(
             playlist_id=playlist.id,
             movie_ids=movie_ids,
-            is_current=lambda version: matches_version(request._request, version),
+            is_current=lambda version: is_current_version(request._request, version),
         )
         headers = {"ETag": f'"{playlist.version}"'}
         if not is_changed:

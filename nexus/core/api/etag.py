@@ -5,8 +5,11 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 
-def matches_version(request: HttpRequest, version: int) -> bool:
-    """Whether the request's `If-Match` names this version of the resource."""
+def is_current_version(request: HttpRequest, version: int) -> bool:
+    """Return whether the request's If-Match header names this version of the resource.
+
+    ConditionalGetMiddleware makes ETags of versioned resources: `"<version>-<hash>"`.
+    """
     tags = [
         tag.strip().removeprefix("W/").strip('"') for tag in request.headers["If-Match"].split(",")
     ]

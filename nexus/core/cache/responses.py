@@ -1,7 +1,7 @@
 """Response cache: public GET responses of the catalogue, shared by all callers without a token.
 
-A cached response may be `RESPONSE_CACHE_TTL_S` seconds old, which is what its Cache-Control header
-says to every client. Nothing invalidates it earlier. Callers with a token never get one.
+A cached response may be RESPONSE_CACHE_TTL_S seconds old, as its Cache-Control header says to every
+client; nothing invalidates it earlier. Callers with a token never get one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.utils.cache import set_response_etag
 from nexus.core.cache import client as cache
 
 MAX_BODY_BYTES = 64 * 1024
-# Free text and cursors have endless values: their responses would evict rate-limit counters.
+# Their values are endless, and storing them would evict rate-limit counters.
 _UNCACHED_PARAMETERS = frozenset({"search", "title", "cursor"})
 _STORED_HEADERS = ("Cache-Control", "Content-Language", "Content-Type", "ETag", "Vary")
 
@@ -39,7 +39,7 @@ def make_cache_key(request: HttpRequest) -> str | None:
 
 
 def get_cached_response(key: str) -> HttpResponse | None:
-    """Return the stored response with its Age; None if it is missing or garbage."""
+    """Return the stored response with its Age, or None if it is missing or garbage."""
     entry = cache.get_bytes(key)
     if entry is None:
         return None
@@ -54,7 +54,7 @@ def get_cached_response(key: str) -> HttpResponse | None:
 
 
 def store_response(key: str, response: HttpResponseBase) -> None:
-    """Store the response if it is a small 200 that is public and varies by token alone."""
+    """Store a 200 that is public, small and varies by the token alone; ignore any other response."""
     if (
         not isinstance(response, HttpResponse)
         or response.status_code != 200
@@ -65,7 +65,7 @@ def store_response(key: str, response: HttpResponseBase) -> None:
     ):
         return
     set_response_etag(response)
-    # A response made from another service's data has an age from the start.
+    # A response built from TMDb's data has an Age from the start.
     generated_at = time.time() - int(response.get("Age", 0))
     headers = {name: response[name] for name in _STORED_HEADERS if name in response}
     entry = json.dumps([generated_at, headers]).encode() + b"\n" + response.content

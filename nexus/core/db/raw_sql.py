@@ -13,7 +13,7 @@ from psycopg.pq import Format
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 
-class _Prepared(ServerBindingCursor):
+class _PreparingCursor(ServerBindingCursor):
     def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
         return super().execute(query, params, prepare=True, **more)  # type: ignore[misc]
 
@@ -21,40 +21,40 @@ class _Prepared(ServerBindingCursor):
 def prepared_rows(
     sql: bytes, params: Any, *, form: Format = Format.TEXT, using: str = DEFAULT_DB_ALIAS
 ) -> list[tuple[Any, ...]]:
-    """The rows of a statement whose text never changes, planned once for each connection.
+    """Return the rows of a statement whose text never changes, planned once for each connection.
 
-    For what is asked by key, many times a second: where a table has dozens of indexes, to choose
-    among them takes longer than the look itself. Planned each time where DATABASE_PREPARES is off.
-    jsonb comes as text, or in the binary form as Python's.
+    For lookups by key, many times a second: planning takes longer than the lookup itself. The
+    statement is planned each time if DATABASE_PREPARES is off. jsonb comes as text, or in the binary
+    format as Python objects.
     """
     connection = connections[using]
     connection.ensure_connection()
-    return _fetched(connection, _Prepared, form, sql, params)
+    return _fetch_rows(connection, _PreparingCursor, form, sql, params)
 
 
 def rows_in_binary(sql: str, params: Any) -> list[tuple[Any, ...]]:
-    """The rows of a query as PostgreSQL stores them: bytes as they are, and jsonb as Python's.
+    """Return the rows of a query in PostgreSQL's binary format: bytea as bytes, jsonb as objects.
 
-    In text, bytes would come as twice as many digits. Parameters are put in on this side, as
-    Django's own cursors do, since a condition of its querysets may leave their types open.
+    The text format sends two digits for each byte. The parameters are interpolated by the client,
+    as Django's own cursors do, because conditions of querysets may leave their types open.
     """
     connection = connections[DEFAULT_DB_ALIAS]
     with connection.cursor() as cursor:
-        whole = cursor.cursor.mogrify(sql, params)
-        return _fetched(connection, ServerBindingCursor, Format.BINARY, whole, None)
+        statement = cursor.cursor.mogrify(sql, params)
+        return _fetch_rows(connection, ServerBindingCursor, Format.BINARY, statement, None)
 
 
-def _fetched(
-    connection: Any, kind: type[ServerBindingCursor], form: Format, sql: Any, params: Any
+def _fetch_rows(
+    connection: Any, cursor_type: type[ServerBindingCursor], form: Format, sql: Any, params: Any
 ) -> list[tuple[Any, ...]]:
-    """The rows of a statement whose values are told apart from its text, seen by who counts them."""
-    raw: Any = kind(connection.connection)  # type: ignore[call-arg]
+    """Execute a statement with server-side parameters, through Django's query counting and logging."""
+    raw: Any = cursor_type(connection.connection)  # type: ignore[call-arg]
     raw.format = form
     make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     with make(raw) as cursor:
         cursor.execute(sql, params)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-    return found
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 class Columns(Generic[ModelT]):

@@ -1,7 +1,7 @@
 import pytest
 from django.test import RequestFactory
 
-from nexus.core.api.etag import matches_version
+from nexus.core.api.etag import is_current_version
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 )
 def test_if_match_is_held_against_the_version_alone(header, matches):
     request = RequestFactory().put("/", headers={"If-Match": header})
-    assert matches_version(request, 3) is matches
+    assert is_current_version(request, 3) is matches
 
 
 @pytest.mark.parametrize("path", ["/", "/movies/", "/genres/", "/movies/top_rated/"])
