@@ -48,7 +48,7 @@ def get_cached_response(key: str) -> HttpResponse | None:
         generated_at, headers = json.loads(head)
         response = HttpResponse(body, headers={**headers, "Content-Length": str(len(body))})
         response["Age"] = str(max(0, int(time.time() - generated_at)))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return response
 

@@ -200,7 +200,17 @@ def test_a_body_over_the_limit_is_not_stored(api, movie, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"", b"\n", b"[]\n{}", b"[1, 2]\n{}", b'["x", {}]\n{}', b"\xff\xfe", b"[" * 5000]
+    "garbage",
+    [
+        b"",
+        b"\n",
+        b"[]\n{}",
+        b"[1, 2]\n{}",
+        b'["x", {}]\n{}',
+        b"[Infinity, {}]\n{}",
+        b"\xff\xfe",
+        b"[" * 5000,
+    ],
 )
 def test_garbage_in_the_cache_is_a_miss(api, movie, garbage):
     api.get(TOP_RATED)
