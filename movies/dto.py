@@ -1,16 +1,16 @@
-"""What a source says of a film, in the catalogue's terms. Free of Django."""
+"""What a source knows of a movie, in the catalogue's terms. Free of Django."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
 
-# What a film's numbers may be; the models' constraints hold the same.
+# The ranges of a movie's numbers; constraints of the model enforce them too.
 MAX_COUNT = 2_000_000_000
 MAX_POPULARITY = 1e9
 MAX_RUNTIME_MIN = 100_000
 FIRST_YEAR, LAST_YEAR = 1870, 2200
-NEWEST_ID = 2_147_483_647
+MAX_TMDB_ID = 2_147_483_647
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class CollectionData:
 
 @dataclass(frozen=True)
 class MovieData:
-    """Validated facts: every text fits its column, every number is finite and in range."""
+    """A movie as a source describes it. Every text fits its column, every number is in range.
+
+    A field that `movies.models.Movie` has too bears the same name, by which it is copied.
+    """
 
     title: str
     tmdb_id: int | None = None
@@ -51,35 +54,41 @@ class MovieData:
     popularity: float = 0.0
     directors: tuple[PersonData, ...] = ()
     cast: tuple[PersonData, ...] = ()
-    #: Whether this is an entry of a list, which says nothing of what is not in LIST_ENTRY_FIELDS.
+    #: Whether this is an entry of a list, in which only LIST_ENTRY_FIELDS are known.
     is_list_entry: bool = False
 
+    @property
+    def people(self) -> tuple[PersonData, ...]:
+        return (*self.directors, *self.cast)
 
-#: The fields that an entry of a list has.
-LIST_ENTRY_FIELDS = (
-    "tmdb_id",
-    "title",
-    "original_title",
-    "original_language",
-    "release_date",
-    "release_year",
-    "genres",
-    "overview",
-    "poster_path",
-    "backdrop_path",
-    "vote_average",
-    "vote_count",
-    "popularity",
+
+#: The fields that an entry of a list contains.
+LIST_ENTRY_FIELDS = frozenset(
+    {
+        "tmdb_id",
+        "title",
+        "original_title",
+        "original_language",
+        "release_date",
+        "release_year",
+        "genres",
+        "overview",
+        "poster_path",
+        "backdrop_path",
+        "vote_average",
+        "vote_count",
+        "popularity",
+    }
 )
 
 
 @dataclass(frozen=True)
 class MovieReference:
-    """What somebody else's file says to name a film: ids where it has them, title and year."""
+    """How a file names a movie: by the ids that it has, by title and by year."""
 
     title: str
     year: int | None = None
     tmdb_id: int | None = None
     imdb_id: str | None = None
-    #: An id of this catalogue's, or of another instance's.
+    #: An id in this catalogue, or in that of another instance.
     movie_id: int | None = None

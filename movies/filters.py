@@ -14,7 +14,7 @@ from django.db.models.functions import Cast
 from rest_framework import serializers
 
 from movies import search
-from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, NEWEST_ID
+from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, MAX_TMDB_ID
 from movies.models import (
     IN_SAMPLE,
     SAMPLE_COLUMNS,
@@ -144,7 +144,7 @@ class MovieFilters(QuerySerializer):
         help_text="Id or full name; accents and case do not count.",
     )
     keyword = serializers.CharField(required=False, max_length=200, help_text="One whole keyword.")
-    tmdb_id = StrictIntegerField(required=False, min_value=1, max_value=NEWEST_ID)
+    tmdb_id = StrictIntegerField(required=False, min_value=1, max_value=MAX_TMDB_ID)
     imdb_id = serializers.RegexField(r"\Att[0-9]{7,10}\Z", required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

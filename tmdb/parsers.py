@@ -18,7 +18,7 @@ from movies.dto import (
     MAX_COUNT,
     MAX_POPULARITY,
     MAX_RUNTIME_MIN,
-    NEWEST_ID,
+    MAX_TMDB_ID,
     CollectionData,
     MovieData,
     PersonData,
@@ -301,7 +301,9 @@ def _hit(document: Any) -> SearchHit:
         original_title=_text(film, "original_title", MAX_TITLE),
         overview=_text(film, "overview", MAX_OVERVIEW),
         release_date=_date(film, "release_date"),
-        genre_ids=tuple(_whole(each, "genre_ids", NEWEST_ID) for each in _list(film, "genre_ids")),
+        genre_ids=tuple(
+            _whole(each, "genre_ids", MAX_TMDB_ID) for each in _list(film, "genre_ids")
+        ),
         original_language=_language(film),
         popularity=_number(film, "popularity", highest=MAX_POPULARITY),
         vote_average=_number(film, "vote_average", highest=10.0),
@@ -327,7 +329,7 @@ def _cast(credits_: dict[str, Any]) -> tuple[PersonData, ...]:
 def _billing(member: dict[str, Any]) -> int:
     order = member.get("order")
     # Who has no place in the billing stands behind those who have.
-    return order if type(order) is int and order >= 0 else NEWEST_ID
+    return order if type(order) is int and order >= 0 else MAX_TMDB_ID
 
 
 def _person(document: Any) -> PersonData:
@@ -463,7 +465,7 @@ def _whole(value: Any, name: str, highest: int) -> int:
 
 def _id(document: Any) -> int:
     """TMDb's id of the thing. Raises TmdbUnusable where it is no positive number."""
-    tmdb_id = _whole(_object(document, "a thing").get("id"), "id", NEWEST_ID)
+    tmdb_id = _whole(_object(document, "a thing").get("id"), "id", MAX_TMDB_ID)
     if tmdb_id == 0:
         raise TmdbUnusable("id 0")
     return tmdb_id

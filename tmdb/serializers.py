@@ -8,7 +8,7 @@ from django.core.validators import RegexValidator
 from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
-from movies.dto import NEWEST_ID
+from movies.dto import MAX_TMDB_ID
 from movies.serializers import POSTER_SIZE, build_image_url
 from nexus.core.api.fields import StrictCharField, StrictIntegerField, UTCDateTimeField
 from tmdb.selectors import FoundFilm
@@ -82,7 +82,7 @@ class TmdbImportWriteSerializer(serializers.Serializer[Any]):
     """Which film to bring in from TMDb: exactly one of the two ids."""
 
     tmdb_id = StrictIntegerField(
-        required=False, min_value=1, max_value=NEWEST_ID, help_text="This or `imdb_id`."
+        required=False, min_value=1, max_value=MAX_TMDB_ID, help_text="This or `imdb_id`."
     )
     imdb_id = StrictCharField(
         required=False,
@@ -109,7 +109,7 @@ class TmdbBulkImportWriteSerializer(serializers.Serializer[Any]):
     """Which films to bring in from TMDb."""
 
     tmdb_ids = serializers.ListField(
-        child=StrictIntegerField(min_value=1, max_value=NEWEST_ID),
+        child=StrictIntegerField(min_value=1, max_value=MAX_TMDB_ID),
         allow_empty=False,
         max_length=BULK_MAX,
     )

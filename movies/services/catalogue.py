@@ -1,4 +1,4 @@
-"""Remove and reindex movies and people of the catalogue."""
+"""Remove movies and people from the catalogue, and update what search stores of them."""
 
 from __future__ import annotations
 
@@ -17,41 +17,39 @@ from nexus.core.text import fold
 
 
 def lock_catalogue() -> None:
-    """Have writers of films take turns until this transaction ends; taken before any film's row."""
+    """Let writers of movies take turns until the transaction ends. Call it before locking rows."""
     acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
 
 
 @dataclass(frozen=True)
-class MoviesRemoved:
+class RemovalCounts:
     movies: int
     people: int
 
 
 @transaction.atomic
-def movies_remove(*, movie_ids: Iterable[int]) -> MoviesRemoved:
-    """Take films out of the catalogue with all that hangs on them.
-
-    People who were credited in them and in no other film go too.
-    """
-    wanted = list(movie_ids)
+def movies_remove(*, movie_ids: Iterable[int]) -> RemovalCounts:
+    """Delete movies with all that refers to them, and people who have no other credits."""
+    ids = list(movie_ids)
     lock_catalogue()
-    people = set(Credit.objects.filter(movie__in=wanted).values_list("person_id", flat=True))
-    _, movies = Movie.objects.filter(id__in=wanted).delete()
-    _, persons = Person.objects.filter(id__in=people, credits=None).delete()
+    person_ids = set(Credit.objects.filter(movie__in=ids).values_list("person_id", flat=True))
+    _, movie_counts = Movie.objects.filter(id__in=ids).delete()
+    _, person_counts = Person.objects.filter(id__in=person_ids, credits=None).delete()
     transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
-    return MoviesRemoved(
-        movies=movies.get(Movie._meta.label, 0), people=persons.get(Person._meta.label, 0)
+    return RemovalCounts(
+        movies=movie_counts.get(Movie._meta.label, 0),
+        people=person_counts.get(Person._meta.label, 0),
     )
 
 
 def movie_mark_removed(*, movie: Movie) -> None:
-    """Note that the source has the film no longer."""
-    removed = Movie.objects.filter(pk=movie.pk, removed_at_source=None)
-    removed.update(removed_at_source=timezone.now())
+    """Record that the source no longer has the movie."""
+    unmarked = Movie.objects.filter(pk=movie.pk, removed_at_source=None)
+    unmarked.update(removed_at_source=timezone.now())
 
 
 def movie_reindex(*, movie: Movie) -> None:
-    """Bring a film's search words and sort title up to date after an edit of it or its people."""
+    """Update a movie's search words and sort title after an edit of it or its people."""
     names = movie.credits.order_by("-role", "position").values_list("person__name", flat=True)
     index_movie(movie, list(names))
     movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
@@ -60,8 +58,8 @@ def movie_reindex(*, movie: Movie) -> None:
 
 @transaction.atomic
 def person_reindex(*, person: Person) -> None:
-    """Bring a person's folded name and their films' search words up to date after an edit."""
-    person.folded_name = fold(person.name)[:600]
+    """Update a person's folded name and their movies' search words after an edit."""
+    person.folded_name = fold_name(person.name)
     person.save(update_fields=["folded_name"])
     for movie in Movie.objects.filter(credits__person=person).distinct():
         movie_reindex(movie=movie)
@@ -69,15 +67,21 @@ def person_reindex(*, person: Person) -> None:
 
 @transaction.atomic
 def people_remove(*, person_ids: Iterable[int]) -> None:
-    """Take people out of the catalogue, and so out of the credits of their films."""
-    wanted = list(person_ids)
-    movies = list(Movie.objects.filter(credits__person__in=wanted).distinct())
-    Person.objects.filter(id__in=wanted).delete()
+    """Delete people with their credits, and update their movies' search words."""
+    ids = list(person_ids)
+    movies = list(Movie.objects.filter(credits__person__in=ids).distinct())
+    Person.objects.filter(id__in=ids).delete()
     for movie in movies:
         movie_reindex(movie=movie)
 
 
+def fold_name(name: str) -> str:
+    """Return a person's name as `Person.folded_name` stores it."""
+    return fold(name)[: Person._meta.get_field("folded_name").max_length]
+
+
 def index_movie(movie: Movie, people: list[str]) -> None:
+    """Set what search stores of a movie, whose people have these names. Does not save it."""
     movie.sort_title = search.make_sort_title(movie.title)
     movie.search_vector = search.build_search_vector(
         title=movie.title, original_title=movie.original_title, people=people

@@ -8,6 +8,7 @@ Source: Cormode et al., "Forward Decay", ICDE 2009.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,8 +105,17 @@ def _figures_after(changes: Sequence[RatingChange]) -> dict[str, Combinable]:
         "rating_sum": F("rating_sum") + total,
     }
     for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
-        for change in changes:
-            if change.old_score is None:
-                log_weight = compute_log_weight(half_life_days, change.rated_at)
-                figures[column] = LogSum(figures.get(column, F(column)), Value(log_weight))
+        weights = [
+            compute_log_weight(half_life_days, change.rated_at)
+            for change in changes
+            if change.old_score is None
+        ]
+        if weights:
+            figures[column] = LogSum(F(column), Value(_log_sum(weights)))
     return figures
+
+
+def _log_sum(log_weights: Sequence[float]) -> float:
+    """Return log2 of the sum of weights, with the greatest taken out so that no power overflows."""
+    greatest = max(log_weights)
+    return greatest + math.log2(sum(2.0 ** (weight - greatest) for weight in log_weights))

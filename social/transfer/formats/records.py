@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any
 
-from movies.dto import FIRST_YEAR, LAST_YEAR, NEWEST_ID
+from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_TMDB_ID
 
 MAX_TITLE = 500
 MAX_REVIEW = 10_000
@@ -141,7 +141,7 @@ def read_imdb_id(text: str) -> str | None:
     return text
 
 
-def read_id(text: str, *, largest: int = NEWEST_ID) -> int | None:
+def read_id(text: str, *, largest: int = MAX_TMDB_ID) -> int | None:
     text = text.strip()
     if not text:
         return None
