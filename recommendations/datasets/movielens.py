@@ -363,7 +363,7 @@ def _store_films(
     else:
         done = 0
         for step in films_store(
-            movies=[facts[place] for place in wanted], source=Movie.Source.MOVIELENS
+            facts=[facts[place] for place in wanted], source=Movie.Source.MOVIELENS
         ):
             ids |= dict(zip(wanted[done:], step, strict=False))
             done += len(step)

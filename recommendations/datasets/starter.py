@@ -154,7 +154,7 @@ def _store_films(films: Sequence[MovieData], loaded: Loaded, *, dry_run: bool) -
     if not dry_run:
         stored: list[int] = []
         for step in films_store(
-            movies=[films[place] for place in wanted], source=Movie.Source.STARTER
+            facts=[films[place] for place in wanted], source=Movie.Source.STARTER
         ):
             stored += step
         ids |= dict(zip(wanted, stored, strict=True))
