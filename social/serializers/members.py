@@ -1,13 +1,15 @@
-"""Members as others see them, and what those whom one follows did."""
+"""Responses about members: profiles, follows, blocks and feed events."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
 
 from nexus.core.api.fields import UTCDateTimeField
 from social.selectors.feed import KINDS, FeedEvent
+from social.selectors.playlists import get_playlist_previews
 from social.serializers.playlists import PlaylistSerializer
 from social.serializers.ratings import PublicRatingSerializer
 
@@ -24,18 +26,19 @@ class PublicProfileSerializer(serializers.Serializer[Any]):
     )
     date_joined = UTCDateTimeField(source="member.date_joined")
     followers = serializers.IntegerField(
-        source="counts.followers", help_text="As the list of them counts for the caller."
+        source="counts.followers", help_text="Those whom the caller may see."
     )
     following = serializers.IntegerField(
-        source="counts.following", help_text="As the list of them counts for the caller."
+        source="counts.following", help_text="Those whom the caller may see."
     )
     is_following = serializers.BooleanField(
-        allow_null=True, help_text="Whether the caller follows them; null for nobody and oneself."
+        allow_null=True,
+        help_text="Whether the caller follows the member; null without a caller and for oneself.",
     )
 
 
 class FollowerSerializer(serializers.Serializer[Any]):
-    """A member who follows."""
+    """A member who follows the member of the list."""
 
     username = serializers.CharField(source="follower.username")
     display_name = serializers.CharField(source="follower.display_name")
@@ -44,7 +47,7 @@ class FollowerSerializer(serializers.Serializer[Any]):
 
 
 class FollowedSerializer(serializers.Serializer[Any]):
-    """A member who is followed."""
+    """A member whom the member of the list follows."""
 
     username = serializers.CharField(source="followed.username")
     display_name = serializers.CharField(source="followed.display_name")
@@ -60,9 +63,9 @@ class BlockSerializer(serializers.Serializer[Any]):
 
 
 class FeedEventSerializer(serializers.Serializer[Any]):
-    """A thing that somebody did: rated or reviewed a film, or published a playlist.
+    """A member rated or reviewed a movie, or published a playlist.
 
-    Wants the playlists' looks in the context, as PlaylistSerializer does.
+    The context needs `previews`, as for PlaylistSerializer.
     """
 
     id = serializers.SerializerMethodField(help_text="Unique in the feed.")
@@ -74,3 +77,10 @@ class FeedEventSerializer(serializers.Serializer[Any]):
 
     def get_id(self, event: FeedEvent) -> str:
         return f"{event.position.kind}:{event.position.id}"
+
+
+def serialize_feed_events(events: Sequence[FeedEvent], *, viewer_id: int) -> Any:
+    """Serialize events as the viewer sees them; the previews of playlists take two queries."""
+    playlists = [event.playlist for event in events if event.playlist is not None]
+    previews = get_playlist_previews(playlists, viewer_id=viewer_id)
+    return FeedEventSerializer(events, many=True, context={"previews": previews}).data

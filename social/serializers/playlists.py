@@ -1,7 +1,8 @@
-"""Playlists as clients send and see them."""
+"""Requests and responses of playlists and their items."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_yasg.utils import swagger_serializer_method
@@ -10,7 +11,7 @@ from rest_framework import serializers
 from movies.serializers import POSTER_SIZE, MovieSummarySerializer, build_image_url
 from nexus.core.api.fields import IdField, StrictCharField, UTCDateTimeField
 from social.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH, Playlist
-from social.selectors.playlists import PlaylistPreview
+from social.selectors.playlists import PlaylistPreview, get_playlist_previews
 from social.services.playlists import MAX_ITEMS
 
 MAX_IDS = 100
@@ -21,7 +22,7 @@ def movie_ids_field(*, max_length: int = MAX_IDS, **kwargs: Any) -> serializers.
 
 
 class PlaylistWriteSerializer(serializers.Serializer[Any]):
-    """A playlist as POST, PUT and PATCH take it."""
+    """The body of POST, PUT and PATCH of a playlist."""
 
     name = StrictCharField(max_length=MAX_NAME_LENGTH)
     description = StrictCharField(
@@ -30,7 +31,7 @@ class PlaylistWriteSerializer(serializers.Serializer[Any]):
     visibility = serializers.ChoiceField(choices=Playlist.Visibility.values, required=False)
     movie_ids = movie_ids_field(
         required=False,
-        help_text="The whole content, in order. Left out of an update, the films stay as they are.",
+        help_text="The whole content, in order. If an update does not send it, it does not change.",
     )
 
     class Meta:
@@ -45,11 +46,11 @@ class PlaylistWriteSerializer(serializers.Serializer[Any]):
 
 
 class PlaylistCopySerializer(serializers.Serializer[Any]):
-    """What the copy of a playlist is to differ in."""
+    """The fields in which a copy differs from its source."""
 
     name = StrictCharField(required=False, max_length=MAX_NAME_LENGTH)
     visibility = serializers.ChoiceField(
-        choices=Playlist.Visibility.values, required=False, help_text="Private unless sent."
+        choices=Playlist.Visibility.values, required=False, help_text="Default: private."
     )
 
     class Meta:
@@ -59,7 +60,7 @@ class PlaylistCopySerializer(serializers.Serializer[Any]):
 
 
 class PlaylistSerializer(serializers.Serializer[Any]):
-    """A playlist; wants its PlaylistPreview by id as `looks` in the context."""
+    """A playlist. The context needs `previews`: the PlaylistPreview of each playlist by id."""
 
     id = serializers.UUIDField()
     owner = serializers.CharField(source="owner.username")
@@ -67,26 +68,34 @@ class PlaylistSerializer(serializers.Serializer[Any]):
     description = serializers.CharField()
     visibility = serializers.ChoiceField(choices=Playlist.Visibility.values)
     movie_count = serializers.IntegerField()
-    cover_urls = serializers.SerializerMethodField(help_text="The first films' posters, at most 4.")
+    cover_urls = serializers.SerializerMethodField(
+        help_text="Posters of the first movies, at most 4."
+    )
     seen_count = serializers.SerializerMethodField(
-        help_text="How many of its films the caller has rated or seen; null for nobody, and for a "
-        "list of over 1,000 films where many lists are shown."
+        help_text="The number of its movies that the caller has rated or watched. Null without a "
+        "caller, and in lists of playlists for one with more than 1,000 movies."
     )
     created_at = UTCDateTimeField()
     updated_at = UTCDateTimeField()
 
     @swagger_serializer_method(serializers.ListField(child=serializers.URLField()))
     def get_cover_urls(self, playlist: Playlist) -> list[str]:
-        paths = self._look(playlist).poster_paths
+        paths = self._get_preview(playlist).poster_paths
         return [url for path in paths if (url := build_image_url(path, POSTER_SIZE))]
 
     @swagger_serializer_method(serializers.IntegerField(allow_null=True))
     def get_seen_count(self, playlist: Playlist) -> int | None:
-        return self._look(playlist).seen_count
+        return self._get_preview(playlist).seen_count
 
-    def _look(self, playlist: Playlist) -> PlaylistPreview:
-        look: PlaylistPreview = self.context["looks"][playlist.id]
-        return look
+    def _get_preview(self, playlist: Playlist) -> PlaylistPreview:
+        preview: PlaylistPreview = self.context["previews"][playlist.id]
+        return preview
+
+
+def serialize_playlists(playlists: Sequence[Playlist], *, viewer_id: int | None) -> Any:
+    """Serialize playlists as the viewer sees them; their previews take two queries in all."""
+    previews = get_playlist_previews(playlists, viewer_id=viewer_id)
+    return PlaylistSerializer(playlists, many=True, context={"previews": previews}).data
 
 
 class PlaylistItemSerializer(serializers.Serializer[Any]):
@@ -104,7 +113,7 @@ class PlaylistItemsAddSerializer(serializers.Serializer[Any]):
 
 
 class PlaylistItemsAddedSerializer(serializers.Serializer[Any]):
-    """What became of the films sent."""
+    """The result for each movie id that was sent."""
 
     added = serializers.ListField(child=serializers.IntegerField())
     existing = serializers.ListField(child=serializers.IntegerField())
@@ -120,7 +129,7 @@ class PlaylistItemNoteSerializer(serializers.Serializer[Any]):
 
 class PlaylistOrderSerializer(serializers.Serializer[Any]):
     movie_ids = movie_ids_field(
-        max_length=MAX_ITEMS, help_text="Every film of the playlist, in the new order."
+        max_length=MAX_ITEMS, help_text="Every movie of the playlist, in the new order."
     )
 
     class Meta:

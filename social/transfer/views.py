@@ -41,7 +41,6 @@ from social.transfer.services import (
     import_row_correct,
     import_undo,
 )
-from social.views.callers import member
 
 NEWEST_FIRST = Ordering((Key("created_at", True), Key("id", True)))
 BY_NUMBER = Ordering((Key("number"),))
@@ -62,7 +61,7 @@ def _rows(rows: list[Any]) -> Any:
 
 def _own(request: Request, pk: int) -> Import:
     """Raises NotFound (404) for other members' imports, as for none."""
-    own = Import.objects.filter(id=pk, user_id=member(request).pk).first()
+    own = Import.objects.filter(id=pk, user_id=request.user.pk).first()
     if own is None:
         raise NotFound
     return own
@@ -77,7 +76,7 @@ class ImportListViewSet(ApiViewSet):
     @contract(query=PageQuery, responses={200: PageOf(ImportSerializer)})
     def list(self, request: Request) -> Response:
         """The caller's imports, newest first."""
-        own: QuerySet[Import] = Import.objects.filter(user_id=member(request).pk)
+        own: QuerySet[Import] = Import.objects.filter(user_id=request.user.pk)
         return paginate(request, self.query, own, NEWEST_FIRST, _imports)
 
     @contract(
@@ -96,7 +95,7 @@ class ImportListViewSet(ApiViewSet):
         export, told apart by content. It is read in the background: `GET` the import until its
         state is `ready`. 200 where the same file waits already.
         """
-        caller = member(request)
+        caller = request.user
         hit_or_raise(request, "import", str(caller.pk))
         file: UploadedFile = self.body["file"]
         if (file.size or 0) > MAX_FILE_BYTES:
@@ -186,7 +185,7 @@ class ExportViewSet(ApiViewSet):
     @contract(responses={200: Download("application/zip")})
     def retrieve(self, request: Request) -> Any:
         """Everything the caller owns as a ZIP of JSON and CSV, which `POST /imports/` takes back."""
-        caller = member(request)
+        caller = request.user
         hit_or_raise(request, "export", str(caller.pk))
         parts = _archive(caller.pk)
         length = int(next(parts))

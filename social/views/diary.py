@@ -1,4 +1,4 @@
-"""The watchlist and viewings over HTTP: the caller's own, with no way to another member's."""
+"""Endpoints of the caller's watchlist and viewings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from social.serializers.diary import (
     WatchlistWriteSerializer,
 )
 from social.services.diary import viewing_add, viewing_remove, watchlist_add, watchlist_remove
-from social.views.callers import member
 
 
-def _items(rows: list[Any]) -> Any:
+def _serialize_items(rows: list[Any]) -> Any:
     return WatchlistItemSerializer(rows, many=True).data
 
 
-def _viewings(rows: list[Any]) -> Any:
+def _serialize_viewings(rows: list[Any]) -> Any:
     return ViewingSerializer(rows, many=True).data
 
 
@@ -36,24 +35,24 @@ class WatchlistViewSet(ApiViewSet):
 
     @contract(query=PageQuery, responses={200: PageOf(WatchlistItemSerializer)})
     def list(self, request: Request) -> Response:
-        """The films that the caller means to see, last added first."""
-        items = WatchlistItem.objects.with_movie().filter(user_id=member(request).pk)
-        return paginate(request, self.query, items, WATCHLIST_NEWEST_FIRST, _items)
+        """List the movies on the caller's watchlist, newest first."""
+        items = WatchlistItem.objects.with_movie().filter(user_id=request.user.pk)
+        return paginate(request, self.query, items, WATCHLIST_NEWEST_FIRST, _serialize_items)
 
     @contract(
         body=WatchlistWriteSerializer,
         responses={201: WatchlistItemSerializer, 200: WatchlistItemSerializer},
-        errors={409: "The film was taken off and put on elsewhere at the same time."},
+        errors={409: "Another request removed the movie at the same time."},
     )
     def create(self, request: Request) -> Response:
-        """Put a film on the watchlist; 200 where it is on it already."""
-        item, created = watchlist_add(user_id=member(request).pk, movie_id=self.body["movie"])
+        """Put a movie on the watchlist; 200 if it is already on it."""
+        item, created = watchlist_add(user_id=request.user.pk, movie_id=self.body["movie"])
         return Response(WatchlistItemSerializer(item).data, status=201 if created else 200)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, movie_id: int) -> Response:
-        """Take a film off the watchlist."""
-        watchlist_remove(user_id=member(request).pk, movie_id=movie_id)
+        """Remove a movie from the watchlist."""
+        watchlist_remove(user_id=request.user.pk, movie_id=movie_id)
         return Response(status=204)
 
 
@@ -62,27 +61,25 @@ class HistoryViewSet(ApiViewSet):
 
     @contract(query=ViewingListQuery, responses={200: PageOf(ViewingSerializer)})
     def list(self, request: Request) -> Response:
-        """When the caller saw which film, latest first."""
-        viewings = Viewing.objects.with_movie().filter(user_id=member(request).pk)
+        """List the caller's viewings, newest first."""
+        viewings = Viewing.objects.with_movie().filter(user_id=request.user.pk)
         if "movie" in self.query:
             viewings = viewings.filter(movie_id=self.query["movie"])
-        return paginate(request, self.query, viewings, VIEWINGS_NEWEST_FIRST, _viewings)
+        return paginate(request, self.query, viewings, VIEWINGS_NEWEST_FIRST, _serialize_viewings)
 
     @contract(
         body=ViewingWriteSerializer,
         responses={201: ViewingSerializer, 200: ViewingSerializer},
-        errors={409: "The viewing was taken back and noted elsewhere at the same time."},
+        errors={409: "Another request removed the viewing at the same time."},
     )
     def create(self, request: Request) -> Response:
-        """Note that the caller saw a film, as often as they saw it; 200 for the same moment again."""
+        """Record a viewing; 200 if the same movie is already recorded at the same moment."""
         body = dict(self.body)
-        viewing, created = viewing_add(
-            user_id=member(request).pk, movie_id=body.pop("movie"), **body
-        )
+        viewing, created = viewing_add(user_id=request.user.pk, movie_id=body.pop("movie"), **body)
         return Response(ViewingSerializer(viewing).data, status=201 if created else 200)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
-        """Take back a viewing."""
-        viewing_remove(user_id=member(request).pk, viewing_id=pk)
+        """Delete a viewing."""
+        viewing_remove(user_id=request.user.pk, viewing_id=pk)
         return Response(status=204)

@@ -1,4 +1,4 @@
-"""Members over HTTP: profiles, statistics, following, blocking and the feed."""
+"""Endpoints of members: profiles, statistics, follows, blocks and the feed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from social.filters import (
 from social.models import Block, Follow, Playlist, Rating
 from social.selectors.feed import get_feed_page
 from social.selectors.members import count_follows, get_member, get_profile, get_visible_member
-from social.selectors.playlists import get_playlist_previews
 from social.selectors.stats import get_member_stats
 from social.serializers.members import (
     BlockSerializer,
@@ -38,84 +37,89 @@ from social.serializers.members import (
     FollowedSerializer,
     FollowerSerializer,
     PublicProfileSerializer,
+    serialize_feed_events,
 )
-from social.serializers.playlists import PlaylistSerializer
+from social.serializers.playlists import PlaylistSerializer, serialize_playlists
 from social.serializers.ratings import PublicRatingSerializer
 from social.serializers.stats import StatsSerializer
 from social.services.account_deletion import account_delete
 from social.services.follows import block_remove, block_set, follow_remove, follow_set
-from social.views.callers import member, shown_playlists
 
-ONESELF = "This is the caller."
+SAME_MEMBER = "The username is the caller's own."
 
 
-def _ratings(rows: list[Any]) -> Any:
+def _serialize_ratings(rows: list[Any]) -> Any:
     return PublicRatingSerializer(rows, many=True).data
 
 
-def _followers(rows: list[Any]) -> Any:
+def _serialize_followers(rows: list[Any]) -> Any:
     return FollowerSerializer(rows, many=True).data
 
 
-def _followed(rows: list[Any]) -> Any:
+def _serialize_followed(rows: list[Any]) -> Any:
     return FollowedSerializer(rows, many=True).data
 
 
-def _blocks(rows: list[Any]) -> Any:
+def _serialize_blocks(rows: list[Any]) -> Any:
     return BlockSerializer(rows, many=True).data
 
 
 class MemberViewSet(ApiViewSet):
-    """A member's public side. Who may not see them gets 404 throughout."""
+    """A member as others see them: 404 if the caller may not see this member."""
 
     permission_classes = [IsAuthenticatedOrReadOnly]
 
-    def _member(self, username: str) -> User:
+    def _get_member(self, username: str) -> User:
         return get_visible_member(username=username, viewer_id=self.request.user.pk)
 
     @contract(responses={200: PublicProfileSerializer})
     def retrieve(self, request: Request, username: str) -> Response:
-        """A member's profile, if it is public or the caller's own; the name in any case."""
+        """Return a member's profile. The username is case-insensitive."""
         profile = get_profile(username=username, viewer_id=request.user.pk)
         return Response(PublicProfileSerializer(profile).data)
 
     @contract(query=StatsQuery, responses={200: StatsSerializer})
     def stats(self, request: Request, username: str) -> Response:
-        """A member's ratings and viewings in numbers."""
-        stats = get_member_stats(user_id=self._member(username).pk, **self.query)
+        """Return the statistics of a member's ratings and viewings."""
+        stats = get_member_stats(user_id=self._get_member(username).pk, **self.query)
         return Response(StatsSerializer(stats).data)
 
     @contract(query=RatingListQuery, responses={200: PageOf(PublicRatingSerializer)})
     def ratings(self, request: Request, username: str) -> Response:
-        """A member's ratings, with their reviews."""
-        theirs = Rating.objects.with_movie_and_author().filter(user_id=self._member(username).pk)
-        ratings = filter_ratings(theirs, self.query)
+        """List a member's ratings with their reviews."""
+        member = self._get_member(username)
+        ratings = Rating.objects.with_movie_and_author().filter(user_id=member.pk)
+        ratings = filter_ratings(ratings, self.query)
         ordering = RATING_ORDERINGS[self.query["ordering"]]
-        return paginate(request, self.query, ratings, ordering, _ratings)
+        return paginate(request, self.query, ratings, ordering, _serialize_ratings)
 
     @contract(query=MemberPlaylistsQuery, responses={200: PageOf(PlaylistSerializer)})
     def playlists(self, request: Request, username: str) -> Response:
-        """A member's public playlists; all of them where they are the caller's."""
+        """List a member's public playlists; if the member is the caller, all playlists."""
         viewer_id = request.user.pk
-        theirs = Playlist.objects.listed_for(viewer_id).with_owner()
-        theirs = theirs.filter(owner_id=self._member(username).pk)
-        playlists = filter_playlists(theirs, self.query)
-        ordering = PLAYLIST_ORDERINGS[self.query["ordering"]]
-        return paginate(request, self.query, playlists, ordering, shown_playlists(request))
+        member = self._get_member(username)
+        playlists = Playlist.objects.listed_for(viewer_id).with_owner().filter(owner_id=member.pk)
+        return paginate(
+            request,
+            self.query,
+            filter_playlists(playlists, self.query),
+            PLAYLIST_ORDERINGS[self.query["ordering"]],
+            lambda rows: serialize_playlists(rows, viewer_id=viewer_id),
+        )
 
     @contract(query=PageQuery, responses={200: PageOf(FollowerSerializer)})
     def followers(self, request: Request, username: str) -> Response:
-        """Who follows a member, latest first, of those whom the caller may see."""
-        follows = Follow.objects.followers_visible_to(request.user.pk)
-        follows = follows.filter(followed_id=self._member(username).pk)
-        return paginate(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followers)
+        """List the members who follow a member and are visible to the caller, newest first."""
+        member = self._get_member(username)
+        follows = Follow.objects.followers_visible_to(request.user.pk).filter(followed_id=member.pk)
+        return paginate(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _serialize_followers)
 
     @contract(query=PageQuery, responses={200: PageOf(FollowedSerializer)})
     def following(self, request: Request, username: str) -> Response:
-        """Whom a member follows, latest first, of those whom the caller may see."""
-        follows = Follow.objects.followed_visible_to(request.user.pk)
-        follows = follows.filter(follower_id=self._member(username).pk)
-        return paginate(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _followed)
+        """List the members whom a member follows and who are visible to the caller, newest first."""
+        member = self._get_member(username)
+        follows = Follow.objects.followed_visible_to(request.user.pk).filter(follower_id=member.pk)
+        return paginate(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _serialize_followed)
 
 
 class FollowViewSet(ApiViewSet):
@@ -123,20 +127,22 @@ class FollowViewSet(ApiViewSet):
 
     @contract(
         responses={204: None},
-        errors={403: ONESELF, 409: "The caller follows as many members as one may."},
+        errors={403: SAME_MEMBER, 409: "The caller follows the maximum number of members."},
     )
     def update(self, request: Request, username: str) -> Response:
-        """Follow a member; again is the same."""
+        """Follow a member. Following a followed member again changes nothing."""
         followed = get_member(username=username)
-        follow_set(follower_id=member(request).pk, followed_id=followed.pk)
+        follow_set(follower_id=request.user.pk, followed_id=followed.pk)
         return Response(status=204)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, username: str) -> Response:
-        """Follow a member no more, even one who has gone private since; again is the same."""
-        caller, followed = member(request), get_member(username=username)
-        if not follow_remove(follower_id=caller.pk, followed_id=followed.pk):
-            get_visible_member(username=username, viewer_id=caller.pk)
+        """Unfollow a member, even one who has become private since. Repeating it changes nothing."""
+        caller_id = request.user.pk
+        followed = get_member(username=username)
+        if not follow_remove(follower_id=caller_id, followed_id=followed.pk):
+            # Without a follow, a member who is not visible must look like an unknown one.
+            get_visible_member(username=username, viewer_id=caller_id)
         return Response(status=204)
 
 
@@ -145,24 +151,26 @@ class BlockViewSet(ApiViewSet):
 
     @contract(query=PageQuery, responses={200: PageOf(BlockSerializer)})
     def list(self, request: Request) -> Response:
-        """Whom the caller has blocked, latest first."""
-        blocks = Block.objects.filter(blocker_id=member(request).pk).select_related("blocked")
+        """List the members whom the caller has blocked, newest first."""
+        blocks = Block.objects.filter(blocker_id=request.user.pk).select_related("blocked")
         blocks = blocks.only("created_at", "blocked__username")
-        return paginate(request, self.query, blocks, FOLLOWS_NEWEST_FIRST, _blocks)
+        return paginate(request, self.query, blocks, FOLLOWS_NEWEST_FIRST, _serialize_blocks)
 
-    @contract(responses={204: None}, errors={403: ONESELF})
+    @contract(responses={204: None}, errors={403: SAME_MEMBER})
     def update(self, request: Request, username: str) -> Response:
-        """Block a member: neither sees anything of the other, and neither follows the other."""
+        """Block a member. Both become invisible to each other, and follows between them end."""
         blocked = get_member(username=username)
-        block_set(blocker_id=member(request).pk, blocked_id=blocked.pk)
+        block_set(blocker_id=request.user.pk, blocked_id=blocked.pk)
         return Response(status=204)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, username: str) -> Response:
-        """Lift a block; what following it ended stays ended."""
-        caller, blocked = member(request), get_member(username=username)
-        if not block_remove(blocker_id=caller.pk, blocked_id=blocked.pk):
-            get_visible_member(username=username, viewer_id=caller.pk)
+        """Unblock a member. The follows that the block ended are not restored."""
+        caller_id = request.user.pk
+        blocked = get_member(username=username)
+        if not block_remove(blocker_id=caller_id, blocked_id=blocked.pk):
+            # Without a block, a member who is not visible must look like an unknown one.
+            get_visible_member(username=username, viewer_id=caller_id)
         return Response(status=204)
 
 
@@ -171,18 +179,19 @@ class FeedViewSet(ApiViewSet):
 
     @contract(query=FeedQuery, responses={200: PageOf(FeedEventSerializer)})
     def list(self, request: Request) -> Response:
-        """What those whom the caller follows rated, reviewed and published, newest first."""
-        caller = member(request)
-        feed = get_feed_page(
-            user_id=caller.pk, after=self.query["after"], limit=self.query["page_size"]
+        """List what the members whom the caller follows rated, reviewed and published.
+
+        The newest event comes first.
+        """
+        caller_id = request.user.pk
+        page = get_feed_page(
+            user_id=caller_id, after=self.query["after"], limit=self.query["page_size"]
         )
-        lists = [event.playlist for event in feed.events if event.playlist is not None]
-        context = {"looks": get_playlist_previews(lists, viewer_id=caller.pk)}
         return paginate_after_cursor(
             request,
-            count=feed.count,
-            results=list(FeedEventSerializer(feed.events, many=True, context=context).data),
-            position=feed.end.to_cursor() if feed.end else None,
+            count=page.count,
+            results=serialize_feed_events(page.events, viewer_id=caller_id),
+            position=page.end.to_cursor() if page.end else None,
         )
 
 
@@ -191,16 +200,16 @@ class StatsViewSet(ApiViewSet):
 
     @contract(query=StatsQuery, responses={200: StatsSerializer})
     def retrieve(self, request: Request) -> Response:
-        """The caller's ratings and viewings in numbers.
+        """Return the statistics of the caller's ratings and viewings.
 
-        A film that was rated and never noted as seen counts as seen once, when it was rated.
+        A rated movie without a viewing counts as watched once, at the time of its rating.
         """
-        stats = get_member_stats(user_id=member(request).pk, **self.query)
+        stats = get_member_stats(user_id=request.user.pk, **self.query)
         return Response(StatsSerializer(stats).data)
 
 
 class MeViewSet(ProfileViewSet):
-    """The caller's profile, which accounts owns, with what social knows of it, and leaving."""
+    """The caller's profile of the accounts app, with follow counts and account deletion."""
 
     def get_object(self) -> User:
         user = super().get_object()
@@ -215,9 +224,11 @@ class MeViewSet(ProfileViewSet):
     )
     def destroy(self, request: Request) -> Response:
         """Delete the account and everything it owns."""
-        user = member(request)
+        user = super().get_object()
         password = self.body["password"]
         if not confirm_password(request._request, user=user, password=password):
-            raise field_error("password", "This is not the account's password.", "wrong_password")
+            raise field_error(
+                "password", "This is not the password of the account.", "wrong_password"
+            )
         account_delete(user=user)
         return Response(status=204)

@@ -1,4 +1,4 @@
-"""Ratings and reviews over HTTP."""
+"""Endpoints of ratings, reviews and reports of reviews."""
 
 from __future__ import annotations
 
@@ -30,78 +30,79 @@ from social.serializers.ratings import (
 )
 from social.services.moderation import review_report
 from social.services.ratings import rating_delete, rating_set, rating_update
-from social.views.callers import member
 
 
-def _ratings(rows: list[Any]) -> Any:
+def _serialize_ratings(rows: list[Any]) -> Any:
     return RatingSerializer(rows, many=True).data
 
 
-def _reviews(rows: list[Any]) -> Any:
+def _serialize_reviews(rows: list[Any]) -> Any:
     return ReviewSerializer(rows, many=True).data
 
 
 class RatingViewSet(ApiViewSet):
-    """The caller's own ratings; there is no way to another member's."""
+    """The caller's own ratings. Another member's rating is a 404."""
 
     permission_classes = [IsAuthenticated]
 
     @contract(query=RatingListQuery, responses={200: PageOf(RatingSerializer)})
     def list(self, request: Request) -> Response:
-        """The caller's ratings."""
+        """List the caller's ratings."""
         ratings = filter_ratings(
-            Rating.objects.with_movie().filter(user_id=member(request).pk), self.query
+            Rating.objects.with_movie().filter(user_id=request.user.pk), self.query
         )
         ordering = RATING_ORDERINGS[self.query["ordering"]]
-        return paginate(request, self.query, ratings, ordering, _ratings)
+        return paginate(request, self.query, ratings, ordering, _serialize_ratings)
 
     @contract(
         body=RatingWriteSerializer,
         responses={201: RatingSerializer, 200: RatingSerializer},
-        errors={409: "The rating was withdrawn and made again elsewhere at the same time."},
+        errors={409: "Another request deleted the rating at the same time."},
     )
     def create(self, request: Request) -> Response:
-        """Rate a film, or rate it anew.
+        """Rate a movie, or replace the caller's rating of it.
 
-        201 for a first rating, 200 for a replaced one, which keeps the review and the spoiler mark
-        that are not sent. Sending the same again is safe.
+        201 for a new rating, 200 for a replaced one, which keeps its review and spoiler mark if
+        they are not sent. Repeating the request is safe.
         """
         body = dict(self.body)
-        rating, created = rating_set(user_id=member(request).pk, movie_id=body.pop("movie"), **body)
+        rating, created = rating_set(user_id=request.user.pk, movie_id=body.pop("movie"), **body)
         return Response(RatingSerializer(rating).data, status=201 if created else 200)
 
     @contract(responses={200: RatingSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
-        """One rating of the caller's."""
-        return Response(RatingSerializer(self._own(pk)).data)
+        """Return one of the caller's ratings."""
+        return Response(RatingSerializer(self._get_own(pk)).data)
 
     @contract(body=RatingEditSerializer, responses={200: RatingSerializer})
     def update(self, request: Request, pk: int) -> Response:
-        """Change a rating; what is left out stays as it is, but the score must be sent."""
-        return self._changed(pk)
+        """Change a rating. The score is required; other fields that are not sent do not change."""
+        return self._change(pk)
 
     @contract(body=RatingEditSerializer, responses={200: RatingSerializer})
     def partial_update(self, request: Request, pk: int) -> Response:
-        """Change what is sent of a rating."""
-        return self._changed(pk)
+        """Change the fields of a rating that are sent."""
+        return self._change(pk)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
-        """Withdraw a rating."""
-        rating_delete(rating_id=self._own(pk).id)
+        """Delete a rating."""
+        rating_delete(rating_id=self._get_own(pk).id)
         return Response(status=204)
 
-    def _own(self, pk: int) -> Rating:
-        own = Rating.objects.with_movie().filter(id=pk, user_id=member(self.request).pk).first()
-        if own is None:
+    def _get_own(self, pk: int) -> Rating:
+        rating = Rating.objects.with_movie().filter(id=pk, user_id=self.request.user.pk).first()
+        if rating is None:
             raise NotFound
-        return own
+        return rating
 
-    def _changed(self, pk: int) -> Response:
-        rating = self._own(pk)
+    def _change(self, pk: int) -> Response:
+        rating = self._get_own(pk)
         body = dict(self.body)
         if body.pop("movie", rating.movie_id) != rating.movie_id:
-            raise field_error("movie", "A rating stays with its film; rate the other one.")
+            raise field_error(
+                "movie", "A rating cannot move to another movie. Rate the other movie instead."
+            )
         return Response(RatingSerializer(rating_update(rating_id=rating.id, **body)).data)
 
 
@@ -114,8 +115,8 @@ class ReportViewSet(ApiViewSet):
         errors={403: "The review is the caller's own."},
     )
     def create(self, request: Request, pk: int) -> Response:
-        """Report a review to the moderators; once a member, the first report stands (200)."""
-        report, created = review_report(reporter_id=member(request).pk, rating_id=pk, **self.body)
+        """Report a review to the moderators; 200 if the caller has already reported it."""
+        report, created = review_report(reporter_id=request.user.pk, rating_id=pk, **self.body)
         return Response(ReportSerializer(report).data, status=201 if created else 200)
 
 
@@ -124,10 +125,10 @@ class ReviewViewSet(ApiViewSet):
 
     @contract(query=ReviewListQuery, responses={200: PageOf(ReviewSerializer)})
     def list(self, request: Request, movie_id: int) -> Response:
-        """What members with a public profile wrote of a film, newest first.
+        """List the reviews of a movie by members with a public profile, newest first.
 
-        Without a token the same for everybody; a member sees none of those they have blocked or
-        were blocked by.
+        With a token, reviews by members whom the caller blocked or who blocked the caller are left
+        out.
         """
         if not Movie.objects.filter(id=movie_id).exists():
             raise NotFound
@@ -135,4 +136,4 @@ class ReviewViewSet(ApiViewSet):
         reviews = reviews.filter(movie_id=movie_id)
         if self.query["hide_spoilers"]:
             reviews = reviews.filter(contains_spoilers=False)
-        return paginate(request, self.query, reviews, NEWEST_FIRST, _reviews)
+        return paginate(request, self.query, reviews, NEWEST_FIRST, _serialize_reviews)
