@@ -78,7 +78,7 @@ BOTH = pytest.mark.parametrize("address", ["/failing/", "/failing/plainly/"])
 
 
 @BOTH
-def test_a_failure_is_a_500_that_tells_nothing_but_its_request_id(fails, db, address):
+def test_an_uncaught_exception_is_a_500_that_reveals_only_its_request_id(fails, db, address):
     answer = fails(RuntimeError("the secret of the house"), address)
     assert answer.status_code == 500
     assert answer["Content-Type"] == "application/problem+json"
@@ -95,7 +95,7 @@ def test_a_failure_is_a_500_that_tells_nothing_but_its_request_id(fails, db, add
 
 
 @BOTH
-def test_a_failure_leaves_exactly_one_log_line_with_its_traceback(fails, lines, db, address):
+def test_an_uncaught_exception_is_one_log_line_with_its_traceback(fails, lines, db, address):
     answer = fails(RuntimeError("for the log alone"), address)
     (line,) = lines
     assert (line["level"], line["logger"]) == ("ERROR", "nexus.request")
@@ -106,7 +106,7 @@ def test_a_failure_leaves_exactly_one_log_line_with_its_traceback(fails, lines, 
     assert line["duration_ms"] >= 0
 
 
-def test_a_failure_of_any_call_is_one_500_with_one_log_line(
+def test_an_exception_in_any_action_is_one_500_with_one_log_line(
     make_user, client_of, lines, unlimited, monkeypatch
 ):
     client = client_of(make_user("ann"))
@@ -137,7 +137,7 @@ def test_a_failure_of_any_call_is_one_500_with_one_log_line(
     assert tried > 70
 
 
-def test_any_other_error_leaves_one_log_line_without_traceback(api, lines, db):
+def test_a_client_error_is_one_log_line_without_traceback(api, lines, db):
     answers = {
         404: api.get("/nowhere/?q=what-somebody-searched"),
         405: api.post("/movies/", {}),
@@ -163,7 +163,7 @@ def test_any_other_error_leaves_one_log_line_without_traceback(api, lines, db):
     ],
     ids=lambda error: f"{type(error).__name__}: {error}",
 )
-def test_a_database_that_is_away_is_503_with_retry_after(fails, lines, db, address, error):
+def test_a_database_that_is_down_is_503_with_retry_after(fails, lines, db, address, error):
     answer = fails(error, address)
     assert answer.status_code == 503
     assert answer["Content-Type"] == "application/problem+json"
@@ -175,13 +175,13 @@ def test_a_database_that_is_away_is_503_with_retry_after(fails, lines, db, addre
     assert [line["status"] for line in lines] == [503]
 
 
-def test_a_pool_without_a_free_connection_counts_as_a_database_that_is_away():
+def test_an_exhausted_connection_pool_counts_as_a_database_that_is_down():
     with pytest.raises(OperationalError), connection.wrap_database_errors:
         raise PoolTimeout("couldn't get a connection after 3.00 sec")
 
 
 @pytest.mark.parametrize("sent", ["abc", "A-b_c.9", "x" * 64, "0"])
-def test_a_safe_request_id_is_taken_and_sent_back(fails, lines, db, sent):
+def test_a_safe_request_id_is_logged_and_sent_back(fails, lines, db, sent):
     answer = fails(RuntimeError("x"), **{"X-Request-ID": sent})
     assert answer["X-Request-ID"] == answer.json()["request_id"] == sent
     assert [line["request_id"] for line in lines] == [sent]
@@ -197,7 +197,7 @@ def test_an_unsafe_request_id_is_replaced(fails, lines, db, sent):
     assert answer.json()["request_id"] == made == lines[0]["request_id"]
 
 
-def test_every_request_has_an_id_of_its_own(api, db):
+def test_every_request_has_its_own_id(api, db):
     ids = {api.get("/genres/")["X-Request-ID"] for _ in range(5)}
     assert len(ids) == 5
 
@@ -207,7 +207,7 @@ def test_every_request_has_an_id_of_its_own(api, db):
     ["/", "/movies/", "/nowhere/", "/ratings/", "/swagger/", "/redoc/", "/admin/login/"]
     + ["/failing/", "/failing/plainly/", "/health/live/", "/swagger.json"],
 )
-def test_every_answer_carries_the_security_headers(fails, db, address):
+def test_every_response_has_the_security_headers(fails, db, address):
     answer = fails(RuntimeError("x"), address)
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Referrer-Policy"] == "same-origin"
@@ -218,7 +218,7 @@ def test_every_answer_carries_the_security_headers(fails, db, address):
     assert "X-Powered-By" not in answer
 
 
-def test_over_https_browsers_are_told_to_stay_there(api, db, settings):
+def test_responses_over_https_have_the_hsts_header(api, db, settings):
     settings.SECURE_HSTS_SECONDS = 31_536_000
     settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     answer = api.get("/genres/", secure=True)
@@ -226,13 +226,13 @@ def test_over_https_browsers_are_told_to_stay_there(api, db, settings):
 
 
 @pytest.mark.parametrize("address", ["/nowhere/", "/ratings/", "/movies/?x=1", "/failing/"])
-def test_no_error_is_kept_by_a_cache(fails, db, address):
+def test_errors_are_no_store(fails, db, address):
     answer = fails(RuntimeError("x"), address)
     assert answer.status_code >= 400
     assert answer["Cache-Control"] == "private, no-store"
 
 
-def test_an_error_is_told_in_json_whatever_a_browser_accepts(api, db):
+def test_an_error_is_json_whatever_the_client_accepts(api, db):
     answer = api.get("/nowhere/", headers={"Accept": "text/html"})
     assert answer["Content-Type"] == "application/problem+json"
     answer = api.get("/movies/", headers={"Accept": "image/png"})
@@ -240,14 +240,14 @@ def test_an_error_is_told_in_json_whatever_a_browser_accepts(api, db):
     assert answer["Content-Type"] == "application/problem+json"
 
 
-def test_a_host_that_is_not_ours_is_400_and_one_log_line(api, db, lines):
+def test_an_unknown_host_is_400_and_one_log_line(api, db, lines):
     answer = api.get("/", headers={"Host": "evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert "evil" not in answer.content.decode()
     assert [line["status"] for line in lines] == [400]
 
 
-def test_one_long_value_does_not_come_back_whole(make_user, client_of):
+def test_error_messages_quote_at_most_a_part_of_a_long_value(make_user, client_of):
     client = client_of(make_user("ann"))
     answer = client.patch("/profiles/me/", {"favorite_genres": ["x" * 10_000]})
     assert answer.status_code == 400
@@ -258,12 +258,12 @@ def test_one_long_value_does_not_come_back_whole(make_user, client_of):
     assert len(answer.content) < 16_384
 
 
-def test_a_precondition_that_fails_on_a_read_is_told_as_a_problem(api, db):
+def test_a_failed_precondition_of_a_read_is_a_problem(api, db):
     answer = api.get("/genres/", headers={"If-Match": '"1"'})
     assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
     assert answer["Content-Type"] == "application/problem+json"
 
 
-def test_the_handlers_of_django_are_ours():
+def test_djangos_error_handlers_return_problems():
     for name in ("handler400", "handler403", "handler404", "handler500"):
         assert getattr(nexus.urls, name).startswith("nexus.core.api.exceptions.")

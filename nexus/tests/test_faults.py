@@ -75,7 +75,7 @@ class Service:
 
 @pytest.mark.clocked
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_killed_in_a_write_leaves_no_half_and_a_database_in_trouble_is_told(
+def test_a_killed_worker_leaves_no_partial_write_and_a_failing_database_is_503(
     gunicorn, make_user, client_of
 ):
     with FakeTmdbServer() as tmdb:

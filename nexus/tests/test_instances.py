@@ -12,7 +12,7 @@ TOP = "/movies/top_rated/"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_instances_are_one_service(gunicorn, make_user, make_movie):
+def test_two_instances_share_sessions_limits_and_data(gunicorn, make_user, make_movie):
     film = make_movie("Alien", vote_count=900, vote_average=8.0)
     session = family_create(user=make_user("ann"))
     bearer = {"Authorization": f"Bearer {session.access}"}

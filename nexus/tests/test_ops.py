@@ -35,14 +35,14 @@ def balanced(expression):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_is_of_known_figures_and_says_what_to_do(rule, known):
+def test_an_alert_uses_existing_metrics_and_says_what_to_do(rule, known):
     assert set(METRIC.findall(rule["expr"])) <= known
     assert balanced(rule["expr"])
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert set(rule["annotations"]) == {"summary", "do"}
 
 
-def test_every_graph_is_of_known_figures(known):
+def test_every_graph_uses_existing_metrics(known):
     asked = [target["expr"] for panel in GRAPHS for target in panel["targets"]]
     assert all(balanced(expression) for expression in asked)
     assert {name for expression in asked for name in METRIC.findall(expression)} <= known

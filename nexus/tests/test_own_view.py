@@ -17,7 +17,7 @@ MEMBERS, ROUNDS, COLD = 4, 4, 100
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_over_two_workers_members_see_their_own_and_each_write_at_once_and_lists_are_made_once(
+def test_two_workers_share_the_cache_and_never_mix_up_members(
     make_user, make_movie, client_of, gunicorn
 ):
     # One test, because starting the service is most of what it takes.

@@ -120,7 +120,7 @@ def _assert_clean(browser, home):
     assert browser.foreign(home) == []
 
 
-def test_swagger_ui_shows_every_operation_and_asks_no_other_host(browser, home):
+def test_swagger_ui_shows_every_operation_and_loads_from_no_other_host(browser, home):
     browser.open(f"{home}/swagger/", ".opblock")
     operations = sum(len(route.methods) for route in api_routes())
     WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.count(".opblock") == operations)
@@ -129,7 +129,7 @@ def test_swagger_ui_shows_every_operation_and_asks_no_other_host(browser, home):
     _assert_clean(browser, home)
 
 
-def test_swagger_ui_carries_out_a_call(browser, home, make_movie):
+def test_swagger_ui_executes_a_request(browser, home, make_movie):
     make_movie("Alien")
     browser.open(f"{home}/swagger/", ".opblock")
     driver = browser.driver
@@ -143,20 +143,20 @@ def test_swagger_ui_carries_out_a_call(browser, home, make_movie):
     _assert_clean(browser, home)
 
 
-def test_redoc_shows_the_calls_and_asks_no_other_host(browser, home):
+def test_redoc_shows_the_operations_and_loads_from_no_other_host(browser, home):
     browser.open(f"{home}/redoc/", "[data-section-id]")
     WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.says("Find films."))
     assert browser.says("Nexus Movie API")
     _assert_clean(browser, home)
 
 
-def test_the_index_and_the_health_page_open(browser, home):
+def test_the_root_and_the_health_page_open(browser, home):
     for path in ("/", "/health/ready/", "/swagger.json"):
         browser.open(home + path, "body")
     _assert_clean(browser, home)
 
 
-def test_the_admin_opens_from_login_to_each_list_and_form(
+def test_the_admin_opens_from_login_to_every_list_and_form(
     browser, home, make_user, make_movie, client_of
 ):
     boss = make_user("boss", is_staff=True, is_superuser=True)

@@ -270,14 +270,14 @@ def _cases(room):
                 yield template, method, visibility, expected
 
 
-def test_every_route_and_method_has_its_row():
+def test_the_matrix_has_every_route_and_method():
     assert {route.template: set(route.methods) for route in api_routes()} == {
         template: set(rows) for template, rows in MATRIX.items()
     }
 
 
 @pytest.mark.parametrize("room", sorted({_room(template) for template in MATRIX}))
-def test_each_caller_gets_the_status_of_the_row(world, unlimited, room):
+def test_each_caller_gets_the_status_in_the_matrix(world, unlimited, room):
     wrong = []
     for template, method, visibility, row in _cases(room):
         path = _path(world, template, world.playlists[visibility])
@@ -322,7 +322,7 @@ def _bring_about(world, state):
 
 
 @pytest.mark.parametrize("state", HIDDEN_FROM)
-def test_what_a_caller_may_not_see_is_404_on_every_route(world, unlimited, state):
+def test_resources_a_caller_may_not_see_are_404_on_every_route(world, unlimited, state):
     _bring_about(world, state)
     wrong = []
     for template, method, visibility, row in _of_the_owner():
@@ -354,7 +354,7 @@ def test_what_a_caller_may_not_see_is_404_on_every_route(world, unlimited, state
 
 
 @pytest.mark.parametrize("state", HIDDEN_FROM)
-def test_what_a_caller_may_not_see_is_in_no_list_count_search_or_feed(world, unlimited, state):
+def test_hidden_resources_are_in_no_list_count_search_or_feed(world, unlimited, state):
     owner, stranger, boss = (world.people[name] for name in ("owner", "stranger", "staff"))
     # Followed from before, and followers of somebody whom all may see.
     Follow.objects.bulk_create(
@@ -415,7 +415,7 @@ def _assert_nothing_changed(world):
 
 
 @pytest.mark.parametrize("caller", ["anonymous", "stranger", "staff"])
-def test_what_a_caller_may_not_see_is_in_no_list_count_or_search(world, caller):
+def test_private_and_unlisted_playlists_are_in_no_list_count_or_search(world, caller):
     client = world.clients[caller]
     for query in ("", "?search=zebra", "?owner=owner", "?cursor=", "?ordering=name"):
         answer = client.get("/playlists/" + query).json()
@@ -427,13 +427,13 @@ def test_what_a_caller_may_not_see_is_in_no_list_count_or_search(world, caller):
         assert client.get("/profiles/stats/").json()["total_ratings"] == 0
 
 
-def test_the_owner_finds_all_of_theirs(world):
+def test_the_owner_finds_every_playlist(world):
     answer = world.clients["owner"].get("/playlists/?search=zebra").json()
     assert answer["count"] == 3
     assert {each["id"] for each in answer["results"]} == set(world.playlists.values())
 
 
-def test_a_private_profile_shows_no_review(world, make_user, client_of):
+def test_reviews_of_a_private_profile_are_hidden(world, make_user, client_of):
     shy = make_user("shy", visibility="private")
     client_of(shy).post("/ratings/", {"movie": world.film.pk, "score": 1, "review": "Mine alone."})
     for caller in ("anonymous", "stranger", "staff"):
@@ -442,7 +442,7 @@ def test_a_private_profile_shows_no_review(world, make_user, client_of):
         assert [each["user"] for each in answer["results"]] == ["owner"]
 
 
-def test_of_a_deactivated_member_nothing_shows(world):
+def test_resources_of_a_deactivated_member_are_hidden(world):
     User.objects.filter(username="owner").update(is_active=False)
     client = world.clients["stranger"]
     assert client.get("/playlists/").json()["count"] == 0
@@ -451,7 +451,7 @@ def test_of_a_deactivated_member_nothing_shows(world):
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_a_method_that_is_not_offered_is_405_for_everybody(world, unlimited, caller):
+def test_an_unsupported_method_is_405_for_every_caller(world, unlimited, caller):
     for route in api_routes():
         path = _path(world, route.template, world.playlists["public"])
         offered = {*route.methods, *({"HEAD"} if "GET" in route.methods else set())}
@@ -465,7 +465,7 @@ def test_a_method_that_is_not_offered_is_405_for_everybody(world, unlimited, cal
     _assert_nothing_changed(world)
 
 
-def test_a_token_of_a_session_that_is_not_there_is_refused(world, make_user):
+def test_a_token_of_an_unknown_session_is_rejected(world, make_user):
     token = AccessToken.for_user(make_user("ann"))
     client = APIClient()
     for family in (None, "x", "00000000-0000-0000-0000-000000000000"):

@@ -122,25 +122,25 @@ def allowed(client, label, pk):
     return found
 
 
-def test_every_model_with_pages_has_its_row():
+def test_the_matrix_has_every_model_of_the_admin():
     assert set(MATRIX) == {model._meta.label_lower for model in admin.site._registry}
 
 
 @pytest.mark.parametrize("role", [*ROLES, None])
-def test_a_role_opens_the_pages_of_its_row_and_no_others(stored, staff, role):
+def test_a_role_opens_the_pages_in_the_matrix_and_no_others(stored, staff, role):
     client = staff(role)
     found = {label: allowed(client, label, each.pk) for label, each in stored.items()}
     assert found == {label: rows.get(role, "") for label, rows in MATRIX.items()}
 
 
 @pytest.mark.parametrize("role", [*ROLES, None])
-def test_staff_see_on_the_first_page_what_their_role_allows(staff, role):
+def test_the_admins_index_lists_the_models_of_the_role(staff, role):
     page = staff(role).get("/admin/").content.decode()
     shown = set(re.findall(r'<tr class="model-(\w+)', page))
     assert shown == {label.split(".")[1] for label, rows in MATRIX.items() if role in rows}
 
 
-def test_without_being_staff_a_role_opens_nothing(stored, make_user):
+def test_a_role_without_is_staff_opens_nothing(stored, make_user):
     user = make_user("outsider")
     user.groups.set(Group.objects.all())
     for client in (Client(), logged_in := Client()):
@@ -151,7 +151,7 @@ def test_without_being_staff_a_role_opens_nothing(stored, make_user):
         assert "/admin/login/" in client.get("/admin/")["Location"]
 
 
-def test_an_admin_makes_moderators_and_no_superusers(staff, make_user):
+def test_an_admin_can_make_moderators_but_no_superusers(staff, make_user):
     client, ann = staff(ADMIN), make_user("ann")
     form = {"username": "ann", "email": "ann@example.org", "favorite_genres": "[]"}
     form |= {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00", "is_active": "on"}
@@ -165,7 +165,7 @@ def test_an_admin_makes_moderators_and_no_superusers(staff, make_user):
     assert [group.name for group in ann.groups.all()] == [MODERATOR]
 
 
-def test_an_admin_cannot_touch_a_superuser(staff, make_user):
+def test_an_admin_cannot_change_a_superuser(staff, make_user):
     client, root = staff(ADMIN), make_user("root", is_superuser=True, is_staff=True)
     base = f"/admin/accounts/user/{root.pk}"
     assert client.post(f"{base}/change/", {"is_active": ""}).status_code == 403
@@ -188,7 +188,7 @@ def test_a_password_set_in_the_admin_ends_the_members_sessions(staff, make_user,
     assert not KnownAddress.objects.exists()
 
 
-def test_ones_own_password_changed_in_the_admin_ends_ones_sessions(staff, client_of):
+def test_changing_the_own_password_in_the_admin_ends_the_own_sessions(staff, client_of):
     client = staff(MODERATOR)
     api = client_of(User.objects.get(username=MODERATOR))
     form = {"old_password": PASSWORD, "new_password1": "another-horse-9"}
@@ -198,7 +198,7 @@ def test_ones_own_password_changed_in_the_admin_ends_ones_sessions(staff, client
     assert api.get("/profiles/me/").status_code == 401
 
 
-def test_to_the_api_a_role_is_a_member_like_any_other(stored, make_user, client_of):
+def test_a_role_gives_no_rights_in_the_api(stored, make_user, client_of):
     user = make_user("mod", is_staff=True)
     user.groups.set(Group.objects.all())
     assert client_of(user).delete(f"/ratings/{stored['social.rating'].pk}/").status_code == 404

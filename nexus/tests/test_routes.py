@@ -42,7 +42,7 @@ def _told(answer):
 
 
 @pytest.mark.parametrize("route", api_routes(), ids=lambda route: route.template)
-def test_a_route_answers_with_and_without_slash_and_under_api_alike(member, unlimited, route):
+def test_a_route_responds_alike_without_slash_and_under_api(member, unlimited, route):
     path = _path(route)
     for method in METHODS:
         told = []
@@ -57,7 +57,7 @@ def test_a_route_answers_with_and_without_slash_and_under_api_alike(member, unli
         assert told == [told[0]] * 4
 
 
-def test_a_write_without_the_slash_is_carried_out(member, make_movie):
+def test_a_write_without_the_slash_is_executed(member, make_movie):
     film = make_movie("Alien")
     for path, status in (("/ratings", 201), ("/api/ratings", 200), ("/api/ratings/", 200)):
         answer = member.post(path, {"movie": film.pk, "score": 4.5})
@@ -69,7 +69,7 @@ def test_a_write_without_the_slash_is_carried_out(member, make_movie):
     assert member.get("/ratings").json()["count"] == 0
 
 
-def test_links_of_a_page_lead_on_under_the_alias_too(member, unlimited, make_movie):
+def test_page_links_work_under_the_alias(member, unlimited, make_movie):
     for title in ("Alien", "Brazil", "Casablanca"):
         make_movie(title)
     for start in ("/movies/", "/movies", "/api/movies/", "/api/movies"):
@@ -82,14 +82,14 @@ def test_links_of_a_page_lead_on_under_the_alias_too(member, unlimited, make_mov
 
 
 @pytest.mark.parametrize("path", OPERATIONS)
-def test_the_operations_pages_answer_with_and_without_slash_and_under_api(api, db, path):
+def test_operational_pages_respond_without_slash_and_under_api(api, db, path):
     for address in {path, path.rstrip("/") or "/", "/api" + path, "/api" + path.rstrip("/")}:
         answer = api.get(address)
         assert answer.status_code == 200, address
 
 
 @pytest.mark.parametrize("path", OPERATIONS)
-def test_the_operations_pages_are_not_written(api, db, path):
+def test_operational_pages_reject_writes(api, db, path):
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         answer = api.generic(method, path, "{}", content_type="application/json")
         assert answer.status_code == 405
@@ -99,7 +99,7 @@ def test_the_operations_pages_are_not_written(api, db, path):
 
 
 @pytest.mark.parametrize("path", ["/swagger/", "/redoc/", "/swagger.json", "/swagger.yaml"])
-def test_a_schema_page_in_a_form_it_does_not_have_is_told_as_a_problem(api, path):
+def test_a_schema_page_in_an_unsupported_media_type_is_406(api, path):
     answer = api.get(path, headers={"Accept": "image/png"})
     assert answer.status_code == 406
     assert answer["Content-Type"] == "application/problem+json"
@@ -136,13 +136,13 @@ def test_a_schema_page_in_a_form_it_does_not_have_is_told_as_a_problem(api, path
         f"/profiles/{'a' * 151}/",
     ],
 )
-def test_a_path_that_is_none_is_404_with_a_problem_document(member, path):
+def test_an_invalid_path_is_a_404_problem(member, path):
     answer = member.get(path)
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
     assert set(answer.json()) == {"type", "title", "status", "detail", "code", "request_id"}
 
 
-def test_the_largest_id_there_can_be_is_a_path(member):
+def test_the_largest_possible_id_matches_a_route(member):
     answer = member.get("/movies/9223372036854775807/")
     assert (answer.status_code, answer.json()["detail"]) == (404, "Not found.")

@@ -113,32 +113,32 @@ def test_the_schema_documents_exactly_the_routes_and_their_methods(schema):
     assert {(path, method) for path, method, *_ in operations(schema)} == routed
 
 
-def test_json_and_yaml_tell_the_same(schema, api):
+def test_json_and_yaml_schemas_are_equal(schema, api):
     answer = api.get("/swagger.yaml")
     assert answer["Content-Type"].startswith("application/yaml")
     assert yaml.safe_load(answer.content) == schema
 
 
-def test_the_schema_is_public_and_the_same_for_all(schema, make_user, client_of):
+def test_the_schema_is_public_and_the_same_for_every_caller(schema, make_user, client_of):
     staff = make_user("boss", is_staff=True, is_superuser=True)
     assert client_of(staff).get("/swagger.json").json() == schema
     assert "host" not in schema
 
 
-def test_a_page_that_is_opened_first_leaves_the_schema_whole(schema, api, monkeypatch):
+def test_opening_an_html_page_first_does_not_truncate_the_schema(schema, api, monkeypatch):
     for page in ("/swagger/", "/redoc/"):
         monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._schema", None)
         assert api.get(page).status_code == 200
         assert api.get("/swagger.json").json() == schema
 
 
-def test_making_the_schema_logs_no_complaint(schema, api, caplog, monkeypatch):
+def test_generating_the_schema_logs_nothing(schema, api, caplog, monkeypatch):
     monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._schema", None)
     assert api.get("/swagger.json").json() == schema
     assert [record.getMessage() for record in caplog.records] == []
 
 
-def test_the_schema_keeps_the_rules_of_swagger_2(schema):
+def test_the_schema_is_valid_swagger_2(schema):
     assert schema["swagger"] == "2.0"
     assert FIXED | {"securityDefinitions", "security"} == set(schema)
     assert {"title", "version", "description", "license"} <= set(schema["info"])
@@ -204,7 +204,7 @@ def _assert_bounds(node):
         assert node["default"] in node["enum"]
 
 
-def test_every_operation_has_a_summary_its_statuses_and_its_reasons(schema):
+def test_every_operation_has_a_summary_and_describes_its_statuses(schema):
     for path, method, operation, _ in operations(schema):
         name = f"{method} {path}"
         assert re.fullmatch(r"[A-Z].{10,118}", operation["summary"]), name
@@ -226,7 +226,7 @@ def test_every_operation_has_a_summary_its_statuses_and_its_reasons(schema):
                 assert ("schema" in response) == (status not in ("204", "304")), (name, status)
 
 
-def test_a_token_is_asked_for_where_an_anonymous_call_is_401(schema, api, db, settings):
+def test_the_schema_requires_a_token_where_anonymous_requests_are_401(schema, api, db, settings):
     settings.RATE_LIMIT_SCALE = 10_000
     for path, method, operation, _ in operations(schema):
         if operation["tags"] == ["auth"] and not operation["security"]:
@@ -238,7 +238,7 @@ def test_a_token_is_asked_for_where_an_anonymous_call_is_401(schema, api, db, se
         assert (answer.status_code == 401) == (operation["security"] == [{"Bearer": []}]), path
 
 
-def test_every_body_has_an_example_that_its_view_takes(schema, make_user):
+def test_every_body_has_an_example_that_its_serializer_accepts(schema, make_user):
     request = SimpleNamespace(user=make_user("bob"))
     documented = {
         (method, path.replace("{id}", "{pk}")): parameter["schema"]
@@ -261,7 +261,7 @@ def test_every_body_has_an_example_that_its_view_takes(schema, make_user):
     assert taken == len(documented)
 
 
-def test_stars_are_told_to_come_in_halves(schema):
+def test_scores_are_documented_in_half_stars(schema):
     for path, method in (("/ratings/", "post"), ("/ratings/{id}/", "put")):
         (body,) = (
             each for each in schema["paths"][path][method]["parameters"] if each["in"] == "body"
@@ -269,14 +269,14 @@ def test_stars_are_told_to_come_in_halves(schema):
         assert resolved(schema, body["schema"])["properties"]["score"]["multipleOf"] == 0.5
 
 
-def test_a_call_that_answers_nothing_tells_of_no_json(schema):
+def test_operations_without_a_response_body_produce_no_json(schema):
     for path, method, operation, _ in operations(schema):
         good = [status for status in operation["responses"] if status < "300"]
         if good == ["204"]:
             assert operation["produces"] == ["application/problem+json"], (method, path)
 
 
-def test_secrets_only_go_in(schema):
+def test_no_response_schema_contains_a_secret(schema):
     told = json.dumps([operation["responses"] for *_, operation, _ in operations(schema)])
     pending, seen = set(re.findall(r"#/definitions/(\w+)", told)), set()
     while pending:
@@ -478,7 +478,7 @@ def _operation(schema, method, path):
     raise AssertionError(path)
 
 
-def test_every_real_answer_is_what_the_schema_says_of_its_status(schema, world, api):
+def test_real_responses_match_the_schema_of_their_status(schema, world, api):
     called, wrong = set(), []
     for method, path, body, status in _calls(world, api):
         data = "" if body is None else json.dumps(body)

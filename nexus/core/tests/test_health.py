@@ -14,57 +14,65 @@ from nexus.dev.pytest_plugin import find_free_port
 
 
 @pytest.mark.django_db
-def test_ready_names_what_was_looked_at(api):
-    answer = api.get("/health/ready/")
-    assert answer.status_code == 200
-    assert answer.json() == {
+def test_ready_lists_its_checks(api):
+    response = api.get("/health/ready/")
+
+    assert response.status_code == 200
+    assert response.json() == {
         "status": "ok",
         "checks": {"database": "ok", "cache": "ok", "migrations": "ok"},
     }
-    assert answer["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "no-store"
 
 
-def test_live_asks_neither_database_nor_cache(api, settings, tmp_path):
+def test_live_uses_neither_database_nor_cache(api, settings, tmp_path):
     caches = copy.deepcopy(settings.CACHES)
     caches["default"]["LOCATION"] = f"unix://{tmp_path}/nobody.sock"
     settings.CACHES = caches
+
     # No database mark: a query would fail this test.
-    answer = api.get("/health/live/")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
-    assert answer["Cache-Control"] == "no-store"
+    response = api.get("/health/live/")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert response["Cache-Control"] == "no-store"
 
 
 @pytest.mark.django_db
-def test_without_the_cache_it_is_not_ready(api, settings, tmp_path):
+def test_without_the_cache_the_service_is_not_ready(api, settings, tmp_path):
     caches = copy.deepcopy(settings.CACHES)
     caches["default"]["LOCATION"] = f"unix://{tmp_path}/nobody.sock"
     settings.CACHES = caches
-    answer = api.get("/health/ready/")
-    assert answer.status_code == 503
-    assert answer.json() == {
+
+    response = api.get("/health/ready/")
+
+    assert response.status_code == 503
+    assert response.json() == {
         "status": "unavailable",
         "checks": {"database": "ok", "cache": "no answer", "migrations": "ok"},
     }
 
 
-def test_a_pause_of_the_cache_does_not_hide_that_it_answers():
+def test_an_open_circuit_breaker_does_not_make_the_cache_unavailable():
     for _ in range(cache.breaker.FAILURE_THRESHOLD):
         cache.breaker.record_failure(Exception("gone"))
+
     assert cache.is_available()
 
 
 @pytest.mark.django_db
-def test_a_pending_migration_is_not_ready(api):
+def test_with_a_pending_migration_the_service_is_not_ready(api):
     newest = MigrationLoader(connection).graph.leaf_nodes("movies")[0]
     MigrationRecorder(connection).record_unapplied(*newest)
-    answer = api.get("/health/ready/")
-    assert answer.status_code == 503
-    assert answer.json()["checks"]["migrations"].endswith(" pending")
+
+    response = api.get("/health/ready/")
+
+    assert response.status_code == 503
+    assert response.json()["checks"]["migrations"].endswith(" pending")
 
 
 @pytest.fixture
 def no_database():
-    """Has the database refuse every statement, as psycopg reports a server that is gone."""
+    """Make every statement fail as psycopg does if the server is down."""
 
     def refuse(execute, sql, params, many, context):
         raise OperationalError("the connection is closed")
@@ -74,10 +82,11 @@ def no_database():
 
 
 @pytest.mark.django_db
-def test_without_the_database_it_is_not_ready(api, no_database):
-    answer = api.get("/health/ready/")
-    assert answer.status_code == 503
-    assert answer.json() == {
+def test_without_the_database_the_service_is_not_ready(api, no_database):
+    response = api.get("/health/ready/")
+
+    assert response.status_code == 503
+    assert response.json() == {
         "status": "unavailable",
         "checks": {"database": "no answer", "cache": "ok", "migrations": "unknown"},
     }
@@ -85,29 +94,32 @@ def test_without_the_database_it_is_not_ready(api, no_database):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/movies/", "/movies/1/", "/movies/top_rated/"])
-def test_without_the_database_a_call_is_503_and_says_when_to_come_back(api, no_database, path):
-    answer = api.get(path)
-    assert answer.status_code == 503
-    assert answer["Content-Type"] == "application/problem+json"
-    assert answer["Retry-After"] == "5"
-    assert answer.json()["code"] == "database_unavailable"
+def test_without_the_database_a_request_is_503_with_retry_after(api, no_database, path):
+    response = api.get(path)
+
+    assert response.status_code == 503
+    assert response["Content-Type"] == "application/problem+json"
+    assert response["Retry-After"] == "5"
+    assert response.json()["code"] == "database_unavailable"
 
 
-def asked(url):
+def send(url):
     try:
-        with urlopen(url, timeout=60) as answer:
-            return answer.status, answer.headers, json.load(answer)
+        with urlopen(url, timeout=60) as response:
+            return response.status, response.headers, json.load(response)
     except HTTPError as error:
         with error:
             return error.code, error.headers, json.load(error)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_service_whose_database_is_gone_starts_and_says_so(gunicorn):
+def test_the_service_starts_without_its_database_and_reports_it(gunicorn):
     url = gunicorn(DATABASE_URL=f"postgres://nobody@127.0.0.1:{find_free_port()}/none")
     paths = ("/health/live/", "/health/ready/", "/movies/")
+
     with ThreadPoolExecutor(len(paths)) as pool:
-        live, ready, movies = pool.map(lambda path: asked(f"{url}{path}"), paths)
+        live, ready, movies = pool.map(lambda path: send(f"{url}{path}"), paths)
+
     assert live[0] == 200
     assert ready[0] == 503
     assert ready[2]["checks"] == {"database": "no answer", "cache": "ok", "migrations": "unknown"}

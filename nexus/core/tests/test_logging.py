@@ -10,10 +10,10 @@ from nexus.core.observability.logging import JsonFormatter, current_request_id
 
 
 @pytest.fixture
-def line():
-    """Formats one record and reads it back."""
+def write_line():
+    """Return a function that formats a record and parses the line."""
 
-    def line(message="hello", *args, exc_info=None, **extra):
+    def write_line(message="hello", *args, exc_info=None, **extra):
         record = logging.getLogger("some.logger").makeRecord(
             "some.logger", logging.WARNING, __file__, 1, message, args, exc_info, extra=extra
         )
@@ -21,13 +21,14 @@ def line():
         assert "\n" not in text
         return json.loads(text)
 
-    return line
+    return write_line
 
 
-def test_a_record_is_one_line_of_json(line):
-    written = line("%s and %d", "a\nb", 3)
-    assert datetime.fromisoformat(written.pop("time")).utcoffset().total_seconds() == 0
-    assert written == {
+def test_a_record_is_one_line_of_json(write_line):
+    line = write_line("%s and %d", "a\nb", 3)
+
+    assert datetime.fromisoformat(line.pop("time")).utcoffset().total_seconds() == 0
+    assert line == {
         "level": "WARNING",
         "logger": "some.logger",
         "message": "a\nb and 3",
@@ -35,41 +36,45 @@ def test_a_record_is_one_line_of_json(line):
     }
 
 
-def test_extras_stand_beside_the_message_whatever_they_are(line):
-    written = line(user_id=7, path="/é/", thing=object, nested={"a": {1}})
-    assert (written["user_id"], written["path"]) == (7, "/é/")
-    assert "object" in written["thing"]
+def test_extra_fields_of_any_type_are_added_to_the_line(write_line):
+    line = write_line(user_id=7, path="/é/", thing=object, nested={"a": {1}})
+
+    assert (line["user_id"], line["path"]) == (7, "/é/")
+    assert "object" in line["thing"]
 
 
-def test_a_traceback_stays_within_the_line(line):
+def test_a_traceback_is_part_of_the_line(write_line):
     try:
         raise ValueError("on purpose")
     except ValueError:
-        written = line(exc_info=sys.exc_info())
-    assert written["traceback"].endswith("ValueError: on purpose")
+        line = write_line(exc_info=sys.exc_info())
+
+    assert line["traceback"].endswith("ValueError: on purpose")
 
 
-def test_a_line_bears_the_id_of_its_own_request(line):
+def test_a_line_has_the_id_of_its_own_request(write_line):
     token = current_request_id.set("mine")
+
     try:
-        seen = []
-        thread = threading.Thread(target=lambda: seen.append(line()["request_id"]))
+        request_ids = []
+        thread = threading.Thread(target=lambda: request_ids.append(write_line()["request_id"]))
         thread.start()
         thread.join()
-        assert line()["request_id"] == "mine"
-        assert seen == [None]
+        assert write_line()["request_id"] == "mine"
+        assert request_ids == [None]
     finally:
         current_request_id.reset(token)
-    assert line()["request_id"] is None
+
+    assert write_line()["request_id"] is None
 
 
 @pytest.mark.parametrize("text", ["é", "\ud800", "\x00", "\u2028", "🎬"])
-def test_odd_characters_do_not_break_the_line(line, text):
-    assert line(text)["message"] == text
+def test_odd_characters_do_not_break_the_line(write_line, text):
+    assert write_line(text)["message"] == text
     assert JsonFormatter().format(logging.makeLogRecord({"msg": text})).isascii()
 
 
-def test_during_a_request_every_line_bears_its_id(api, db, capsys, settings):
+def test_lines_of_a_request_have_its_id(api, db, capsys, settings):
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("nexus.request")
@@ -81,7 +86,9 @@ def test_during_a_request_every_line_bears_its_id(api, db, capsys, settings):
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-    (written,) = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
-    assert written["request_id"] == "the-id"
-    assert (written["method"], written["path"], written["status"]) == ("GET", "/nowhere/", 404)
-    assert written["level"] == "INFO"
+
+    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+
+    assert line["request_id"] == "the-id"
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/nowhere/", 404)
+    assert line["level"] == "INFO"

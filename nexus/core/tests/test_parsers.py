@@ -7,11 +7,11 @@ from rest_framework.exceptions import ParseError
 from nexus.core.api.parsers import MAX_NESTING_DEPTH, StrictJSONParser
 
 
-def parsed(body):
+def parse(body):
     return StrictJSONParser().parse(io.BytesIO(body))
 
 
-def nested(depth, opening=b"[", closing=b"]"):
+def nest(depth, opening=b"[", closing=b"]"):
     return opening * depth + b"1" + closing * depth
 
 
@@ -19,9 +19,9 @@ def nested(depth, opening=b"[", closing=b"]"):
     "value",
     [{}, [], None, True, 0, -1.5, "Amélie 🎬", {"a": [{"b": None}]}, 10**40, "\\u0000 spelled out"],
 )
-def test_plain_json_is_taken_as_it_is(value):
-    assert parsed(json.dumps(value, ensure_ascii=False).encode()) == value
-    assert parsed(json.dumps(value).encode()) == value
+def test_plain_json_is_parsed_unchanged(value):
+    assert parse(json.dumps(value, ensure_ascii=False).encode()) == value
+    assert parse(json.dumps(value).encode()) == value
 
 
 @pytest.mark.parametrize(
@@ -48,47 +48,50 @@ def test_plain_json_is_taken_as_it_is(value):
         (b"\xef\xbb\xbf{}", "The body is not JSON"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_by_name(body, detail):
-    with pytest.raises(ParseError) as refused:
-        parsed(body)
-    assert str(refused.value.detail).startswith(detail)
+def test_values_that_cannot_be_stored_are_rejected_with_the_cause(body, detail):
+    with pytest.raises(ParseError) as error:
+        parse(body)
+    assert str(error.value.detail).startswith(detail)
 
 
 def test_a_surrogate_pair_is_one_character():
-    assert parsed(b'"\\ud83c\\udfac"') == "🎬"
+    assert parse(b'"\\ud83c\\udfac"') == "🎬"
 
 
-def test_nesting_ends_at_the_limit():
-    parsed(nested(MAX_NESTING_DEPTH))
+def test_nesting_beyond_the_limit_is_rejected():
+    parse(nest(MAX_NESTING_DEPTH))
     for depth in (MAX_NESTING_DEPTH + 1, 950, 100_000):
         with pytest.raises(ParseError, match=f"nested more than {MAX_NESTING_DEPTH} levels deep"):
-            parsed(nested(depth))
+            parse(nest(depth))
         with pytest.raises(ParseError, match=f"nested more than {MAX_NESTING_DEPTH} levels deep"):
-            parsed(nested(depth, b'{"a":', b"}"))
+            parse(nest(depth, b'{"a":', b"}"))
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "body", [b"{", b'{"username": "\\u0000"}', b"\xff", b"[1e999]", nested(950), nested(100_000)]
+    "body", [b"{", b'{"username": "\\u0000"}', b"\xff", b"[1e999]", nest(950), nest(100_000)]
 )
 def test_over_http_a_bad_body_is_a_400_problem(api, body):
-    answer = api.generic("POST", "/auth/token/", body, content_type="application/json")
-    assert answer.status_code == 400
-    assert answer["Content-Type"] == "application/problem+json"
-    assert answer.json()["code"] == "parse_error"
+    response = api.generic("POST", "/auth/token/", body, content_type="application/json")
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "parse_error"
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("body", [b"[]", b"null", b"1", b'"text"', b"true"])
-def test_over_http_a_body_that_is_no_object_is_a_400_problem(api, body):
-    answer = api.generic("POST", "/auth/token/", body, content_type="application/json")
-    assert answer.status_code == 400
-    assert answer.json()["errors"]["non_field_errors"]
+def test_over_http_a_body_that_is_not_an_object_is_a_400_problem(api, body):
+    response = api.generic("POST", "/auth/token/", body, content_type="application/json")
+
+    assert response.status_code == 400
+    assert response.json()["errors"]["non_field_errors"]
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
 def test_over_http_another_media_type_is_415(api, kind):
-    answer = api.generic("POST", "/auth/token/", b"username=a", content_type=kind)
-    assert answer.status_code == 415
-    assert answer.json()["code"] == "unsupported_media_type"
+    response = api.generic("POST", "/auth/token/", b"username=a", content_type=kind)
+
+    assert response.status_code == 415
+    assert response.json()["code"] == "unsupported_media_type"

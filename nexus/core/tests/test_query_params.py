@@ -15,40 +15,41 @@ class Example(QuerySerializer):
     tag = serializers.ListField(child=serializers.CharField(), required=False)
 
 
-def read(query, text):
+def parse(query, text):
     return query.parse(Request(APIRequestFactory().get(f"/?{text}")))
 
 
-def errors_of(query, text):
-    with pytest.raises(ValidationError) as refused:
-        read(query, text)
+def parse_with_errors(query, text):
+    with pytest.raises(ValidationError) as error:
+        parse(query, text)
     return {
-        name: [detail.code for detail in details] for name, details in refused.value.detail.items()
+        name: [detail.code for detail in details] for name, details in error.value.detail.items()
     }
 
 
-def test_known_parameters_are_read_in_their_types():
-    assert read(Example, "number=7&tag=a&tag=b") == {"number": 7, "tag": ["a", "b"]}
-    assert read(Example, "") == {}
+def test_known_parameters_are_parsed_to_their_types():
+    assert parse(Example, "number=7&tag=a&tag=b") == {"number": 7, "tag": ["a", "b"]}
+    assert parse(Example, "") == {}
 
 
-def test_an_unknown_parameter_is_named():
-    assert errors_of(Example, "nummer=7") == {"nummer": ["unknown"]}
-    assert errors_of(NoQuery, "page=1") == {"page": ["unknown"]}
+def test_an_unknown_parameter_is_rejected_by_name():
+    assert parse_with_errors(Example, "nummer=7") == {"nummer": ["unknown"]}
+    assert parse_with_errors(NoQuery, "page=1") == {"page": ["unknown"]}
 
 
-def test_a_parameter_that_stands_twice_is_named():
-    assert errors_of(Example, "number=7&number=7") == {"number": ["repeated"]}
+def test_a_repeated_parameter_is_rejected_by_name():
+    assert parse_with_errors(Example, "number=7&number=7") == {"number": ["repeated"]}
 
 
-def test_every_wrong_parameter_is_named_at_once():
-    found = errors_of(Example, "number=x&other=1&another=2")
-    assert found == {"number": ["invalid"], "other": ["unknown"], "another": ["unknown"]}
+def test_all_bad_parameters_are_reported_together():
+    errors = parse_with_errors(Example, "number=x&other=1&another=2")
+
+    assert errors == {"number": ["invalid"], "other": ["unknown"], "another": ["unknown"]}
 
 
-def test_the_first_page_of_twenty_is_the_default():
-    assert read(PageQuery, "") == {"page_size": 20}
-    assert read(PageQuery, "page=2&page_size=100") == {"page": 2, "page_size": 100}
+def test_the_default_page_is_the_first_of_size_twenty():
+    assert parse(PageQuery, "") == {"page_size": 20}
+    assert parse(PageQuery, "page=2&page_size=100") == {"page": 2, "page_size": 100}
 
 
 @pytest.mark.parametrize(
@@ -71,21 +72,23 @@ def test_the_first_page_of_twenty_is_the_default():
         ("cursor=" + "a" * 1001, "cursor"),
     ],
 )
-def test_a_page_out_of_bounds_is_refused_by_name(text, name):
-    assert set(errors_of(PageQuery, text)) == {name}
+def test_a_page_out_of_bounds_is_rejected_by_name(text, name):
+    assert set(parse_with_errors(PageQuery, text)) == {name}
 
 
 def test_the_deepest_page_is_allowed():
-    assert read(PageQuery, "page=100&page_size=100")["page"] == 100
-    assert read(PageQuery, "page=500")["page"] == 500
+    assert parse(PageQuery, "page=100&page_size=100")["page"] == 100
+    assert parse(PageQuery, "page=500")["page"] == 500
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/movies/", "/movies/top_rated/", "/genres/"])
 def test_over_http_an_unknown_parameter_is_a_400_that_names_it(api, path):
-    answer = api.get(path, {"nonsense": "1"})
-    assert answer.status_code == 400
-    body = answer.json()
+    response = api.get(path, {"nonsense": "1"})
+
+    assert response.status_code == 400
+
+    body = response.json()
     assert set(body["errors"]) == {"nonsense"}
     assert body["detail"] == "Invalid: nonsense."
     assert body["code"] == "invalid"

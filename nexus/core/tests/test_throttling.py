@@ -19,15 +19,15 @@ from nexus.core.api import throttling
 from nexus.core.models import LimitWindow
 
 
-def request_from(remote="10.0.0.1", forwarded=None, **headers):
+def make_request(remote="10.0.0.1", forwarded=None, **headers):
     if forwarded is not None:
         headers["X-Forwarded-For"] = forwarded
     return RequestFactory().get("/", REMOTE_ADDR=remote, headers=headers)
 
 
 @pytest.fixture
-def limit_of(settings):
-    """Sets the limit of a scope."""
+def set_limit(settings):
+    """Return a function that sets the limit of a scope."""
 
     def set_limit(scope, requests, window_s=60):
         settings.RATE_LIMITS = {**settings.RATE_LIMITS, scope: (requests, window_s)}
@@ -35,44 +35,48 @@ def limit_of(settings):
     return set_limit
 
 
-def counted_at_once(threads, scope, times=400):
-    """Whether each of at least so many counts was over the limit."""
+def hit_concurrently(threads, scope, times=400):
+    """Hit the limit at least `times` times; return whether each hit exceeded it."""
     gate = threading.Barrier(threads)
 
-    def ask(_):
+    def hit(_):
         gate.wait()
         seen = []
         for _ in range(-(-times // threads)):
-            seen.append(throttling.hit(request_from(), scope, "somebody").is_exceeded)
+            seen.append(throttling.hit(make_request(), scope, "an account").is_exceeded)
             connection.close()
         return seen
 
     with ThreadPoolExecutor(threads) as pool:
-        exceeded = [each for some in pool.map(ask, range(threads)) for each in some]
+        exceeded = [is_exceeded for hits in pool.map(hit, range(threads)) for is_exceeded in hits]
     assert len(exceeded) >= times
     return exceeded
 
 
-CACHED = sorted(set(configured.RATE_LIMITS) - throttling.DATABASE_SCOPES)
+CACHE_SCOPES = sorted(set(configured.RATE_LIMITS) - throttling.DATABASE_SCOPES)
 
 
 @pytest.mark.parametrize("threads", [16, 48])
 @pytest.mark.parametrize("scope", ["anonymous", "write", "login"])
-def test_exactly_the_limit_passes_however_many_arrive_at_once(limit_of, threads, scope):
-    limit_of(scope, 100)
-    assert counted_at_once(threads, scope).count(False) == 100
+def test_concurrent_requests_pass_exactly_up_to_the_limit(set_limit, threads, scope):
+    set_limit(scope, 100)
+
+    assert hit_concurrently(threads, scope).count(False) == 100
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("threads", [16, 48])
-def test_exactly_the_limit_passes_where_the_database_counts(limit_of, threads):
-    limit_of("login_account", 50)
-    assert counted_at_once(threads, "login_account", times=200).count(False) == 50
+def test_concurrent_requests_counted_in_the_database_pass_exactly_up_to_the_limit(
+    set_limit, threads
+):
+    set_limit("login_account", 50)
+
+    assert hit_concurrently(threads, "login_account", times=200).count(False) == 50
 
 
-def test_every_scope_has_a_limit_and_a_place_where_it_is_counted():
+def test_every_scope_has_a_limit():
     assert set(configured.RATE_LIMITS) >= throttling.DATABASE_SCOPES | throttling.FALLBACK_SCOPES
-    assert set(CACHED) == {
+    assert set(CACHE_SCOPES) == {
         *("anonymous", "member", "write", "search", "login", "register", "password_reset"),
         *("tmdb", "tmdb_bulk", "import", "export"),
     }
@@ -86,34 +90,38 @@ def without_cache(settings, tmp_path):
 
 
 @pytest.mark.django_db
-def test_without_the_cache_logins_are_counted_in_the_database_and_the_rest_is_not(
-    without_cache, limit_of
-):
-    limit_of("login", 3)
-    limit_of("anonymous", 3)
+def test_without_the_cache_only_logins_are_limited(without_cache, set_limit):
+    set_limit("login", 3)
+    set_limit("anonymous", 3)
     for scope, passed in (("login", 3), ("anonymous", 9)):
-        seen = [throttling.hit(request_from(), scope, "10.0.0.1").is_exceeded for _ in range(9)]
+        seen = [throttling.hit(make_request(), scope, "10.0.0.1").is_exceeded for _ in range(9)]
         assert seen.count(False) == passed
 
 
 @pytest.mark.django_db
-def test_a_window_in_the_database_closes_when_it_began_to(limit_of):
-    limit_of("login_account", 1)
-    first = throttling.hit(request_from(), "login_account", "ann")
-    second = throttling.hit(request_from(), "login_account", "ann")
+def test_a_window_in_the_database_closes_on_time(set_limit):
+    set_limit("login_account", 1)
+    first = throttling.hit(make_request(), "login_account", "ann")
+
+    second = throttling.hit(make_request(), "login_account", "ann")
+
     assert (second.used, second.closes_at, second.is_exceeded) == (2, first.closes_at, True)
+
     LimitWindow.objects.update(closes_at=timezone.now() - timedelta(seconds=1))
-    third = throttling.hit(request_from(), "login_account", "ann")
+    third = throttling.hit(make_request(), "login_account", "ann")
     assert (third.used, third.reset_s) == (1, 60)
-    # Of the window before: it is not taken back from this one.
+
+    # A count of the previous window is not taken from this one.
     throttling.refund(first)
-    assert throttling.hit(request_from(), "login_account", "ann").used == 2
+    assert throttling.hit(make_request(), "login_account", "ann").used == 2
 
 
-def test_accounts_and_scopes_are_counted_apart(limit_of):
-    limit_of("login", 1)
-    limit_of("register", 1)
-    request = request_from()
+def test_accounts_and_scopes_are_counted_separately(set_limit):
+    set_limit("login", 1)
+    set_limit("register", 1)
+
+    request = make_request()
+
     assert not throttling.hit(request, "login", "ann").is_exceeded
     assert not throttling.hit(request, "login", "bob").is_exceeded
     assert not throttling.hit(request, "register", "ann").is_exceeded
@@ -124,33 +132,39 @@ def test_accounts_and_scopes_are_counted_apart(limit_of):
 
 
 @pytest.mark.django_db
-def test_a_count_that_is_given_back_is_free_again(limit_of):
-    limit_of("login_account", 1)
-    count = throttling.hit(request_from(), "login_account", "ann")
+def test_a_refunded_count_can_be_used_again(set_limit):
+    set_limit("login_account", 1)
+    count = throttling.hit(make_request(), "login_account", "ann")
+
     throttling.refund(count)
-    assert not throttling.hit(request_from(), "login_account", "ann").is_exceeded
-    assert throttling.hit(request_from(), "login_account", "ann").is_exceeded
+
+    assert not throttling.hit(make_request(), "login_account", "ann").is_exceeded
+    assert throttling.hit(make_request(), "login_account", "ann").is_exceeded
 
 
 @pytest.mark.parametrize(("scale", "limit"), [(1, 10), (0.5, 5), (3, 30), (0.0001, 1)])
-def test_the_scale_multiplies_every_limit(limit_of, settings, scale, limit):
-    limit_of("login", 10)
+def test_the_scale_multiplies_every_limit(set_limit, settings, scale, limit):
+    set_limit("login", 10)
+
     settings.RATE_LIMIT_SCALE = scale
-    assert throttling.hit(request_from(), "login", "ann").limit == limit
+
+    assert throttling.hit(make_request(), "login", "ann").limit == limit
 
 
 @pytest.mark.django_db
-def test_an_account_stands_in_no_key():
-    throttling.hit(request_from(), "login", "ann@example.org")
-    throttling.hit(request_from(), "login_account", "ann@example.org")
+def test_keys_do_not_contain_the_account():
+    throttling.hit(make_request(), "login", "ann@example.org")
+    throttling.hit(make_request(), "login_account", "ann@example.org")
+
     (key,) = get_redis_connection("default").keys("*")
+
     assert b"ann" not in key
     assert "ann" not in LimitWindow.objects.get().key
 
 
 @pytest.mark.django_db
-def test_an_account_that_is_no_utf8_can_be_counted():
-    assert throttling.hit(request_from(), "login_account", "\ud800").used == 1
+def test_an_account_that_is_not_utf8_can_be_counted():
+    assert throttling.hit(make_request(), "login_account", "\ud800").used == 1
 
 
 @pytest.mark.parametrize(
@@ -173,23 +187,26 @@ def test_an_account_that_is_no_utf8_can_be_counted():
         (0, "fe80::1%eth0", None, "fe80::"),
     ],
 )
-def test_the_client_is_who_the_outermost_trusted_proxy_saw(
+def test_the_client_address_is_the_one_the_outermost_trusted_proxy_saw(
     settings, proxies, remote, forwarded, address
 ):
     settings.TRUSTED_PROXIES = proxies
-    assert throttling.get_client_address(request_from(remote, forwarded)) == address
+
+    assert throttling.get_client_address(make_request(remote, forwarded)) == address
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("proxies", [0, 1])
-def test_a_forged_forwarded_for_does_not_help(api, limit_of, settings, proxies):
-    limit_of("anonymous", 5)
+def test_a_forged_x_forwarded_for_does_not_evade_the_limit(api, set_limit, settings, proxies):
+    set_limit("anonymous", 5)
     settings.TRUSTED_PROXIES = proxies
     seen = []
+
     for number in range(20):
-        # What the client claims, and behind it what a trusted proxy adds.
+        # The address that the client claims, and the one that a trusted proxy appends.
         forwarded = f"198.51.100.{number}" + ", 203.0.113.7" * proxies
         seen.append(api.get("/genres/", HTTP_X_FORWARDED_FOR=forwarded).status_code)
+
     assert Counter(seen) == {200: 5, 429: 15}
 
 
@@ -207,55 +224,62 @@ def test_a_forged_forwarded_for_does_not_help(api, limit_of, settings, proxies):
         ("get", "/swagger.json", 200),
     ],
 )
-def test_every_answer_says_what_is_left(api, method, path, status):
-    answer = getattr(api, method)(path)
-    assert answer.status_code == status
-    assert answer["RateLimit-Policy"].startswith('"anonymous";q=120;w=60')
-    assert answer["RateLimit"] == '"anonymous";r=119;t=60'
+def test_every_response_has_ratelimit_headers(api, method, path, status):
+    response = getattr(api, method)(path)
+
+    assert response.status_code == status
+    assert response["RateLimit-Policy"].startswith('"anonymous";q=120;w=60')
+    assert response["RateLimit"] == '"anonymous";r=119;t=60'
 
 
 @pytest.mark.django_db
-def test_a_call_with_a_limit_of_its_own_names_both(api):
-    answer = api.post("/auth/token/", {"username": "ann", "password": "wrong"})
-    assert answer.status_code == 401
-    scopes = [part.split(";")[0] for part in answer["RateLimit-Policy"].split(", ")]
+def test_a_view_with_its_own_limit_reports_both(api):
+    response = api.post("/auth/token/", {"username": "ann", "password": "wrong"})
+
+    assert response.status_code == 401
+
+    scopes = [part.split(";")[0] for part in response["RateLimit-Policy"].split(", ")]
     assert scopes[:2] == ['"anonymous"', '"login"']
-    assert len(answer["RateLimit"].split(", ")) == len(scopes)
+    assert len(response["RateLimit"].split(", ")) == len(scopes)
 
 
-def test_health_is_never_limited(api, limit_of, db):
-    limit_of("anonymous", 1)
+def test_health_is_never_limited(api, set_limit, db):
+    set_limit("anonymous", 1)
     for _ in range(3):
-        answer = api.get("/health/live/")
-        assert answer.status_code == 200
-        assert "RateLimit" not in answer
+        response = api.get("/health/live/")
+        assert response.status_code == 200
+        assert "RateLimit" not in response
 
 
 @pytest.mark.django_db
-def test_over_the_limit_the_answer_is_a_problem_that_says_when(api, limit_of):
-    limit_of("anonymous", 2)
+def test_a_request_over_the_limit_is_429_with_retry_after(api, set_limit):
+    set_limit("anonymous", 2)
     for _ in range(2):
         assert api.get("/genres/").status_code == 200
-    answer = api.get("/genres/", HTTP_X_REQUEST_ID="seen-by-me")
-    assert answer.status_code == 429
-    assert answer["Content-Type"] == "application/problem+json"
-    assert answer["RateLimit"].startswith('"anonymous";r=0;t=')
-    assert 1 <= int(answer["Retry-After"]) <= 60
-    assert answer.json() == {
+
+    response = api.get("/genres/", HTTP_X_REQUEST_ID="seen-by-me")
+
+    assert response.status_code == 429
+    assert response["Content-Type"] == "application/problem+json"
+    assert response["RateLimit"].startswith('"anonymous";r=0;t=')
+    assert 1 <= int(response["Retry-After"]) <= 60
+    assert response.json() == {
         "type": "about:blank",
         "title": "Too Many Requests",
         "status": 429,
-        "detail": f"Too many requests. Try again in {answer['Retry-After']} s.",
+        "detail": f"Too many requests. Try again in {response['Retry-After']} s.",
         "code": "throttled",
         "request_id": "seen-by-me",
     }
 
 
 @pytest.mark.django_db
-def test_a_member_is_counted_by_token_and_not_by_address(make_user, client_of, limit_of, api):
-    limit_of("member", 2)
-    limit_of("anonymous", 1)
+def test_a_member_is_counted_by_account_and_not_by_address(make_user, client_of, set_limit, api):
+    set_limit("member", 2)
+    set_limit("anonymous", 1)
+
     ann, bob = client_of(make_user("ann")), client_of(make_user("bob"))
+
     assert [ann.get("/genres/").status_code for _ in range(3)] == [200, 200, 429]
     assert bob.get("/genres/").status_code == 200
     assert '"member";q=2' in bob.get("/genres/")["RateLimit-Policy"]
@@ -263,21 +287,24 @@ def test_a_member_is_counted_by_token_and_not_by_address(make_user, client_of, l
 
 
 @pytest.mark.django_db
-def test_what_a_member_writes_has_a_limit_of_its_own(make_user, client_of, limit_of):
-    limit_of("write", 2)
+def test_writes_of_a_member_have_their_own_limit(make_user, client_of, set_limit):
+    set_limit("write", 2)
     ann = client_of(make_user("ann"))
-    answers = [ann.post("/ratings/", {}) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [400, 400, 429]
-    assert answers[2]["RateLimit-Policy"] == '"member";q=600;w=60, "write";q=2;w=60'
-    assert answers[2]["RateLimit"] == '"member";r=597;t=60, "write";r=0;t=60'
-    assert answers[2]["Retry-After"] == "60"
+
+    responses = [ann.post("/ratings/", {}) for _ in range(3)]
+
+    assert [response.status_code for response in responses] == [400, 400, 429]
+    assert responses[2]["RateLimit-Policy"] == '"member";q=600;w=60, "write";q=2;w=60'
+    assert responses[2]["RateLimit"] == '"member";r=597;t=60, "write";r=0;t=60'
+    assert responses[2]["Retry-After"] == "60"
     assert ann.get("/ratings/").status_code == 200
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/movies/?search=a", "/playlists?page=1&search=a"])
-def test_a_search_has_a_limit_of_its_own(api, limit_of, path):
-    limit_of("search", 1)
+def test_searches_have_their_own_limit(api, set_limit, path):
+    set_limit("search", 1)
+
     assert [api.get(path).status_code for _ in range(2)] == [200, 429]
     assert '"search";q=1;w=60' in api.get(path)["RateLimit-Policy"]
     assert api.get("/movies/").status_code == 200
@@ -288,15 +315,16 @@ def test_a_search_has_a_limit_of_its_own(api, limit_of, path):
     "token", ["a.b.c", "", "x" * 5000, "é", "\x80", "eyJhbGciOiJub25lIn0.e30."]
 )
 def test_a_forged_token_is_counted_by_address(api, token):
-    answer = api.get("/genres/", HTTP_AUTHORIZATION=f"Bearer {token}")
-    assert answer.status_code in (200, 401)
-    assert answer["RateLimit-Policy"].startswith('"anonymous"')
+    response = api.get("/genres/", HTTP_AUTHORIZATION=f"Bearer {token}")
+
+    assert response.status_code in (200, 401)
+    assert response["RateLimit-Policy"].startswith('"anonymous"')
 
 
-def status_of(url, **headers):
+def send(url, **headers):
     try:
-        with urlopen(HttpRequest(url, headers=headers), timeout=30) as answer:
-            return answer.status, dict(answer.headers), json.load(answer)
+        with urlopen(HttpRequest(url, headers=headers), timeout=30) as response:
+            return response.status, dict(response.headers), json.load(response)
     except HTTPError as error:
         with error:
             return error.code, dict(error.headers), json.load(error)
@@ -308,13 +336,13 @@ def test_limits_hold_across_workers_over_http(gunicorn):
     for threads in (16, 48):
         get_redis_connection("default").flushdb()
 
-        def ask(number, url=url):
-            return status_of(f"{url}/", **{"X-Forwarded-For": f"198.51.100.{number % 250}"})
+        def send_forged(number, url=url):
+            return send(f"{url}/", **{"X-Forwarded-For": f"198.51.100.{number % 250}"})
 
         with ThreadPoolExecutor(threads) as pool:
-            answers = list(pool.map(ask, range(240)))
-        assert Counter(status for status, _, _ in answers) == {200: 60, 429: 180}
-        for status, headers, body in answers:
+            responses = list(pool.map(send_forged, range(240)))
+        assert Counter(status for status, _, _ in responses) == {200: 60, 429: 180}
+        for status, headers, body in responses:
             assert headers["RateLimit-Policy"] == '"anonymous";q=60;w=60'
             assert headers["RateLimit"].startswith('"anonymous";r=')
             if status == 429:
