@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from movies.filters import ORDERING_NAMES, MovieListQuery
-from movies.views import movie_page
+from movies.views import list_movies
 
 # What the probe of a list reads at most (nexus.core.api.query_params.MAX_LIST_DEPTH and one).
 MOST_SORTED = 10_001
@@ -83,7 +83,7 @@ def _runner() -> tuple[Callable[[Params], int], Any]:
     def run(params: Params) -> int:
         request = Request(factory.get("/movies/", dict(params), SERVER_NAME="localhost"))
         query = MovieListQuery.parse(request)
-        body = movie_page(request, query, query["ordering"])
+        body = list_movies(request, query, query["ordering"])
         count: int = body.data["count"]
         return count
 

@@ -2,60 +2,51 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from datetime import date
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib.postgres.search import SearchQuery, SearchRank
-from django.db.models import Case, F, FloatField, Q, Value, When
-from django.db.models.fields.json import DataContains
+from django.db.models import Case, F, FloatField, Q, QuerySet, Value, When
 from django.db.models.functions import Cast
 from rest_framework import serializers
 
 from movies import search
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, MAX_TMDB_ID
-from movies.models import (
-    IN_SAMPLE,
-    SAMPLE_COLUMNS,
-    SAMPLE_EVERY,
-    Credit,
-    Movie,
-    MovieQuerySet,
-)
-from movies.search_tokens import narrowing, ranging
+from movies.models import Credit, MovieQuerySet
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
-from nexus.core.api.query_params import PageQuery, QuerySerializer
-from nexus.core.db.bounded_page import Found, Key, Ordering, Sample
+from nexus.core.api.query_params import MAX_LIST_DEPTH, PageQuery, QuerySerializer
+from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.genres import GENRE_NAMES, find_genre
 from nexus.core.text import fold
 
 MAX_VALUES = 100
 
-# Nulls stand last in both directions. Where a column has none, ascending is descending read
-# backwards, ids included, so that one index serves both.
+
+def _both_directions(column: str, *, nullable: bool = False) -> dict[str, Ordering]:
+    """Return both orderings by a column. Ids run with the column, so that one index serves both."""
+    return {
+        column: Ordering((Key(column, nullable=nullable), Key("id", descending=True))),
+        f"-{column}": Ordering((Key(column, descending=True, nullable=nullable), Key("id"))),
+    }
+
+
+# Best match first, with and without the sign.
+_BY_RELEVANCE = Ordering((Key("rank", descending=True), Key("popularity", True), Key("id")))
 ORDERINGS: dict[str, Ordering] = {
-    **{
-        f"-{name}": Ordering((Key(name, descending=True), Key("id")))
-        for name in ("popularity", "vote_average", "weighted_rating", "created_at")
-    },
-    **{
-        name: Ordering((Key(name), Key("id", descending=True)))
-        for name in ("popularity", "vote_average", "weighted_rating", "created_at")
-    },
-    **{
-        sign + name: Ordering((Key(name, descending=bool(sign), nullable=True), Key("id")))
-        for name in ("release_date", "runtime")
-        for sign in ("", "-")
-    },
+    **_both_directions("popularity"),
+    **_both_directions("vote_average"),
+    **_both_directions("weighted_rating"),
+    **_both_directions("created_at"),
+    **_both_directions("release_date", nullable=True),
+    **_both_directions("runtime", nullable=True),
     "title": Ordering((Key("sort_title"), Key("id"))),
     "-title": Ordering((Key("sort_title", descending=True), Key("id", descending=True))),
-    # The best match first, whichever way it is written.
-    "relevance": Ordering((Key("rank", descending=True), Key("popularity", True), Key("id"))),
-    "-relevance": Ordering((Key("rank", descending=True), Key("popularity", True), Key("id"))),
+    "relevance": _BY_RELEVANCE,
+    "-relevance": _BY_RELEVANCE,
 }
 DEFAULT_ORDERING = "-popularity"
-SAMPLE = Sample(IN_SAMPLE, SAMPLE_EVERY, SAMPLE_COLUMNS)
 ORDERING_NAMES = tuple(sorted(ORDERINGS, key=lambda name: (name.lstrip("-"), name)))
 
 
@@ -173,64 +164,43 @@ class MovieListQuery(MovieFilters, PageQuery):
 
 
 def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
-    """The films that pass validated MovieFilters."""
-    wanted = {name for joiner, names in params.get("genre", ()) if joiner == "," for name in names}
-    if any(wanted & set(names) for _, names in params.get("exclude_genre", ())):
-        return movies.none()
-    return movies.filter(_in_index_of_words(params) & _others(params))
-
-
-def bounded(ordering: Ordering, movies: MovieQuerySet, params: dict[str, Any]) -> Ordering:
-    """The same order, that knows what validated MovieFilters say of the list of these films."""
-    column = ordering.keys[0].name
-    bound = Q()
+    """Return the movies that pass validated MovieFilters."""
+    conditions = Q()
     for name, lookup in _LOOKUPS.items():
-        if name not in params:
-            continue
-        if lookup.split("__")[0] == column:
-            bound &= Q(**{lookup: params[name]})
-        elif column == "release_date" and lookup.startswith("release_year"):
-            # A constraint has it that date and year agree.
-            if not lookup.endswith("lte"):
-                bound &= Q(release_date__gte=date(params[name], 1, 1))
-            if not lookup.endswith("gte"):
-                bound &= Q(release_date__lte=date(params[name], 12, 31))
-    if {"tmdb_id", "imdb_id"} & set(params):
-        # Of a film that is named by an id nothing needs to be told beforehand.
-        return replace(ordering, bound=bound)
-    return replace(ordering, bound=bound, sample=SAMPLE, found=_found(movies, params))
-
-
-def _found(movies: MovieQuerySet, params: dict[str, Any]) -> Found | None:
-    """How films are found by words, keywords or several genres at once, and by facets beside them."""
-    genres = sum(len(names) for joiner, names in params.get("genre", ()) if joiner == ",")
-    if genres < 2 and not {"search", "title", "keyword"} & set(params):
-        return None
+        if name in params:
+            conditions &= Q(**{lookup: params[name]})
+    for joiner, names in params.get("genre", ()):
+        conditions &= _has_all_genres(names) if joiner == "," else _has_any_genre(names)
+    for _, names in params.get("exclude_genre", ()):
+        conditions &= ~_has_any_genre(names)
+    if "language" in params:
+        conditions &= Q(original_language=params["language"].lower())
+    if "keyword" in params:
+        conditions &= Q(keywords__contains=[params["keyword"].strip().lower()])
+    if "search" in params:
+        conditions &= _has_words(params["search"])
+    if "title" in params:
+        conditions &= _has_words(params["title"], weights=search.TITLE)
     if "person" in params:
-        return None  # whose films are fewer
-    by_index = _in_index_of_words(params) & narrowing(params)
-    return Found(Movie.objects.filter(by_index), movies.filter(_others(params)), ranging)
+        conditions &= Q(id__in=_movies_of(params["person"]))
+    elif _needs_words_index(params):
+        conditions &= search.where_tokens_match(params)
+    return movies.filter(conditions)
 
 
-def by_relevance(ordering: Ordering, text: str) -> Ordering:
-    """The order of what `ranked` returns: the best match first.
+def rank_movies(movies: MovieQuerySet, text: str, count: int) -> tuple[MovieQuerySet, Ordering]:
+    """Return the movies that a search found, with `rank`, and their ordering by relevance.
 
-    Of words that more than 10,000 films have, only the very title makes one a better match, and
-    popularity orders the others: to rank them all would take as long as the table is large.
+    `count` is their number, counted up to MAX_LIST_DEPTH + 1. A movie whose whole title is the text
+    comes first. If more movies match than can be sorted, popularity orders all others.
     """
-    title = Q(sort_title=search.make_sort_title(text))
-    return replace(ordering, split=((title, 1.0), (~title, 0.0)))
-
-
-def annotate_rank(movies: MovieQuerySet, text: str) -> MovieQuerySet:
-    """With `rank`: how well a film matches the words; its very title comes before all else."""
-    rank = SearchRank(
-        F("search_vector"),
-        _Literal(search.build_ranking_tsquery(text)),
-        weights=[0.1, 0.3, 0.8, 1.0],
-    )
-    exact = Case(When(sort_title=search.make_sort_title(text), then=Value(1.0)), default=Value(0.0))
-    return movies.annotate(rank=Cast(rank, FloatField()) + exact)
+    is_title = Q(sort_title=search.make_sort_title(text))
+    title_rank = Case(When(is_title, then=Value(1.0)), default=Value(0.0))
+    if count > MAX_LIST_DEPTH:
+        return movies.annotate(rank=title_rank), replace(_BY_RELEVANCE, head=is_title)
+    query = _LiteralQuery(search.build_ranking_tsquery(text))
+    words_rank = SearchRank(F("search_vector"), query, weights=[0.1, 0.3, 0.8, 1.0])
+    return movies.annotate(rank=Cast(words_rank, FloatField()) + title_rank), _BY_RELEVANCE
 
 
 _LOOKUPS = {
@@ -248,58 +218,8 @@ _LOOKUPS = {
 }
 
 
-def _genres(joiner: str, names: list[str]) -> Q:
-    # All of several in one, because the planner knows which genres go together.
-    if joiner == ",":
-        return Q(_HasGenres(F("genres"), names))
-    condition = Q()
-    for name in names:
-        condition |= Q(_HasGenres(F("genres"), [name]))
-    return condition
-
-
-def _in_index_of_words(params: dict[str, Any]) -> Q:
-    """The conditions that the index of words has whole."""
-    conditions = Q()
-    for joiner, names in params.get("genre", ()):
-        conditions &= _genres(joiner, names)
-    if "keyword" in params:
-        conditions &= Q(keywords__contains=[params["keyword"].strip().lower()])
-    if "search" in params:
-        conditions &= Q(search_vector=_tsquery(params["search"]))
-    if "title" in params:
-        conditions &= Q(search_vector=_tsquery(params["title"], weights=search.TITLE))
-    return conditions
-
-
-def _others(params: dict[str, Any]) -> Q:
-    """All other conditions."""
-    conditions = Q()
-    for name, lookup in _LOOKUPS.items():
-        if name in params:
-            conditions &= Q(**{lookup: params[name]})
-    for _, names in params.get("exclude_genre", ()):
-        # Both joiners read "none of these" here.
-        conditions &= ~_genres("|", names)
-    if "language" in params:
-        conditions &= Q(original_language=params["language"].lower())
-    if "person" in params:
-        conditions &= Q(id__in=_films_of(params["person"]))
-    return conditions
-
-
-class _HasGenres(DataContains):
-    """`contains`, with the genres written out: they are few, and known (GENRE_NAMES), so that a
-    statement's plan may be kept for each of them."""
-
-    prepare_rhs = False
-
-    def process_rhs(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
-        return f"'{json.dumps(self.rhs)}'::jsonb", []
-
-
-class _Literal(SearchQuery):
-    """A tsquery as it is written out: to_tsquery would read signs in its words as spaces."""
+class _LiteralQuery(SearchQuery):
+    """A tsquery literal. to_tsquery would parse its words again and drop the mark of prefixes."""
 
     def as_sql(  # type: ignore[override]
         self, compiler: Any, connection: Any, function: Any = None, template: Any = None
@@ -308,14 +228,27 @@ class _Literal(SearchQuery):
         return sql, list(params)
 
 
-def _tsquery(text: str, *, weights: str = "") -> SearchQuery:
+def _has_words(text: str, *, weights: str = "") -> Q:
     query = search.build_tsquery(text, weights=weights)
-    assert query is not None  # validate_has_word has seen to it
-    return _Literal(query)
+    assert query is not None  # validate_has_word has refused texts without words
+    return Q(search_vector=_LiteralQuery(query))
 
 
-def _films_of(person: str) -> Any:
-    whose: dict[str, str | int] = {"person__folded_name": fold(person.strip())}
+def _has_all_genres(names: list[str]) -> Q:
+    return Q(genres__contains=names)
+
+
+def _has_any_genre(names: list[str]) -> Q:
+    return reduce(or_, (Q(genres__contains=[name]) for name in names))
+
+
+def _movies_of(person: str) -> QuerySet[Credit, int]:
+    """Return the ids of the movies of a person, given by id or full name."""
     if person.isascii() and person.isdigit():
-        whose = {"person_id": int(person)}
-    return Credit.objects.filter(**whose).values("movie_id")
+        return Credit.objects.filter(person_id=int(person)).values_list("movie_id")
+    return Credit.objects.filter(person__folded_name=fold(person.strip())).values_list("movie_id")
+
+
+def _needs_words_index(params: dict[str, Any]) -> bool:
+    genres = sum(len(names) for joiner, names in params.get("genre", ()) if joiner == ",")
+    return genres > 1 or not params.keys().isdisjoint({"search", "title", "keyword"})

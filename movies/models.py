@@ -14,7 +14,7 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
-from movies.search_tokens import TOKENS
+from movies.search import SEARCH_TOKENS
 from movies.weighted_rating import PRIOR_MEAN, PRIOR_VOTES
 from nexus.core.genres import GENRE_NAMES
 
@@ -171,7 +171,7 @@ class Movie(models.Model):
                     OpClass("search_vector", "tsvector_ops"),
                     OpClass("genres", "jsonb_path_ops"),
                     OpClass("keywords", "jsonb_path_ops"),
-                    OpClass(TOKENS, "array_ops"),
+                    OpClass(SEARCH_TOKENS, "array_ops"),
                     name=name,
                     condition=condition,
                 )

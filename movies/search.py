@@ -1,89 +1,207 @@
-"""PostgreSQL full text over words folded by nexus.core.text. Free of Django.
+"""What the index `movie_words` holds of a movie, and the conditions it answers.
 
-Vectors and queries are written out as PostgreSQL's own literals, so that no server-side parser,
-dictionary or extension (unaccent) takes part, and both sides fold alike.
+The index is one GIN index over four columns: the words of titles and people (`search_vector`), the
+genres, the keywords, and the tokens of SEARCH_TOKENS: coarse values of year, runtime, votes,
+popularity and language. A GIN index with several conditions starts with the rarest one and skips
+through the others, so that words, genres and tokens together cost as much as their intersection.
+With an index for each, PostgreSQL would first gather all movies of every condition.
+
+The literals of tsvector and tsquery are written here, from words folded by `nexus.core.text`, and not
+by PostgreSQL's parser and dictionaries: texts and queries are folded alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.fields.array import ArrayContains  # type: ignore[attr-defined]
+from django.db.models import F, Func, IntegerField, Q
+
 from nexus.core.text import split_words
 
-# A film's words are few; the bound keeps one absurd title from filling an index page.
+# --- Words ----------------------------------------------------------------------------------------
+
+# One absurd cast list must not fill an index page.
 MAX_WORDS = 400
+MAX_QUERY_WORDS = 20
 TITLE, ORIGINAL_TITLE, PEOPLE = "A", "B", "C"
-# How words begin is kept beside them, up to so many letters: PostgreSQL gathers all that a prefix of
-# a letter or two stands for before it looks at anything else, which is half of a catalogue.
-MAX_BEGINNING = 4
-_LENGTHS = range(1, MAX_BEGINNING + 1)
-# In front of a beginning; no word has it.
-_BEGINS = "^"
+# The first letters of each word are lexemes of their own, up to this length. To answer a prefix query
+# of one letter from the words, PostgreSQL would gather half of the catalogue.
+MAX_PREFIX = 4
+# Marks a lexeme as a prefix. No word contains it.
+_PREFIX_MARK = "^"
+_ARTICLES = {"the", "a", "an"}
 
 
 def build_search_vector(*, title: str, original_title: str, people: list[str]) -> str:
-    """The tsvector literal of a film: title weighs A, original title B, people C.
+    """Return the tsvector literal of a movie.
 
-    A beginning of words (MAX_BEGINNING) weighs A where one of the title has it, else D.
+    Words of the title weigh A, of the original title B, of people C. A prefix of up to MAX_PREFIX
+    letters weighs A if a word of the title begins with it, else D.
     """
-    places: dict[str, list[str]] = {}
+    positions: dict[str, list[str]] = {}
     position = 0
-    of_title = split_words(title)
+    title_words = split_words(title)
     texts = [
-        (of_title, TITLE),
-        (of_title if original_title == title else split_words(original_title), ORIGINAL_TITLE),
-        *((split_words(each), PEOPLE) for each in people),
+        (title_words, TITLE),
+        (title_words if original_title == title else split_words(original_title), ORIGINAL_TITLE),
+        *((split_words(person), PEOPLE) for person in people),
     ]
-    for found, weight in texts:
-        for word in found:
+    for text_words, weight in texts:
+        for word in text_words:
             position += 1
             if position > MAX_WORDS:
                 break
-            places.setdefault(word, []).append(f"{position}{weight}")
-    # Without a place a beginning would be found by any weight.
-    titled: dict[str, None] = {}
-    others: dict[str, None] = {}
-    for word, at in places.items():
-        beginnings = titled if at[0][-1] == TITLE else others
-        for length in _LENGTHS:
-            beginnings[word[:length]] = None
+            positions.setdefault(word, []).append(f"{position}{weight}")
+    title_prefixes: dict[str, None] = {}
+    other_prefixes: dict[str, None] = {}
+    for word, word_positions in positions.items():
+        prefixes = title_prefixes if word_positions[0][-1] == TITLE else other_prefixes
+        for length in range(1, MAX_PREFIX + 1):
+            prefixes[word[:length]] = None
+    # A lexeme without a position would match queries of any weight.
     return " ".join(
-        [f"'{word}':{','.join(at)}" for word, at in places.items()]
-        + [f"'{_BEGINS}{letters}':1{TITLE}" for letters in titled]
-        + [f"'{_BEGINS}{letters}':1" for letters in others if letters not in titled]
+        [f"'{word}':{','.join(word_positions)}" for word, word_positions in positions.items()]
+        + [f"'{_PREFIX_MARK}{prefix}':1{TITLE}" for prefix in title_prefixes]
+        + [
+            f"'{_PREFIX_MARK}{prefix}':1"
+            for prefix in other_prefixes
+            if prefix not in title_prefixes
+        ]
     )
 
 
 def build_tsquery(text: str, *, weights: str = "") -> str | None:
-    """The tsquery literal for all words of a text, the last as a prefix; None without words.
+    """Return the tsquery literal for all words of a text, the last one as a prefix.
 
-    `weights` keeps to words of those weights; of beginnings, only "A" (the title) is told apart.
+    `weights` restricts the match to words of these weights. Prefixes know only "A" (the title).
+    Returns None if the text has no words.
     """
-    found = split_words(text)[:20]
-    if not found:
+    *whole, last = split_words(text)[:MAX_QUERY_WORDS] or [""]
+    if not last:
         return None
     suffix = f":{weights}" if weights else ""
-    last = f"'{found[-1]}':*{weights}"
-    if len(found[-1]) <= MAX_BEGINNING:
-        last = f"'{_BEGINS}{found[-1]}'{suffix}"
-    return " & ".join([*(f"'{word}'{suffix}" for word in found[:-1]), last])
+    prefix = f"'{last}':*{weights}"
+    if len(last) <= MAX_PREFIX:
+        prefix = f"'{_PREFIX_MARK}{last}'{suffix}"
+    return " & ".join([*(f"'{word}'{suffix}" for word in whole), prefix])
 
 
 def build_ranking_tsquery(text: str) -> str:
-    """The tsquery literal by which films that `query` finds are ranked: with the places of words."""
-    found = split_words(text)[:20]
-    return " & ".join([*(f"'{word}'" for word in found[:-1]), f"'{found[-1]}':*"])
+    """Return the tsquery literal that ranks the movies found by `build_tsquery`.
+
+    It matches the words themselves, which carry positions and weights, instead of the prefixes.
+    """
+    *whole, last = split_words(text)[:MAX_QUERY_WORDS]
+    return " & ".join([*(f"'{word}'" for word in whole), f"'{last}':*"])
 
 
 def build_whole_words_tsquery(text: str, *, weights: str) -> str:
-    """The tsquery literal for all words of a text, whole, with any of the weights."""
-    return " & ".join(f"'{word}':{weights}" for word in dict.fromkeys(split_words(text)[:20]))
-
-
-_ARTICLES = {"the", "a", "an"}
+    """Return the tsquery literal for all words of a text, whole, with any of the weights."""
+    unique = dict.fromkeys(split_words(text)[:MAX_QUERY_WORDS])
+    return " & ".join(f"'{word}':{weights}" for word in unique)
 
 
 def make_sort_title(title: str) -> str:
-    """The title as it sorts: its folded words without a leading English article."""
-    found = split_words(title)
-    if len(found) > 1 and found[0] in _ARTICLES:
-        found = found[1:]
-    return " ".join(found)[:600] or title[:600]
+    """Return the folded words of a title without a leading English article."""
+    title_words = split_words(title)
+    if len(title_words) > 1 and title_words[0] in _ARTICLES:
+        title_words = title_words[1:]
+    return " ".join(title_words)[:600] or title[:600]
+
+
+# --- Tokens ---------------------------------------------------------------------------------------
+
+# The tokens of the ceilings of a column follow those of its floors at this distance.
+_CEILINGS = 50
+
+
+@dataclass(frozen=True)
+class TokenRange:
+    """A column and its edges.
+
+    A movie has one token for each floor it reaches and for each ceiling it stays below.
+    """
+
+    column: str
+    base: int
+    floors: tuple[float, ...]
+    ceilings: tuple[float, ...] = ()
+
+    @property
+    def expressions(self) -> list[Func]:
+        sides = [(">=", self.floors, self.base), ("<", self.ceilings, self.base + _CEILINGS)]
+        return [
+            Func(
+                F(self.column),
+                template=f"CASE WHEN %(expressions)s {operator} {edge:g} THEN {first + number} END",
+                output_field=IntegerField(),
+            )
+            for operator, edges, first in sides
+            for number, edge in enumerate(edges)
+        ]
+
+    def tokens_between(self, low: float | None, high: float | None) -> list[int]:
+        """Return the tokens of the nearest edges: every value from low to high has them."""
+        floors = [n for n, edge in enumerate(self.floors) if low is not None and edge <= low]
+        ceilings = [n for n, edge in enumerate(self.ceilings) if high is not None and high < edge]
+        tokens = [self.base + floors[-1]] if floors else []
+        return tokens + ([self.base + _CEILINGS + ceilings[0]] if ceilings else [])
+
+
+# The edges are those that people ask for, and those that part the catalogue into useful shares.
+# Each token of a movie is one more entry in the index.
+_YEARS = TokenRange(
+    "release_year",
+    100,
+    floors=(1970, 1980, 1990, 2000, 2005, 2010, 2015, 2020, 2023, 2025),
+    ceilings=(1930, 1950, 1960, 1970, 1980, 1990, 2000, 2010),
+)
+_RUNTIMES = TokenRange("runtime", 200, floors=(60, 90, 120, 150), ceilings=(10, 20, 40, 60, 90))
+_RATINGS = TokenRange("vote_average", 300, floors=(0.5, 5, 6, 7, 8, 8.5), ceilings=(0.5, 5))
+_VOTES = TokenRange("vote_count", 400, floors=(1, 10, 50, 100, 1000))
+_POPULARITY = TokenRange("popularity", 500, floors=(0.6, 1.4, 3, 10, 50))
+_RANGES = (_YEARS, _RUNTIMES, _RATINGS, _VOTES, _POPULARITY)
+# Two language codes may share a token.
+_LANGUAGES = 1000
+
+#: The tokens of a movie as an array. Those of unknown values are null, which no query looks for.
+SEARCH_TOKENS = Func(
+    *(expression for ranges in _RANGES for expression in ranges.expressions),
+    Func(
+        F("original_language"),
+        template=f"{_LANGUAGES} + ascii(NULLIF(%(expressions)s, '')) * 128"
+        " + ascii(substr(%(expressions)s, 2))",
+        output_field=IntegerField(),
+    ),
+    template="(ARRAY[%(expressions)s])",
+    output_field=ArrayField(IntegerField()),
+)
+
+# The query parameters that bound each column from below and from above.
+_BOUNDS = {
+    _YEARS: (("year", "year_gte"), ("year", "year_lte")),
+    _RUNTIMES: (("min_runtime",), ("max_runtime",)),
+    _RATINGS: (("min_rating",), ("max_rating",)),
+    _VOTES: (("min_votes",), ()),
+    _POPULARITY: (("min_popularity",), ()),
+}
+
+
+def where_tokens_match(params: Mapping[str, Any]) -> Q:
+    """Return a condition on SEARCH_TOKENS that all movies passing validated MovieFilters meet.
+
+    It only narrows the search in the index: the columns themselves must still be compared.
+    """
+    tokens = []
+    for ranges, (lows, highs) in _BOUNDS.items():
+        low = max((params[name] for name in lows if name in params), default=None)
+        high = min((params[name] for name in highs if name in params), default=None)
+        tokens += ranges.tokens_between(low, high)
+    if "language" in params:
+        code = params["language"].lower()
+        tokens.append(_LANGUAGES + ord(code[0]) * 128 + ord(code[1]))
+    return Q(ArrayContains(SEARCH_TOKENS, tokens)) if tokens else Q()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import Any
 
 from django.http import Http404
@@ -11,15 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from movies.filters import (
-    ORDERINGS,
-    MovieFilters,
-    MovieListQuery,
-    annotate_rank,
-    bounded,
-    by_relevance,
-    filter_movies,
-)
+from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, filter_movies, rank_movies
 from movies.models import Movie
 from movies.selectors import count_movies_by_genre, get_movie_detail
 from movies.serializers import (
@@ -27,49 +17,34 @@ from movies.serializers import (
     GenreSerializer,
     MovieSerializer,
     MovieSummarySerializer,
-    movie_summary_payload,
 )
 from nexus.core.api.pagination import paginate
-from nexus.core.api.query_params import PageQuery
+from nexus.core.api.query_params import MAX_LIST_DEPTH, PageQuery
 from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, PageOf, contract
-from nexus.core.db.bounded_page import Reader
+from nexus.core.db.bounded_page import count_up_to
 
 
 class TopRatedQuery(MovieFilters, PageQuery):
     """The catalogue's filters and the page."""
 
 
-def summaries(movies: list[Any]) -> Any:
-    """A page of films as plain data."""
+# A cursor holds the values of the columns that order the list. These are not shown.
+_CURSOR_COLUMNS = ("created_at", "sort_title")
+
+
+def list_movies(request: Request, query: dict[str, Any], ordering: str) -> Response:
+    """Return the page of the movies that pass validated MovieFilters, in one of ORDERINGS."""
+    movies = filter_movies(Movie.objects.values(*SUMMARY_COLUMNS, *_CURSOR_COLUMNS), query)
+    order, count = ORDERINGS[ordering], None
+    if ordering.endswith("relevance"):
+        count = count_up_to(movies, MAX_LIST_DEPTH + 1)
+        movies, order = rank_movies(movies, query["search"], count)
+    return paginate(request, query, movies, order, serialize_movies, count=count)
+
+
+def serialize_movies(movies: list[Any]) -> Any:
+    """Return movies, or rows of SUMMARY_COLUMNS, as MovieSummary."""
     return MovieSummarySerializer(movies, many=True).data
-
-
-def _summaries_of(rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    payloads = []
-    for values in rows:
-        row = dict(zip(SUMMARY_COLUMNS, values, strict=True))
-        row["genres"] = json.loads(row["genres"])
-        payloads.append(movie_summary_payload(row))
-    return payloads
-
-
-#: A page of films as plain data.
-SUMMARIES = Reader(tuple(f"{{table}}.{name}" for name in SUMMARY_COLUMNS), _summaries_of)
-
-
-def movie_page(
-    request: Request,
-    query: dict[str, Any],
-    ordering: str,
-) -> Response:
-    """The page that a validated MovieListQuery asks for, in one of ORDERINGS."""
-    every = Movie.objects.summaries()
-    if ordering.endswith("relevance"):
-        every = annotate_rank(every, query["search"])
-    order = bounded(ORDERINGS[ordering], every, query)
-    if ordering.endswith("relevance"):
-        order = by_relevance(order, query["search"])
-    return paginate(request, query, filter_movies(every, query), order, summaries, reader=SUMMARIES)
 
 
 class MovieViewSet(ApiViewSet):
@@ -83,7 +58,7 @@ class MovieViewSet(ApiViewSet):
 
         Filters narrow one another; `search` looks at title, original title and people.
         """
-        return movie_page(request, self.query, self.query["ordering"])
+        return list_movies(request, self.query, self.query["ordering"])
 
     @contract(query=TopRatedQuery, responses={200: PageOf(MovieSummarySerializer)})
     def top_rated(self, request: Request) -> Response:
@@ -92,7 +67,7 @@ class MovieViewSet(ApiViewSet):
         The Bayesian mean of TMDb's votes and this community's ratings, so that a film with few
         votes does not stand above one that thousands liked.
         """
-        return movie_page(request, self.query, "-weighted_rating")
+        return list_movies(request, self.query, "-weighted_rating")
 
     @contract(responses={200: MovieSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:

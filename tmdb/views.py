@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from movies.models import Movie
 from movies.selectors import get_movie_detail
 from movies.serializers import MovieSerializer, MovieSummarySerializer
-from movies.views import MovieViewSet, summaries
+from movies.views import MovieViewSet, serialize_movies
 from nexus.core.api.exceptions import Problem
 from nexus.core.api.fields import UTCDateTimeField
 from nexus.core.api.pagination import get_slice_bounds, paginate, paginate_slice, paginate_upstream
@@ -185,7 +185,7 @@ class TrendingViewSet(ApiViewSet):
             request,
             self.query,
             trend.count,
-            summaries(found.films),
+            serialize_movies(found.films),
             source="tmdb",
             as_of=UTCDateTimeField().to_representation(found.as_of),
             stale=found.stale,
@@ -205,7 +205,7 @@ class TrendingViewSet(ApiViewSet):
             self.query,
             movies,
             ordering,
-            summaries,
+            serialize_movies,
             source="local",
             as_of=UTCDateTimeField().to_representation(as_of),
             stale=False,

@@ -2,7 +2,7 @@ import pytest
 
 from movies.filters import filter_movies
 from movies.models import Movie
-from movies.search_tokens import TOKENS, narrowing, ranging
+from movies.search import SEARCH_TOKENS, where_tokens_match
 
 pytestmark = pytest.mark.django_db
 
@@ -17,8 +17,8 @@ VALUES = {
 
 
 @pytest.fixture
-def films(make_movie):
-    """A film for each value of each column that facets are made of."""
+def movies(make_movie):
+    """Store a movie for each value of each column that tokens are made of."""
     for column, values in VALUES.items():
         for value in values:
             movie = make_movie(f"{column} {value}")
@@ -42,33 +42,32 @@ def films(make_movie):
         {"language": "en", "min_votes": 0, "year_lte": 2200},
     ],
 )
-def test_facets_leave_out_no_film_that_the_columns_would_keep(films, params):
-    kept = set(filter_movies(Movie.objects.all(), params).values_list("title", flat=True))
-    narrowed = filter_movies(Movie.objects.filter(narrowing(params)), params)
-    assert set(narrowed.values_list("title", flat=True)) == kept
+def test_tokens_leave_out_no_movie_that_passes_the_filters(movies, params):
+    passing = filter_movies(Movie.objects.all(), params)
+
+    narrowed = passing.filter(where_tokens_match(params))
+
+    assert set(narrowed) == set(passing)
 
 
 @pytest.mark.parametrize(
-    ("params", "left"),
+    ("params", "runtimes"),
     [
         ({"min_runtime": 120}, {120, 121, 150}),
         ({"max_runtime": 9}, {9}),
         ({"min_runtime": 60, "max_runtime": 89}, set()),
-        # There is no such floor, nor such a ceiling.
+        # No floor is at 10, and no ceiling above 149.
         ({"min_runtime": 10}, {None, 9, 10, 119, 120, 121, 150}),
         ({"max_runtime": 149}, {None, 9, 10, 119, 120, 121, 150}),
     ],
 )
-def test_facets_leave_out_what_is_on_the_other_side_of_an_edge(films, params, left):
-    found = Movie.objects.filter(narrowing(params), title__startswith="runtime")
-    assert set(found.values_list("runtime", flat=True)) == left
+def test_tokens_leave_out_movies_on_the_other_side_of_an_edge(movies, params, runtimes):
+    narrowed = Movie.objects.filter(where_tokens_match(params), title__startswith="runtime")
+
+    assert set(narrowed.values_list("runtime", flat=True)) == runtimes
 
 
-def test_a_range_of_a_column_without_facets_narrows_nothing():
-    assert not ranging("weighted_rating", 7.0, None)
-    assert ranging("popularity", 3.0, None)
+def test_an_unknown_value_has_no_token(movies):
+    tokens = Movie.objects.annotate(tokens=SEARCH_TOKENS).get(title="runtime None").tokens
 
-
-def test_of_what_is_unknown_there_is_no_token(films):
-    tokens = Movie.objects.annotate(tokens=TOKENS).get(title="runtime None").tokens
     assert not [token for token in tokens if token is not None and 200 <= token < 300]

@@ -1,4 +1,8 @@
-"""Pages of bounded cost: by number down to 10,000 rows, by keyset cursor to any depth."""
+"""List responses: pages by number up to 10,000 rows deep, by cursor to any depth.
+
+`nexus.core.db.bounded_page` reads the rows; this module checks page and cursor and builds the
+envelope.
+"""
 
 from __future__ import annotations
 
@@ -16,47 +20,43 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.query_params import MAX_LIST_DEPTH
-from nexus.core.db.bounded_page import Ordering, Reader, cut, instances, read_rows
+from nexus.core.db.bounded_page import Ordering, count_up_to, fetch_page
 
 
 def paginate(
     request: Request,
     query: Mapping[str, Any],
-    rows: QuerySet[Any],
+    queryset: QuerySet[Any],
     ordering: Ordering,
     serialize: Callable[[list[Any]], Sequence[Any]],
     *,
-    reader: Reader | None = None,
-    **more: Any,
+    count: int | None = None,
+    **extra: Any,
 ) -> Response:
-    """One page of a queryset as the contract's envelope.
+    """Return a page of a queryset in the list envelope: two queries, or one if `count` is given.
 
-    `query` is a validated PageQuery; `serialize` turns the page's rows into plain data; `more` goes
-    beside the envelope's own keys. Where a page is asked for by its number, `reader` stands in for
-    reading instances and serializing them. Raises ValidationError where page or cursor lead nowhere.
+    `query` is a validated PageQuery. `serialize` turns the rows of the page into plain data. `count`
+    is the number of rows, counted up to MAX_LIST_DEPTH + 1. `extra` adds keys to the envelope.
+    Raises ValidationError if the page or the cursor is not one of this list.
     """
     size = query["page_size"]
-    if "cursor" in query:
-        try:
-            position = _position(ordering, query["cursor"]) if query["cursor"] else None
-            found = cut(rows, ordering, 0, size + 1, position=position)
-            page = instances(rows, found.ids)
-        except (DjangoValidationError, ValueError, TypeError) as error:
-            raise bad_cursor() from error
-        next_url = None
-        if len(page) > size:
-            page = page[:size]
-            next_url = _with(request, "cursor", _encode(ordering.position(page[-1])))
-        return _envelope(found.count, next_url, None, serialize(page), more)
-    number = query.get("page", 1)
-    found = cut(rows, ordering, (number - 1) * size, number * size, reader=reader)
-    _checked_page(query, found.count)
-    if reader is None:
-        results = serialize(instances(rows, found.ids))
-    else:
-        read = found.read if found.read is not None else read_rows(rows, reader.columns, found.ids)
-        results = reader.plain(read)
-    return _envelope(found.count, *_neighbours(request, number, size, found.count), results, more)
+    if count is None:
+        count = count_up_to(queryset, MAX_LIST_DEPTH + 1)
+    if "cursor" not in query:
+        number = _validate_page(query, count)
+        rows = fetch_page(queryset, ordering, count=count, start=(number - 1) * size, size=size)
+        links = _build_page_links(request, number, size, count)
+        return _build_envelope(count, *links, serialize(rows), extra)
+    position = _decode_position(ordering, query["cursor"]) if query["cursor"] else None
+    try:
+        rows = fetch_page(queryset, ordering, count=count, position=position, size=size + 1)
+    except (DjangoValidationError, ValueError, TypeError) as error:
+        raise bad_cursor() from error
+    next_url = None
+    if len(rows) > size:
+        rows = rows[:size]
+        next_url = _replace_param(request, "cursor", _encode(ordering.position_of(rows[-1])))
+    return _build_envelope(count, next_url, None, serialize(rows), extra)
 
 
 def paginate_list(
@@ -64,48 +64,49 @@ def paginate_list(
     query: Mapping[str, Any],
     items: Sequence[Any],
     serialize: Callable[[list[Any]], Sequence[Any]],
-    **more: Any,
+    **extra: Any,
 ) -> Response:
-    """One page of a list that is already at hand; its cursor is an offset."""
+    """Return a page of a list in memory. Its cursor is an offset."""
     start, end = get_slice_bounds(query, len(items))
-    page = serialize(list(items[start:end]))
-    return paginate_slice(request, query, len(items), page, **more)
+    results = serialize(list(items[start:end]))
+    return paginate_slice(request, query, len(items), results, **extra)
 
 
 def get_slice_bounds(query: Mapping[str, Any], count: int) -> tuple[int, int]:
-    """The part of a list of `count` things that a validated PageQuery asks for: from, to before.
+    """Return the start and the end, as of a Python slice, of the page of a list of `count` items.
 
-    Raises ValidationError where page or cursor lead nowhere.
+    Raises ValidationError if the page or the cursor is not one of this list.
     """
     size = query["page_size"]
-    if "cursor" in query:
-        start = 0
-        if query["cursor"]:
-            position = _decode(query["cursor"])
-            if len(position) != 1 or type(position[0]) is not int or position[0] < 0:
-                raise bad_cursor()
-            start = position[0]
-        return start, start + size
-    number = _checked_page(query, count)
-    return (number - 1) * size, number * size
+    if "cursor" not in query:
+        number = _validate_page(query, count)
+        return (number - 1) * size, number * size
+    start = 0
+    if query["cursor"]:
+        position = _decode(query["cursor"])
+        if len(position) != 1 or type(position[0]) is not int or position[0] < 0:
+            raise bad_cursor()
+        start = position[0]
+    return start, start + size
 
 
 def paginate_slice(
-    request: Request, query: Mapping[str, Any], count: int, results: Sequence[Any], **more: Any
+    request: Request, query: Mapping[str, Any], count: int, results: Sequence[Any], **extra: Any
 ) -> Response:
-    """What stands in the `span` of a list of `count` things, in the envelope."""
+    """Return a page whose results the caller has read between the bounds of get_slice_bounds."""
     start, end = get_slice_bounds(query, count)
     if "cursor" in query:
-        next_url = _with(request, "cursor", _encode([end])) if end < count else None
-        return _envelope(count, next_url, None, results, more)
+        next_url = _replace_param(request, "cursor", _encode([end])) if end < count else None
+        return _build_envelope(count, next_url, None, results, extra)
     size = query["page_size"]
-    return _envelope(count, *_neighbours(request, start // size + 1, size, count), results, more)
+    links = _build_page_links(request, start // size + 1, size, count)
+    return _build_envelope(count, *links, results, extra)
 
 
 def decode_cursor(query: Mapping[str, Any]) -> list[Any] | None:
-    """What a cursor holds, for a list that reads its own way; None where it begins.
+    """Return the position in the cursor of a query, or None at the start of the list.
 
-    Raises ValidationError for what is no cursor; whether it is one of this list is for it to see.
+    Raises ValidationError if the cursor cannot be decoded. The caller checks the values.
     """
     return _decode(query["cursor"]) if query.get("cursor") else None
 
@@ -113,9 +114,12 @@ def decode_cursor(query: Mapping[str, Any]) -> list[Any] | None:
 def paginate_after_cursor(
     request: Request, *, count: int, results: Sequence[Any], position: list[Any] | None
 ) -> Response:
-    """A page that begins behind a cursor, in the envelope; `position` is its end, None at the last."""
-    next_url = None if position is None else _with(request, "cursor", _encode(position))
-    return _envelope(count, next_url, None, results, {})
+    """Return a page that was read after a cursor.
+
+    `position` is the position of its last row, or None on the last page.
+    """
+    next_url = None if position is None else _replace_param(request, "cursor", _encode(position))
+    return _build_envelope(count, next_url, None, results, {})
 
 
 def paginate_upstream(
@@ -125,37 +129,43 @@ def paginate_upstream(
     last: int,
     count: int,
     results: Sequence[Any],
-    **more: Any,
+    **extra: Any,
 ) -> Response:
-    """One page that another service has cut, in the envelope; `last` is the last page it gives."""
-    next_url = _with(request, "page", number + 1) if number < last else None
+    """Return a page that another service has cut. `last` is the number of its last page."""
+    next_url = _replace_param(request, "page", number + 1) if number < last else None
     previous_url = None
     if number > 1:
-        # From beyond the end the way back leads to the end.
+        # The page before one beyond the end is the last page.
         previous = max(min(number - 1, last), 1)
         if previous == 1:
             previous_url = str(remove_query_param(request.build_absolute_uri(), "page"))
         else:
-            previous_url = _with(request, "page", previous)
-    return _envelope(count, next_url, previous_url, results, more)
+            previous_url = _replace_param(request, "page", previous)
+    return _build_envelope(count, next_url, previous_url, results, extra)
 
 
-def _envelope(
+def bad_cursor() -> Exception:
+    """Return the 400 for a cursor that another list made."""
+    return field_error("cursor", "This cursor was not made by this list. Begin with cursor=.")
+
+
+def _build_envelope(
     count: int,
     next_url: str | None,
     previous_url: str | None,
     results: Sequence[Any],
-    more: dict[str, Any],
+    extra: dict[str, Any],
 ) -> Response:
     body: dict[str, Any] = {"count": min(count, MAX_LIST_DEPTH)}
     if count > MAX_LIST_DEPTH:
         body["count_is_lower_bound"] = True
     return Response(
-        {**body, "next": next_url, "previous": previous_url, **more, "results": results}
+        {**body, "next": next_url, "previous": previous_url, **extra, "results": results}
     )
 
 
-def _checked_page(query: Mapping[str, Any], count: int) -> int:
+def _validate_page(query: Mapping[str, Any], count: int) -> int:
+    """Return the number of the page. Raises ValidationError if the list ends before it."""
     number: int = query.get("page", 1)
     last = max(1, math.ceil(count / query["page_size"]))
     if number > last:
@@ -163,23 +173,24 @@ def _checked_page(query: Mapping[str, Any], count: int) -> int:
     return number
 
 
-def _neighbours(
+def _build_page_links(
     request: Request, number: int, size: int, count: int
 ) -> tuple[str | None, str | None]:
+    """Return the URLs of the next and the previous page."""
     reachable = number * size < min(count, MAX_LIST_DEPTH) and (number + 1) * size <= MAX_LIST_DEPTH
-    next_url = _with(request, "page", number + 1) if reachable else None
+    next_url = _replace_param(request, "page", number + 1) if reachable else None
     if number == 1:
         return next_url, None
     if number == 2:
         return next_url, remove_query_param(request.build_absolute_uri(), "page")
-    return next_url, _with(request, "page", number - 1)
+    return next_url, _replace_param(request, "page", number - 1)
 
 
-def _with(request: Request, name: str, value: Any) -> str:
+def _replace_param(request: Request, name: str, value: Any) -> str:
     return str(replace_query_param(request.build_absolute_uri(), name, value))
 
 
-def _position(ordering: Ordering, cursor: str) -> list[Any]:
+def _decode_position(ordering: Ordering, cursor: str) -> list[Any]:
     position = _decode(cursor)
     if len(position) != len(ordering.keys):
         raise bad_cursor()
@@ -199,7 +210,7 @@ def _decode(cursor: str) -> list[Any]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         position = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        # What cannot be a text of PostgreSQL's or a finite number was not made here.
+        # PostgreSQL has no text with a NUL or a lone surrogate, and JSON has no NaN.
         text = json.dumps(position, allow_nan=False, ensure_ascii=False)
         text.encode("utf-8")
     except (ValueError, RecursionError) as error:
@@ -207,8 +218,3 @@ def _decode(cursor: str) -> list[Any]:
     if not isinstance(position, list) or "\\u0000" in text:
         raise bad_cursor()
     return position
-
-
-def bad_cursor() -> Exception:
-    """The 400 for a cursor of another list."""
-    return field_error("cursor", "This cursor was not made by this list. Begin with cursor=.")
