@@ -1,4 +1,4 @@
-"""Members and sessions in the admin."""
+"""Users and sessions in the admin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from accounts.services import user_end_sessions
+from accounts.services import user_revoke_access
 
 
 @admin.register(User)
@@ -37,12 +37,12 @@ class UserAdmin(DjangoUserAdmin):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        # Whoever may change members may not make themselves more than they are.
-        more = () if request.user.is_superuser else ("is_superuser", "user_permissions")
-        return (*super().get_readonly_fields(request, obj), *more)
+        # Staff who may change users must not raise their own permissions.
+        superuser_fields = () if request.user.is_superuser else ("is_superuser", "user_permissions")
+        return (*super().get_readonly_fields(request, obj), *superuser_fields)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers are changed by superusers alone, their passwords above all."""
+        """Only superusers may change superusers, for example their passwords."""
         if obj is not None and obj.is_superuser and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
@@ -50,20 +50,18 @@ class UserAdmin(DjangoUserAdmin):
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002 (Django's name)
         response = super().user_change_password(request, id, form_url)
         if request.method == "POST" and response.status_code == 302:
-            user_end_sessions(user_id=int(id))
+            user_revoke_access(user_id=int(id))
         return response
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Members leave through DELETE /profiles/me/, which keeps the films' counts right.
+        """Staff deactivate users, which ends their sessions.
 
-        Here they are deactivated, which ends their sessions as surely.
+        Users delete their accounts with DELETE /profiles/me/, which also updates the movies' counts.
         """
         return False
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """What the service writes, and nobody edits."""
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -73,7 +71,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 @admin.register(TokenFamily)
 class TokenFamilyAdmin(ReadOnlyAdmin):
-    """Sessions; deleting one ends it."""
+    """Sessions. Deleting one ends it."""
 
     list_display = ("user", "user_agent", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)

@@ -1,4 +1,4 @@
-"""The admin, with the passwords tried there under the API's limits."""
+"""The admin site. Its login and its password change have the API's rate limits."""
 
 from __future__ import annotations
 
@@ -14,34 +14,33 @@ from django.urls import reverse
 from rest_framework.exceptions import Throttled
 
 from accounts.password_checks import confirm_password, log_in, remember_address
-from accounts.services import user_end_sessions
+from accounts.services import user_revoke_access
 from nexus.core.api import throttling
 
 
 class LoginForm(AdminAuthenticationForm):
-    """Django's, with nexus' own check of the password."""
+    """Django's login form with `log_in` as its password check."""
 
     def clean(self) -> dict[str, Any]:
         login, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if login and password:
             assert self.request is not None
-            count = throttling.hit(
-                self.request, "login", throttling.get_client_address(self.request)
-            )
+            address = throttling.get_client_address(self.request)
+            usage = throttling.hit(self.request, "login", address)
             try:
-                if count.is_exceeded:
-                    raise Throttled(wait=count.reset_s)
+                if usage.is_exceeded:
+                    raise Throttled(wait=usage.reset_s)
                 self.user_cache = log_in(self.request, login=login, password=password)
-            except Throttled as refusal:
-                raise _too_many(self.request, refusal) from None
+            except Throttled as error:
+                raise _make_form_error(self.request, error) from None
             if self.user_cache is None:
                 raise self.get_invalid_login_error()
             self.confirm_login_allowed(self.user_cache)
         return self.cleaned_data
 
 
-class OwnPasswordForm(AdminPasswordChangeForm):
-    """Django's, with nexus' own check of the old password."""
+class PasswordForm(AdminPasswordChangeForm):
+    """Django's form with `confirm_password` as its check of the old password."""
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,24 +49,24 @@ class OwnPasswordForm(AdminPasswordChangeForm):
     def clean_old_password(self) -> str:
         password: str = self.cleaned_data["old_password"]
         try:
-            is_right = confirm_password(self.request, user=self.user, password=password)
-        except Throttled as refusal:
-            raise _too_many(self.request, refusal) from None
-        if not is_right:
+            is_correct = confirm_password(self.request, user=self.user, password=password)
+        except Throttled as error:
+            raise _make_form_error(self.request, error) from None
+        if not is_correct:
             message = self.error_messages["password_incorrect"]
             raise forms.ValidationError(message, code="password_incorrect")
         return password
 
 
-class OwnPasswordView(PasswordChangeView):
-    form_class = OwnPasswordForm
+class PasswordView(PasswordChangeView):
+    form_class = PasswordForm
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "request": self.request}
 
     def form_valid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_valid(form)
-        user_end_sessions(user_id=form.user.pk)
+        user_revoke_access(user_id=form.user.pk)
         remember_address(self.request, user=form.user)
         return response
 
@@ -77,26 +76,26 @@ class NexusAdminSite(AdminSite):
     login_form = LoginForm
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return _told(request, super().login(request, extra_context))
+        return _set_throttled_status(request, super().login(request, extra_context))
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         request.current_app = self.name  # type: ignore[attr-defined]
-        view = OwnPasswordView.as_view(
+        view = PasswordView.as_view(
             success_url=reverse("admin:password_change_done", current_app=self.name),
             extra_context={**self.each_context(request), **(extra_context or {})},
         )
-        return _told(request, view(request))
+        return _set_throttled_status(request, view(request))
 
 
-def _too_many(request: HttpRequest, refusal: Throttled) -> forms.ValidationError:
-    """The refusal as a form's, noted at the request for `_told`."""
-    wait_s = int(refusal.wait)  # type: ignore[attr-defined]
+def _make_form_error(request: HttpRequest, error: Throttled) -> forms.ValidationError:
+    """Return the error for the form, and note it on the request for `_set_throttled_status`."""
+    wait_s = int(error.wait)  # type: ignore[attr-defined]
     request.login_wait_s = wait_s  # type: ignore[attr-defined]
     return forms.ValidationError(f"Too many attempts. Try again in {wait_s} s.", code="throttled")
 
 
-def _told(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """The page, with its status where too many passwords were tried."""
+def _set_throttled_status(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Give the page the status 429 if a form on it was throttled."""
     wait_s = getattr(request, "login_wait_s", None)
     if wait_s is not None:
         response.status_code = 429

@@ -1,4 +1,4 @@
-"""Who sent the request: a bearer token whose session still lives."""
+"""Authentication by a bearer token whose session has not ended."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import Token
 
 from accounts.models import User
-from accounts.tokens import FAMILY_CLAIM, get_active_family
+from accounts.tokens import FAMILY_CLAIM, get_open_family
 
 
 class FamilyJWTAuthentication(JWTAuthentication):
-    """SimpleJWT's, with the session looked up instead of the user alone: one query either way.
+    """SimpleJWT's authentication, which also rejects tokens of an ended session.
 
-    An access token dies with its session, on the next request.
+    It reads the user with the session, so it costs one query like SimpleJWT's.
     """
 
     def authenticate(  # type: ignore[override]
@@ -25,4 +25,4 @@ class FamilyJWTAuthentication(JWTAuthentication):
             return None
 
     def get_user(self, validated_token: Token) -> User:  # type: ignore[override]
-        return get_active_family(validated_token.get(FAMILY_CLAIM)).user
+        return get_open_family(validated_token.get(FAMILY_CLAIM)).user

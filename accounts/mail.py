@@ -1,4 +1,7 @@
-"""Mails, sent beside the request: how long a mail server takes tells nobody who has an account."""
+"""Mails, sent by a background thread.
+
+A request does not wait for the mail server, so its duration does not reveal whether a mail was sent.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +18,37 @@ from accounts.models import User
 from accounts.services import make_password_reset_credentials
 from nexus.core.observability.metrics import MAILS
 
-# Of a mail server that hangs, this many are held back a worker; the rest is dropped, and logged.
-MAX_WAITING = 100
+# If the mail server hangs, a worker queues this many mails and drops the rest.
+MAX_QUEUED_MAILS = 100
 
 _LOG = logging.getLogger(__name__)
-_BY_PAGE = """Somebody, probably you, asked for a new password for {username} on Nexus Movie API.
-To choose one, open this page within {minutes} minutes:
+_BODY_WITH_LINK = """Somebody, probably you, requested a new password for {username} on Nexus Movie API.
+To set one, open this page within {minutes} minutes:
 
 {link}
 
-If it was not you, do nothing: your password stays as it is.
+If it was not you, do nothing: your password stays the same.
 """
-_BY_HAND = """Somebody, probably you, asked for a new password for {username} on Nexus Movie API.
-To choose one within {minutes} minutes, give these two to your app:
+_BODY_WITH_CREDENTIALS = """Somebody, probably you, requested a new password for {username} on Nexus Movie API.
+To set one within {minutes} minutes, enter these two values in your app:
 
 uid: {uid}
 token: {token}
 
-If it was not you, do nothing: your password stays as it is.
+If it was not you, do nothing: your password stays the same.
 """
 
 
 def build_password_reset_mail(user: User | None) -> EmailMessage:
-    """What lets its reader set a new password once, to the address the member registered.
+    """Return the mail with which the user can set a new password once.
 
-    None makes a mail for nobody, to take as long.
+    For None it returns a mail to nobody, which takes as long to build.
     """
     user = user or User(pk=0, username="nobody", email="nobody@localhost", password="!")  # noqa: S106
     uid, token = make_password_reset_credentials(user)
-    page = settings.PASSWORD_RESET_URL
-    link = page.replace("{uid}", uid).replace("{token}", token)
-    body = (_BY_PAGE if page else _BY_HAND).format(
+    page_url = settings.PASSWORD_RESET_URL
+    link = page_url.replace("{uid}", uid).replace("{token}", token)
+    body = (_BODY_WITH_LINK if page_url else _BODY_WITH_CREDENTIALS).format(
         username=user.username,
         minutes=settings.PASSWORD_RESET_TIMEOUT // 60,
         link=link,
@@ -56,36 +59,36 @@ def build_password_reset_mail(user: User | None) -> EmailMessage:
 
 
 def send_in_background(message: EmailMessage | None) -> None:
-    """Send the mail soon; None costs the caller as much as a mail does."""
-    _sender().send(message)
+    """Queue the mail. None costs the caller as much time as a mail."""
+    _get_sender().queue(message)
 
 
-def settle(timeout_s: float = 10.0) -> None:
-    """Wait until all mails so far are sent, for tests."""
-    _sender().settle(timeout_s)
+def wait_until_sent(timeout_s: float = 10.0) -> None:
+    """Wait until all queued mails are sent, for tests."""
+    _get_sender().wait(timeout_s)
 
 
-class _Sender:
-    """One thread, so that a mail server's slowness takes no more than that; it ends its queue at exit."""
+class MailSender:
+    """A queue of mails and one thread that sends them. The process ends after the queue is empty."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
-        self._places = threading.BoundedSemaphore(MAX_WAITING)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
+        self._free_slots = threading.BoundedSemaphore(MAX_QUEUED_MAILS)
         self._last: Future[None] | None = None
 
-    def send(self, message: EmailMessage | None) -> None:
-        if not self._places.acquire(blocking=False):
+    def queue(self, message: EmailMessage | None) -> None:
+        if not self._free_slots.acquire(blocking=False):
             MAILS.labels("dropped").inc()
-            _LOG.error("A mail was dropped: %d wait for the mail server.", MAX_WAITING)
+            _LOG.error("A mail was dropped: %d mails wait for the mail server.", MAX_QUEUED_MAILS)
             return
-        # With the request's id for the log.
-        self._last = self._pool.submit(copy_context().run, self._deliver, message)
+        # The context contains the request's id for the log.
+        self._last = self._executor.submit(copy_context().run, self._send, message)
 
-    def settle(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float) -> None:
         if self._last is not None:
             wait([self._last], timeout=timeout_s)
 
-    def _deliver(self, message: EmailMessage | None) -> None:
+    def _send(self, message: EmailMessage | None) -> None:
         try:
             if message is None:
                 return
@@ -95,14 +98,14 @@ class _Sender:
                 return
             message.send()
             MAILS.labels("sent").inc()
-        except Exception as error:  # A mail server may fail in any way, and none is the caller's.
+        except Exception as error:  # A mail backend may raise anything.
             MAILS.labels("failed").inc()
-            # Without the traceback, whose lines may quote the mail.
+            # Without the traceback, which may quote the mail.
             _LOG.error("A mail was not sent: %s", type(error).__name__)
         finally:
-            self._places.release()
+            self._free_slots.release()
 
 
 @lru_cache(maxsize=1)
-def _sender() -> _Sender:
-    return _Sender()
+def _get_sender() -> MailSender:
+    return MailSender()

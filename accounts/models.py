@@ -1,15 +1,20 @@
-"""Identity: members, their profiles, and the families of tokens that are their sessions."""
+"""Users with their profiles, their sessions and the addresses they have logged in from."""
 
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
+from typing import Self
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.db import models
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 
 class Visibility(models.TextChoices):
@@ -23,7 +28,6 @@ class User(AbstractUser):
         SAMPLE = "sample", "made-up sample member"
         MOVIELENS = "movielens", "imported from MovieLens"
 
-    # Unique without case by a constraint below, so no plain unique index beside it.
     username = models.CharField(
         max_length=150,
         validators=[UnicodeUsernameValidator()],
@@ -54,17 +58,27 @@ class User(AbstractUser):
         ]
 
 
+class TokenFamilyQuerySet(models.QuerySet["TokenFamily"]):
+    def active(self) -> Self:
+        """Keep the sessions that a refresh token can still continue."""
+        now = timezone.now()
+        idle_limit: timedelta = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+        return self.filter(revoked_at=None, expires_at__gt=now, last_used_at__gt=now - idle_limit)
+
+
 class TokenFamily(models.Model):
-    """A session: all tokens that descend from one login. Ending it ends them all."""
+    """A session: all tokens that descend from one login."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="token_families")
     user_agent = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(auto_now_add=True)
-    #: However often it is refreshed, it ends here.
+    #: Refreshing does not extend the session beyond this.
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TokenFamilyQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "token families"
@@ -74,7 +88,7 @@ class TokenFamily(models.Model):
 
 
 class SpentRefreshToken(models.Model):
-    """A refresh token that was used. The unique id is what lets only one of two requests win."""
+    """A refresh token that was used. Its primary key lets only one of two requests use it."""
 
     jti = models.CharField(max_length=64, primary_key=True)
     family = models.ForeignKey(TokenFamily, models.CASCADE, related_name="spent_tokens")
@@ -85,9 +99,9 @@ class SpentRefreshToken(models.Model):
 
 
 class KnownAddress(models.Model):
-    """A client address from which a member logged in: there the owner is never locked out.
+    """A client address that a member has logged in from, as a hash (`hash_address`).
 
-    No address is stored, only a keyed hash of it and the member.
+    Attackers at other addresses cannot lock the member out there (accounts.password_checks).
     """
 
     user = models.ForeignKey(User, models.CASCADE, related_name="known_addresses", db_index=False)
@@ -102,3 +116,9 @@ class KnownAddress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.digest[:8]}"
+
+    @staticmethod
+    def hash_address(user_id: int, address: str) -> str:
+        """Return a hash with a secret key: without one, hashing all addresses takes hours."""
+        digest = salted_hmac("accounts.KnownAddress", f"{user_id} {address}", algorithm="sha256")
+        return digest.hexdigest()

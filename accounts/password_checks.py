@@ -1,39 +1,39 @@
-"""Who may try a password, and how often: the same wherever one is tried, in the API and the admin.
+"""Password checks under limits, for every place that accepts a password: the API and the admin.
 
-Counted before the password is hashed, and taken back when it was right, so that however many arrive
-at once no more wrong ones than the limit reach the hasher. Addresses from which the member has
-logged in before have a count of their own: whoever spends the account's count elsewhere, or that of
-all accounts together, does not lock its owner out. An account that is not there is counted, and its
-password hashed, like one that is.
+An attempt is counted before its password is hashed, and refunded if the password was right. So a
+limit also holds for simultaneous attempts: no more wrong passwords than the limit reach the hasher.
+
+An address that the member has logged in from before has its own count. Attackers elsewhere who
+exhaust the limit of the account, or of all accounts together, do not lock the member out there.
+
+An unknown account costs a count and a hash too, so that responses do not reveal which accounts exist.
 """
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from rest_framework.exceptions import Throttled
 
 from accounts.models import User
-from accounts.services import (
-    address_remember,
-    find_user,
-    is_known_address,
-    is_password_correct,
-    user_record_login,
-)
+from accounts.selectors import find_user, is_known_address
+from accounts.services import known_address_record, user_record_login
 from nexus.core.api import throttling
 from nexus.core.observability.metrics import PASSWORD_ATTEMPTS
 from nexus.core.text import fold
 
 
 def log_in(request: HttpRequest, *, login: str, password: str) -> User | None:
-    """The active member with this name or e-mail address and this password, else None.
+    """Return the active user with this username or e-mail address and this password, else None.
 
-    Raises Throttled where too many wrong ones were tried.
+    Raises Throttled after too many failed logins.
     """
     user = find_user(login)
-    # No member's id, so that a name of digits cannot spend the count of one.
+    # The prefix keeps a username of digits from spending the limit of the user with that id.
     account = str(user.pk) if user else f"name {fold(login)}"
-    if not _is_right(request, user=user, account=account, password=password):
+    if not _check_password(request, user=user, account=account, password=password):
         return None
     assert user is not None
     user_record_login(user=user)
@@ -42,45 +42,52 @@ def log_in(request: HttpRequest, *, login: str, password: str) -> User | None:
 
 
 def confirm_password(request: HttpRequest, *, user: User, password: str) -> bool:
-    """Whether this is the password of a member who is logged in, as its limits let one ask.
+    """Return whether this is the password of a user who is logged in.
 
-    Raises Throttled as `log_in`, and where its address has tried too many of whomever.
+    Raises Throttled like `log_in`, and after too many attempts of the client's address.
     """
-    _count(request, "login", throttling.get_client_address(request))
-    return _is_right(request, user=user, account=str(user.pk), password=password)
-
-
-def _is_right(request: HttpRequest, *, user: User | None, account: str, password: str) -> bool:
-    """Whether the password is this active member's, counted for the account and for all together."""
-    address = throttling.get_client_address(request)
-    is_known = is_known_address(user_id=user.pk if user else 0, address=address)
-    counts = [_count(request, "login_account", f"{account} at {address}" if is_known else account)]
-    overall = throttling.hit(request, "login_overall", "")
-    if overall.is_exceeded and not is_known:
-        throttling.refund(*counts)
-        _refuse(overall)
-    if not is_password_correct(user=user, password=password):
-        PASSWORD_ATTEMPTS.labels("wrong").inc()
-        return False
-    PASSWORD_ATTEMPTS.labels("right").inc()
-    throttling.refund(*counts, overall)
-    return True
+    _hit_or_raise(request, "login", throttling.get_client_address(request))
+    return _check_password(request, user=user, account=str(user.pk), password=password)
 
 
 def remember_address(request: HttpRequest, *, user: User) -> None:
-    """Take the client's address as one of the member's own, who has just proved who they are."""
+    """Record the client's address as one that the user has logged in from."""
     address = throttling.get_client_address(request)
     if address != throttling.UNKNOWN_ADDRESS:
-        address_remember(user_id=user.pk, address=address)
+        known_address_record(user_id=user.pk, address=address)
 
 
-def _count(request: HttpRequest, scope: str, account: str) -> throttling.RateLimitUsage:
-    count = throttling.hit(request, scope, account)
-    if count.is_exceeded:
-        _refuse(count)
-    return count
+def _check_password(
+    request: HttpRequest, *, user: User | None, account: str, password: str
+) -> bool:
+    """Return whether the user is active and this is the password. Raises Throttled."""
+    address = throttling.get_client_address(request)
+    is_known = is_known_address(user_id=user.pk if user else 0, address=address)
+    account_usage = _hit_or_raise(
+        request, "login_account", f"{account} at {address}" if is_known else account
+    )
+    overall_usage = throttling.hit(request, "login_overall", "")
+    if overall_usage.is_exceeded and not is_known:
+        throttling.refund(account_usage)
+        _raise_throttled(overall_usage)
+    if user is None:
+        make_password(password)
+        is_correct = False
+    else:
+        is_correct = user.check_password(password) and user.is_active
+    PASSWORD_ATTEMPTS.labels("right" if is_correct else "wrong").inc()
+    if is_correct:
+        throttling.refund(account_usage, overall_usage)
+    return is_correct
 
 
-def _refuse(count: throttling.RateLimitUsage) -> None:
+def _hit_or_raise(request: HttpRequest, scope: str, account: str) -> throttling.RateLimitUsage:
+    usage = throttling.hit(request, scope, account)
+    if usage.is_exceeded:
+        _raise_throttled(usage)
+    return usage
+
+
+def _raise_throttled(usage: throttling.RateLimitUsage) -> NoReturn:
     PASSWORD_ATTEMPTS.labels("refused").inc()
-    raise Throttled(wait=count.reset_s)
+    raise Throttled(wait=usage.reset_s)

@@ -1,10 +1,10 @@
-"""What staff may do, as Django groups; migrations give each group its permissions.
+"""The roles of staff, as Django groups. Migrations give each group its permissions.
 
-A migration that brings a model for staff calls `grant` too:
+A migration that creates a model for staff also grants permissions for it:
 
-    migrations.RunPython(lambda apps, _: grant(apps, MODERATOR, "social.view_report"))
+    migrations.RunPython(lambda apps, _: grant_permissions(apps, MODERATOR, "social.view_report"))
 
-It depends on accounts' migration `roles`, and on the one that makes the model.
+It depends on accounts' migration `0003_roles` and on the one that creates the model.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ MODERATOR = "moderator"
 CURATOR = "curator"
 ADMIN = "admin"
 
-_CONTENT_TYPES, _AUTH = "contenttypes", "auth"
 
+def grant_permissions(apps: Any, role: str, *permissions: str) -> None:
+    """Add permissions, each as `app.action_model`, to those of the role.
 
-def grant(apps: Any, role: str, *permissions: str) -> None:
-    """Give a role permissions, each as `app.action_model`; what is there already stays.
-
-    `apps` is a migration's: there, Django has not made the permissions of new models yet.
+    `apps` is the migration's. Django creates the permissions of new models after all migrations, so
+    missing ones are created here.
     """
-    content_type = apps.get_model(_CONTENT_TYPES, "ContentType")
-    permission = apps.get_model(_AUTH, "Permission")
-    group, _ = apps.get_model(_AUTH, "Group").objects.get_or_create(name=role)
-    for full in permissions:
-        app, _, codename = full.partition(".")
+    content_types = apps.get_model("contenttypes", "ContentType").objects
+    all_permissions = apps.get_model("auth", "Permission").objects
+    group, _ = apps.get_model("auth", "Group").objects.get_or_create(name=role)
+    for name in permissions:
+        app, _, codename = name.partition(".")
         action, _, model = codename.partition("_")
-        kind, _ = content_type.objects.get_or_create(app_label=app, model=model)
-        found, _ = permission.objects.get_or_create(
-            content_type=kind, codename=codename, defaults={"name": f"Can {action} {model}"}
+        content_type, _ = content_types.get_or_create(app_label=app, model=model)
+        permission, _ = all_permissions.get_or_create(
+            content_type=content_type,
+            codename=codename,
+            defaults={"name": f"Can {action} {model}"},
         )
-        group.permissions.add(found)
+        group.permissions.add(permission)
 
 
-def actions(app: str, model: str, *names: str) -> list[str]:
-    """`actions("movies", "movie", "view", "change")` as `grant` takes them."""
-    return [f"{app}.{name}_{model}" for name in names]
+def make_permission_names(app: str, model: str, *actions: str) -> list[str]:
+    """Return the names that `grant_permissions` takes: `movies.view_movie`, `movies.change_movie`."""
+    return [f"{app}.{action}_{model}" for action in actions]

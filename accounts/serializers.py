@@ -1,4 +1,4 @@
-"""Members and tokens as clients see and send them."""
+"""Users, credentials, tokens and sessions in requests and responses."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from nexus.core.api.fields import StrictCharField, UTCDateTimeField
 from nexus.core.db.lookups import without_case
 from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
 
-# Words that stand where a username stands in a path.
+# Paths such as /profiles/me/ use these words instead of a username.
 RESERVED_USERNAMES = frozenset({"me", "stats"})
-# The names of made-up and imported members.
+# Made-up and imported users have such names.
 RESERVED_PREFIXES = ("sample-", "ml-")
-# Hashing takes time by length; nobody types more.
+# Hashing a longer password takes longer.
 MAX_PASSWORD_LENGTH = 256
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
 
 
 class SecretField(StrictCharField):
-    """A password or a token: taken as it is, spaces and all, and never sent back."""
+    """A password or a token: spaces count, and no response contains it."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", MAX_PASSWORD_LENGTH)
@@ -36,11 +36,11 @@ class SecretField(StrictCharField):
 
 class RegisterSerializer(serializers.Serializer[Any]):
     username = StrictCharField(
-        max_length=150, help_text="Letters, digits and _ . + - ; compared without case."
+        max_length=150, help_text="Letters, digits and _ . + - , compared without case."
     )
     email = serializers.EmailField(max_length=254)
     password = SecretField()
-    password_confirm = SecretField(required=False, help_text="When sent, it must equal password.")
+    password_confirm = SecretField(required=False, help_text="If sent, it must equal password.")
 
     class Meta:
         swagger_schema_fields = {
@@ -49,11 +49,13 @@ class RegisterSerializer(serializers.Serializer[Any]):
 
     def validate_username(self, value: str) -> str:
         if not _USERNAME.fullmatch(value):
-            message = "Use letters, digits and _ . + - only, beginning with a letter or digit."
+            message = (
+                "Use only letters, digits and _ . + - , and start with a letter, a digit or _."
+            )
             raise serializers.ValidationError(message)
         name = value.lower()
-        reserved = name in RESERVED_USERNAMES or name.startswith(RESERVED_PREFIXES)
-        if reserved or User.objects.filter(username__lower=without_case(value)).exists():
+        is_reserved = name in RESERVED_USERNAMES or name.startswith(RESERVED_PREFIXES)
+        if is_reserved or User.objects.filter(username__lower=without_case(value)).exists():
             raise serializers.ValidationError(USERNAME_TAKEN, code="unique")
         return value
 
@@ -65,7 +67,7 @@ class RegisterSerializer(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         confirmation = attrs.pop("password_confirm", attrs["password"])
         if confirmation != attrs["password"]:
-            raise field_error("password_confirm", "The two passwords differ.", "mismatch")
+            raise field_error("password_confirm", "The two passwords are different.", "mismatch")
         try:
             user = User(username=attrs["username"], email=attrs["email"])
             validate_password(attrs["password"], user)
@@ -86,7 +88,7 @@ class RefreshSerializer(serializers.Serializer[Any]):
     refresh = SecretField(max_length=4096)
 
     class Meta:
-        swagger_schema_fields = {"example": {"refresh": "the refresh token of the last answer"}}
+        swagger_schema_fields = {"example": {"refresh": "the refresh token of the last response"}}
 
 
 class TokenSerializer(serializers.Serializer[Any]):
@@ -133,8 +135,8 @@ class PasswordResetSerializer(serializers.Serializer[Any]):
 
 
 class PasswordResetConfirmSerializer(serializers.Serializer[Any]):
-    uid = StrictCharField(max_length=64, help_text="As the mail has it.")
-    token = SecretField(max_length=100, help_text="As the mail has it; works once.")
+    uid = StrictCharField(max_length=64, help_text="The uid in the mail.")
+    token = SecretField(max_length=100, help_text="The token in the mail. It works once.")
     new_password = SecretField()
 
     class Meta:
@@ -151,11 +153,13 @@ class SessionSerializer(serializers.ModelSerializer[TokenFamily]):
     """A session: all tokens that descend from one login."""
 
     created_at = UTCDateTimeField(read_only=True)
-    last_used_at = UTCDateTimeField(read_only=True, help_text="When it was last refreshed.")
+    last_used_at = UTCDateTimeField(read_only=True, help_text="The time of its last refresh.")
     expires_at = UTCDateTimeField(
-        read_only=True, help_text="It ends then, however often it is refreshed."
+        read_only=True, help_text="The session ends then, however often it is refreshed."
     )
-    current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
+    current = serializers.SerializerMethodField(
+        help_text="Whether this request belongs to the session."
+    )
 
     class Meta:
         model = TokenFamily
@@ -163,12 +167,13 @@ class SessionSerializer(serializers.ModelSerializer[TokenFamily]):
         read_only_fields = fields
 
     def get_current(self, family: TokenFamily) -> bool:
+        # The view passes the session of the request's token.
         return str(family.id) == self.context.get("session_id")
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Sent as `Authorization: Bearer <access>`.")
-    refresh = serializers.CharField(help_text="Works once, for a new pair.")
+    refresh = serializers.CharField(help_text="Works once: it is exchanged for a new pair.")
 
 
 class RegisteredUserSerializer(serializers.ModelSerializer[User]):
@@ -191,18 +196,21 @@ class EmptySerializer(serializers.Serializer[Any]):
 
 
 class ProfileWriteSerializer(serializers.Serializer[Any]):
-    """A profile as PUT and PATCH take it; what is left out stays as it is."""
+    """The body of PUT and PATCH: omitted fields stay the same."""
 
     display_name = StrictCharField(max_length=100, allow_blank=True, required=False)
     bio = StrictCharField(max_length=1000, allow_blank=True, required=False)
     avatar_url = StrictCharField(
-        max_length=500, allow_blank=True, required=False, help_text="https only; never fetched."
+        max_length=500,
+        allow_blank=True,
+        required=False,
+        help_text="An https URL. The server never fetches it.",
     )
     favorite_genres = serializers.ListField(
         child=StrictCharField(max_length=40),
         max_length=len(GENRE_NAMES),
         required=False,
-        help_text="Genres of /genres/, by name.",
+        help_text="Names of genres, as in /genres/.",
     )
     visibility = serializers.ChoiceField(choices=Visibility.choices, required=False)
 
@@ -221,22 +229,22 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
             try:
                 URLValidator(schemes=["https"])(value)
             except DjangoValidationError as error:
-                raise serializers.ValidationError("Use an https address.") from error
+                raise serializers.ValidationError("Use an https URL.") from error
         return value
 
     def validate_favorite_genres(self, value: list[str]) -> list[str]:
-        names = []
-        for text in value:
-            name = find_genre(text)
-            if name is None:
-                message = f"Unknown genre {text!r}. Genres: {', '.join(GENRE_NAMES)}."
+        genres = []
+        for name in value:
+            genre = find_genre(name)
+            if genre is None:
+                message = f"Unknown genre {name!r}. Genres: {', '.join(GENRE_NAMES)}."
                 raise serializers.ValidationError(message)
-            names.append(name)
-        return sort_genres(names)
+            genres.append(genre)
+        return sort_genres(genres)
 
 
 class ProfileSerializer(serializers.ModelSerializer[User]):
-    """The caller's own profile; wants the member with `followers` and `following`, two numbers."""
+    """The caller's own profile. social.views.members sets `followers` and `following` on the user."""
 
     avatar_url = serializers.CharField(read_only=True)
     favorite_genres = serializers.ListField(child=serializers.CharField(), read_only=True)

@@ -1,17 +1,17 @@
-"""Writes to identity: registering, logging in, passwords. Token families are in accounts.tokens."""
+"""Writes to users: registration, logins, passwords, known addresses and profiles.
+
+Sessions are in accounts.tokens.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from accounts.models import KnownAddress, User
@@ -21,36 +21,21 @@ from nexus.core.db.lookups import without_case
 
 USERNAME_TAKEN = "A user with that username already exists."
 EMAIL_TAKEN = "A user with that e-mail address already exists."
-RESET_REFUSED = "This reset is wrong, used or too old. Ask for a new one."
-# Home, work, a phone network or two, and what they change to.
+RESET_TOKEN_REJECTED = "This reset token is wrong, used or too old. Request a new one."  # noqa: S105
+# Home, work, a phone network or two, and the addresses they change to.
 MAX_KNOWN_ADDRESSES = 8
 
 
 def user_register(*, username: str, email: str, password: str) -> User:
-    """Make a member. Raises ValidationError on the field whose value is taken, without case."""
+    """Create a user. Raises ValidationError on the field whose value is taken."""
     try:
         with transaction.atomic():
             return User.objects.create_user(username=username, email=email, password=password)
     except IntegrityError:
-        # Of two at once, the constraint lets one through; tell the other which field it was.
+        # The serializer has found both free, so a concurrent registration has taken one.
         if User.objects.filter(username__lower=without_case(username)).exists():
             raise field_error("username", USERNAME_TAKEN, "unique") from None
         raise field_error("email", EMAIL_TAKEN, "unique") from None
-
-
-def find_user(login: str) -> User | None:
-    """The member of a username or an e-mail address, without case."""
-    # No username holds an @, so that one can never pose as another's address.
-    column = "email__lower" if "@" in login else "username__lower"
-    return User.objects.filter(Q(**{column: without_case(login)})).first()
-
-
-def is_password_correct(*, user: User | None, password: str) -> bool:
-    """Whether the password is the active member's; as slow where there is none."""
-    if user is None:
-        make_password(password)
-        return False
-    return user.check_password(password) and user.is_active
 
 
 def user_record_login(*, user: User) -> None:
@@ -62,47 +47,47 @@ def user_record_login(*, user: User) -> None:
 
 @transaction.atomic
 def user_password_change(*, user: User, new_password: str, session_id: object) -> None:
-    """Set the password, and end every session but this one."""
+    """Set the password and end all other sessions."""
     user.set_password(new_password)
     user.save(update_fields=["password"])
-    user_end_sessions(user_id=user.pk, except_id=session_id)
+    user_revoke_access(user_id=user.pk, except_session_id=session_id)
 
 
 @transaction.atomic
 def user_password_reset(*, uid: str, token: str, new_password: str) -> None:
-    """Set the password of whom a reset mail went to, and end all their sessions.
+    """Set the password with the two values of a reset mail, and end all sessions.
 
-    Raises ValidationError on `token` where uid and token are not of one mail, or it was used or is
-    too old, and on `new_password` where the validators refuse it.
+    Raises ValidationError on `token` if it does not belong to `uid`, was used or is too old, and on
+    `new_password` if the validators reject it.
     """
-    # Locked, so that of two at once the second finds the token used.
-    user = (
-        User.objects.select_for_update(no_key=True).filter(pk=_id_of(uid), is_active=True).first()
-    )
+    # With the lock, the second of two concurrent requests finds the token used.
+    users = User.objects.select_for_update(no_key=True).filter(is_active=True)
+    user = users.filter(pk=_decode_uid(uid)).first()
     if user is None or not default_token_generator.check_token(user, token):
-        raise field_error("token", RESET_REFUSED, "wrong_token")
+        raise field_error("token", RESET_TOKEN_REJECTED, "wrong_token")
     try:
         validate_password(new_password, user)
     except DjangoValidationError as error:
         raise field_error("new_password", error.messages, "weak_password") from error
     user.set_password(new_password)
     user.save(update_fields=["password"])
-    user_end_sessions(user_id=user.pk)
+    user_revoke_access(user_id=user.pk)
 
 
-def user_end_sessions(*, user_id: int, except_id: object = None) -> None:
-    """End the sessions of a member whose password was changed, but this one, and their addresses."""
-    family_revoke_all(user_id=user_id, except_id=except_id)
-    # Whoever knew the old password may have made an address known with it.
+def user_revoke_access(*, user_id: int, except_session_id: object = None) -> None:
+    """End the sessions of a user whose password has changed and forget the known addresses."""
+    family_revoke_all(user_id=user_id, except_id=except_session_id)
+    # An attacker who knew the old password may have made an address known with it.
     KnownAddress.objects.filter(user_id=user_id).delete()
 
 
 def make_password_reset_credentials(user: User) -> tuple[str, str]:
-    """The uid and the token that let this user set a new password, once."""
+    """Return the uid and the token with which the user can set a new password once."""
     return urlsafe_base64_encode(str(user.pk).encode()), default_token_generator.make_token(user)
 
 
-def _id_of(uid: str) -> int:
+def _decode_uid(uid: str) -> int:
+    """Return the user id of a reset mail, or 0 if it is malformed."""
     try:
         text = urlsafe_base64_decode(uid).decode("ascii")
     except ValueError:
@@ -113,44 +98,29 @@ def _id_of(uid: str) -> int:
 # --- Known addresses -----------------------------------------------------------------------------
 
 
-def is_known_address(*, user_id: int, address: str) -> bool:
-    """Whether this member has logged in from this client address, of late."""
-    digest = _address_digest(user_id, address)
-    return KnownAddress.objects.filter(user_id=user_id, digest=digest).exists()
-
-
 @transaction.atomic
-def address_remember(*, user_id: int, address: str) -> None:
-    """Take the address as the member's own, in place of the one not used for longest."""
-    # Locked, because the member may be leaving.
-    if not list(User.objects.select_for_update(no_key=True).filter(pk=user_id).values_list("pk")):
+def known_address_record(*, user_id: int, address: str) -> None:
+    """Record a login from this address. Only the MAX_KNOWN_ADDRESSES latest addresses are stored."""
+    # With the lock, a concurrent deletion of the account waits.
+    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    if user is None:
         return
-    known = KnownAddress(
-        user_id=user_id, digest=_address_digest(user_id, address), last_login_at=timezone.now()
+    KnownAddress.objects.update_or_create(
+        user=user,
+        digest=KnownAddress.hash_address(user_id, address),
+        defaults={"last_login_at": timezone.now()},
     )
-    KnownAddress.objects.bulk_create(
-        [known],
-        update_conflicts=True,
-        unique_fields=["user", "digest"],
-        update_fields=["last_login_at"],
-    )
-    newest = KnownAddress.objects.filter(user_id=user_id).order_by("-last_login_at", "-id")
-    beyond = list(newest.values_list("id", flat=True)[MAX_KNOWN_ADDRESSES:])
-    if beyond:
-        KnownAddress.objects.filter(id__in=beyond).delete()
+    latest = KnownAddress.objects.filter(user=user).order_by("-last_login_at", "-id")
+    outdated_ids = list(latest.values_list("id", flat=True)[MAX_KNOWN_ADDRESSES:])
+    if outdated_ids:
+        KnownAddress.objects.filter(id__in=outdated_ids).delete()
 
 
-def _address_digest(user_id: int, address: str) -> str:
-    # Keyed, because all addresses there are can be hashed in an afternoon.
-    keyed = salted_hmac("accounts.KnownAddress", f"{user_id} {address}", algorithm="sha256")
-    return keyed.hexdigest()
-
-
-# --- The profile ---------------------------------------------------------------------------------
+# --- Profiles ------------------------------------------------------------------------------------
 
 
 def profile_update(*, user: User, changes: dict[str, Any]) -> User:
-    """Set some of the profile's fields."""
+    """Set the given fields of the profile."""
     for name, value in changes.items():
         setattr(user, name, value)
     user.save(update_fields=list(changes))

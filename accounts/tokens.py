@@ -1,27 +1,27 @@
-"""Token families on top of SimpleJWT: rotation, replay detection (RFC 9700), and their end.
+"""Sessions: families of tokens on top of SimpleJWT, with rotation and replay detection (RFC 9700).
 
-A login opens a family. Each refresh spends its token by a unique insert, so that of two requests
-with the same token one wins; a spent token that comes back has been stolen, and ends the family.
+A login creates a family. Each refresh spends its token with a unique insert, so that one of two
+requests with the same token wins. A spent token that is sent again may be stolen: it ends the family.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
 from nexus.core.api.jwt import RefreshToken, UntypedToken
-from nexus.core.db.raw_sql import Columns, prepared_rows
 
 FAMILY_CLAIM = "family"
 SESSION_ENDED = "This session has ended. Log in again."
+INVALID_REFRESH_TOKEN = "This is not a valid refresh token."  # noqa: S105
+INVALID_TOKEN = "This is not a valid token."  # noqa: S105
+MAX_JTI_LENGTH = 64
 
 
 @dataclass(frozen=True)
@@ -31,123 +31,99 @@ class TokenPair:
 
 
 def family_create(*, user: User, user_agent: str = "") -> TokenPair:
-    """Begin a session of this user.
+    """Start a session of the user and return its first tokens.
 
-    Raises InvalidToken where the password has changed since it was checked.
+    Raises InvalidToken if the password has changed since it was checked.
     """
     with transaction.atomic():
-        # Locked, so that a change of the password waits for this session and ends it too.
-        unchanged = User.objects.select_for_update(no_key=True).filter(
-            pk=user.pk, password=user.password
-        )
-        if not list(unchanged.values_list("pk")):
+        # With the lock, a concurrent password change waits, and then ends this session too.
+        locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
+        if locked.values_list("password", flat=True).first() != user.password:
             raise InvalidToken(SESSION_ENDED)
         family = TokenFamily.objects.create(
             user=user,
             user_agent=user_agent[:300],
             expires_at=timezone.now() + settings.SESSION_FAMILY_LIFETIME,
         )
-    return _mint(family)
+    return _make_pair(family)
 
 
 def refresh_token_rotate(*, refresh: str) -> TokenPair:
-    """Spend a refresh token for a new pair.
+    """Spend a refresh token and return a new pair.
 
-    Raises InvalidToken (401) where it is malformed, expired, spent or of an ended session; a spent
-    one ends its whole family.
+    Raises InvalidToken (401) if it is malformed, expired or spent, or if its session has ended. A
+    spent token ends its session.
     """
-    token, family = _family_of(refresh)
+    token, family = _parse_refresh_token(refresh)
+    unrevoked = TokenFamily.objects.filter(id=family.id, revoked_at=None)
     with transaction.atomic():
-        _, is_first = SpentRefreshToken.objects.get_or_create(
+        _, is_first_use = SpentRefreshToken.objects.get_or_create(
             jti=token["jti"], defaults={"family": family}
         )
-        if not is_first:
-            TokenFamily.objects.filter(id=family.id, revoked_at=None).update(
-                revoked_at=timezone.now()
-            )
+        if is_first_use:
+            # 0 rows if a concurrent replay has ended the family.
+            is_rotated = unrevoked.update(last_used_at=timezone.now()) == 1
         else:
-            # Locked, so that a replay that ends the family and this mint cannot both succeed.
-            living = TokenFamily.objects.select_for_update().filter(id=family.id, revoked_at=None)
-            is_first = living.update(last_used_at=timezone.now()) == 1
-    if not is_first:
+            is_rotated = False
+            unrevoked.update(revoked_at=timezone.now())
+    if not is_rotated:
         raise InvalidToken(SESSION_ENDED)
-    return _mint(family)
+    return _make_pair(family)
 
 
 def refresh_token_revoke(*, refresh: str) -> None:
-    """End the session a refresh token belongs to. Raises InvalidToken where it is not one."""
-    _, family = _family_of(refresh)
+    """End the session of a refresh token. Raises InvalidToken."""
+    _, family = _parse_refresh_token(refresh)
     TokenFamily.objects.filter(id=family.id).update(revoked_at=timezone.now())
 
 
 def token_verify(*, token: str) -> None:
-    """Raises InvalidToken where a token of either kind would not be accepted now."""
+    """Raise InvalidToken if an access or refresh token would not be accepted now."""
     try:
         verified = UntypedToken(token.encode())  # type: ignore[arg-type]
     except (TokenError, UnicodeEncodeError) as error:
-        raise InvalidToken("This is no valid token.") from error
-    get_active_family(verified.get(FAMILY_CLAIM))
-
-
-def list_active_families(*, user_id: int) -> QuerySet[TokenFamily]:
-    """The member's sessions that a refresh token can still continue."""
-    now = timezone.now()
-    idle: timedelta = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
-    return TokenFamily.objects.filter(
-        user_id=user_id, revoked_at=None, expires_at__gt=now, last_used_at__gt=now - idle
-    )
+        raise InvalidToken(INVALID_TOKEN) from error
+    get_open_family(verified.get(FAMILY_CLAIM))
 
 
 def family_revoke(*, user_id: int, family_id: uuid.UUID) -> bool:
-    """End one session of this member; False where it is not there, not theirs or over."""
-    living = list_active_families(user_id=user_id).filter(id=family_id)
-    return living.update(revoked_at=timezone.now()) == 1
+    """End one session of this user; return False if the user has no such active session."""
+    families = TokenFamily.objects.filter(user_id=user_id, id=family_id).active()
+    return families.update(revoked_at=timezone.now()) == 1
 
 
 def family_revoke_all(*, user_id: int, except_id: object = None) -> None:
-    """End all sessions of this member, but the one with this id."""
+    """End all sessions of this user, except the one with the id `except_id`."""
     families = TokenFamily.objects.filter(user_id=user_id, revoked_at=None)
     if except_id is not None:
         families = families.exclude(id=str(except_id))
     families.update(revoked_at=timezone.now())
 
 
-_FAMILY, _USER = Columns(TokenFamily, "family"), Columns(User, "member")
-_LIVING = f"""
-SELECT {_FAMILY.sql}, {_USER.sql}
-FROM accounts_tokenfamily AS family JOIN accounts_user AS member ON member.id = family.user_id
-WHERE family.id = %s
-""".encode()  # noqa: S608 (column names of our own)
-
-
-def get_active_family(family_id: object) -> TokenFamily:
-    """The family with its user, in one query. Raises InvalidToken where it has ended."""
+def get_open_family(family_id: object) -> TokenFamily:
+    """Return a family with its user, in one query. Raises InvalidToken if it has ended."""
     try:
-        found = prepared_rows(_LIVING, [uuid.UUID(str(family_id))])
-    except ValueError:
-        found = []
-    if not found:
-        raise InvalidToken(SESSION_ENDED)
-    family = _FAMILY.instance(found[0][: len(_FAMILY)])
-    family.user = _USER.instance(found[0][len(_FAMILY) :])
-    now = timezone.now()
-    if family.revoked_at is not None or family.expires_at <= now or not family.user.is_active:
+        family = TokenFamily.objects.select_related("user").get(id=uuid.UUID(str(family_id)))
+    except (ValueError, TokenFamily.DoesNotExist):
+        raise InvalidToken(SESSION_ENDED) from None
+    has_ended = family.revoked_at is not None or family.expires_at <= timezone.now()
+    if has_ended or not family.user.is_active:
         raise InvalidToken(SESSION_ENDED)
     return family
 
 
-def _family_of(refresh: str) -> tuple[RefreshToken, TokenFamily]:
+def _parse_refresh_token(refresh: str) -> tuple[RefreshToken, TokenFamily]:
     try:
         token = RefreshToken(refresh.encode())  # type: ignore[arg-type]
         jti = str(token["jti"])
     except (TokenError, KeyError, UnicodeEncodeError) as error:
-        raise InvalidToken("This is no valid refresh token.") from error
-    if len(jti) > 64:
-        raise InvalidToken("This is no valid refresh token.")
-    return token, get_active_family(token.get(FAMILY_CLAIM))
+        raise InvalidToken(INVALID_REFRESH_TOKEN) from error
+    if len(jti) > MAX_JTI_LENGTH:
+        raise InvalidToken(INVALID_REFRESH_TOKEN)
+    return token, get_open_family(token.get(FAMILY_CLAIM))
 
 
-def _mint(family: TokenFamily) -> TokenPair:
+def _make_pair(family: TokenFamily) -> TokenPair:
     refresh = RefreshToken.for_user(family.user)
     refresh[FAMILY_CLAIM] = str(family.id)
     return TokenPair(access=str(refresh.access_token), refresh=str(refresh))

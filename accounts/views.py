@@ -1,4 +1,4 @@
-"""Registering, sessions and the caller's own profile over HTTP."""
+"""Registration, sessions, passwords and the caller's own profile over HTTP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from accounts.mail import build_password_reset_mail, send_in_background
 from accounts.models import TokenFamily, User
 from accounts.password_checks import confirm_password, log_in, remember_address
+from accounts.selectors import find_user
 from accounts.serializers import (
     CredentialsSerializer,
     EmptySerializer,
@@ -31,7 +32,6 @@ from accounts.serializers import (
     TokenSerializer,
 )
 from accounts.services import (
-    find_user,
     profile_update,
     user_password_change,
     user_password_reset,
@@ -42,7 +42,6 @@ from accounts.tokens import (
     family_create,
     family_revoke,
     family_revoke_all,
-    list_active_families,
     refresh_token_revoke,
     refresh_token_rotate,
     token_verify,
@@ -57,7 +56,7 @@ from nexus.core.text import fold
 
 LAST_USED_FIRST = Ordering((Key("last_used_at", descending=True), Key("id")))
 WRONG_CREDENTIALS = "No active account found with the given credentials."
-TOKEN_REFUSED = "The token is wrong, expired or spent, or its session has ended."  # noqa: S105
+TOKEN_REJECTED = "The token is wrong, expired or spent, or its session has ended."  # noqa: S105
 
 
 class RegisterViewSet(ApiViewSet):
@@ -67,12 +66,12 @@ class RegisterViewSet(ApiViewSet):
 
     @contract(body=RegisterSerializer, responses={201: RegisteredSerializer})
     def create(self, request: Request) -> Response:
-        """Make an account, and log in with it."""
+        """Create an account and log in with it."""
         user = user_register(**self.body)
         remember_address(request._request, user=user)
-        pair = family_create(user=user, user_agent=_user_agent(request))
-        answer = {"user": user, "access": pair.access, "refresh": pair.refresh}
-        return Response(RegisteredSerializer(answer).data, status=status.HTTP_201_CREATED)
+        pair = family_create(user=user, user_agent=_get_user_agent(request))
+        registered = {"user": user, "access": pair.access, "refresh": pair.refresh}
+        return Response(RegisteredSerializer(registered).data, status=status.HTTP_201_CREATED)
 
 
 class TokenViewSet(ApiViewSet):
@@ -83,45 +82,43 @@ class TokenViewSet(ApiViewSet):
     @contract(
         body=CredentialsSerializer,
         responses={200: TokenPairSerializer},
-        errors={401: "Wrong credentials; the same words whether or not the account exists."},
+        errors={401: "Wrong credentials. The message is the same for unknown accounts."},
     )
     def create(self, request: Request) -> Response:
-        """Log in: a pair of tokens, and with it a new session."""
+        """Log in: start a new session and return its pair of tokens."""
         credentials = self.body
         user = log_in(
             request._request, login=credentials["username"], password=credentials["password"]
         )
         if user is None:
             raise AuthenticationFailed(WRONG_CREDENTIALS, code="no_active_account")
-        return Response(
-            TokenPairSerializer(family_create(user=user, user_agent=_user_agent(request))).data
-        )
+        pair = family_create(user=user, user_agent=_get_user_agent(request))
+        return Response(TokenPairSerializer(pair).data)
 
 
 class SessionViewSet(ApiViewSet):
     permission_classes = [AllowAny]
 
     @contract(
-        body=RefreshSerializer, responses={200: TokenPairSerializer}, errors={401: TOKEN_REFUSED}
+        body=RefreshSerializer, responses={200: TokenPairSerializer}, errors={401: TOKEN_REJECTED}
     )
     def refresh(self, request: Request) -> Response:
-        """Spend a refresh token for a new pair.
+        """Exchange a refresh token for a new pair.
 
-        Each works once. One that comes back after it was spent ends its whole session.
+        A refresh token works once. Sending it again ends its session.
         """
-        return Response(
-            TokenPairSerializer(refresh_token_rotate(refresh=self.body["refresh"])).data
-        )
+        pair = refresh_token_rotate(refresh=self.body["refresh"])
+        return Response(TokenPairSerializer(pair).data)
 
-    @contract(body=TokenSerializer, responses={200: EmptySerializer}, errors={401: TOKEN_REFUSED})
+    @contract(body=TokenSerializer, responses={200: EmptySerializer}, errors={401: TOKEN_REJECTED})
     def verify(self, request: Request) -> Response:
-        """Whether a token would be accepted now."""
+        """Check whether a token would be accepted now."""
         token_verify(token=self.body["token"])
         return Response({})
 
-    @contract(body=RefreshSerializer, responses={204: None}, errors={401: TOKEN_REFUSED})
+    @contract(body=RefreshSerializer, responses={204: None}, errors={401: TOKEN_REJECTED})
     def logout(self, request: Request) -> Response:
-        """End the session a refresh token belongs to, its access tokens included."""
+        """End the session of a refresh token, including its access tokens."""
         refresh_token_revoke(refresh=self.body["refresh"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -133,31 +130,26 @@ class SessionListViewSet(ApiViewSet):
 
     @contract(query=PageQuery, responses={200: PageOf(SessionSerializer)})
     def list(self, request: Request) -> Response:
-        """The caller's sessions, last used first."""
+        """List the caller's sessions, last used first."""
 
-        def shown(rows: list[TokenFamily]) -> Any:
-            context = {"session_id": _session_id(request)}
-            return SessionSerializer(rows, many=True, context=context).data
+        def serialize(families: list[TokenFamily]) -> Any:
+            context = {"session_id": _get_session_id(request)}
+            return SessionSerializer(families, many=True, context=context).data
 
-        return paginate(
-            request,
-            self.query,
-            list_active_families(user_id=_member(request).pk),
-            LAST_USED_FIRST,
-            shown,
-        )
+        families = TokenFamily.objects.filter(user=_get_user(request)).active()
+        return paginate(request, self.query, families, LAST_USED_FIRST, serialize)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """End one session: its refresh token and its access tokens."""
-        if not family_revoke(user_id=_member(request).pk, family_id=pk):
+        """End one session, including its access tokens."""
+        if not family_revoke(user_id=_get_user(request).pk, family_id=pk):
             raise NotFound
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @contract(responses={204: None})
     def destroy_all(self, request: Request) -> Response:
-        """End all sessions of the caller, this one too."""
-        family_revoke_all(user_id=_member(request).pk)
+        """End all sessions of the caller, including this one."""
+        family_revoke_all(user_id=_get_user(request).pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -167,16 +159,16 @@ class PasswordViewSet(ApiViewSet):
     @contract(
         body=PasswordChangeSerializer,
         responses={204: None},
-        errors={400: "The old password is wrong, or the new one too weak."},
+        errors={400: "The old password is wrong, or the new one is too weak."},
     )
     def change(self, request: Request) -> Response:
-        """Change the caller's password. Every other session ends."""
-        user, body = _member(request), self.body
+        """Change the caller's password and end all other sessions."""
+        user, body = _get_user(request), self.body
         if not confirm_password(request._request, user=user, password=body["old_password"]):
             message = "This is not the account's password."
             raise field_error("old_password", message, "wrong_password")
         user_password_change(
-            user=user, new_password=body["new_password"], session_id=_session_id(request)
+            user=user, new_password=body["new_password"], session_id=_get_session_id(request)
         )
         remember_address(request._request, user=user)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -189,35 +181,32 @@ class PasswordResetViewSet(ApiViewSet):
 
     @contract(body=PasswordResetSerializer, responses={204: None})
     def ask(self, request: Request) -> Response:
-        """Have a mail sent that lets its reader choose a new password.
+        """Request a mail for setting a new password.
 
-        204 whether or not there is such an account.
+        The response is the same whether or not the account exists.
         """
         email = self.body["email"]
         user = find_user(email)
-        # Nobody's mailbox is filled; that it was is not told, because 204 is always the answer.
-        count = throttling.hit_silently("password_reset_account", fold(email))
-        entitled = user is not None and user.is_active and user.has_usable_password()
+        # Silent, because the headers of the limit would reveal that others have requested mails.
+        usage = throttling.hit_silently("password_reset_account", fold(email))
+        can_reset = user is not None and user.is_active and user.has_usable_password()
         mail = build_password_reset_mail(user)
-        send_in_background(mail if entitled and not count.is_exceeded else None)
+        send_in_background(mail if can_reset and not usage.is_exceeded else None)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @contract(
         body=PasswordResetConfirmSerializer,
         responses={204: None},
-        errors={400: "The token is wrong, used or too old, or the new password too weak."},
+        errors={400: "The token is wrong, used or too old, or the new password is too weak."},
     )
     def confirm(self, request: Request) -> Response:
-        """Choose a new password with what the mail holds. All sessions end."""
+        """Set a new password with the values in the mail, and end all sessions."""
         user_password_reset(**self.body)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ProfileViewSet(ApiViewSet):
-    """The caller's own profile.
-
-    social mounts it: with leaving, as it knows what a member owns, and with the counts of following.
-    """
+    """The caller's own profile. social.views.members adds follower counts and deletion."""
 
     permission_classes = [IsAuthenticated]
 
@@ -229,12 +218,12 @@ class ProfileViewSet(ApiViewSet):
 
     @contract(responses={200: ProfileSerializer})
     def retrieve(self, request: Request) -> Response:
-        """The caller's profile."""
+        """Return the caller's profile."""
         return Response(ProfileSerializer(self.get_object()).data)
 
     @contract(body=ProfileWriteSerializer, responses={200: ProfileSerializer})
     def update(self, request: Request) -> Response:
-        """Change the caller's profile; fields left out stay as they are."""
+        """Change the caller's profile. Omitted fields stay the same."""
         user = profile_update(user=self.get_object(), changes=self.body)
         return Response(ProfileSerializer(user).data)
 
@@ -244,17 +233,17 @@ class ProfileViewSet(ApiViewSet):
         return self.update(request)
 
 
-def _member(request: Request) -> User:
-    """The caller, where the permissions let members alone in."""
+def _get_user(request: Request) -> User:
+    """Return the caller, whom the permissions require to be logged in."""
     assert isinstance(request.user, User)
     return request.user
 
 
-def _session_id(request: Request) -> str:
-    """The session of the caller's access token."""
+def _get_session_id(request: Request) -> str:
+    """Return the session of the access token."""
     token: Any = request.auth
     return str(token[FAMILY_CLAIM])
 
 
-def _user_agent(request: Request) -> str:
+def _get_user_agent(request: Request) -> str:
     return request.headers.get("User-Agent", "").replace("\x00", "")

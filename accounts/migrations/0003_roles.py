@@ -1,6 +1,12 @@
 from django.db import migrations
 
-from accounts.roles import ADMIN, CURATOR, MODERATOR, actions, grant
+from accounts.roles import (
+    ADMIN,
+    CURATOR,
+    MODERATOR,
+    grant_permissions,
+    make_permission_names,
+)
 
 READ = ("view",)
 EDIT = ("view", "change")
@@ -10,24 +16,24 @@ ALL = ("add", "view", "change", "delete")
 
 def make_roles(apps, schema_editor):
     moderation = [
-        *actions("social", "rating", *MODERATE),
-        *actions("social", "playlist", *MODERATE),
-        *actions("social", "playlistitem", *MODERATE),
+        *make_permission_names("social", "rating", *MODERATE),
+        *make_permission_names("social", "playlist", *MODERATE),
+        *make_permission_names("social", "playlistitem", *MODERATE),
     ]
     catalogue = [
         permission
         for model in ("movie", "person", "collection", "credit")
-        for permission in actions("movies", model, *ALL)
+        for permission in make_permission_names("movies", model, *ALL)
     ]
     members = [
-        *actions("accounts", "user", "add", *EDIT),
-        *actions("accounts", "tokenfamily", "view", "delete"),
+        *make_permission_names("accounts", "user", "add", *EDIT),
+        *make_permission_names("accounts", "tokenfamily", "view", "delete"),
         # Deleting a session deletes its spent tokens with it.
-        *actions("accounts", "spentrefreshtoken", "view", "delete"),
+        *make_permission_names("accounts", "spentrefreshtoken", "view", "delete"),
     ]
-    grant(apps, MODERATOR, *moderation)
-    grant(apps, CURATOR, *catalogue)
-    grant(apps, ADMIN, *moderation, *catalogue, *members)
+    grant_permissions(apps, MODERATOR, *moderation)
+    grant_permissions(apps, CURATOR, *catalogue)
+    grant_permissions(apps, ADMIN, *moderation, *catalogue, *members)
 
 
 class Migration(migrations.Migration):

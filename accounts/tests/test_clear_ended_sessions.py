@@ -5,7 +5,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from accounts.models import KnownAddress, TokenFamily
-from accounts.services import address_remember
+from accounts.services import known_address_record
 from accounts.tokens import family_create
 from nexus.core.models import LimitWindow
 
@@ -34,7 +34,7 @@ def test_only_sessions_that_cannot_come_back_are_deleted(make_user, capsys):
 def test_old_addresses_and_closed_windows_go_too_and_others_stay(make_user, capsys):
     ann, now = make_user("ann"), timezone.now()
     for number, days in enumerate((1, 89, 91)):
-        address_remember(user_id=ann.pk, address=f"192.0.2.{number}")
+        known_address_record(user_id=ann.pk, address=f"192.0.2.{number}")
         last = KnownAddress.objects.latest("id").id
         KnownAddress.objects.filter(id=last).update(last_login_at=now - timedelta(days=days))
     for key, minutes in (("open", 1), ("closed", -1)):

@@ -10,7 +10,8 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import KnownAddress
-from accounts.services import MAX_KNOWN_ADDRESSES, address_remember, is_known_address
+from accounts.selectors import is_known_address
+from accounts.services import MAX_KNOWN_ADDRESSES, known_address_record
 from nexus.core.models import LimitWindow
 from nexus.dev.pytest_plugin import PASSWORD
 
@@ -157,9 +158,9 @@ def test_known_and_unknown_accounts_take_the_same_queries(make_user, django_asse
 def test_of_addresses_only_hashes_are_kept_and_only_the_newest(make_user):
     ann, bob = make_user("ann"), make_user("bob")
     for number in range(MAX_KNOWN_ADDRESSES + 3):
-        address_remember(user_id=ann.pk, address=f"192.0.2.{number}")
-    address_remember(user_id=ann.pk, address="192.0.2.10")
-    address_remember(user_id=bob.pk, address="192.0.2.10")
+        known_address_record(user_id=ann.pk, address=f"192.0.2.{number}")
+    known_address_record(user_id=ann.pk, address="192.0.2.10")
+    known_address_record(user_id=bob.pk, address="192.0.2.10")
     known = [
         number
         for number in range(MAX_KNOWN_ADDRESSES + 3)
@@ -175,7 +176,7 @@ def test_an_address_of_a_member_who_is_leaving_is_not_kept(make_user):
     ann = make_user("ann")
     pk = ann.pk
     ann.delete()
-    address_remember(user_id=pk, address=HOME)
+    known_address_record(user_id=pk, address=HOME)
     assert not KnownAddress.objects.exists()
 
 

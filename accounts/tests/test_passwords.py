@@ -8,7 +8,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 from rest_framework.test import APIClient
 
-from accounts.mail import MAX_WAITING, send_in_background, settle
+from accounts.mail import MAX_QUEUED_MAILS, send_in_background, wait_until_sent
 from accounts.models import KnownAddress, User
 from accounts.services import make_password_reset_credentials, user_password_reset
 from accounts.tokens import family_create
@@ -92,7 +92,7 @@ def test_with_a_stolen_session_a_password_cannot_be_guessed_for_long(ann):
 
 def ask(email, client=None):
     answer = (client or APIClient()).post("/auth/password/reset/", {"email": email})
-    settle()
+    wait_until_sent()
     return answer
 
 
@@ -140,7 +140,7 @@ def test_a_slow_mail_server_keeps_nobody_waiting(ann, settings):
         assert APIClient().post("/auth/password/reset/", sent).status_code == 204
     assert mail.outbox == []
     SlowBackend.gate.set()
-    settle()
+    wait_until_sent()
     assert len(mail.outbox) == 1
 
 
@@ -166,10 +166,10 @@ def test_mails_that_pile_up_are_dropped_and_not_kept_for_ever(caplog):
             gate.wait(10)
 
     send_in_background(Held())
-    for _ in range(MAX_WAITING):
+    for _ in range(MAX_QUEUED_MAILS):
         send_in_background(None)
     gate.set()
-    settle()
+    wait_until_sent()
     assert [each.levelno for each in caplog.records if each.name == "accounts.mail"] == [
         logging.ERROR
     ]

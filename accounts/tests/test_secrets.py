@@ -10,7 +10,7 @@ from django.core import mail
 from django.db.models import Model
 from django_redis import get_redis_connection
 
-from accounts.mail import settle
+from accounts.mail import wait_until_sent
 from nexus.core.observability.logging import JsonFormatter
 from nexus.dev.pytest_plugin import PASSWORD
 
@@ -66,7 +66,7 @@ def test_no_secret_is_told_logged_or_stored(api, client, lines, settings, make_u
 
     def asked(name):
         answer = api.post("/auth/password/reset/", {"email": f"{name}@example.org"})
-        settle()
+        wait_until_sent()
         told.append(answer.content.decode())
 
     both = ("access", "refresh")

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import KnownAddress, SpentRefreshToken, TokenFamily, User
 from accounts.roles import ADMIN, CURATOR, MODERATOR
-from accounts.services import address_remember
+from accounts.services import known_address_record
 from accounts.tokens import family_create, refresh_token_rotate
 from movies.models import Collection, Person
 from nexus.dev.pytest_plugin import PASSWORD
@@ -178,7 +178,7 @@ def test_an_admin_cannot_change_a_superuser(staff, make_user):
 
 def test_a_password_set_in_the_admin_ends_the_members_sessions(staff, make_user, client_of):
     ann = make_user("ann")
-    address_remember(user_id=ann.pk, address="192.0.2.1")
+    known_address_record(user_id=ann.pk, address="192.0.2.1")
     api = client_of(ann)
     passwords = {"password1": "another-horse-9", "password2": "another-horse-9"}
     form = {**passwords, "usable_password": "true"}

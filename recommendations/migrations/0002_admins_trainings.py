@@ -1,11 +1,11 @@
 from django.db import migrations
 
-from accounts.roles import ADMIN, actions, grant
+from accounts.roles import ADMIN, grant_permissions, make_permission_names
 
 
 def grant_trainings(apps, schema_editor):
     for model in ("training", "feedback"):
-        grant(apps, ADMIN, *actions("recommendations", model, "view"))
+        grant_permissions(apps, ADMIN, *make_permission_names("recommendations", model, "view"))
 
 
 class Migration(migrations.Migration):

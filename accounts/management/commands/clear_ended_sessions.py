@@ -15,42 +15,45 @@ from django.utils import timezone
 from accounts.models import KnownAddress, TokenFamily
 from nexus.core.models import LimitWindow
 
-FAMILIES_AT_ONCE = 1000
-# An address that a member has not used for so long is somebody else's by now.
+FAMILIES_PER_DELETE = 1000
+# After this time an unused address may have been assigned to somebody else.
 ADDRESS_LIFETIME = timedelta(days=90)
 
 
 class Command(BaseCommand):
     help = (
-        "Delete sessions whose tokens have all expired, with the record of their spent tokens, "
-        "addresses nobody has logged in from for 90 days, and counts of logins that are over."
+        "Delete sessions whose tokens have all expired, client addresses without a login for 90 "
+        "days, and closed windows of rate limits."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="say how many, delete none")
+        parser.add_argument("--dry-run", action="store_true", help="count, and delete nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # A family is kept while a token of it could still come back and has to be told apart.
-        idle = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
-        assert isinstance(idle, timedelta)
+        # A revoked session stays while a token of it is valid: a replay must still be detected.
+        idle_limit = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+        assert isinstance(idle_limit, timedelta)
         now = timezone.now()
-        ended = TokenFamily.objects.filter(Q(expires_at__lt=now) | Q(last_used_at__lt=now - idle))
+        families = TokenFamily.objects.filter(
+            Q(expires_at__lt=now) | Q(last_used_at__lt=now - idle_limit)
+        )
         addresses = KnownAddress.objects.filter(last_login_at__lt=now - ADDRESS_LIFETIME)
         windows = LimitWindow.objects.filter(closes_at__lt=now)
         if options["dry_run"]:
             self.stdout.write(
-                f"{ended.count():,} sessions would be deleted, {addresses.count():,} addresses and "
-                f"{windows.count():,} counts."
+                f"{families.count():,} sessions would be deleted, {addresses.count():,} addresses "
+                f"and {windows.count():,} counts."
             )
             return
-        total = 0
-        while ids := list(ended.values_list("id", flat=True)[:FAMILIES_AT_ONCE]):
+        session_count = 0
+        while ids := list(families.values_list("id", flat=True)[:FAMILIES_PER_DELETE]):
             TokenFamily.objects.filter(id__in=ids).delete()
-            total += len(ids)
-            self.stderr.write(f"sessions: {total:,} deleted")
+            session_count += len(ids)
+            self.stderr.write(f"sessions: {session_count:,} deleted")
         call_command("clearsessions")
-        forgotten, _ = addresses.delete()
-        closed, _ = windows.delete()
+        address_count, _ = addresses.delete()
+        window_count, _ = windows.delete()
         self.stdout.write(
-            f"{total:,} ended sessions deleted, {forgotten:,} addresses and {closed:,} counts."
+            f"{session_count:,} ended sessions deleted, {address_count:,} addresses and "
+            f"{window_count:,} counts."
         )
