@@ -19,6 +19,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # --- Deployment ----------------------------------------------------------------------------------
 
+# The newest version in CHANGELOG.md; the schema shows it.
+VERSION = "0.2.0"
 PRODUCTION = env.read_boolean("PRODUCTION", default=False)
 DEBUG = env.read_boolean("DEBUG", default=False)
 SECRET_KEY = env.read(

@@ -1,4 +1,4 @@
-"""The README's first requests, typed in against the real service, give what it shows."""
+"""The README's first requests, sent to the real service, return what the README shows."""
 
 import os
 import re
@@ -9,45 +9,61 @@ from django.core.management import call_command
 
 from nexus.dev.embedded import ROOT
 
-# As re.escape leaves it.
-_DECIMAL = re.compile(r"\d+\\\.\d+")
+README = (ROOT / "README.md").read_text("utf-8")
+# A decimal number as re.escape writes it.
+ESCAPED_DECIMAL = re.compile(r"\d+\\\.\d+")
 
 
-def first_requests():
-    """(command, expected output) in order; `…` in an output stands for anything.
-
-    What the engine learned may differ in its last digit from one kind of processor to the next.
-    """
-    text = (ROOT / "README.md").read_text("utf-8")
-    block = re.search(r"## First requests.*?```console\n(.*?)```", text, re.DOTALL).group(1)
-    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, _, output = part.partition("\n")
+def read_steps():
+    """Yield (command, expected output) in order; `…` in an output stands for anything."""
+    block = re.search(r"## First requests.*?```console\n(.*?)```", README, re.DOTALL).group(1)
+    for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, output = step.partition("\n")
         yield command, output.strip()
 
 
+def assert_matches(command, expected, actual):
+    """Compare an output; decimals may differ by 0.3, because learned values depend on the CPU."""
+    pattern = ".*?".join(re.escape(piece) for piece in expected.split("…"))
+    pattern = ESCAPED_DECIMAL.sub(r"(\\d+\\.\\d+)", pattern)
+    message = f"{command}\nREADME: {expected}\nactual: {actual}"
+
+    match = re.fullmatch(pattern, actual, re.DOTALL)
+
+    assert match, message
+    escaped = ESCAPED_DECIMAL.findall(re.escape(expected))
+    decimals = [float(text.replace("\\", "")) for text in escaped]
+    assert [float(text) for text in match.groups()] == pytest.approx(decimals, abs=0.3), message
+
+
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
-def test_the_first_requests_give_what_the_readme_shows(gunicorn):
+def test_first_requests_return_what_the_readme_shows(gunicorn):
     call_command("load_starter")
     call_command("train_recommender")
-    address = gunicorn().removeprefix("http://")
-    port = address.rpartition(":")[2]
-    # One shell for all, so that TOKEN lasts; each output ends in a mark of its own.
-    steps = list(first_requests())
+    host = gunicorn().removeprefix("http://").replace("127.0.0.1", "localhost")
+    steps = list(read_steps())
     assert len(steps) >= 5
+
+    # One shell runs all steps, so that TOKEN is kept; a mark ends each output.
     script = "\n".join(
-        f"{command.replace('localhost:8000', f'localhost:{port}')}\necho; echo '--end--'"
-        for command, _ in steps
+        f"{command.replace('localhost:8000', host)}\necho; echo '--end--'" for command, _ in steps
     )
     run = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, timeout=60, env=os.environ
     )
-    shown = [output.strip() for output in run.stdout.split("--end--")]
-    for (command, expected), got in zip(steps, shown, strict=False):
-        expected = expected.replace("localhost:8000", f"localhost:{port}")
-        pattern = ".*?".join(re.escape(piece) for piece in expected.split("…"))
-        pattern = _DECIMAL.sub(r"(\\d+\\.\\d+)", pattern)
-        told = f"{command}\nREADME: {expected}\ngot: {got}"
-        found = re.fullmatch(pattern, got, re.DOTALL)
-        assert found, told
-        decimals = [float(each.replace("\\", "")) for each in _DECIMAL.findall(re.escape(expected))]
-        assert [float(each) for each in found.groups()] == pytest.approx(decimals, abs=0.3), told
+
+    outputs = [output.strip() for output in run.stdout.split("--end--")]
+    for (command, expected), output in zip(steps, outputs, strict=False):
+        assert_matches(command, expected.replace("localhost:8000", host), output)
+
+
+def test_picture_of_the_match_score_shows_the_numbers_of_the_example():
+    svg = (ROOT / "docs" / "match_score.svg").read_text("utf-8")
+    score = re.search(r'"match_score":([\d.]+),"confidence"', README).group(1)
+    baseline = re.search(r'"baseline":([\d.]+)', README).group(1)
+    points = re.findall(r'"points":([\d.]+)', README)
+
+    shown = re.findall(r">([\d.]+)(?: %)?</text>", svg)
+
+    assert sorted(map(float, shown)) == sorted(map(float, [baseline, *points, score, "100"]))
+    assert float(baseline) + sum(map(float, points)) == pytest.approx(float(score), abs=0.05)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import uritemplate
+from django.conf import settings
 from django.http import HttpResponse, JsonResponse
 from drf_yasg import openapi
 from drf_yasg.generators import OpenAPISchemaGenerator
@@ -22,7 +23,7 @@ from nexus.core.api.views import Contract, Download, ListOf, PageOf, ResponseBod
 
 API_INFO = openapi.Info(
     title="Nexus Movie API",
-    default_version="v1",
+    default_version=settings.VERSION,
     description=(
         "Find movies worth your evening, track what you watch, and share it.\n\n"
         "Log in at `/auth/token/` and send `Authorization: Bearer <access>`. Every list is "

@@ -1,0 +1,203 @@
+"""What the documentation claims about files, tests, routes and versions is true."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings
+
+from nexus.dev.embedded import ROOT
+from nexus.tests.routes import api_routes
+
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def read(name):
+    return (ROOT / name).read_text("utf-8")
+
+
+def heading_anchors(text):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# --- All pages -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file_and_a_heading(page):
+    broken = []
+
+    for target in LINK.findall(FENCE.sub("", page.read_text("utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        if not path.exists() or (anchor and anchor not in heading_anchors(path.read_text("utf-8"))):
+            broken.append(target)
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_exists(page):
+    names = re.findall(
+        r"`((?:[a-z_]+/)+[\w.-]+\.(?:py|md|svg|json|yaml))`", page.read_text("utf-8")
+    )
+
+    assert [name for name in names if not (ROOT / name).is_file()] == []
+
+
+def test_readme_has_at_most_700_words():
+    assert len(read("README.md").split()) <= 700
+
+
+def test_every_decision_has_a_number_of_its_own_and_is_in_the_index():
+    names = sorted(path.name for path in (ROOT / "docs" / "adr").glob("0*.md"))
+    numbers = [name[:4] for name in names]
+
+    assert len(numbers) == len(set(numbers))
+    assert sorted(re.findall(r"\]\((0[^)]+\.md)\)", read("docs/adr/README.md"))) == names
+
+
+# --- docs/reliability.md -------------------------------------------------------------------------
+
+
+def test_every_test_named_in_reliability_exists():
+    sources = [path.read_text("utf-8") for path in ROOT.glob("*/**/tests/test_*.py")]
+    existing = {name for source in sources for name in re.findall(r"^def (test_\w+)", source, re.M)}
+    named = set(re.findall(r"`(test_\w+)`", read("docs/reliability.md")))
+
+    assert len(named) > 20
+    assert named - existing == set()
+
+
+def test_reliability_has_all_eighteen_guarantees():
+    numbers = re.findall(r"^## (\d+)\. ", read("docs/reliability.md"), re.M)
+
+    assert numbers == [str(number) for number in range(1, 19)]
+
+
+# --- docs/clients.md -----------------------------------------------------------------------------
+
+
+def test_clients_lists_every_call_of_the_api_once():
+    documented = re.findall(r"^\| `([A-Z]+ /\S+)` \|", read("docs/clients.md"), re.M)
+    offered = [f"{method} {route.template}" for route in api_routes() for method in route.methods]
+
+    assert sorted(documented) == sorted(offered)
+
+
+def error_codes():
+    """The codes that our own code raises: literals in calls that make an error."""
+    calls = {"Problem", "problem_response", "field_error", "FileError", "ErrorDetail", "_conflict"}
+    codes = set()
+    for app in ("nexus/core", "accounts", "movies", "social", "tmdb", "recommendations"):
+        for path in (ROOT / app).rglob("*.py"):
+            if "tests" in path.parts or path.name == "admin_site.py":
+                continue
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+                literals = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+                if name in calls:
+                    candidates = [value for value in literals if isinstance(value, str)]
+                    codes.update(
+                        text for text in candidates if re.fullmatch(r"[a-z]+(_[a-z]+)+", text)
+                    )
+                if name in {"ValidationError", "AuthenticationFailed"}:
+                    codes.update(
+                        word.value.value
+                        for word in node.keywords
+                        if word.arg == "code" and isinstance(word.value, ast.Constant)
+                    )
+    return codes
+
+
+# Names of fields, which stand where a code could in field_error("name", ...).
+FIELDS = {"movie_ids", "new_password", "old_password", "password_confirm"}
+
+
+def test_clients_explains_every_error_code():
+    codes = error_codes() - FIELDS
+    explained = set(re.findall(r"`([a-z_]+)`", read("docs/clients.md")))
+
+    assert len(codes) > 30
+    assert codes - explained == set()
+
+
+# --- docs/deployment.md --------------------------------------------------------------------------
+
+
+# Set by wsgi.py, the tests, and the dev server; not for operators.
+INTERNAL_SETTINGS = {"SERVING", "TEST_DATABASE"}
+
+
+def test_deployment_lists_exactly_the_environment_variables_that_are_read():
+    table = re.search(r"^## Settings$(.*?)^## ", read("docs/deployment.md"), re.M | re.S).group(1)
+    rows = re.findall(r"^\| (`[A-Z].*?) \|", table, re.M)
+    listed = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+
+    sources = read("nexus/settings.py") + read("gunicorn.conf.py")
+    are_read = set(re.findall(r'env\.read(?:_boolean)?\(\s*"([A-Z_]+)"', sources))
+    are_read |= set(re.findall(r'"(DATABASE(?:_REPLICA)?_URL|PORT)"', sources))
+
+    assert listed == are_read - INTERNAL_SETTINGS
+
+
+# --- Everything else -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".github/dependabot.yml",
+        ".github/workflows/ci.yml",
+        ".pre-commit-config.yaml",
+        "ops/alerts.yaml",
+        "render.yaml",
+    ],
+)
+def test_yaml_file_can_be_parsed(name):
+    assert yaml.safe_load(read(name))
+
+
+def test_workflow_runs_the_ci_script():
+    workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
+    commands = [step.get("run") for step in workflow["jobs"]["check"]["steps"]]
+
+    assert commands[-1] == ".ci/run"
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_changelog_and_schema_have_the_version_of_the_settings(api):
+    newest = re.search(r"^## \[([\d.]+)\]", read("CHANGELOG.md"), re.M).group(1)
+
+    schema = api.get("/swagger.json").json()
+
+    assert newest == settings.VERSION == schema["info"]["version"]
+
+
+def test_diagrams_name_modules_that_exist():
+    diagrams = re.findall(r"```mermaid\n(.*?)```", read("docs/architecture.md"), re.DOTALL)
+    modules = {
+        name for text in diagrams for name in re.findall(r"as ([a-z_]+(?:\.[a-z_]+)+)$", text, re.M)
+    }
+
+    assert len(diagrams) == 3
+    assert len(modules) > 15
+    assert {name for name in modules if not module_exists(name)} == set()
+
+
+def module_exists(name):
+    path = ROOT / Path(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
