@@ -2,7 +2,7 @@
 
     python -m benchmarks.code_lines [FOLDER]
 
-Tests, migrations and benchmarks are left out.
+Tests, migrations and benchmarks are not counted.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import tokenize
 from collections import Counter
 from pathlib import Path
 
-LEFT_OUT = {"tests", "migrations", "benchmarks", ".venv", ".data"}
-_NO_CODE = {
+SKIPPED_FOLDERS = {"tests", "migrations", "benchmarks", ".venv", ".data"}
+_TOKENS_WITHOUT_CODE = {
     tokenize.COMMENT,
     tokenize.NL,
     tokenize.NEWLINE,
@@ -26,10 +26,10 @@ _NO_CODE = {
 
 
 def count_code_lines(source: str) -> int:
-    """Return the number of lines that hold code."""
+    """Return the number of lines that contain code."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in _NO_CODE:
+        if token.type not in _TOKENS_WITHOUT_CODE:
             lines.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -48,7 +48,7 @@ def main() -> None:
     all_kinds: Counter[str] = Counter()
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).parts
-        if LEFT_OUT.intersection(parts):
+        if SKIPPED_FOLDERS.intersection(parts):
             continue
         app = parts[0] if len(parts) > 1 else "(root)"
         source = path.read_text("utf-8")
@@ -59,8 +59,9 @@ def main() -> None:
         print(f"{app:<18}{code[app]:>8}{all_kinds[app]:>12}")
     outside = {app for app in code if app != "recommendations"}
     for name, apps in (("outside recs", outside), ("total", set(code))):
-        counted = (sum(code[app] for app in apps), sum(all_kinds[app] for app in apps))
-        print(f"{name:<18}{counted[0]:>8}{counted[1]:>12}")
+        code_total = sum(code[app] for app in apps)
+        all_kinds_total = sum(all_kinds[app] for app in apps)
+        print(f"{name:<18}{code_total:>8}{all_kinds_total:>12}")
 
 
 if __name__ == "__main__":
