@@ -198,7 +198,7 @@ def rank_movies(movies: MovieQuerySet, text: str, count: int) -> tuple[MovieQuer
     title_rank = Case(When(is_title, then=Value(1.0)), default=Value(0.0))
     if count > MAX_LIST_DEPTH:
         return movies.annotate(rank=title_rank), replace(_BY_RELEVANCE, head=is_title)
-    query = _LiteralQuery(search.build_ranking_tsquery(text))
+    query = LiteralSearchQuery(search.build_ranking_tsquery(text))
     words_rank = SearchRank(F("search_vector"), query, weights=[0.1, 0.3, 0.8, 1.0])
     return movies.annotate(rank=Cast(words_rank, FloatField()) + title_rank), _BY_RELEVANCE
 
@@ -218,7 +218,7 @@ _LOOKUPS = {
 }
 
 
-class _LiteralQuery(SearchQuery):
+class LiteralSearchQuery(SearchQuery):
     """A tsquery literal. to_tsquery would parse its words again and drop the mark of prefixes."""
 
     def as_sql(  # type: ignore[override]
@@ -231,7 +231,7 @@ class _LiteralQuery(SearchQuery):
 def _has_words(text: str, *, weights: str = "") -> Q:
     query = search.build_tsquery(text, weights=weights)
     assert query is not None  # validate_has_word has refused texts without words
-    return Q(search_vector=_LiteralQuery(query))
+    return Q(search_vector=LiteralSearchQuery(query))
 
 
 def _has_all_genres(names: list[str]) -> Q:

@@ -1,4 +1,8 @@
-"""Which films of the catalogue somebody else's file means."""
+"""Find the movies of the catalogue that the rows of a file mean.
+
+By ids first, then by title, then by original title. Titles are compared as search folds them: no
+accents, case, punctuation or leading English article, and & is the same as "and".
+"""
 
 from __future__ import annotations
 
@@ -7,180 +11,171 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.db import connection, transaction
-from django.db.models import Q
+from django.db import connection
+from django.db.models import IntegerField, Q, QuerySet, Value
 
 from movies import search
 from movies.dto import MovieReference
+from movies.filters import LiteralSearchQuery
 from movies.models import Movie
+from nexus.core.db.transactions import session_settings
 from nexus.core.text import split_words
 
 MAX_CANDIDATES = 10
-# How many films of one title are looked at; beyond that a title alone says nothing.
-_LOOKED_AT = 50
-_WORDS_LOOKED_AT = 2000
-_ARTICLE_BEHIND = re.compile(r"^(.+), (the|a|an)$", re.IGNORECASE)
+# Bounds of one lookup. TMDb's commonest title has some 400 movies.
+_MAX_ROWS_BY_TITLE = 10_000
+_MAX_ROWS_BY_ORIGINAL_TITLE = 50
+# PostgreSQL stops collecting the rows of an index here. Beyond it, all words of the title are too
+# frequent to find a movie by.
+_MAX_ROWS_OF_WORDS = "2000"
+_TRAILING_ARTICLE = re.compile(r"^(.+), (the|a|an)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ReferenceMatch:
-    """The one film that is meant, or those that may be, the likeliest first; neither for none."""
+    """The one movie that a reference means, or the movies it may mean, the likeliest first."""
 
     movie_id: int | None = None
     candidates: tuple[int, ...] = ()
 
 
-class _Film(NamedTuple):
+class _Candidate(NamedTuple):
+    """The columns of a movie that decide whether a reference means it."""
+
     id: int
     tmdb_id: int | None
     imdb_id: str | None
     title: str
     original_title: str
     sort_title: str
-    year: int | None
-    votes: int
-
-
-_COLUMNS = [
-    "id",
-    "tmdb_id",
-    "imdb_id",
-    "title",
-    "original_title",
-    "sort_title",
-    "release_year",
-    "vote_count",
-]
+    release_year: int | None
+    vote_count: int
 
 
 def match_references(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
-    """What each reference means, in order, in three queries at most, one of which is told its bound before.
+    """Return the match of each reference, in order, in three queries at most.
 
-    Ids come first. A title is compared as search folds it (no accents, case, punctuation or leading
-    English article, & as and), with the title and the original title; it means a film when that is
-    the only one of its title and year. Where several are, or the only one is of the year before or
-    after, or of no known year, those are candidates. A film whose ids are others is never meant.
+    A title means a movie if the movie is the only one of this title and year. If there are several,
+    or the only one is of the year before or after or of no known year, these are candidates. A
+    movie with another TMDb or IMDb id than the reference's is never a match.
     """
-    by_id = _Index(_with_ids(references))
-    matches = [by_id.match(reference) for reference in references]
-    for films_of in (_titled, _originally_titled):
-        left = [place for place, match in enumerate(matches) if match == ReferenceMatch()]
-        if not left:
+    matches = _match_by_ids(references)
+    for find_candidates in (_find_by_title, _find_by_original_title):
+        unmatched = [place for place, match in enumerate(matches) if match == ReferenceMatch()]
+        if not unmatched:
             break
-        found = films_of([references[place] for place in left])
-        for place, films in zip(left, found, strict=True):
-            matches[place] = _by_title(references[place], films)
+        candidates = find_candidates([references[place] for place in unmatched])
+        for place, movies in zip(unmatched, candidates, strict=True):
+            matches[place] = _match_by_title(references[place], movies)
     return matches
 
 
-def _with_ids(references: Sequence[MovieReference]) -> list[_Film]:
-    tmdb_ids = {each.tmdb_id for each in references if each.tmdb_id}
-    imdb_ids = {each.imdb_id for each in references if each.imdb_id}
-    own_ids = {each.movie_id for each in references if each.movie_id}
-    if not (tmdb_ids or imdb_ids or own_ids):
-        return []
-    named = Q(tmdb_id__in=tmdb_ids) | Q(imdb_id__in=imdb_ids) | Q(id__any=own_ids)
-    return [_Film(*row) for row in Movie.objects.filter(named).values_list(*_COLUMNS)]
-
-
-class _Index:
-    """Films by each of their ids."""
-
-    def __init__(self, films: list[_Film]) -> None:
-        self._by_tmdb = {film.tmdb_id: film for film in films if film.tmdb_id}
-        self._by_imdb = {film.imdb_id: film for film in films if film.imdb_id}
-        self._by_own = {film.id: film for film in films}
-
-    def match(self, reference: MovieReference) -> ReferenceMatch:
-        named = [
-            self._by_tmdb.get(reference.tmdb_id or 0),
-            self._by_imdb.get(reference.imdb_id or ""),
-        ]
-        films = list(dict.fromkeys(film for film in named if film is not None))
-        if len(films) == 1:
-            return ReferenceMatch(films[0].id)
-        if films:
-            # The two ids name two films; which is meant is for a person to say.
-            return ReferenceMatch(candidates=tuple(film.id for film in films))
-        # Another instance's id of the same number is of another film.
-        own = self._by_own.get(reference.movie_id or 0)
-        if own is not None and own.title == reference.title and own.year == reference.year:
-            return ReferenceMatch(own.id)
-        return ReferenceMatch()
-
-
-def _titled(references: Sequence[MovieReference]) -> list[list[_Film]]:
-    """The films of each reference's title, of its year or one beside it, or of no year."""
-    sought = [
-        (place, key, reference.year)
-        for place, reference in enumerate(references)
-        for key in _keys(reference.title)
-    ]
-    return _looked_up("movie.sort_title = sought.key", sought, len(references))
-
-
-def _originally_titled(references: Sequence[MovieReference]) -> list[list[_Film]]:
-    """The same by original title, through the search words."""
-    sought = [
-        (
-            place,
-            f"{search.build_whole_words_tsquery(reference.title, weights='AB')}",
-            reference.year,
+def _match_by_ids(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
+    tmdb_ids = {reference.tmdb_id for reference in references if reference.tmdb_id}
+    imdb_ids = {reference.imdb_id for reference in references if reference.imdb_id}
+    own_ids = {reference.movie_id for reference in references if reference.movie_id}
+    movies: list[_Candidate] = []
+    if tmdb_ids or imdb_ids or own_ids:
+        has_id = Q(tmdb_id__in=tmdb_ids) | Q(imdb_id__in=imdb_ids) | Q(id__any=own_ids)
+        movies = _read(Movie.objects.filter(has_id))
+    by_tmdb_id = {movie.tmdb_id: movie for movie in movies if movie.tmdb_id}
+    by_imdb_id = {movie.imdb_id: movie for movie in movies if movie.imdb_id}
+    by_own_id = {movie.id: movie for movie in movies}
+    matches = []
+    for reference in references:
+        by_id = (
+            by_tmdb_id.get(reference.tmdb_id or 0),
+            by_imdb_id.get(reference.imdb_id or ""),
         )
-        for place, reference in enumerate(references)
-        if split_words(reference.title)
-    ]
-    with transaction.atomic(), connection.cursor() as cursor:
-        # Of a title all of whose words are in countless films, some of these films will do.
-        cursor.execute("SET LOCAL gin_fuzzy_search_limit = %s", [_WORDS_LOOKED_AT])
-        found = _looked_up("movie.search_vector @@ sought.key::tsquery", sought, len(references))
-        cursor.execute("SET LOCAL gin_fuzzy_search_limit = 0")
+        # Two ids that name two movies are for the member to decide.
+        ids = tuple(dict.fromkeys(movie.id for movie in by_id if movie))
+        own = by_own_id.get(reference.movie_id or 0)
+        if len(ids) == 1:
+            matches.append(ReferenceMatch(ids[0]))
+        elif ids:
+            matches.append(ReferenceMatch(candidates=ids))
+        # The same number may be another movie's id in another instance.
+        elif own and (own.title, own.release_year) == (reference.title, reference.year):
+            matches.append(ReferenceMatch(own.id))
+        else:
+            matches.append(ReferenceMatch())
+    return matches
+
+
+def _find_by_title(references: Sequence[MovieReference]) -> list[list[_Candidate]]:
+    """Return the movies of each reference's title and of about its year."""
+    sort_titles = [_sort_titles(reference.title) for reference in references]
+    wanted = {title for titles in sort_titles for title in titles}
+    by_sort_title: dict[str, list[_Candidate]] = {}
+    for movie in _read(Movie.objects.filter(sort_title__in=wanted)[:_MAX_ROWS_BY_TITLE]):
+        by_sort_title.setdefault(movie.sort_title, []).append(movie)
     return [
-        [film for film in films if split_words(film.original_title) == split_words(reference.title)]
-        for reference, films in zip(references, found, strict=True)
+        [
+            movie
+            for title in titles
+            for movie in by_sort_title.get(title, ())
+            if _is_about_year(movie, reference.year)
+        ]
+        for reference, titles in zip(references, sort_titles, strict=True)
     ]
 
 
-def _looked_up(
-    condition: str, sought: Sequence[tuple[int, str, int | None]], count: int
-) -> list[list[_Film]]:
-    """For each place, the films that meet the condition on its keys; _LOOKED_AT of each key."""
-    films: list[dict[int, _Film]] = [{} for _ in range(count)]
-    if sought:
-        places, keys, years = zip(*sought, strict=True)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT sought.place, {', '.join(f'movie.{name}' for name in _COLUMNS)}"  # noqa: S608
-                " FROM unnest(%s::int[], %s::text[], %s::int[]) AS sought (place, key, year),"
-                " LATERAL (SELECT * FROM movies_movie AS movie"
-                f" WHERE {condition} AND (sought.year IS NULL OR movie.release_year IS NULL"
-                " OR movie.release_year BETWEEN sought.year - 1 AND sought.year + 1)"
-                " LIMIT %s) AS movie",
-                [list(places), list(keys), list(years), _LOOKED_AT],
-            )
-            for place, *row in cursor.fetchall():
-                films[place][row[0]] = _Film(*row)
-    return [list(each.values()) for each in films]
+def _find_by_original_title(references: Sequence[MovieReference]) -> list[list[_Candidate]]:
+    """Return the movies of each reference's original title and of about its year.
+
+    Through the search words, because original titles have no index of their own.
+    """
+    lookups = []
+    for place, reference in enumerate(references):
+        if not split_words(reference.title):
+            continue
+        words = search.build_whole_words_tsquery(reference.title, weights="AB")
+        movies = Movie.objects.filter(search_vector=LiteralSearchQuery(words))
+        if reference.year is not None:
+            years = (reference.year - 1, reference.year + 1)
+            movies = movies.filter(Q(release_year=None) | Q(release_year__range=years))
+        movies = movies.annotate(place=Value(place, output_field=IntegerField())).order_by()
+        columns = movies.values_list("place", *_Candidate._fields)
+        lookups.append(columns[:_MAX_ROWS_BY_ORIGINAL_TITLE])
+    candidates: list[list[_Candidate]] = [[] for _ in references]
+    if not lookups:
+        return candidates
+    with session_settings(connection, gin_fuzzy_search_limit=_MAX_ROWS_OF_WORDS):
+        for place, *values in lookups[0].union(*lookups[1:], all=True):
+            movie = _Candidate(*values)
+            if split_words(movie.original_title) == split_words(references[place].title):
+                candidates[place].append(movie)
+    return candidates
 
 
-def _by_title(reference: MovieReference, films: Iterable[_Film]) -> ReferenceMatch:
-    possible = [film for film in films if _may_be(reference, film)]
-    sure = [film for film in possible if reference.year in (None, film.year)]
-    if len(sure) == 1 and (reference.year is not None or len(possible) == 1):
-        return ReferenceMatch(sure[0].id)
-    ranked = sorted(possible, key=lambda film: (film.year != reference.year, -film.votes, film.id))
-    return ReferenceMatch(candidates=tuple(film.id for film in ranked[:MAX_CANDIDATES]))
+def _read(movies: QuerySet[Movie]) -> list[_Candidate]:
+    return [_Candidate(*row) for row in movies.values_list(*_Candidate._fields)]
 
 
-def _may_be(reference: MovieReference, film: _Film) -> bool:
-    same_tmdb = None in (reference.tmdb_id, film.tmdb_id) or reference.tmdb_id == film.tmdb_id
-    same_imdb = None in (reference.imdb_id, film.imdb_id) or reference.imdb_id == film.imdb_id
-    return same_tmdb and same_imdb
+def _is_about_year(movie: _Candidate, year: int | None) -> bool:
+    return year is None or movie.release_year is None or abs(movie.release_year - year) <= 1
 
 
-def _keys(title: str) -> list[str]:
-    """The sort titles that a title may have been stored under."""
-    behind = _ARTICLE_BEHIND.match(title.strip())
-    plain = behind.group(1) if behind else title
+def _match_by_title(reference: MovieReference, movies: Iterable[_Candidate]) -> ReferenceMatch:
+    possible = [movie for movie in movies if not _has_other_ids(movie, reference)]
+    certain = [movie for movie in possible if reference.year in (None, movie.release_year)]
+    if len(certain) == 1 and (reference.year is not None or len(possible) == 1):
+        return ReferenceMatch(certain[0].id)
+    possible.sort(
+        key=lambda movie: (movie.release_year != reference.year, -movie.vote_count, movie.id)
+    )
+    return ReferenceMatch(candidates=tuple(movie.id for movie in possible[:MAX_CANDIDATES]))
+
+
+def _has_other_ids(movie: _Candidate, reference: MovieReference) -> bool:
+    tmdb_ids = {movie.tmdb_id, reference.tmdb_id} - {None}
+    imdb_ids = {movie.imdb_id, reference.imdb_id} - {None}
+    return len(tmdb_ids) > 1 or len(imdb_ids) > 1
+
+
+def _sort_titles(title: str) -> list[str]:
+    """Return the sort titles that a movie of this title may be stored with."""
+    match = _TRAILING_ARTICLE.match(title.strip())
+    plain = match.group(1) if match else title
     spellings = [plain, plain.replace("&", " and "), re.sub(r"\band\b", " ", plain, flags=re.I)]
-    return list(dict.fromkeys(search.make_sort_title(each) for each in spellings))
+    return list(dict.fromkeys(search.make_sort_title(spelling) for spelling in spellings))
