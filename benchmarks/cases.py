@@ -23,7 +23,7 @@ from rest_framework.test import APIRequestFactory
 from movies.filters import ORDERING_NAMES, MovieListQuery
 from movies.views import list_movies
 
-# What the probe of a list reads at most (nexus.core.api.query_params.MAX_LIST_DEPTH and one).
+# What the probe of a list reads at most (nexus.core.db.bounded_page.MAX_LIST_DEPTH and one).
 MOST_SORTED = 10_001
 
 Params = tuple[tuple[str, str], ...]

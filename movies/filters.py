@@ -16,8 +16,8 @@ from movies import search
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, MAX_TMDB_ID
 from movies.models import Credit, MovieQuerySet
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
-from nexus.core.api.query_params import MAX_LIST_DEPTH, PageQuery, QuerySerializer
-from nexus.core.db.bounded_page import Key, Ordering
+from nexus.core.api.query_params import PageQuery, QuerySerializer
+from nexus.core.db.bounded_page import MAX_LIST_DEPTH, Key, Ordering
 from nexus.core.genres import GENRE_NAMES, find_genre
 from nexus.core.text import fold
 

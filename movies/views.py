@@ -19,9 +19,9 @@ from movies.serializers import (
     MovieSummarySerializer,
 )
 from nexus.core.api.pagination import paginate
-from nexus.core.api.query_params import MAX_LIST_DEPTH, PageQuery
+from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, PageOf, contract
-from nexus.core.db.bounded_page import count_up_to
+from nexus.core.db.bounded_page import MAX_LIST_DEPTH, count_up_to
 
 
 class TopRatedQuery(MovieFilters, PageQuery):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Value
 
-from nexus.core.api.query_params import MAX_LIST_DEPTH
+from nexus.core.db.bounded_page import MAX_LIST_DEPTH
 from social.models import Playlist, Rating, members_visible_to
 from social.queries import fetch_feed_page
 

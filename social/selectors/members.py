@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from accounts.models import User
 from nexus.core.api.exceptions import NotFound
-from nexus.core.api.query_params import MAX_LIST_DEPTH
+from nexus.core.db.bounded_page import MAX_LIST_DEPTH
 from nexus.core.db.lookups import without_case
 from social.models import Follow, members_visible_to
 

@@ -19,8 +19,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from nexus.core.api.exceptions import field_error
-from nexus.core.api.query_params import MAX_LIST_DEPTH
-from nexus.core.db.bounded_page import Ordering, count_up_to, fetch_page
+from nexus.core.db.bounded_page import MAX_LIST_DEPTH, Ordering, count_up_to, fetch_page
 
 
 def paginate(

@@ -9,10 +9,10 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
 from nexus.core.api.fields import SharedFieldsSerializer, StrictIntegerField
+from nexus.core.db.bounded_page import MAX_LIST_DEPTH
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
-MAX_LIST_DEPTH = 10_000
 
 
 class QuerySerializer(SharedFieldsSerializer):

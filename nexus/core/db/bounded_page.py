@@ -23,7 +23,7 @@ from uuid import UUID
 from django.db.models import F, Model, Q, QuerySet
 from django.db.models.functions import Greatest
 
-from nexus.core.api.query_params import MAX_LIST_DEPTH
+MAX_LIST_DEPTH = 10_000
 
 
 @dataclass(frozen=True)
