@@ -3,5 +3,5 @@ import pytest
 
 @pytest.fixture
 def unlimited(settings):
-    """For tests that make more requests than anybody may in a minute."""
+    """Raise the rate limits, for tests that send more requests than a client may."""
     settings.RATE_LIMIT_SCALE = 10_000

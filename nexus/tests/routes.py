@@ -1,4 +1,4 @@
-"""The API's routes as the URL resolver has them, so that no test keeps a list that can fall behind."""
+"""The routes of the API as the URL resolver has them, so that no test lists them by hand."""
 
 import re
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from nexus.urls import api_urlpatterns
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 @dataclass(frozen=True)
 class Route:
-    """One path of the API, as `/ratings/{pk}/`, with what it offers."""
+    """One path of the API, such as `/ratings/{pk}/`, with its actions by method."""
 
     template: str
     actions: dict
@@ -25,17 +25,17 @@ class Route:
         return self.template.format(**parts)
 
 
-def _flattened(patterns, prefix=""):
+def _walk(patterns, prefix=""):
     for pattern in patterns:
         route = prefix + str(pattern.pattern)
         if hasattr(pattern, "url_patterns"):
-            yield from _flattened(pattern.url_patterns, route)
+            yield from _walk(pattern.url_patterns, route)
         else:
             yield route, pattern.callback
 
 
 def api_routes():
     return [
-        Route("/" + _CONVERTER.sub(r"{\1}", route), view.actions, view.cls)
-        for route, view in _flattened(api_urlpatterns)
+        Route("/" + _PARAMETER.sub(r"{\1}", route), view.actions, view.cls)
+        for route, view in _walk(api_urlpatterns)
     ]

@@ -1,7 +1,7 @@
-"""Faults under the real service: a worker killed in the middle of a write leaves no half of it, and a
-database that ends its sessions or keeps a lock costs a 503 that says when to come back.
+"""Faults under a running service: a killed worker leaves no partial write, and a database that ends
+its sessions or holds a lock causes a 503 with Retry-After.
 
-Short versions of what benchmarks/chaos.py measures.
+Short versions of the cases in benchmarks/chaos.py.
 """
 
 import os
@@ -27,12 +27,11 @@ from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
 ROWS = 300
 
 
-def until(holds, *, timeout_s=20):
+def wait_until(condition, *, timeout_s=20):
     deadline = time.monotonic() + timeout_s
-    while not (found := holds()):
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.03)
-    return found
 
 
 class Service:
@@ -42,35 +41,44 @@ class Service:
         self.headers = {"Authorization": token}
 
     def post(self, path, **body):
-        answer = requests.post(self.url + path, headers=self.headers, timeout=60, **body)
-        assert answer.status_code < 500 or answer.headers.get("Retry-After"), answer.text
-        return answer
+        response = requests.post(self.url + path, headers=self.headers, timeout=60, **body)
+        assert response.status_code < 500 or response.headers.get("Retry-After"), response.text
+        return response
 
-    def worker(self):
+    def read(self):
+        """Read a page that is not cached; return the status and the seconds it took."""
+        started = time.monotonic()
+        response = requests.get(f"{self.url}/movies/", headers=self.headers, timeout=15)
+        if response.status_code != 200:
+            assert (response.status_code, response.json()["status"]) == (503, 503)
+            assert int(response.headers["Retry-After"]) > 0
+        return response.status_code, time.monotonic() - started
+
+    def get_worker(self):
         """Return the pid of the only worker, or None while there is none."""
         pids = list_worker_pids(self.master)
         return pids[0] if pids else None
 
     @contextmanager
-    def killed_in(self, path, **body):
-        """The worker is killed while it is at this request and the block has come to its end."""
-        killed, answers = self.worker(), []
+    def kill_worker_during(self, path, **body):
+        """Send the request, run the block, then kill the worker, which is still at the request."""
+        worker, statuses = self.get_worker(), []
 
         def send():
             try:
-                answers.append(self.post(path, **body).status_code)
+                statuses.append(self.post(path, **body).status_code)
             except requests.ConnectionError:
-                answers.append(None)
+                statuses.append(None)
 
         thread = threading.Thread(target=send)
         thread.start()
         try:
             yield
         finally:
-            os.kill(killed, signal.SIGKILL)
+            os.kill(worker, signal.SIGKILL)
             thread.join()
-        assert answers == [None]
-        until(lambda: self.worker() not in (None, killed))
+        assert statuses == [None]
+        wait_until(lambda: self.get_worker() not in (None, worker))
 
 
 @pytest.mark.clocked
@@ -88,106 +96,95 @@ def test_a_killed_worker_leaves_no_partial_write_and_a_failing_database_is_503(
             WEB_CONCURRENCY="1",
         )
         service = Service(url, token, gunicorn.processes[-1])
-        # One test, because starting the service is most of what it takes.
-        sessions_that_the_database_ends_cost_moments(service)
-        a_lock_that_is_not_let_go_is_told_in_time(service)
-        while_tmdb_is_asked(service, tmdb)
-        while_a_film_is_stored(service, tmdb)
+        # One test, because starting the service takes most of its time.
+        check_recovery_after_the_database_ends_all_sessions(service)
+        check_a_lock_that_is_not_released_is_503(service)
+        check_kill_while_tmdb_is_called(service, tmdb)
+        check_kill_while_a_movie_is_stored(service, tmdb)
         Movie.objects.all().delete()
-        while_an_import_is_applied(service, make_ready_import(ann, ROWS))
+        check_kill_while_an_import_is_applied(service, make_ready_import(ann, ROWS))
 
 
-def read(service):
-    """The status of one read and the seconds it took; a 503 says when to come back."""
-    started = time.monotonic()
-    answer = requests.get(f"{service.url}/movies/", timeout=15)
-    if answer.status_code != 200:
-        assert (answer.status_code, answer.json()["status"]) == (503, 503)
-        assert int(answer.headers["Retry-After"]) > 0
-    return answer.status_code, time.monotonic() - started
-
-
-def sessions_that_the_database_ends_cost_moments(service):
-    """As a restart does, all at once, and again."""
+def check_recovery_after_the_database_ends_all_sessions(service):
     for _ in range(3):
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(lambda _: read(service), range(16)))
-        assert {status for status, _ in answers} <= {200, 503}
+        with ThreadPoolExecutor(8) as pool:
+            statuses = {status for status, _ in pool.map(lambda _: service.read(), range(16))}
+        assert statuses <= {200, 503}
         ended = time.monotonic()
-        until(lambda: read(service)[0] == 200)
+        wait_until(lambda: service.read()[0] == 200)
         assert time.monotonic() - ended < 2
 
 
-def a_lock_that_is_not_let_go_is_told_in_time(service):
+def check_a_lock_that_is_not_released_is_503(service):
     with psycopg.connect(get_database_url()) as session:
         session.execute("LOCK TABLE movies_movie IN ACCESS EXCLUSIVE MODE")
-        status, took_s = read(service)
+        status, seconds = service.read()
     assert status == 503
-    assert 1.9 < took_s < 4
-    assert read(service)[0] == 200
+    assert 1.9 < seconds < 4
+    assert service.read()[0] == 200
 
 
-def nothing_is_stored():
+def has_stored_nothing():
     return not any(model.objects.exists() for model in (Movie, Person, Credit))
 
 
-def while_tmdb_is_asked(service, tmdb):
+def check_kill_while_tmdb_is_called(service, tmdb):
     tmdb.switch("slow", seconds=1.5)
-    with service.killed_in("/tmdb/import/", json={"tmdb_id": FIRST_ID}):
-        until(lambda: tmdb.requests)
-    assert nothing_is_stored()
+    with service.kill_worker_during("/tmdb/import/", json={"tmdb_id": FIRST_ID}):
+        wait_until(lambda: tmdb.requests)
+    assert has_stored_nothing()
     tmdb.switch("ok")
-    # Its lease on asking TMDb has to run out: until then others are told to come back.
-    until(lambda: service.post("/tmdb/import/", json={"tmdb_id": FIRST_ID}).status_code == 201)
+    # The killed worker's lock has to expire; until then the request is 503 with Retry-After.
+    wait_until(lambda: service.post("/tmdb/import/", json={"tmdb_id": FIRST_ID}).status_code == 201)
     assert Movie.objects.get().tmdb_id == FIRST_ID
     Movie.objects.all().delete()
     Person.objects.all().delete()
 
 
-def is_held_up():
+def is_waiting_for_credits():
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND query LIKE '%movies_credit%'"
         )
-        return cursor.fetchone()
+        return cursor.fetchone() is not None
 
 
-def while_a_film_is_stored(service, tmdb):
+def check_kill_while_a_movie_is_stored(service, tmdb):
+    body = {"tmdb_id": FIRST_ID + 1}
     with psycopg.connect(get_database_url()) as session:
-        # The film is in by then, and its people are not.
+        # The worker has inserted the movie and waits to insert its credits.
         session.execute("LOCK TABLE movies_credit IN SHARE MODE")
-        with service.killed_in("/tmdb/import/", json={"tmdb_id": FIRST_ID + 1}):
-            until(is_held_up)
-        assert nothing_is_stored()
-    until(lambda: service.post("/tmdb/import/", json={"tmdb_id": FIRST_ID + 1}).status_code == 201)
-    film = Movie.objects.get()
-    assert film.credits.filter(role="cast").exists()
-    assert film.credits.filter(role="director").exists()
+        with service.kill_worker_during("/tmdb/import/", json=body):
+            wait_until(is_waiting_for_credits)
+        assert has_stored_nothing()
+    wait_until(lambda: service.post("/tmdb/import/", json=body).status_code == 201)
+    movie = Movie.objects.get()
+    assert movie.credits.filter(role="cast").exists()
+    assert movie.credits.filter(role="director").exists()
 
 
-def while_an_import_is_applied(service, job):
+def check_kill_while_an_import_is_applied(service, job):
     last = Movie.objects.get(title=f"Film {ROWS - 1}").pk
     with psycopg.connect(get_database_url()) as session:
-        # Held up in its second piece by a film that somebody else has locked.
+        # The worker waits in its second batch for a movie that this session has locked.
         session.execute("SELECT 1 FROM movies_movie WHERE id = %s FOR UPDATE", [last])
-        killed = service.worker()
+        worker = service.get_worker()
         assert service.post(f"/imports/{job.pk}/apply/").status_code == 202
-        until(lambda: Rating.objects.exists())
-        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: Rating.objects.exists())
+        os.kill(worker, signal.SIGKILL)
     job.refresh_from_db()
     assert 0 < job.position < ROWS
     assert Rating.objects.count() == job.position
-    counted = Movie.objects.filter(rating_count=1, rating_sum=4.0).count()
-    assert counted == job.position
-    # Once its lease has run out, whichever worker is there goes on by itself.
+    assert Movie.objects.filter(rating_count=1, rating_sum=4.0).count() == job.position
+    # When the job's lease has expired, any worker continues it.
     Import.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    until(lambda: Import.objects.get().state == "applied")
+    wait_until(lambda: Import.objects.get().state == "applied")
     assert Rating.objects.count() == ROWS
     assert ImportRow.objects.filter(outcome="created").count() == ROWS
     assert set(Movie.objects.values_list("rating_count", "rating_sum")) == {(1, 4.0)}

@@ -191,35 +191,35 @@ def _fields(schema, parameters):
 
 
 def _send(world, method, path, body=b"", *, query="", content_type=JSON, **headers):
-    """The answer, with what the call changed taken back."""
+    """The response, with what the call changed taken back."""
     if "/items/order/" in path:
         headers.setdefault("If-Match", "*")
     client, extra = world.client, {"content_type": content_type, "QUERY_STRING": query}
     if method == "GET":
         return client.generic(method, path, body, headers=headers, **extra)
     with transaction.atomic():
-        answer = client.generic(method, path, body, headers=headers, **extra)
+        response = client.generic(method, path, body, headers=headers, **extra)
         transaction.set_rollback(True)
-    return answer
+    return response
 
 
-def _faults(answer, *names):
-    """What is wrong with an answer to a bad input; `names` are those that a 400 may name."""
-    status = answer.status_code
+def _faults(response, *names):
+    """What is wrong with an response to a bad input; `names` are those that a 400 may name."""
+    status = response.status_code
     if status < 400:
         return []
-    if answer["Content-Type"] != "application/problem+json":
-        return [f"{status} as {answer['Content-Type']}"]
-    body = json.loads(answer.content)
+    if response["Content-Type"] != "application/problem+json":
+        return [f"{status} as {response['Content-Type']}"]
+    body = json.loads(response.content)
     if status >= 500 and body["code"] != "tmdb_not_configured":
         return [f"{status} {body['code']}"]
     found = []
     if not {"type", "title", "status", "detail", "code", "request_id"} <= set(body):
         found.append(f"keys {sorted(body)}")
-    if (body["status"], body["request_id"]) != (status, answer["X-Request-ID"]):
-        found.append("the status or the request id differs from the answer's")
-    if not body["detail"] or len(answer.content) > MAX_PROBLEM_BYTES:
-        found.append(f"a problem document of {len(answer.content)} bytes")
+    if (body["status"], body["request_id"]) != (status, response["X-Request-ID"]):
+        found.append("the status or the request id differs from the response's")
+    if not body["detail"] or len(response.content) > MAX_PROBLEM_BYTES:
+        found.append(f"a problem document of {len(response.content)} bytes")
     if names and status == 400 and body["code"] != "parse_error":
         named = {each.partition(".")[0] for each in body.get("errors", {})}
         if not named or not named <= set(names):
@@ -227,8 +227,8 @@ def _faults(answer, *names):
     return found
 
 
-def _report(found, method, path, value, answer):
-    for each in _faults(answer):
+def _report(found, method, path, value, response):
+    for each in _faults(response):
         found.append(f"{method} {path[:60]} {str(value)[:60]!r}: {each}")
 
 
@@ -250,9 +250,9 @@ def test_no_query_parameter_causes_a_server_error(world):
             tried.add(json.dumps(each))
             for value in values:
                 query = f"{'' if name in ('query', 'q') else needed}{name}={value}"
-                answer = _send(world, method, world.path(template), query=query)
+                response = _send(world, method, world.path(template), query=query)
                 also = ["page"] if name == "page_size" else []
-                for fault in _faults(answer, name, *also):
+                for fault in _faults(response, name, *also):
                     found.append(f"{template} {query[:80]}: {fault}")
     assert not found, "\n".join(found[:60])
     assert len(tried) > 30
@@ -270,19 +270,19 @@ def test_every_operation_rejects_unknown_and_repeated_parameters_by_name(world):
         bad.update({name: f"{name}=1&{name}=1" for name in single})
         body = json.dumps(world.bodies.get(template, {}))
         for name, query in bad.items():
-            answer = _send(world, method, world.path(template), body, query=query)
-            named = answer.json().get("errors", {})
-            if answer.status_code != 400 or name not in named:
-                found.append(f"{method} {template} {query}: {answer.status_code} {sorted(named)}")
+            response = _send(world, method, world.path(template), body, query=query)
+            named = response.json().get("errors", {})
+            if response.status_code != 400 or name not in named:
+                found.append(f"{method} {template} {query}: {response.status_code} {sorted(named)}")
     assert not found, "\n".join(found[:60])
 
 
 def test_thousands_of_parameters_are_rejected(world):
     many = "&".join(f"p{n}=1" for n in range(2000))
     for query in (many, many[:5000], "x" * 100_000 + "=1", "&" * 5000, "=", ";", "=1"):
-        answer = _send(world, "GET", "/movies/", query=query)
-        assert _faults(answer) == []
-        assert answer.status_code == (400 if "1" in query else answer.status_code)
+        response = _send(world, "GET", "/movies/", query=query)
+        assert _faults(response) == []
+        assert response.status_code == (400 if "1" in query else response.status_code)
 
 
 def test_no_path_parameter_causes_a_server_error(world):
@@ -298,10 +298,10 @@ def test_no_path_parameter_causes_a_server_error(world):
             for value in values:
                 body = json.dumps(world.bodies.get(template, {}))
                 path = world.path(template, **{name: value})
-                answer = _send(world, method, path, body)
-                _report(found, method, path, value, answer)
-                if answer.status_code not in (404, 405):
-                    found.append(f"{method} {path[:60]}: {answer.status_code}")
+                response = _send(world, method, path, body)
+                _report(found, method, path, value, response)
+                if response.status_code not in (404, 405):
+                    found.append(f"{method} {path[:60]}: {response.status_code}")
     assert not found, "\n".join(found[:60])
 
 
@@ -323,11 +323,11 @@ def test_no_body_field_causes_a_server_error(world):
             known.add(shared)
             for value in [*values, *unparsed]:
                 body = f'{{"{name}": {value}{rest}}}'.encode()
-                answer = _send(world, method, world.path(template), body)
+                response = _send(world, method, world.path(template), body)
                 tried += 1
                 # A name may make the password too like it, a password its confirmation wrong, and
                 # a uid is wrong together with its token.
-                for fault in _faults(answer, name, "password", "password_confirm", "token"):
+                for fault in _faults(response, name, "password", "password_confirm", "token"):
                     found.append(f"{method} {template} {name}={value[:40]}: {fault}")
     assert not found, "\n".join(found[:60])
     assert tried > 1000
@@ -344,10 +344,10 @@ def test_a_body_that_is_not_a_json_object_is_400_for_every_operation(world):
         path = world.path(template)
         # One parser reads them all: each call gets every third body, and the first gets all.
         for body in bad[number % 3 :: 3] if number else bad:
-            answer = _send(world, method, path, body)
-            _report(found, method, path, body[:60], answer)
-            if answer.status_code != 400:
-                found.append(f"{method} {template} {body[:40]!r}: {answer.status_code}")
+            response = _send(world, method, path, body)
+            _report(found, method, path, body[:60], response)
+            if response.status_code != 400:
+                found.append(f"{method} {template} {body[:40]!r}: {response.status_code}")
     assert not found, "\n".join(found[:60])
 
 
@@ -357,18 +357,18 @@ def test_another_media_type_is_415(world):
             continue
         body = json.dumps(world.bodies.get(template, {"a": 1})).encode()
         for media_type in MEDIA_TYPES:
-            answer = _send(world, method, world.path(template), body, content_type=media_type)
-            assert _faults(answer) == []
-            assert answer.status_code == 415, (method, template, media_type)
-            assert answer.json()["code"] == "unsupported_media_type"
+            response = _send(world, method, world.path(template), body, content_type=media_type)
+            assert _faults(response) == []
+            assert response.status_code == 415, (method, template, media_type)
+            assert response.json()["code"] == "unsupported_media_type"
 
 
 def test_json_is_utf8_whatever_charset_is_declared(world):
     body = '{"name": "Ängste"}'.encode()
     for charset in ("latin-1", "utf-16", "nonsense", "rot13", "", "\x7f", '"'):
         content_type = f"application/json; charset={charset}"
-        answer = _send(world, "POST", "/playlists/", body, content_type=content_type)
-        assert (answer.status_code, answer.json()["name"]) == (201, "Ängste")
+        response = _send(world, "POST", "/playlists/", body, content_type=content_type)
+        assert (response.status_code, response.json()["name"]) == (201, "Ängste")
 
 
 def test_a_body_over_the_limit_is_413_for_every_operation(world):
@@ -378,12 +378,12 @@ def test_a_body_over_the_limit_is_413_for_every_operation(world):
             # Files have a limit of their own, which social/transfer/tests/test_imports.py is at.
             continue
         for content_type in (JSON, "text/plain"):
-            answer = _send(world, method, world.path(template), over, content_type=content_type)
-            assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-            assert _faults(answer) == []
-        answer = _send(world, method, world.path(template), exact)
-        assert answer.status_code != 413
-        assert _faults(answer) == []
+            response = _send(world, method, world.path(template), over, content_type=content_type)
+            assert (response.status_code, response.json()["code"]) == (413, "too_large")
+            assert _faults(response) == []
+        response = _send(world, method, world.path(template), exact)
+        assert response.status_code != 413
+        assert _faults(response) == []
 
 
 def test_no_header_causes_a_server_error(world):
@@ -400,8 +400,8 @@ def test_no_header_causes_a_server_error(world):
     for method, path, body in calls:
         for header, values in HEADERS:
             for value in values:
-                answer = _send(world, method, path, body, **{header: value})
-                _report(found, method, path, f"{header}: {value}", answer)
+                response = _send(world, method, path, body, **{header: value})
+                _report(found, method, path, f"{header}: {value}", response)
     assert not found, "\n".join(found[:60])
 
 
@@ -410,24 +410,24 @@ def test_no_path_causes_a_server_error(world):
     for path in PATHS:
         for method in methods:
             body = b"{}" if method in ("POST", "PUT", "PATCH") else b""
-            answer = _send(world, method, path, body)
-            assert answer.status_code < 500, (method, path)
-            # The admin speaks HTML, and an answer to HEAD has no body to look at.
+            response = _send(world, method, path, body)
+            assert response.status_code < 500, (method, path)
+            # The admin speaks HTML, and an response to HEAD has no body to look at.
             if method != "HEAD" and not path.startswith("/admin/"):
-                assert _faults(answer) == [], (method, path)
+                assert _faults(response) == [], (method, path)
 
 
 def test_years_beyond_the_calendar_are_rejected_by_name(world):
     for name in ("year", "year_gte", "year_lte"):
         for value in ("0", "10000", "99999", "-1"):
-            answer = _send(world, "GET", "/movies/", query=f"{name}={value}")
-            assert answer.status_code == 400
-            assert list(answer.json()["errors"]) == [name]
+            response = _send(world, "GET", "/movies/", query=f"{name}={value}")
+            assert response.status_code == 400
+            assert list(response.json()["errors"]) == [name]
 
 
 def test_a_cursor_of_another_list_is_rejected_or_reads_a_page(world):
     first = _send(world, "GET", "/movies/", query="cursor=&page_size=1&ordering=title").json()
     cursor = first["next"].partition("cursor=")[2].partition("&")[0]
     for path in ("/movies/top_rated/", "/ratings/", "/playlists/", "/movies/recommendations/"):
-        answer = _send(world, "GET", path, query=f"cursor={cursor}")
-        assert _faults(answer, "cursor") == []
+        response = _send(world, "GET", path, query=f"cursor={cursor}")
+        assert _faults(response, "cursor") == []

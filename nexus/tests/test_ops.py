@@ -1,4 +1,4 @@
-"""What watches the service speaks of figures that the service has."""
+"""Alerts and dashboards use metrics that the service has."""
 
 import json
 import re
@@ -16,8 +16,8 @@ GRAPHS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 
 @pytest.fixture
-def known(api, db):
-    """The names of all series at /metrics, with those that a histogram makes."""
+def metric_names(api, db):
+    """Return the names of all series at /metrics, with those that histograms add."""
     Training.objects.create(algorithm="edlae-1", state=Training.State.READY, active=True)
     names = set()
     for name, kind in re.findall(
@@ -29,34 +29,39 @@ def known(api, db):
     return names
 
 
-def balanced(expression):
+def has_balanced_brackets(expression):
     bare = re.sub(r'"[^"]*"', "", expression)
     return all(bare.count(left) == bare.count(right) for left, right in ("()", "{}", "[]"))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_uses_existing_metrics_and_says_what_to_do(rule, known):
-    assert set(METRIC.findall(rule["expr"])) <= known
-    assert balanced(rule["expr"])
+def test_an_alert_uses_existing_metrics_and_says_what_to_do(rule, metric_names):
+    assert set(METRIC.findall(rule["expr"])) <= metric_names
+    assert has_balanced_brackets(rule["expr"])
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert set(rule["annotations"]) == {"summary", "do"}
 
 
-def test_every_graph_uses_existing_metrics(known):
-    asked = [target["expr"] for panel in GRAPHS for target in panel["targets"]]
-    assert all(balanced(expression) for expression in asked)
-    assert {name for expression in asked for name in METRIC.findall(expression)} <= known
+def test_every_graph_uses_existing_metrics(metric_names):
+    expressions = [target["expr"] for panel in GRAPHS for target in panel["targets"]]
+
+    assert all(has_balanced_brackets(expression) for expression in expressions)
+    assert {
+        name for expression in expressions for name in METRIC.findall(expression)
+    } <= metric_names
 
 
 def test_the_graphs_do_not_overlap():
-    places = set()
+    occupied = set()
+
     for panel in DASHBOARD["panels"]:
-        place = panel["gridPos"]
+        position = panel["gridPos"]
         cells = {
             (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
+            for x in range(position["x"], position["x"] + position["w"])
+            for y in range(position["y"], position["y"] + position["h"])
         }
-        assert not cells & places, panel["title"]
-        places |= cells
+        assert not cells & occupied, panel["title"]
+        occupied |= cells
+
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])

@@ -21,9 +21,8 @@ from social.models import Block, Follow, Import, ImportRow, Playlist, Rating, Vi
 
 CALLERS = ("anonymous", "stranger", "owner", "staff", "deactivated", "expired")
 
-# Expected statuses in the order of CALLERS. Staff get what strangers get: moderation is the
-# admin's. A token that does not hold is told so (401) wherever tokens are read at all, which is
-# where an answer depends on the caller.
+# Expected statuses in the order of CALLERS. Staff get what strangers get: moderation is in the admin.
+# A token that is no longer valid is a 401 if the response depends on the caller.
 _PUBLIC = (200,) * len(CALLERS)
 _SHARED = (200, 200, 200, 200, 401, 401)
 _MEMBERS = (401, 200, 200, 200, 401, 401)
@@ -32,8 +31,8 @@ _WRITE_SHARED = (401, 403, 200, 403, 401, 401)
 _DELETE_SHARED = (401, 403, 204, 403, 401, 401)
 _DELETE_OWN = (401, 404, 204, 404, 401, 401)
 _CREATE = (401, 201, 201, 201, 401, 401)
-# Nobody follows or blocks themselves.
-_TIE = (401, 204, 403, 204, 401, 401)
+# Following or blocking oneself is a 403.
+_FOLLOW = (401, 204, 403, 204, 401, 401)
 _TMDB = (401, 503, 503, 503, 401, 401)
 
 
@@ -41,7 +40,7 @@ def _everyone(status):
     return (status,) * len(CALLERS)
 
 
-# Path template, then by method the row. `{playlist}` stands for each visibility in turn below.
+# Statuses by path template and method. Playlists are requested in each visibility.
 MATRIX = {
     "/auth/register/": {"POST": _everyone(201)},
     "/auth/token/": {"POST": _everyone(200)},
@@ -79,8 +78,8 @@ MATRIX = {
     "/profiles/{username}/playlists/": {"GET": _SHARED},
     "/profiles/{username}/followers/": {"GET": _SHARED},
     "/profiles/{username}/following/": {"GET": _SHARED},
-    "/profiles/{username}/follow/": {"PUT": _TIE, "DELETE": (401, 204, 204, 204, 401, 401)},
-    "/profiles/{username}/block/": {"PUT": _TIE, "DELETE": (401, 204, 204, 204, 401, 401)},
+    "/profiles/{username}/follow/": {"PUT": _FOLLOW, "DELETE": (401, 204, 204, 204, 401, 401)},
+    "/profiles/{username}/block/": {"PUT": _FOLLOW, "DELETE": (401, 204, 204, 204, 401, 401)},
     "/blocks/": {"GET": _MEMBERS},
     "/feed/": {"GET": _MEMBERS},
     "/watchlist/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},
@@ -106,7 +105,7 @@ MATRIX = {
     "/playlists/{pk}/items/": {"GET": _SHARED, "POST": _WRITE_SHARED},
     "/playlists/{pk}/items/order/": {"PUT": _WRITE_SHARED},
     "/playlists/{pk}/items/{movie_id}/": {"PATCH": _WRITE_SHARED, "DELETE": _DELETE_SHARED},
-    # Of another media type here; who may send a file is in social/transfer/tests/test_imports.py.
+    # Sent as JSON here; social/transfer/tests/test_imports.py tests who may send a file.
     "/imports/": {"GET": _MEMBERS, "POST": (401, 415, 415, 415, 401, 401)},
     "/imports/{pk}/": {"GET": _OWNER, "DELETE": _DELETE_OWN},
     "/imports/{pk}/rows/{number}/": {"PATCH": _OWNER},
@@ -120,8 +119,8 @@ MATRIX = {
 }
 
 
-def _hidden(row, *callers):
-    """What a row becomes where these callers see nothing of it; who is to log in first, is still."""
+def _hide_from(row, *callers):
+    """Return the row with 404 for these callers; a 401 comes before it."""
     return tuple(
         404 if caller in callers and status != 401 else status
         for caller, status in zip(CALLERS, row, strict=True)
@@ -129,7 +128,7 @@ def _hidden(row, *callers):
 
 
 _OTHERS = ("anonymous", "stranger", "staff")
-# Who sees nothing of the owner's things in which state of affairs.
+# The callers from whom the owner's resources are hidden, by state.
 HIDDEN_FROM = {
     "private profile": _OTHERS,
     "blocked by the owner": ("stranger",),
@@ -140,8 +139,8 @@ HIDDEN_FROM = {
 
 @pytest.fixture
 def world(make_user, make_movie):
-    """The callers with their tokens, and what the owner has."""
-    film, other = make_movie("Alien"), make_movie("Brazil")
+    """Return the callers with their clients, and the resources of the owner."""
+    movie, other = make_movie("Alien"), make_movie("Brazil")
     people = {
         "stranger": make_user("stranger"),
         "owner": make_user("owner"),
@@ -161,32 +160,32 @@ def world(make_user, make_movie):
         clients[name].credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
 
     owner = clients["owner"]
-    rating = owner.post("/ratings/", {"movie": film.pk, "score": 4, "review": "Quiet terror."})
-    owner.put(f"/movies/{film.pk}/feedback/", {"kind": "more"})
+    rating = owner.post("/ratings/", {"movie": movie.pk, "score": 4, "review": "Quiet terror."})
+    owner.put(f"/movies/{movie.pk}/feedback/", {"kind": "more"})
     playlists = {
         visibility: owner.post(
             "/playlists/",
             {
                 "name": f"Zebra {visibility}",
                 "visibility": visibility,
-                "movie_ids": [film.pk, other.pk],
+                "movie_ids": [movie.pk, other.pk],
             },
         ).json()["id"]
         for visibility in Playlist.Visibility.values
     }
-    owner.post("/watchlist/", {"movie": film.pk})
-    viewing = owner.post("/history/", {"movie": film.pk}).json()["id"]
+    owner.post("/watchlist/", {"movie": movie.pk})
+    viewing = owner.post("/history/", {"movie": movie.pk}).json()["id"]
     imports = {
         state: Import.objects.create(
             user=people["owner"], format="imdb", sha256=state, state=state, step="", total=1
         )
         for state in ("ready", "applied")
     }
-    for each in imports.values():
-        ImportRow.objects.create(of=each, number=1, file="r.csv", line=2, verdict="missing")
+    for job in imports.values():
+        ImportRow.objects.create(of=job, number=1, file="r.csv", line=2, verdict="missing")
     return SimpleNamespace(
-        imports={state: each.pk for state, each in imports.items()},
-        film=film,
+        imports={state: job.pk for state, job in imports.items()},
+        movie=movie,
         other=other,
         people=people,
         viewing=viewing,
@@ -202,8 +201,8 @@ def world(make_user, make_movie):
 
 
 def _body(world, template, method):
-    """A body the owner's call succeeds with."""
-    order = [world.other.pk, world.film.pk]
+    """Return a body with which the owner's request succeeds."""
+    order = [world.other.pk, world.movie.pk]
     return {
         ("POST", "/auth/register/"): {
             "username": "new",
@@ -224,16 +223,16 @@ def _body(world, template, method):
             "new_password": "another-horse-9",
         },
         ("DELETE", "/profiles/me/"): {"password": PASSWORD},
-        ("POST", "/ratings/"): {"movie": world.film.pk, "score": 3},
+        ("POST", "/ratings/"): {"movie": world.movie.pk, "score": 3},
         ("PUT", "/ratings/{pk}/"): {"score": 3},
         ("POST", "/ratings/{pk}/report/"): {"reason": "spam"},
-        ("POST", "/watchlist/"): {"movie": world.film.pk},
-        ("POST", "/history/"): {"movie": world.film.pk},
+        ("POST", "/watchlist/"): {"movie": world.movie.pk},
+        ("POST", "/history/"): {"movie": world.movie.pk},
         ("PATCH", "/imports/{pk}/rows/{number}/"): {"skip": True},
         ("PUT", "/movies/{pk}/feedback/"): {"kind": "hide"},
         ("POST", "/playlists/"): {"name": "Mine"},
         ("PUT", "/playlists/{pk}/"): {"name": "Mine"},
-        ("POST", "/playlists/{pk}/items/"): {"movie_ids": [world.film.pk]},
+        ("POST", "/playlists/{pk}/items/"): {"movie_ids": [world.movie.pk]},
         ("PUT", "/playlists/{pk}/items/order/"): {"movie_ids": order},
         ("POST", "/tmdb/import/bulk/"): {"tmdb_ids": [1]},
         ("POST", "/tmdb/import/"): {"tmdb_id": 603},
@@ -241,7 +240,7 @@ def _body(world, template, method):
 
 
 def _path(world, template, playlist):
-    pk = world.film.pk
+    pk = world.movie.pk
     if template.startswith("/playlists/"):
         pk = playlist
     elif template.startswith("/ratings/"):
@@ -252,21 +251,21 @@ def _path(world, template, playlist):
         pk = world.imports["applied" if template.endswith("/undo/") else "ready"]
     elif template.startswith("/auth/sessions/"):
         pk = world.session
-    path = template.format(pk=pk, movie_id=world.film.pk, username="Owner", number=1)
+    path = template.format(pk=pk, movie_id=world.movie.pk, username="Owner", number=1)
     return path + "?query=alien" if path == "/tmdb/search/" else path
 
 
-def _room(template):
-    """The first word of a path: its rows share one world, which takes longer to make than to ask."""
+def _first_part(template):
+    """Return the first part of a path: its rows share one world, which is slow to create."""
     return template.split("/")[1]
 
 
-def _cases(room):
+def _cases(first_part):
     for template, rows in MATRIX.items():
         shared = "{pk}" in template and template.startswith("/playlists/")
-        for method, row in rows.items() if _room(template) == room else ():
+        for method, row in rows.items() if _first_part(template) == first_part else ():
             for visibility in Playlist.Visibility.values if shared else ["public"]:
-                expected = _hidden(row, *_OTHERS) if visibility == "private" else row
+                expected = _hide_from(row, *_OTHERS) if visibility == "private" else row
                 yield template, method, visibility, expected
 
 
@@ -276,31 +275,33 @@ def test_the_matrix_has_every_route_and_method():
     }
 
 
-@pytest.mark.parametrize("room", sorted({_room(template) for template in MATRIX}))
-def test_each_caller_gets_the_status_in_the_matrix(world, unlimited, room):
-    wrong = []
-    for template, method, visibility, row in _cases(room):
+@pytest.mark.parametrize("first_part", sorted({_first_part(template) for template in MATRIX}))
+def test_each_caller_gets_the_status_in_the_matrix(world, unlimited, first_part):
+    errors = []
+
+    for template, method, visibility, row in _cases(first_part):
         path = _path(world, template, world.playlists[visibility])
         body = "" if method == "GET" else json.dumps(_body(world, template, method))
         for caller, expected in zip(CALLERS, row, strict=True):
-            with _undone():
-                answer = world.clients[caller].generic(
+            with _rollback():
+                response = world.clients[caller].generic(
                     method,
                     path,
                     body,
                     content_type="application/json",
                     headers={"If-Match": "*"} if method == "PUT" else {},
                 )
-                if answer.status_code != expected:
-                    wrong.append(f"{method} {path} {visibility} {caller}: {answer.status_code}")
+                if response.status_code != expected:
+                    errors.append(f"{method} {path} {visibility} {caller}: {response.status_code}")
                 elif expected >= 400:
-                    _assert_problem(answer)
+                    _assert_problem(response)
                     _assert_nothing_changed(world)
-    assert wrong == []
+
+    assert errors == []
 
 
-def _of_the_owner():
-    """Each row of what another member may be shown or not: of the owner's profile and things."""
+def _owner_rows():
+    """Yield the rows of the owner's resources, which may be hidden from other members."""
     for template, rows in MATRIX.items():
         shared = "{pk}" in template and template.startswith("/playlists/")
         if shared or "{username}" in template or template == "/ratings/{pk}/report/":
@@ -309,7 +310,7 @@ def _of_the_owner():
                     yield template, method, visibility, row
 
 
-def _bring_about(world, state):
+def _set_state(world, state):
     owner, stranger = world.people["owner"], world.people["stranger"]
     if state == "private profile":
         User.objects.filter(pk=owner.pk).update(visibility="private")
@@ -323,80 +324,82 @@ def _bring_about(world, state):
 
 @pytest.mark.parametrize("state", HIDDEN_FROM)
 def test_resources_a_caller_may_not_see_are_404_on_every_route(world, unlimited, state):
-    _bring_about(world, state)
-    wrong = []
-    for template, method, visibility, row in _of_the_owner():
-        expected = _hidden(row, *HIDDEN_FROM[state])
+    _set_state(world, state)
+    errors = []
+
+    for template, method, visibility, row in _owner_rows():
+        expected = _hide_from(row, *HIDDEN_FROM[state])
         if visibility == "private":
-            expected = _hidden(expected, *_OTHERS)
+            expected = _hide_from(expected, *_OTHERS)
         path = _path(world, template, world.playlists[visibility])
         body = "" if method == "GET" else json.dumps(_body(world, template, method))
         for caller, status in list(zip(CALLERS, expected, strict=True))[:4]:
             if state == "deactivated" and caller == "owner":
                 status = 401
-            # Whom one has blocked one may block again, and let go.
+            # A member may block again, and unblock, a member they have blocked.
             if (state, caller) == ("owner blocked", "stranger") and template.endswith("/block/"):
                 status = 204
-            with _undone():
-                answer = world.clients[caller].generic(
+            with _rollback():
+                response = world.clients[caller].generic(
                     method,
                     path,
                     body,
                     content_type="application/json",
                     headers={"If-Match": "*"} if method == "PUT" else {},
                 )
-            if answer.status_code != status:
-                wrong.append(f"{method} {path} {visibility} {caller}: {answer.status_code}")
+            if response.status_code != status:
+                errors.append(f"{method} {path} {visibility} {caller}: {response.status_code}")
             elif status >= 400:
-                _assert_problem(answer)
-    assert wrong == []
+                _assert_problem(response)
+
+    assert errors == []
     _assert_nothing_changed(world)
 
 
 @pytest.mark.parametrize("state", HIDDEN_FROM)
 def test_hidden_resources_are_in_no_list_count_search_or_feed(world, unlimited, state):
     owner, stranger, boss = (world.people[name] for name in ("owner", "stranger", "staff"))
-    # Followed from before, and followers of somebody whom all may see.
+    # They followed the owner before, and the owner follows a member everybody may see.
     Follow.objects.bulk_create(
         Follow(follower=follower, followed=followed)
         for follower, followed in ((stranger, owner), (boss, owner), (owner, boss))
     )
-    _bring_about(world, state)
+    _set_state(world, state)
     for caller in _OTHERS:
-        client, found = world.clients[caller], {}
+        client, pages = world.clients[caller], {}
         paths = [
             "/playlists/", "/playlists/?search=zebra", "/playlists/?owner=OWNER",
-            "/playlists/?cursor=", f"/movies/{world.film.pk}/reviews/",
+            "/playlists/?cursor=", f"/movies/{world.movie.pk}/reviews/",
             "/profiles/boss/followers/",
         ]  # fmt: skip
         if caller != "anonymous":
             paths.append("/feed/")
         for path in paths:
-            found[path] = client.get(path).json()
-        hidden = caller in HIDDEN_FROM[state]
-        for path, answer in found.items():
-            assert (answer["count"] == 0) == hidden, (caller, path)
-            assert (answer["results"] == []) == hidden, (caller, path)
+            pages[path] = client.get(path).json()
+        is_hidden = caller in HIDDEN_FROM[state]
+        for path, page in pages.items():
+            assert (page["count"] == 0) == is_hidden, (caller, path)
+            assert (page["results"] == []) == is_hidden, (caller, path)
 
 
 @contextmanager
-def _undone():
-    """Takes back what a call changed, so that every caller finds the same world."""
+def _rollback():
+    """Roll back the changes of a request, so that every caller has the same world."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
 
 
-def _assert_problem(answer):
-    assert answer["Content-Type"] == "application/problem+json"
-    assert answer.json()["request_id"] == answer["X-Request-ID"]
-    if answer.status_code == 401:
-        assert answer["WWW-Authenticate"].startswith("Bearer")
-    if answer.status_code == 404:
-        # The same words as for what is not there at all.
-        assert answer.json()["detail"] == "Not found."
-    if answer.status_code == 503:
-        assert answer.json()["code"] == "tmdb_not_configured"
+def _assert_problem(response):
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["request_id"] == response["X-Request-ID"]
+    if response.status_code == 401:
+        assert response["WWW-Authenticate"].startswith("Bearer")
+    if response.status_code == 404:
+        # The same text as for a resource that does not exist.
+        assert response.json()["detail"] == "Not found."
+    if response.status_code == 503:
+        assert response.json()["code"] == "tmdb_not_configured"
 
 
 def _assert_nothing_changed(world):
@@ -409,7 +412,7 @@ def _assert_nothing_changed(world):
     assert len(versions) == 1
     assert Movie.objects.count() == 2
     assert (WatchlistItem.objects.count(), Viewing.objects.count()) == (1, 1)
-    assert {each.pk: each.state for each in Import.objects.all()} == {
+    assert {job.pk: job.state for job in Import.objects.all()} == {
         pk: state for state, pk in world.imports.items()
     }
 
@@ -418,9 +421,9 @@ def _assert_nothing_changed(world):
 def test_private_and_unlisted_playlists_are_in_no_list_count_or_search(world, caller):
     client = world.clients[caller]
     for query in ("", "?search=zebra", "?owner=owner", "?cursor=", "?ordering=name"):
-        answer = client.get("/playlists/" + query).json()
-        assert answer["count"] == 1
-        assert [each["id"] for each in answer["results"]] == [world.playlists["public"]]
+        response = client.get("/playlists/" + query).json()
+        assert response["count"] == 1
+        assert [playlist["id"] for playlist in response["results"]] == [world.playlists["public"]]
     if caller != "anonymous":
         assert client.get("/ratings/").json()["count"] == 0
         assert client.get("/feedback/").json()["count"] == 0
@@ -428,26 +431,29 @@ def test_private_and_unlisted_playlists_are_in_no_list_count_or_search(world, ca
 
 
 def test_the_owner_finds_every_playlist(world):
-    answer = world.clients["owner"].get("/playlists/?search=zebra").json()
-    assert answer["count"] == 3
-    assert {each["id"] for each in answer["results"]} == set(world.playlists.values())
+    response = world.clients["owner"].get("/playlists/?search=zebra").json()
+
+    assert response["count"] == 3
+    assert {playlist["id"] for playlist in response["results"]} == set(world.playlists.values())
 
 
-def test_reviews_of_a_private_profile_are_hidden(world, make_user, client_of):
+def test_reviews_of_a_private_profile_are_hide_from(world, make_user, client_of):
     shy = make_user("shy", visibility="private")
-    client_of(shy).post("/ratings/", {"movie": world.film.pk, "score": 1, "review": "Mine alone."})
+    client_of(shy).post("/ratings/", {"movie": world.movie.pk, "score": 1, "review": "Mine alone."})
     for caller in ("anonymous", "stranger", "staff"):
-        answer = world.clients[caller].get(f"/movies/{world.film.pk}/reviews/").json()
-        assert answer["count"] == 1
-        assert [each["user"] for each in answer["results"]] == ["owner"]
+        response = world.clients[caller].get(f"/movies/{world.movie.pk}/reviews/").json()
+        assert response["count"] == 1
+        assert [review["user"] for review in response["results"]] == ["owner"]
 
 
-def test_resources_of_a_deactivated_member_are_hidden(world):
+def test_resources_of_a_deactivated_member_are_hide_from(world):
     User.objects.filter(username="owner").update(is_active=False)
+
     client = world.clients["stranger"]
+
     assert client.get("/playlists/").json()["count"] == 0
     assert client.get(f"/playlists/{world.playlists['public']}/").status_code == 404
-    assert client.get(f"/movies/{world.film.pk}/reviews/").json()["count"] == 0
+    assert client.get(f"/movies/{world.movie.pk}/reviews/").json()["count"] == 0
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -457,11 +463,12 @@ def test_an_unsupported_method_is_405_for_every_caller(world, unlimited, caller)
         offered = {*route.methods, *({"HEAD"} if "GET" in route.methods else set())}
         for method in {*METHODS, "HEAD", "OPTIONS", "TRACE"} - offered:
             client = world.clients[caller]
-            answer = client.generic(method, path, "{}", content_type="application/json")
-            assert answer.status_code == 405, (method, path, answer.content)
-            assert set(answer["Allow"].split(", ")) == offered
+            response = client.generic(method, path, "{}", content_type="application/json")
+            assert response.status_code == 405, (method, path, response.content)
+            assert set(response["Allow"].split(", ")) == offered
             if method != "HEAD":
-                assert answer.json()["code"] == "method_not_allowed"
+                assert response.json()["code"] == "method_not_allowed"
+
     _assert_nothing_changed(world)
 
 

@@ -1,4 +1,4 @@
-"""Who may open which page of the admin: the roles of the README, as a matrix."""
+"""Which role may open which page of the admin, as a matrix."""
 
 import re
 from importlib import import_module
@@ -23,15 +23,15 @@ from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
 pytestmark = pytest.mark.django_db
 
 ROLES = (MODERATOR, CURATOR, ADMIN)
-# What each role may do with each model that has pages: v(iew), a(dd), c(hange), d(elete). The
-# service itself forbids some of it to everybody: nobody adds a rating, deletes a member in use.
+# What each role may do with each model of the admin: v(iew), a(dd), c(hange), d(elete). The admin itself
+# forbids some of it to everybody: nobody adds a rating, or deletes a member who has data.
 MATRIX = {
     "social.rating": {MODERATOR: "vcd", ADMIN: "vcd"},
     "social.playlist": {MODERATOR: "vcd", ADMIN: "vcd"},
     "social.playlistitem": {MODERATOR: "vcd", ADMIN: "vcd"},
-    # Its queue is worked by actions; the page of one is read.
+    # Reports are handled by actions; the page of a report is read only.
     "social.reviewreport": {MODERATOR: "vd", ADMIN: "vd"},
-    # For who runs the service.
+    # Superusers only.
     "social.import": {},
     "recommendations.training": {ADMIN: "v"},
     "recommendations.feedback": {ADMIN: "v"},
@@ -47,7 +47,7 @@ MATRIX = {
 
 @pytest.fixture(autouse=True)
 def _roles(db):
-    # The migration's own work, where a test that flushed the database took it away.
+    # Migrations create the groups; a test that flushes the database deletes them.
     if not Group.objects.exists():
         import_module("accounts.migrations.0003_roles").make_roles(apps, None)
         import_module("social.migrations.0005_moderators_reports").grant_reports(apps, None)
@@ -58,16 +58,16 @@ def _roles(db):
 
 @pytest.fixture
 def stored(make_user, make_movie):
-    """A row of every model that has pages, by label."""
-    ann, film = make_user("ann"), make_movie("Alien", directors=["Ridley Scott"])
-    # A film that nobody has rated can be deleted.
-    free = make_movie("Brazil")
+    """Return a row of every model of the admin, by label."""
+    ann, movie = make_user("ann"), make_movie("Alien", directors=["Ridley Scott"])
+    # Only a movie without ratings can be deleted.
+    unrated = make_movie("Brazil")
     now = timezone.now()
     rating = Rating.objects.create(
-        user=ann, movie=film, score=4, review="Rude words.", created_at=now, updated_at=now
+        user=ann, movie=movie, score=4, review="Rude words.", created_at=now, updated_at=now
     )
     playlist = Playlist.objects.create(owner=ann, name="Nights", movie_count=1)
-    item = PlaylistItem.objects.create(playlist=playlist, movie=film, position=1)
+    item = PlaylistItem.objects.create(playlist=playlist, movie=movie, position=1)
     refresh_token_rotate(refresh=family_create(user=ann).refresh)
     return {
         "social.rating": rating,
@@ -79,9 +79,9 @@ def stored(make_user, make_movie):
         "social.import": Import.objects.create(user=ann, format="imdb", state="failed", step=""),
         "recommendations.training": Training.objects.create(algorithm="edlae-1"),
         "recommendations.feedback": Feedback.objects.create(
-            user=ann, movie=film, kind="less", created_at=now, updated_at=now
+            user=ann, movie=movie, kind="less", created_at=now, updated_at=now
         ),
-        "movies.movie": free,
+        "movies.movie": unrated,
         "movies.person": Person.objects.get(),
         "movies.collection": Collection.objects.create(tmdb_id=8091, name="Alien Collection"),
         "accounts.user": ann,
@@ -93,7 +93,7 @@ def stored(make_user, make_movie):
 
 @pytest.fixture
 def staff(make_user):
-    """Logs in a member of staff with one role, or with none."""
+    """Return a function that logs in a staff member with a role, or with none."""
 
     def staff(role=None, **fields):
         user = make_user(role or "plain", is_staff=True, **fields)
@@ -106,20 +106,20 @@ def staff(make_user):
     return staff
 
 
-def allowed(client, label, pk):
-    """Which of v, a, c, d the pages of a model let this client do."""
+def find_permissions(client, label, pk):
+    """Return which of v, a, c, d the pages of a model allow this client."""
     name = f"admin:{label.replace('.', '_')}"
-    found = ""
+    permissions = ""
     if client.get(reverse(f"{name}_changelist")).status_code == 200:
-        found += "v"
+        permissions += "v"
     if client.get(reverse(f"{name}_add")).status_code == 200:
-        found += "a"
+        permissions += "a"
     page = client.get(reverse(f"{name}_change", args=[pk]))
     if b'name="_save"' in page.content:
-        found += "c"
+        permissions += "c"
     if client.get(reverse(f"{name}_delete", args=[pk])).status_code == 200:
-        found += "d"
-    return found
+        permissions += "d"
+    return permissions
 
 
 def test_the_matrix_has_every_model_of_the_admin():
@@ -129,14 +129,18 @@ def test_the_matrix_has_every_model_of_the_admin():
 @pytest.mark.parametrize("role", [*ROLES, None])
 def test_a_role_opens_the_pages_in_the_matrix_and_no_others(stored, staff, role):
     client = staff(role)
-    found = {label: allowed(client, label, each.pk) for label, each in stored.items()}
-    assert found == {label: rows.get(role, "") for label, rows in MATRIX.items()}
+
+    permissions = {label: find_permissions(client, label, row.pk) for label, row in stored.items()}
+
+    assert permissions == {label: rows.get(role, "") for label, rows in MATRIX.items()}
 
 
 @pytest.mark.parametrize("role", [*ROLES, None])
 def test_the_admins_index_lists_the_models_of_the_role(staff, role):
     page = staff(role).get("/admin/").content.decode()
+
     shown = set(re.findall(r'<tr class="model-(\w+)', page))
+
     assert shown == {label.split(".")[1] for label, rows in MATRIX.items() if role in rows}
 
 
@@ -146,8 +150,8 @@ def test_a_role_without_is_staff_opens_nothing(stored, make_user):
     for client in (Client(), logged_in := Client()):
         if client is logged_in:
             client.force_login(user)
-        for label, each in stored.items():
-            assert allowed(client, label, each.pk) == ""
+        for label, row in stored.items():
+            assert find_permissions(client, label, row.pk) == ""
         assert "/admin/login/" in client.get("/admin/")["Location"]
 
 
@@ -158,8 +162,11 @@ def test_an_admin_can_make_moderators_but_no_superusers(staff, make_user):
     form |= {"visibility": "public", "origin": "registered", "is_staff": "on"}
     form |= {"groups": Group.objects.get(name=MODERATOR).pk, "is_superuser": "on"}
     form |= {"user_permissions": "1"}
-    answer = client.post(f"/admin/accounts/user/{ann.pk}/change/", form)
-    assert answer.status_code == 302, answer.context["errors"]
+
+    response = client.post(f"/admin/accounts/user/{ann.pk}/change/", form)
+
+    assert response.status_code == 302, response.context["errors"]
+
     ann.refresh_from_db()
     assert (ann.is_staff, ann.is_superuser, ann.user_permissions.count()) == (True, False, 0)
     assert [group.name for group in ann.groups.all()] == [MODERATOR]
@@ -167,10 +174,14 @@ def test_an_admin_can_make_moderators_but_no_superusers(staff, make_user):
 
 def test_an_admin_cannot_change_a_superuser(staff, make_user):
     client, root = staff(ADMIN), make_user("root", is_superuser=True, is_staff=True)
+
     base = f"/admin/accounts/user/{root.pk}"
+
     assert client.post(f"{base}/change/", {"is_active": ""}).status_code == 403
+
     passwords = {"password1": "another-horse-9", "password2": "another-horse-9"}
     assert client.post(f"{base}/password/", passwords).status_code == 403
+
     root.refresh_from_db()
     assert root.is_active
     assert root.check_password(PASSWORD)
@@ -182,7 +193,9 @@ def test_a_password_set_in_the_admin_ends_the_members_sessions(staff, make_user,
     api = client_of(ann)
     passwords = {"password1": "another-horse-9", "password2": "another-horse-9"}
     form = {**passwords, "usable_password": "true"}
+
     url = f"/admin/accounts/user/{ann.pk}/password/"
+
     assert staff(ADMIN).post(url, form).status_code == 302
     assert api.get("/profiles/me/").status_code == 401
     assert not KnownAddress.objects.exists()
@@ -192,13 +205,17 @@ def test_changing_the_own_password_in_the_admin_ends_the_own_sessions(staff, cli
     client = staff(MODERATOR)
     api = client_of(User.objects.get(username=MODERATOR))
     form = {"old_password": PASSWORD, "new_password1": "another-horse-9"}
-    answer = client.post("/admin/password_change/", {**form, "new_password2": "another-horse-9"})
-    assert answer.status_code == 302
+
+    response = client.post("/admin/password_change/", {**form, "new_password2": "another-horse-9"})
+
+    assert response.status_code == 302
     assert client.get("/admin/").status_code == 200
     assert api.get("/profiles/me/").status_code == 401
 
 
 def test_a_role_gives_no_rights_in_the_api(stored, make_user, client_of):
     user = make_user("mod", is_staff=True)
+
     user.groups.set(Group.objects.all())
+
     assert client_of(user).delete(f"/ratings/{stored['social.rating'].pk}/").status_code == 404
