@@ -1,21 +1,17 @@
-"""Statements that PostgreSQL plans once for each connection, for recommendations alone."""
+"""Reads of the recommender that bypass the ORM: prepared statements and the binary format."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.postgresql.base import ServerBindingCursor
 from psycopg.pq import Format
 
-ModelT = TypeVar("ModelT", bound=models.Model)
-
 
 class _PreparingCursor(ServerBindingCursor):
-    def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
-        return super().execute(query, params, prepare=True, **more)  # type: ignore[misc]
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        return super().execute(query, params, prepare=True, **options)  # type: ignore[misc]
 
 
 def prepared_rows(
@@ -24,8 +20,8 @@ def prepared_rows(
     """Return the rows of a statement whose text never changes, planned once for each connection.
 
     For lookups by key, many times a second: planning takes longer than the lookup itself. The
-    statement is planned each time if DATABASE_PREPARES is off. jsonb comes as text, or in the binary
-    format as Python objects.
+    statement is planned each time if DATABASE_PREPARES is off. jsonb comes as text, or in the
+    binary format as Python objects.
     """
     connection = connections[using]
     connection.ensure_connection()
@@ -55,26 +51,3 @@ def _fetch_rows(
         cursor.execute(sql, params)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
-
-
-class Columns(Generic[ModelT]):
-    """A model's columns in a statement for `prepared_rows`, and its instances from what that reads.
-
-    `alias` is the table's in the statement; `but` names fields that are left out.
-    """
-
-    def __init__(self, model: type[ModelT], alias: str, *, but: Sequence[str] = ()) -> None:
-        fields = [each for each in model._meta.concrete_fields if each.name not in but]
-        self.sql = ", ".join(f"{alias}.{field.column}" for field in fields)
-        self._model = model
-        self._names = [field.attname for field in fields]
-        self._json = [at for at, field in enumerate(fields) if isinstance(field, models.JSONField)]
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def instance(self, values: Sequence[Any], *, using: str = DEFAULT_DB_ALIAS) -> ModelT:
-        read = list(values)
-        for place in self._json:
-            read[place] = json.loads(read[place])
-        return self._model.from_db(using, self._names, read)
