@@ -1,16 +1,15 @@
-# `make` alone lists what there is. Everything runs in .venv, made on first use.
+# `make` lists the targets. All of them run in .venv, which the first one creates.
 PYTHON ?= python3
 PORT ?= 8000
-# Test processes, one more than cores, as many tests wait for a server of theirs; a file's tests
-# stay together, for its fixtures.
+# Test processes: one more than two cores, because many tests wait for a server.
 JOBS ?= 3
 BIN := .venv/bin
-# Settings need these by name; checking code connects to neither.
+# The settings need values, but linters connect to no server.
 LINT_ENV := PRODUCTION=1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGH \
 	JWT_SIGNING_KEYS=only-for-checks-0123456789-abcdefghijklmnop \
 	DATABASE_URL=postgres://lint@localhost/lint REDIS_URL=redis://localhost:6379/0 ALLOWED_HOSTS=localhost
 
-# With --data the database is not asked for anything.
+# evaluate_recommender --data reads files only.
 EVALUATE_ENV := SECRET_KEY=only-for-measuring DATABASE_URL=postgres://nobody@localhost/none \
 	REDIS_URL=redis://localhost:6379/0
 
@@ -26,23 +25,22 @@ help:  ## list the targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-install: .venv/installed  ## make .venv and install everything into it
+install: .venv/installed  ## create .venv and install all packages
 
-run: install  ## serve on PORT (8000), with a starter catalogue; TMDB=sample for a made-up TMDb
+run: install  ## serve on PORT (8000) with a starter catalogue; TMDB=sample replaces TMDb by a local server
 	@PORT=$(PORT) $(BIN)/python manage.py run $(if $(TMDB),--tmdb $(TMDB))
 
 test: install  ## run the tests on the real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not clocked" \
 		--reruns 1 --only-rerun "[Tt]imeout|[Tt]imed out" $(TEST_ARGS)
-# Apart from those: what they measure is how long something takes, and they mostly wait. A machine may
-# stall once; code that is too slow fails three times.
+# Tests that measure time run without the others. A machine may stall once; slow code fails every time.
 	$(BIN)/python -m pytest -n $(JOBS) --dist load -m clocked --reruns 2 $(TEST_ARGS)
 
-coverage:  ## run the tests and say which lines they leave out (half as long again)
+coverage:  ## run the tests and list the lines they do not execute
 	rm -f .coverage
 	$(MAKE) test TEST_ARGS="--cov --cov-append --cov-report=term:skip-covered"
 
-lint: install  ## ruff, types, layers, migrations, deployment checks, known vulnerabilities
+lint: install  ## check style, types, layers, migrations, deployment settings and known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(LINT_ENV) $(BIN)/mypy .
@@ -51,31 +49,31 @@ lint: install  ## ruff, types, layers, migrations, deployment checks, known vuln
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/pip-audit --progress-spinner off -r requirements.txt
 
-format: install  ## let ruff lay out the code
+format: install  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-tmdb: install  ## measure what is promised of TMDb, beside its test server (4 minutes)
+bench-tmdb: install  ## measure the promises about TMDb with a local server in its place (4 minutes)
 	$(BIN)/python -m benchmarks.tmdb
 
-bench-quick: install  ## measure lists and the service over HTTP on 10,000 films (5 minutes)
+bench-quick: install  ## measure lists and HTTP requests with 10,000 movies (5 minutes)
 	$(BIN)/python -m benchmarks.queries --films 10000 --every 6 --json .data/bench-queries-quick.json
 	$(BIN)/python -m benchmarks.http --movies 10000 --rounds 2 --json .data/bench-http-quick.json
 
-bench: install  ## the same on 10,000 to 1,000,000 films (an hour at first, data and training included)
+bench: install  ## measure the same with up to 1,000,000 movies (an hour the first time)
 	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot docs/lists.svg
 	$(BIN)/python -m benchmarks.genres
 	$(BIN)/python -m benchmarks.http --json .data/bench-http.json --plot .data/bench-http.png
 
-chaos: install  ## bring each fault about under load and print what it cost (6 minutes)
+chaos: install  ## cause faults under load and measure their effect (6 minutes)
 	$(BIN)/python -m benchmarks.chaos
 
-fuzz: install  ## made-up calls and chains of calls for MINUTES (5) against the real service
+fuzz: install  ## send generated requests to the service for MINUTES (5)
 	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),5)
 
-evaluate: install  ## measure the engine beside baselines; DATA=a MovieLens folder, else made-up ratings
+evaluate: install  ## compare the recommender with baselines on DATA, a MovieLens folder (default: synthetic)
 	test -n "$(DATA)" || $(BIN)/python -m benchmarks.ratings .data/made-up --members 600 --movies 2000 --ratings 100000
 	$(EVALUATE_ENV) $(BIN)/python manage.py evaluate_recommender --data $(or $(DATA),.data/made-up) $(ARGS)
 
-clean:  ## remove .venv, the embedded servers' data and caches
+clean:  ## remove .venv, all data and caches
 	rm -rf .venv .data evaluation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
