@@ -1,9 +1,12 @@
-"""What each fault costs those who are being served: `make chaos`, about six minutes.
+"""Cause one fault after another under load and measure its effect on requests.
 
-gunicorn as it is deployed (2 workers of 4 threads) on a PostgreSQL and a Valkey of its own, under a
-steady load of reads and writes from a process of its own; one fault after the other is brought about
-and taken away again. Prints a row a fault: requests, failures by kind, p99 while it lasted, the longest
-of all, and how long after its end the last request failed. Then benchmarks.migrations. Ends with status 1 where a promise is not kept.
+    make chaos                                  all faults, then benchmarks.migrations (6 minutes)
+    python -m benchmarks.chaos [NAME ...]       the faults whose names start with NAME
+
+The server is gunicorn as deployed (2 workers of 4 threads) on its own PostgreSQL and Valkey. Another
+process sends reads and writes at a steady rate. Each row shows the requests, the failures by kind,
+p99 during the fault, the slowest request, and the time from the end of the fault to the last failure.
+The exit status is 1 if a promise is broken.
 """
 
 from __future__ import annotations
@@ -29,10 +32,10 @@ from benchmarks.load import start_load
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
-    database_made,
+    create_database,
     find_free_port,
+    format_ms,
     manage,
-    ms,
     percentile,
     wait_until_ready,
 )
@@ -42,38 +45,38 @@ RATE_S = 40
 CONNECTIONS = 16
 CALM_S, FAULT_S, AFTER_S = 2.0, 5.0, 5.0
 MEMBERS = 8
-# Behind all that waits for a part that is gone, the platform asks whether the process lives.
-LIVE = "/health/live/"
+# The platform restarts a process that does not respond here, even if all other requests wait.
+LIVE_PATH = "/health/live/"
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What a fault may cost. Statuses besides those that are answers of the contract's own."""
+    """The effect that a fault may have at most."""
 
-    #: Which 5xx may be told while it lasts and until `recovery_s` after its end.
+    #: The 5xx statuses that are allowed from its start until `recovery_s` after its end.
     statuses: frozenset[int] = frozenset()
     p99_s: float | None = None
     recovery_s: float = 0.0
-    #: Requests that may be cut off (a killed worker's, in flight).
-    cut_off: int = 0
-    #: The longest that /health/live/ may take; None where all threads may be held.
+    #: The number of connections that may break, for example those of a killed worker.
+    broken_connections: int = 0
+    #: The duration of /health/live/. None if the fault may block all threads.
     live_s: float | None = 1.0
-    #: The longest that any request may take.
+    #: The duration of any request.
     longest_s: float | None = None
 
 
-# Migrations to come, one of each kind that the linter (nexus/tests/test_migrations.py) lets through.
-# As `migrate` finds them: a package that begins with the films' own migrations, and settings.
-MIGRATIONS = {
-    "coming_settings.py": """
+# A package with the real migrations of movies and two more, which contain every kind of operation that
+# nexus/tests/test_migrations.py allows, and settings that name the package.
+EXTRA_MIGRATIONS = {
+    "extra_settings.py": """
 from nexus.settings import *
-MIGRATION_MODULES = {"movies": "coming"}
+MIGRATION_MODULES = {"movies": "extra"}
 """,
-    "coming/__init__.py": """
+    "extra/__init__.py": """
 import movies.migrations
 __path__.extend(movies.migrations.__path__)
 """,
-    "coming/0098_tables.py": """
+    "extra/0098_tables.py": """
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 class Migration(migrations.Migration):
@@ -83,29 +86,29 @@ class Migration(migrations.Migration):
             ("id", models.BigAutoField(primary_key=True)),
             ("movie", models.ForeignKey("movies.movie", models.CASCADE)),
         ]),
-        migrations.AddField("movie", "coming", models.IntegerField(db_default=0)),
+        migrations.AddField("movie", "extra", models.IntegerField(db_default=0)),
         AddConstraintNotValid("movie", models.CheckConstraint(
-            condition=models.Q(coming__gte=0), name="movie_coming_not_negative"
+            condition=models.Q(extra__gte=0), name="movie_extra_not_negative"
         )),
     ]
 """,
-    "coming/0099_indexes.py": """
+    "extra/0099_indexes.py": """
 from django.contrib.postgres.operations import AddIndexConcurrently, ValidateConstraint
 from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
     dependencies = [("movies", "0098_tables")]
     operations = [
-        AddIndexConcurrently("movie", models.Index(fields=["coming"], name="movie_coming")),
-        ValidateConstraint("movie", "movie_coming_not_negative"),
+        AddIndexConcurrently("movie", models.Index(fields=["extra"], name="movie_extra")),
+        ValidateConstraint("movie", "movie_extra_not_negative"),
     ]
 """,
 }
 
 
 @dataclass
-class Chaos:
-    """The running parts."""
+class System:
+    """The running service with its servers and its load."""
 
     url: str
     data: Path
@@ -113,20 +116,20 @@ class Chaos:
     master: subprocess.Popen[bytes]
     tokens: list[str]
     movie_ids: list[int]
-    rows: list[bool] = field(default_factory=list)
+    promises_kept: list[bool] = field(default_factory=list)
 
     @property
     def valkey(self) -> redis.Redis:
         return redis.Redis.from_url(self.environment["REDIS_URL"])
 
-    def requests(self, seconds: float) -> list[dict[str, Any] | str]:
-        """The load: of ten requests seven read the catalogue, one is personal and two write."""
-        found: list[dict[str, Any] | str] = []
+    def make_requests(self, seconds: float) -> list[dict[str, Any] | str]:
+        """Return the load: of ten requests, two write, one reads recommendations and seven others read."""
+        requests: list[dict[str, Any] | str] = []
         for number in range(int(seconds * RATE_S)):
             token = self.tokens[number // 10 % len(self.tokens)]
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
             movie = self.movie_ids[number * 7 % len(self.movie_ids)]
-            found.append(
+            requests.append(
                 (
                     "/movies/",
                     f"/movies/{movie}/",
@@ -139,7 +142,7 @@ class Chaos:
                         "headers": headers,
                         "body": {"movie": movie, "score": 1 + number % 9 / 2},
                     },
-                    LIVE,
+                    LIVE_PATH,
                     "/genres/",
                     {
                         "method": "POST",
@@ -150,23 +153,17 @@ class Chaos:
                     "/movies/?search=the",
                 )[number % 10]
             )
-        return found
+        return requests
 
-    def workers(self) -> list[int]:
-        pid = self.master.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [int(each) for each in children.split()]
+    def list_worker_pids(self) -> list[int]:
+        return list_child_pids(self.master.pid)
 
-    def valkey_pid(self) -> int:
+    def read_valkey_pid(self) -> int:
         return int((self.data / "valkey" / "valkey.pid").read_text())
 
-    def postgres_pid(self) -> int:
-        return int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
-
-    def postgres_processes(self) -> list[int]:
-        pid = self.postgres_pid()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [pid, *(int(each) for each in children.split())]
+    def list_postgres_pids(self) -> list[int]:
+        pid = int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
+        return [pid, *list_child_pids(pid)]
 
     def start_valkey(self) -> None:
         embedded.start_valkey(self.data)
@@ -175,37 +172,42 @@ class Chaos:
         embedded.start_postgres(self.data)
 
 
-Fault = Callable[[Chaos], Iterator[None]]
+def list_child_pids(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in children.split()]
 
 
-# --- Faults: each begins, yields while it lasts, and ends ----------------------------------------
+Fault = Callable[[System], Iterator[None]]
 
 
-def nothing(chaos: Chaos) -> Iterator[None]:
+# --- Faults: each starts, yields while it lasts, and is repaired ---------------------------------
+
+
+def do_nothing(system: System) -> Iterator[None]:
     yield
 
 
-def valkey_killed(chaos: Chaos) -> Iterator[None]:
-    os.kill(chaos.valkey_pid(), signal.SIGKILL)
+def kill_valkey(system: System) -> Iterator[None]:
+    os.kill(system.read_valkey_pid(), signal.SIGKILL)
     yield
-    chaos.start_valkey()
+    system.start_valkey()
 
 
-def valkey_hung(chaos: Chaos) -> Iterator[None]:
-    os.kill(chaos.valkey_pid(), signal.SIGSTOP)
+def suspend_valkey(system: System) -> Iterator[None]:
+    os.kill(system.read_valkey_pid(), signal.SIGSTOP)
     yield
-    os.kill(chaos.valkey_pid(), signal.SIGCONT)
+    os.kill(system.read_valkey_pid(), signal.SIGCONT)
 
 
-def valkey_flushed(chaos: Chaos) -> Iterator[None]:
+def flush_valkey(system: System) -> Iterator[None]:
     for _ in range(10):
-        chaos.valkey.flushall()
+        system.valkey.flushall()
         time.sleep(0.2)
     yield
 
 
-def valkey_full(chaos: Chaos) -> Iterator[None]:
-    valkey = chaos.valkey
+def fill_valkey(system: System) -> Iterator[None]:
+    valkey = system.valkey
     valkey.config_set("maxmemory-policy", "noeviction")
     valkey.config_set("maxmemory", "1")
     yield
@@ -213,9 +215,9 @@ def valkey_full(chaos: Chaos) -> Iterator[None]:
     valkey.config_set("maxmemory-policy", "allkeys-lru")
 
 
-def valkey_garbage(chaos: Chaos) -> Iterator[None]:
-    """Every key it holds is overwritten, time and again, by bytes and by values of another type."""
-    valkey = chaos.valkey
+def corrupt_valkey(system: System) -> Iterator[None]:
+    """Overwrite every key repeatedly, with random bytes or a value of another type."""
+    valkey = system.valkey
     for turn in range(10):
         for number, name in enumerate(valkey.keys("*")):
             valkey.delete(name)
@@ -228,22 +230,22 @@ def valkey_garbage(chaos: Chaos) -> Iterator[None]:
     valkey.flushall()
 
 
-def postgres_restarted(chaos: Chaos) -> Iterator[None]:
-    embedded.stop_postgres(chaos.data)
+def restart_postgres(system: System) -> Iterator[None]:
+    embedded.stop_postgres(system.data)
     yield
-    chaos.start_postgres()
+    system.start_postgres()
 
 
-def postgres_killed(chaos: Chaos) -> Iterator[None]:
-    for pid in chaos.postgres_processes():
+def kill_postgres(system: System) -> Iterator[None]:
+    for pid in system.list_postgres_pids():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     yield
-    chaos.start_postgres()
+    system.start_postgres()
 
 
-def postgres_hung(chaos: Chaos) -> Iterator[None]:
-    stopped = chaos.postgres_processes()
+def suspend_postgres(system: System) -> Iterator[None]:
+    stopped = system.list_postgres_pids()
     for pid in stopped:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
@@ -253,180 +255,176 @@ def postgres_hung(chaos: Chaos) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def postgres_locked(chaos: Chaos) -> Iterator[None]:
-    """As a careless migration would: the table of films, for nobody else."""
-    with psycopg.connect(chaos.environment["DATABASE_URL"]) as connection:
+def lock_movies(system: System) -> Iterator[None]:
+    """Lock the table of movies, as a careless migration would."""
+    with psycopg.connect(system.environment["DATABASE_URL"]) as connection:
         connection.execute("LOCK TABLE movies_movie IN ACCESS EXCLUSIVE MODE")
         yield
         connection.rollback()
 
 
-def migrated(chaos: Chaos) -> Iterator[None]:
-    """Migrations of each kind, while somebody has read the films and does not end."""
-    url = chaos.environment["DATABASE_URL"]
+def migrate_behind_reader(system: System) -> Iterator[None]:
+    """Run migrations of every kind while a long transaction has read the movies."""
+    url = system.environment["DATABASE_URL"]
     with psycopg.connect(url) as session, tempfile.TemporaryDirectory() as folder:
         sql = "SELECT max(name) FROM django_migrations WHERE app = 'movies'"
         last = session.execute(sql).fetchall()[0][0]
-        for name, source in MIGRATIONS.items():
+        for name, source in EXTRA_MIGRATIONS.items():
             path = Path(folder) / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(source.replace("{last}", last))
         session.rollback()
         session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         session.execute("SELECT count(*) FROM movies_movie")
-        migrating = subprocess.Popen(
-            [sys.executable, "manage.py", "migrate", "movies", "--settings", "coming_settings"],
-            env={**chaos.environment, "PYTHONPATH": folder},
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "migrate", "movies", "--settings", "extra_settings"],
+            env={**system.environment, "PYTHONPATH": folder},
             cwd=embedded.ROOT,
             stdout=subprocess.DEVNULL,
         )
         yield
-        still_waiting = migrating.poll() is None
+        is_waiting = process.poll() is None
         session.close()
-        if migrating.wait(timeout=30) or not still_waiting:
-            raise RuntimeError("The migrations failed, or did not wait for the reader.")
+        if process.wait(timeout=30) or not is_waiting:
+            raise RuntimeError("The migrations failed or did not wait for the reader.")
 
 
-def postgres_without_room(chaos: Chaos) -> Iterator[None]:
-    """All connections that are left are taken by others."""
-    taken: list[psycopg.Connection[Any]] = []
+def exhaust_connections(system: System) -> Iterator[None]:
+    """Open connections until PostgreSQL accepts no more."""
+    connections: list[psycopg.Connection[Any]] = []
     with suppress(psycopg.OperationalError):
-        while len(taken) < 200:
-            taken.append(psycopg.connect(chaos.environment["DATABASE_URL"]))
+        while len(connections) < 200:
+            connections.append(psycopg.connect(system.environment["DATABASE_URL"]))
     yield
-    for each in taken:
-        each.close()
+    for connection in connections:
+        connection.close()
 
 
-def worker_killed(chaos: Chaos) -> Iterator[None]:
-    os.kill(chaos.workers()[0], signal.SIGKILL)
+def kill_worker(system: System) -> Iterator[None]:
+    os.kill(system.list_worker_pids()[0], signal.SIGKILL)
     yield
 
 
-def deployed(chaos: Chaos) -> Iterator[None]:
-    """A new service takes over the listener (USR2), and the old one is told to end (SIGTERM)."""
-    os.kill(chaos.master.pid, signal.SIGUSR2)
+def deploy(system: System) -> Iterator[None]:
+    """Start a new gunicorn master on the same socket (USR2) and stop the old one (SIGTERM)."""
+    os.kill(system.master.pid, signal.SIGUSR2)
     deadline = time.monotonic() + 20
     successor = 0
     while not successor and time.monotonic() < deadline:
         time.sleep(0.1)
-        for pid in chaos.workers():
+        for pid in system.list_worker_pids():
             with suppress(FileNotFoundError):
-                if Path(f"/proc/{pid}/task/{pid}/children").read_text():
+                if list_child_pids(pid):
                     successor = pid
-    # Its workers have come up, too.
+    # Its workers need a moment to start.
     time.sleep(1.5)
-    os.kill(chaos.master.pid, signal.SIGTERM)
-    chaos.master.wait(timeout=30)
+    os.kill(system.master.pid, signal.SIGTERM)
+    system.master.wait(timeout=30)
     yield
 
 
 FAULTS: dict[str, tuple[Fault, Promise]] = {
-    "nothing": (nothing, Promise(p99_s=0.3)),
-    "Valkey killed": (valkey_killed, Promise(p99_s=0.3)),
-    # The first three requests of each worker wait for it, and three more every two seconds.
-    "Valkey hung (SIGSTOP)": (valkey_hung, Promise(p99_s=0.7)),
-    "Valkey flushed": (valkey_flushed, Promise(p99_s=0.3)),
-    "Valkey full": (valkey_full, Promise(p99_s=0.3)),
-    "Valkey holds garbage": (valkey_garbage, Promise(p99_s=0.3)),
-    "PostgreSQL restarted": (postgres_restarted, Promise(frozenset({503}), recovery_s=2.0)),
-    "PostgreSQL killed (-9)": (postgres_killed, Promise(frozenset({503}), recovery_s=2.0)),
-    # Each thread waits for as long as it hangs, or for lock_timeout.
-    "PostgreSQL hung (SIGSTOP)": (postgres_hung, Promise(frozenset({503}), None, 2.0, live_s=None)),
-    "films locked by a migration": (
-        postgres_locked,
-        Promise(frozenset({503}), None, 2.0, live_s=None),
-    ),
-    "migrations, a long reader": (migrated, Promise(longest_s=2.0)),
-    "no connection left": (postgres_without_room, Promise(p99_s=0.5)),
-    "worker killed (-9)": (worker_killed, Promise(cut_off=4, recovery_s=2.0)),
-    "deploy (USR2, SIGTERM)": (deployed, Promise(p99_s=1.0)),
+    "none": (do_nothing, Promise(p99_s=0.3)),
+    "Valkey killed": (kill_valkey, Promise(p99_s=0.3)),
+    # The first three requests of each worker wait for Valkey, then three every two seconds.
+    "Valkey suspended": (suspend_valkey, Promise(p99_s=0.7)),
+    "Valkey flushed": (flush_valkey, Promise(p99_s=0.3)),
+    "Valkey full": (fill_valkey, Promise(p99_s=0.3)),
+    "Valkey corrupted": (corrupt_valkey, Promise(p99_s=0.3)),
+    "PostgreSQL restarted": (restart_postgres, Promise(frozenset({503}), recovery_s=2.0)),
+    "PostgreSQL killed": (kill_postgres, Promise(frozenset({503}), recovery_s=2.0)),
+    # Each thread waits until it resumes, or for lock_timeout.
+    "PostgreSQL suspended": (suspend_postgres, Promise(frozenset({503}), None, 2.0, live_s=None)),
+    "movies locked": (lock_movies, Promise(frozenset({503}), None, 2.0, live_s=None)),
+    "migrations behind a reader": (migrate_behind_reader, Promise(longest_s=2.0)),
+    "no free connection": (exhaust_connections, Promise(p99_s=0.5)),
+    "worker killed": (kill_worker, Promise(broken_connections=4, recovery_s=2.0)),
+    "deploy": (deploy, Promise(p99_s=1.0)),
 }
 
 
-def measure(chaos: Chaos, name: str) -> None:
-    """Bring one fault about under load, print its row and note whether its promise was kept."""
+def measure(system: System, name: str) -> None:
+    """Cause one fault under load, print its row and record whether its promise was kept."""
     fault, promise = FAULTS[name]
-    load = start_load(
-        chaos.url,
-        chaos.requests(CALM_S + FAULT_S + AFTER_S),
+    finish_load = start_load(
+        system.url,
+        system.make_requests(CALM_S + FAULT_S + AFTER_S),
         rate_s=RATE_S,
         connections=CONNECTIONS,
     )
     began = time.perf_counter()
     time.sleep(CALM_S)
-    steps = fault(chaos)
-    from_s = time.perf_counter() - began
+    steps = fault(system)
+    start_s = time.perf_counter() - began
     next(steps)
     time.sleep(max(0.0, CALM_S + FAULT_S - (time.perf_counter() - began)))
     next(steps, None)
-    to_s = time.perf_counter() - began
-    outcomes = load()
-    during = [each for each in outcomes if each.due_s >= from_s and each.due_s <= to_s]
-    failed = [
-        each
-        for each in outcomes
-        if each.status >= 500 or each.status == 0 or not each.follows_contract
+    end_s = time.perf_counter() - began
+    results = finish_load()
+    during = [result for result in results if start_s <= result.due_s <= end_s]
+    failures = [
+        result
+        for result in results
+        if result.status >= 500 or result.status == 0 or not result.follows_contract
     ]
-    after_s = max((each.due_s - to_s for each in failed), default=0.0)
+    last_failure_s = max((failure.due_s - end_s for failure in failures), default=0.0)
     kinds = Counter(
-        ("cut off" if not each.status else str(each.status))
-        + ("" if each.follows_contract else " untold")
-        for each in failed
+        (str(failure.status) if failure.status else "broken connection")
+        + ("" if failure.follows_contract else " against the contract")
+        for failure in failures
     )
-    p99 = percentile([each.latency_s for each in during], 0.99)
-    longest = max(each.latency_s for each in outcomes)
-    live = max(each.latency_s for each in during if each.path == LIVE)
-    cut_off = sum(not each.status for each in failed)
-    kept = (
-        cut_off <= promise.cut_off
-        and all(each.follows_contract for each in failed if each.status)
-        and {each.status for each in failed} - {0} <= promise.statuses
-        and after_s <= promise.recovery_s
+    p99 = percentile([result.latency_s for result in during], 0.99)
+    longest = max(result.latency_s for result in results)
+    live = max(result.latency_s for result in during if result.path == LIVE_PATH)
+    is_kept = (
+        sum(not failure.status for failure in failures) <= promise.broken_connections
+        and all(failure.follows_contract for failure in failures if failure.status)
+        and {failure.status for failure in failures} - {0} <= promise.statuses
+        and last_failure_s <= promise.recovery_s
         and (promise.p99_s is None or p99 <= promise.p99_s)
         and (promise.longest_s is None or longest <= promise.longest_s)
         and (promise.live_s is None or live <= promise.live_s)
     )
-    chaos.rows.append(kept)
-    told = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "none"
-    recovered = f"{max(0.0, after_s):.1f} s" if failed else "-"
+    system.promises_kept.append(is_kept)
+    failure_text = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "none"
+    recovery_text = f"{max(0.0, last_failure_s):.1f} s" if failures else "-"
     print(
-        f"{'ok  ' if kept else 'MISS'} {name:<28} {len(outcomes):>5} {told:<34} "
-        f"{ms(p99):>10} {ms(longest):>10} {ms(live):>10} {recovered:>8}",
+        f"{'ok  ' if is_kept else 'MISS'} {name:<28} {len(results):>5} {failure_text:<34} "
+        f"{format_ms(p99):>10} {format_ms(longest):>10} {format_ms(live):>10} {recovery_text:>8}",
         flush=True,
     )
-    wait_until_ready(chaos.url)
+    wait_until_ready(system.url)
 
 
 @contextmanager
-def running() -> Iterator[Chaos]:
+def run_system() -> Iterator[System]:
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         data = Path(folder)
         data.chmod(0o755)
         with embedded.run_servers(data):
-            yield from _served(data)
+            yield from _serve(data)
 
 
-def _served(data: Path) -> Iterator[Chaos]:
-    database = database_made("chaos")
+def _serve(data: Path) -> Iterator[System]:
+    database = create_database("chaos")
     port = find_free_port()
     environment = {**os.environ, **SETTINGS, "DATABASE_URL": database, "PORT": str(port)}
     manage("migrate", "--verbosity", "0", environment=environment)
     manage("load_starter", environment=environment)
     tokens = manage("shell", "--verbosity", "0", "--command", _TOKENS, environment=environment)
     with psycopg.connect(database) as connection:
-        found = connection.execute("SELECT id FROM movies_movie ORDER BY id LIMIT 100").fetchall()
+        rows = connection.execute("SELECT id FROM movies_movie ORDER BY id LIMIT 100").fetchall()
     master = subprocess.Popen(
         [*GUNICORN, "--bind", f"127.0.0.1:{port}"], env=environment, cwd=embedded.ROOT
     )
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until_ready(url)
-        yield Chaos(url, data, environment, master, tokens.split(), [each[0] for each in found])
+        yield System(url, data, environment, master, tokens.split(), [row[0] for row in rows])
     finally:
-        _end(port)
+        _stop_gunicorn(port)
 
 
 _TOKENS = f"""
@@ -437,31 +435,32 @@ for user in User.objects.order_by("id")[:{MEMBERS}]:
 """
 
 
-def _end(port: int) -> None:
-    """End whichever gunicorn serves now; after a deploy it is no child of ours."""
-    mark = f"127.0.0.1:{port}".encode()
+def _stop_gunicorn(port: int) -> None:
+    """Stop the gunicorn that serves this port. After a deploy it is not a child of this process."""
+    address = f"127.0.0.1:{port}".encode()
     for process in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
-            if mark in (process / "cmdline").read_bytes():
+            if address in (process / "cmdline").read_bytes():
                 os.kill(int(process.name), signal.SIGTERM)
 
 
-def main(wanted: Sequence[str]) -> int:
-    """Bring about the faults whose names begin like one of `wanted`, or all."""
+def main(names: Sequence[str]) -> int:
+    """Measure the faults whose names start with one of `names`, or all; return the exit status."""
     print(
         f"     {'fault':<28} {'sent':>5} {'failed':<34} {'p99':>10} {'longest':>10} "
         f"{'live':>10} {'recovery':>8}"
     )
-    with running() as chaos:
+    prefixes = tuple(name.lower() for name in names) or ("",)
+    with run_system() as system:
         for name in FAULTS:
-            if not wanted or any(name.lower().startswith(each.lower()) for each in wanted):
-                measure(chaos, name)
-    print(f"{sum(chaos.rows)} of {len(chaos.rows)} promises kept.")
-    kept = all(chaos.rows)
-    if not wanted:
+            if name.lower().startswith(prefixes):
+                measure(system, name)
+    print(f"{sum(system.promises_kept)} of {len(system.promises_kept)} promises kept.")
+    status = 0 if all(system.promises_kept) else 1
+    if not names:
         print()
-        kept = migrations.main() == 0 and kept
-    return 0 if kept else 1
+        status |= migrations.main()
+    return status
 
 
 if __name__ == "__main__":

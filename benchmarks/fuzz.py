@@ -1,14 +1,17 @@
-"""Made-up calls and chains of calls against the real service: `make fuzz MINUTES=10`.
+"""Send generated requests, and chains of them, to the service.
 
-gunicorn as it is deployed, on a database and a Valkey database of its own, with the starter catalogue
-and TMDb's test server. The data are other ones each time. Ends, at Ctrl-C too, with a line an
-operation and with what was found; with status 1 where that is anything, where a chain that clients
-live by was never taken, or where a 5xx left another number of log lines than one.
+    make fuzz [MINUTES=10]
+
+The server is gunicorn as deployed, on its own database and Valkey database, with the starter catalogue
+and the fake TMDb server. Every run generates other data. The report has a row for each operation and
+lists the findings; Ctrl-C ends the run with the report too. The exit status is 1 after a finding,
+if a chain of nexus.tests.chains.CORE was never completed, or if a 5xx was not logged exactly once.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -30,10 +33,10 @@ from schemathesis import Case, GenerationMode, Response
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
-    database_made,
+    create_database,
     find_free_port,
+    get_valkey_url,
     manage,
-    valkey_database,
     wait_until_ready,
 )
 from nexus.dev import embedded
@@ -56,8 +59,8 @@ IMPORT_WAIT_S = 3.0
 
 
 @dataclass
-class Live:
-    """The service over HTTP."""
+class HttpService:
+    """The running service."""
 
     url: str
     names: dict[str, str] = field(default_factory=dict)
@@ -68,150 +71,146 @@ class Live:
     def token(self, caller: str) -> str:
         name = self.names.get(caller, caller)
         body = {"username": name, "password": PASSWORD}
-        answer = requests.post(f"{self.url}/auth/token/", json=body, timeout=30)
-        if answer.status_code == 401:
-            # Not made yet, or gone by a call of its own.
+        response = requests.post(f"{self.url}/auth/token/", json=body, timeout=30)
+        if response.status_code == 401:
+            # The user does not exist yet, or a generated request has deleted the account.
             name = self.names[caller] = f"{caller}{time.time_ns()}"
             body = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
-            answer = requests.post(f"{self.url}/auth/register/", json=body, timeout=30)
-        answer.raise_for_status()
-        return str(answer.json()["access"])
+            response = requests.post(f"{self.url}/auth/register/", json=body, timeout=30)
+        response.raise_for_status()
+        return str(response.json()["access"])
 
-    def settle(self, case: Case, answer: Response) -> None:
-        """Give the background a moment to read, apply or undo an import."""
-        begun = case.path.startswith("/imports/") and answer.status_code in (201, 202)
+    def settle(self, case: Case, response: Response) -> None:
+        """Wait a moment until the import worker has finished the current step of an import."""
+        is_working = case.path.startswith("/imports/") and response.status_code in (201, 202)
         deadline = time.monotonic() + IMPORT_WAIT_S
-        while begun and time.monotonic() < deadline:
-            url = f"{self.url}/imports/{answer.json()['id']}/"
-            headers = {"Authorization": answer.request.headers["Authorization"]}
+        while is_working and time.monotonic() < deadline:
+            url = f"{self.url}/imports/{response.json()['id']}/"
+            headers = {"Authorization": response.request.headers["Authorization"]}
             state = requests.get(url, headers=headers, timeout=30).json().get("state", "")
-            begun = str(state).endswith("ing")
+            is_working = str(state).endswith("ing")
             time.sleep(0.02)
 
 
 @contextmanager
-def running(log: Path) -> Iterator[tuple[Live, list[int]]]:
-    """The service on stores of its own, both emptied before, and the ids of some films."""
-    with embedded.run_servers(), FakeTmdbServer() as server:
-        environment = _environment(server)
+def run_service(log: Path) -> Iterator[tuple[HttpService, list[int]]]:
+    """Run the service on empty databases during the block; yield it and the ids of five movies."""
+    with embedded.run_servers(), FakeTmdbServer() as tmdb:
+        environment = {
+            **os.environ,
+            **SETTINGS,
+            "RATE_LIMIT_SCALE": "1000000",
+            "LOG_LEVEL": "ERROR",
+            "DATABASE_URL": create_database(DATABASE),
+            "REDIS_URL": get_valkey_url(VALKEY_DATABASE),
+            "TMDB_BASE_URL": tmdb.base_url,
+            "TMDB_ACCESS_TOKEN": tmdb.credential,
+        }
         redis.Redis.from_url(environment["REDIS_URL"]).flushdb()
         manage("migrate", "--verbosity", "0", environment=environment)
         manage("load_starter", environment=environment)
-        manage("shell", "--verbosity", "0", "--command", _STAFF, environment=environment)
+        manage("shell", "--verbosity", "0", "--command", _CREATE_STAFF, environment=environment)
         with psycopg.connect(environment["DATABASE_URL"]) as connection:
-            films = connection.execute("SELECT id FROM movies_movie ORDER BY id LIMIT 5").fetchall()
+            rows = connection.execute("SELECT id FROM movies_movie ORDER BY id LIMIT 5").fetchall()
         port = find_free_port()
-        with log.open("wb") as lines:
-            service = subprocess.Popen(
+        with log.open("wb") as stderr:
+            gunicorn = subprocess.Popen(
                 [*GUNICORN, "--bind", f"127.0.0.1:{port}"],
                 env=environment,
                 cwd=embedded.ROOT,
-                stderr=lines,
+                stderr=stderr,
             )
         try:
-            live = Live(f"http://127.0.0.1:{port}")
-            wait_until_ready(live.url)
-            yield live, [each[0] for each in films]
+            service = HttpService(f"http://127.0.0.1:{port}")
+            wait_until_ready(service.url)
+            yield service, [row[0] for row in rows]
         finally:
-            service.terminate()
-            service.wait(timeout=30)
+            gunicorn.terminate()
+            gunicorn.wait(timeout=30)
 
 
-_STAFF = f"""
+_CREATE_STAFF = f"""
 from accounts.models import User
 User.objects.create_superuser(username="mod", email="mod@example.org", password={PASSWORD!r})
 """
 
 
-def _environment(server: FakeTmdbServer) -> dict[str, str]:
-    return {
-        **os.environ,
-        **SETTINGS,
-        "RATE_LIMIT_SCALE": "1000000",
-        "LOG_LEVEL": "ERROR",
-        "DATABASE_URL": database_made(DATABASE),
-        "REDIS_URL": valkey_database(VALKEY_DATABASE),
-        "TMDB_BASE_URL": server.base_url,
-        "TMDB_ACCESS_TOKEN": server.credential,
-    }
-
-
-def fuzz(live: Live, films: list[int], ledger: Ledger, *, seconds: float) -> None:
-    """Rounds of chains and of single calls, until the time is over."""
-    raw = requests.get(f"{live.url}/swagger.json", timeout=30).json()
+def fuzz(http: HttpService, movie_ids: list[int], ledger: Ledger, *, seconds: float) -> None:
+    """Send chains and single requests until the time is over."""
+    schema = requests.get(f"{http.url}/swagger.json", timeout=30).json()
     service = Service(
-        call=live.call, token=live.token, callers=("ann", "ben", "mod"), settle=live.settle
+        call=http.call, token=http.token, callers=("ann", "ben", "mod"), settle=http.settle
     )
-    wide = loaded(raw)
-    near = grounded(raw, films=films, tmdb_ids=[FIRST_ID, FIRST_ID + 1, FIRST_ID + 2])
-    machine = chains_of(near, service, ledger)
-    begun = told = time.monotonic()
-    turns: list[GenerationMode] = [GenerationMode.NEGATIVE, GenerationMode.POSITIVE]
-    number = 0
-    while time.monotonic() - begun < seconds:
+    # One schema allows any value. The other has ids that exist, so that more requests succeed.
+    any_values = loaded(schema)
+    known_ids = grounded(schema, films=movie_ids, tmdb_ids=[FIRST_ID, FIRST_ID + 1, FIRST_ID + 2])
+    machine = chains_of(known_ids, service, ledger)
+    modes = itertools.cycle([GenerationMode.NEGATIVE, GenerationMode.POSITIVE])
+    began = reported_at = time.monotonic()
+    for number in itertools.count():
+        now = time.monotonic()
+        if now - began >= seconds:
+            return
         run_chains(machine, chains=15, steps=25, seeded=False)
         if number % 4 == 0:
-            mode = turns[number // 4 % 2]
-            run_calls(wide, mode, service, ledger, examples=2, seeded=False)
-        number += 1
-        if time.monotonic() - told > PROGRESS_S:
-            told = time.monotonic()
+            run_calls(any_values, next(modes), service, ledger, examples=2, seeded=False)
+        if now - reported_at > PROGRESS_S:
+            reported_at = now
             print(
-                f"{told - begun:>5.0f} s  {sum(ledger.calls.values())} calls, "
-                f"{ledger.with_status(200, 300, chained=True)} in chains answered 2xx, "
+                f"{now - began:>5.0f} s  {sum(ledger.calls.values())} requests, "
+                f"{ledger.with_status(200, 300, chained=True)} successful ones in chains, "
                 f"{len(ledger.findings)} findings",
                 flush=True,
             )
 
 
-def faults_of_the_log(log: Path, ledger: Ledger) -> Iterator[str]:
-    """Lines that are no JSON, and a 5xx with another number of lines than one."""
-    by: Counter[str] = Counter()
+def find_log_errors(log: Path, ledger: Ledger) -> Iterator[str]:
+    """Describe lines that are not JSON, and each 5xx that was not logged exactly once."""
+    lines_by_request: Counter[str] = Counter()
     for line in log.read_text().splitlines():
         try:
-            told: dict[str, Any] = json.loads(line)
+            record: dict[str, Any] = json.loads(line)
         except ValueError:
-            yield f"A log line that is no JSON: {line[:200]}"
+            yield f"A log line is not JSON: {line[:200]}"
             continue
-        if told.get("status", 0) >= 500:
-            by[told["request_id"]] += 1
-        elif "traceback" in told:
+        if record.get("status", 0) >= 500:
+            lines_by_request[record["request_id"]] += 1
+        elif "traceback" in record:
             yield f"A traceback without a 5xx: {line[:400]}"
-    for request_id in set(by) | ledger.failed:
-        if by[request_id] != 1 or request_id not in ledger.failed:
-            answered = "answered" if request_id in ledger.failed else "not answered"
-            yield f"{by[request_id]} log lines of a 5xx that was {answered}: {request_id}"
+    for request_id in set(lines_by_request) | ledger.failed:
+        if lines_by_request[request_id] != 1 or request_id not in ledger.failed:
+            received = "received" if request_id in ledger.failed else "not received"
+            yield f"{lines_by_request[request_id]} log lines of a {received} 5xx: {request_id}"
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     minutes = parser.parse_args(arguments).minutes
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(name, None)
+    for variable in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(variable, None)
     ledger = Ledger()
-    stopped = False
+    is_interrupted = False
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         log = Path(folder) / "log"
-        with running(log) as (live, films):
+        with run_service(log) as (http, movie_ids):
             try:
-                fuzz(live, films, ledger, seconds=minutes * 60)
+                fuzz(http, movie_ids, ledger, seconds=minutes * 60)
             except KeyboardInterrupt:
-                stopped = True
-        found = [*ledger.findings.values(), *faults_of_the_log(log, ledger)]
-    missed = CORE - ledger.operations(chained=True)
+                is_interrupted = True
+        findings = [*ledger.findings.values(), *find_log_errors(log, ledger)]
+    missing_chains = CORE - ledger.operations(chained=True)
     print("\n".join(ledger.table()))
-    calls, in_chains = sum(ledger.calls.values()), ledger.with_status(0, 600, chained=True)
-    good = ledger.with_status(200, 300, chained=True)
     print(
-        f"{calls} calls of {len({label for label, _ in ledger.calls})} operations; {in_chains} took "
-        f"a value from an earlier answer, {good} of these were answered 2xx; "
-        f"{ledger.with_status(500, 600)} x 5xx (TMDb's trouble, told as such)."
+        f"{sum(ledger.calls.values())} requests of {len({label for label, _ in ledger.calls})} "
+        f"operations. {ledger.with_status(0, 600, chained=True)} used a value of an earlier "
+        f"response; {ledger.with_status(200, 300, chained=True)} of these were successful. "
+        f"{ledger.with_status(500, 600)} x 5xx, which report a failure of TMDb."
     )
-    if missed:
-        print(f"Chains never taken: {', '.join(sorted(missed))}")
-    print("\n".join(found) if found else "Nothing found.")
-    return 1 if found or (missed and not stopped) else 0
+    if missing_chains:
+        print(f"Chains that were never completed: {', '.join(sorted(missing_chains))}")
+    print("\n".join(findings) if findings else "No findings.")
+    return 1 if findings or (missing_chains and not is_interrupted) else 0
 
 
 if __name__ == "__main__":

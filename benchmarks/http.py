@@ -111,7 +111,7 @@ class Case:
     def build_requests(self, service: Service, client: Client) -> list[Request]:
         requests = self.requests(service)
         if self.is_conditional:
-            headers = {"If-None-Match": client.tag(requests[0]["path"])}
+            headers = {"If-None-Match": client.fetch_etag(requests[0]["path"])}
             requests = [{**requests[0], "headers": headers}]
         if self.is_uncached:
             requests = [

@@ -1,9 +1,9 @@
-"""A closed-loop HTTP client on kept connections, in a process of its own and cheap beside a server.
+"""A closed-loop HTTP client with reused connections, in a process that costs the server little CPU.
 
-A line of its input is a JSON object of `requests` (to be sent in turn: `method`, `path`, `headers`,
-`body`), `connections` and `seconds`; a line of its output one of `seconds`, `latencies_s` and
-`statuses` (how often each). `workers` of PIDS share the connections evenly: a server that answers
-`/bench/empty/` with the number of its process (benchmarks.textbook) is asked for it.
+Each line of its input is a JSON object with `requests` (sent in turn: `method`, `path`, `headers`,
+`body`), `connections`, and `seconds` or `count`. Each line of its output has `seconds`,
+`latencies_s` and `statuses` (a count by status). The connections are spread evenly over the workers:
+the server responds to `/bench/empty/` with the pid of the worker (benchmarks.textbook).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 
 TIMEOUT_S = 30.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_TAG = re.compile(rb"\r\netag: *([^\r]+)", re.IGNORECASE)
-_MOST_TRIES = 200
+_ETAG = re.compile(rb"\r\netag: *([^\r]+)", re.IGNORECASE)
+_MAX_CONNECTION_ATTEMPTS = 200
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a load brought."""
+class LoadResult:
+    """The result of one load."""
 
     seconds: float
     latencies_s: list[float]
@@ -42,7 +42,7 @@ class Answers:
 
 
 class Client:
-    """The process that sends, for the one that measures."""
+    """Starts the client process and sends it commands."""
 
     def __init__(self, port: int, workers: int) -> None:
         self._process = subprocess.Popen(
@@ -60,23 +60,23 @@ class Client:
         connections: int,
         seconds: float = 0.0,
         count: int = 0,
-    ) -> Answers:
-        """Send these in turn for so long, or so many of them."""
-        spec = {"requests": requests, "connections": connections, "seconds": seconds}
-        found = self._asked({**spec, "count": count})
-        return Answers(found["seconds"], found["latencies_s"], found["statuses"])
+    ) -> LoadResult:
+        """Send the requests in turn for `seconds`, or until `count` are sent."""
+        load = {"requests": requests, "connections": connections, "seconds": seconds}
+        result = self._call({**load, "count": count})
+        return LoadResult(result["seconds"], result["latencies_s"], result["statuses"])
 
-    def tag(self, path: str) -> str:
-        """The ETag of an answer."""
-        return str(self._asked({"tag": path})["tag"])
+    def fetch_etag(self, path: str) -> str:
+        """Return the ETag of a response."""
+        return str(self._call({"etag_of": path})["etag"])
 
-    def _asked(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, command: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(spec) + "\n")
+        self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
-        found: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return found
+        result: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return result
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -97,34 +97,35 @@ class _Connection:
         self.sent_at = time.perf_counter()
         self.socket.sendall(request)
 
-    def answered(self) -> bool:
-        """Whether the answer is whole, after reading what there is of it."""
-        more = self.socket.recv(1 << 17)
-        if not more:
-            raise ConnectionError("The server closed a kept connection.")
-        self.buffer += more
+    def receive(self) -> bool:
+        """Read available bytes; return whether the response is complete."""
+        received = self.socket.recv(1 << 17)
+        if not received:
+            raise ConnectionError("The server closed a reused connection.")
+        self.buffer += received
         if self.length is None:
             head = self.buffer.find(b"\r\n\r\n")
             if head < 0:
                 return False
-            found = _LENGTH.search(self.buffer, 0, head)
+            length_header = _LENGTH.search(self.buffer, 0, head)
             self.length = head + 4
-            if found and self.status not in ("204", "304"):
-                self.length += int(found[1])
+            if length_header and self.status not in ("204", "304"):
+                self.length += int(length_header[1])
         return len(self.buffer) >= self.length
 
     @property
     def status(self) -> str:
         return self.buffer[9:12].decode()
 
-    def ask(self, request: bytes) -> bytes:
+    def fetch(self, request: bytes) -> bytes:
+        """Send a request and return the whole response."""
         self.send(request)
-        while not self.answered():
+        while not self.receive():
             pass
         return bytes(self.buffer)
 
 
-def _wire(request: dict[str, Any]) -> bytes:
+def _encode(request: dict[str, Any]) -> bytes:
     body = json.dumps(request["body"]).encode() if "body" in request else b""
     headers = {"Host": "127.0.0.1", "Accept": "*/*", **request.get("headers", {})}
     if body:
@@ -135,51 +136,53 @@ def _wire(request: dict[str, Any]) -> bytes:
     )
 
 
-def _connections(port: int, workers: int, count: int) -> list[_Connection]:
-    """`count` connections, as many to each worker."""
-    found: dict[bytes, list[_Connection]] = {}
-    each = max(1, count // workers)
-    for _ in range(_MOST_TRIES):
-        made = _Connection(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S))
-        made.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        pid = made.ask(_wire({"path": "/bench/empty/"})).rpartition(b"\r\n\r\n")[2]
-        if len(found.setdefault(pid, [])) < each:
-            found[pid].append(made)
+def _connect(port: int, workers: int, count: int) -> list[_Connection]:
+    """Open `count` connections, the same number to each worker."""
+    by_worker: dict[bytes, list[_Connection]] = {}
+    per_worker = max(1, count // workers)
+    for _ in range(_MAX_CONNECTION_ATTEMPTS):
+        connection = _Connection(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S))
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pid = connection.fetch(_encode({"path": "/bench/empty/"})).rpartition(b"\r\n\r\n")[2]
+        if len(by_worker.setdefault(pid, [])) < per_worker:
+            by_worker[pid].append(connection)
         else:
-            made.socket.close()
-        if sum(map(len, found.values())) >= count:
-            return [some[place] for place in range(each) for some in found.values()][:count]
-    raise RuntimeError(f"{len(found)} of {workers} workers answer.")
+            connection.socket.close()
+        if sum(map(len, by_worker.values())) >= count:
+            # One connection of each worker, then another of each, and so on.
+            rounds = zip(*by_worker.values(), strict=True)
+            return [connection for one_of_each in rounds for connection in one_of_each][:count]
+    raise RuntimeError(f"Only {len(by_worker)} of {workers} workers respond.")
 
 
-def _measured(connections: Sequence[_Connection], spec: dict[str, Any]) -> dict[str, Any]:
-    requests = [_wire(request) for request in spec["requests"]]
-    count = spec["count"] or sys.maxsize
+def _run_load(connections: Sequence[_Connection], load: dict[str, Any]) -> dict[str, Any]:
+    requests = [_encode(request) for request in load["requests"]]
+    count = load["count"] or sys.maxsize
     latencies: list[float] = []
     statuses: Counter[str] = Counter()
     sent = 0
     with selectors.EpollSelector() as selector:
         began = time.perf_counter()
-        until = began + (spec["seconds"] or 1e9)
-        for connection in connections[: spec["connections"]]:
+        end = began + (load["seconds"] or 1e9)
+        for connection in connections[: load["connections"]]:
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             connection.send(requests[sent % len(requests)])
             sent += 1
-        open_ones = spec["connections"]
-        while open_ones:
+        open_count = load["connections"]
+        while open_count:
             for key, _ in selector.select(TIMEOUT_S):
                 connection = key.data
-                if not connection.answered():
+                if not connection.receive():
                     continue
                 now = time.perf_counter()
                 latencies.append(now - connection.sent_at)
                 statuses[connection.status] += 1
-                if now < until and sent < count:
+                if now < end and sent < count:
                     connection.send(requests[sent % len(requests)])
                     sent += 1
                 else:
                     selector.unregister(connection.socket)
-                    open_ones -= 1
+                    open_count -= 1
         seconds = time.perf_counter() - began
     return {"seconds": seconds, "latencies_s": latencies, "statuses": statuses}
 
@@ -187,16 +190,16 @@ def _measured(connections: Sequence[_Connection], spec: dict[str, Any]) -> dict[
 def main() -> None:
     port, workers = map(int, sys.argv[1:])
     for line in sys.stdin:
-        spec = json.loads(line)
-        if "tag" in spec:
-            connection = _connections(port, workers, workers)[0]
-            found = _TAG.search(connection.ask(_wire({"path": spec["tag"]})))
-            print(json.dumps({"tag": found[1].decode() if found else ""}), flush=True)
+        command = json.loads(line)
+        if "etag_of" in command:
+            connection = _connect(port, workers, workers)[0]
+            etag = _ETAG.search(connection.fetch(_encode({"path": command["etag_of"]})))
+            print(json.dumps({"etag": etag[1].decode() if etag else ""}), flush=True)
             continue
-        connections = _connections(port, workers, spec["connections"])
-        print(json.dumps(_measured(connections, spec)), flush=True)
-        for each in connections:
-            each.socket.close()
+        connections = _connect(port, workers, command["connections"])
+        print(json.dumps(_run_load(connections, command)), flush=True)
+        for connection in connections:
+            connection.socket.close()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""What each migration costs those who read and write meanwhile: `python -m benchmarks.migrations`.
+"""Measure how long each migration makes other sessions wait.
 
-A database is taken from nothing to now, a migration at a time, in the order in which they are run.
-From the first table of films on there are thousands of films, members and ratings, as many as their
-tables can hold by then, and during each migration one session has read every table and does not end,
-as a dump would, while others read and write all the time. The old code is not there to be served
-from, so that their statements stand for its requests; `make chaos` measures requests to the present
-code behind migrations to come. Prints a row a migration: how long it took, how many statements of
-others ran meanwhile, and how long the slowest of their reads and writes took.
-Ends with status 1 where one took longer than is promised.
+    python -m benchmarks.migrations [APP.NAME ...]      the migrations whose names start like this
+
+An empty database is migrated to the present state, one migration at a time, in Django's order. The
+tables of movies, users and ratings are filled as soon as they exist. During each migration, one
+transaction has read every table and stays open, as a dump does, while other sessions read and write.
+
+Each row shows the duration of the migration, the number of statements of the other sessions, and the
+slowest read and write. The exit status is 1 if one of them took longer than promised. These
+statements stand in for the requests of the old code, which is not available here; `make chaos`
+measures requests to the present code during migrations.
 """
 
 from __future__ import annotations
@@ -28,16 +30,16 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from benchmarks.service import SETTINGS, database_made, manage, ms
+from benchmarks.service import SETTINGS, create_database, format_ms, manage
 from nexus.dev import embedded
 
-PROMISED_S = 2.0
-# How long the long reader stays: longer than any limit of a lock.
-READER_S = 3.0
+MAX_WAIT_S = 2.0
+# Longer than any lock timeout.
+LONG_TRANSACTION_S = 3.0
 ROWS = {"movies_movie": 5000, "accounts_user": 1000, "social_rating": 20_000}
 READERS = 4
-# What a column holds that has a rule of its own; of any other, something of its type.
-VALUES = {
+# SQL expressions for columns with constraints. Other columns get a value of their type.
+VALUES_BY_COLUMN = {
     "movies_movie.tmdb_id": "n",
     "movies_movie.imdb_id": "NULL",
     "movies_movie.search_vector": "''",
@@ -45,7 +47,7 @@ VALUES = {
     "social_rating.user_id": "1 + n / 5000",
     "social_rating.score": "1 + n % 5",
 }
-BY_TYPE = {
+VALUES_BY_TYPE = {
     "bigint": "n",
     "integer": "0",
     "smallint": "0",
@@ -60,15 +62,15 @@ BY_TYPE = {
 
 
 @dataclass
-class Others:
-    """What those who are being served meanwhile did, and how long it took, in seconds."""
+class Traffic:
+    """The durations of other sessions' statements in seconds, and their errors."""
 
     reads: list[float] = field(default_factory=list)
     writes: list[float] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
-def tables(session: psycopg.Connection[Any]) -> list[str]:
+def list_tables(session: psycopg.Connection[Any]) -> list[str]:
     rows = session.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
         " AND relname <> 'django_migrations' ORDER BY relname"
@@ -76,16 +78,12 @@ def tables(session: psycopg.Connection[Any]) -> list[str]:
     return [row[0] for row in rows]
 
 
-def fill(session: psycopg.Connection[Any]) -> None:
-    """Put rows into those of ROWS that are there and empty."""
-    present = tables(session)
-    for table, rows in ROWS.items():
-        if (
-            table not in present
-            or session.execute(
-                sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))
-            ).fetchone()
-        ):
+def fill_tables(session: psycopg.Connection[Any]) -> None:
+    """Insert rows into those of ROWS that exist and are empty."""
+    existing = list_tables(session)
+    for table, row_count in ROWS.items():
+        first_row = sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))
+        if table not in existing or session.execute(first_row).fetchone():
             continue
         columns = session.execute(
             "SELECT column_name, data_type, character_maximum_length"
@@ -95,23 +93,23 @@ def fill(session: psycopg.Connection[Any]) -> None:
         ).fetchall()
         names = [name for name, *_ in columns]
         values = [
-            VALUES.get(f"{table}.{name}") or BY_TYPE[kind].format(length=length)
+            VALUES_BY_COLUMN.get(f"{table}.{name}") or VALUES_BY_TYPE[kind].format(length=length)
             for name, kind, length in columns
         ]
         session.execute(
             f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)}"
-            f" FROM generate_series(1, {rows}) AS n"
+            f" FROM generate_series(1, {row_count}) AS n"
         )
         session.execute(f"ANALYZE {table}")
 
 
 @contextmanager
-def busy(url: str) -> Iterator[Others]:
-    """Others who read every table there is, and write those that have rows."""
-    others, over = Others(), threading.Event()
+def run_traffic(url: str) -> Iterator[Traffic]:
+    """Read every table and write the filled ones, in sessions of their own, during the block."""
+    traffic, is_over = Traffic(), threading.Event()
     with psycopg.connect(url) as session:
-        present = tables(session)
-    reads = [f"SELECT * FROM {table} LIMIT 20" for table in present]
+        existing = list_tables(session)
+    reads = [f"SELECT * FROM {table} LIMIT 20" for table in existing]
     writes = [
         f"UPDATE {table} SET {column} = {column} WHERE id = 7"
         for table, column in (
@@ -119,107 +117,117 @@ def busy(url: str) -> Iterator[Others]:
             ("accounts_user", "bio"),
             ("social_rating", "score"),
         )
-        if table in present
+        if table in existing
     ]
 
-    def work(statements: Sequence[str], took: list[float]) -> None:
-        # Without prepared statements, as Django's are.
+    def work(statements: Sequence[str], durations: list[float]) -> None:
+        # Without prepared statements, like Django.
         with psycopg.connect(url, autocommit=True, prepare_threshold=None) as session:
-            while not over.is_set():
+            while not is_over.is_set():
                 for statement in statements:
                     started = time.perf_counter()
                     try:
                         session.execute(statement)
                     except psycopg.Error as error:
-                        others.failures.append(str(error))
-                    took.append(time.perf_counter() - started)
+                        traffic.errors.append(str(error))
+                    durations.append(time.perf_counter() - started)
                     time.sleep(0.002)
 
-    threads = [threading.Thread(target=work, args=(reads, others.reads)) for _ in range(READERS)]
+    threads = [threading.Thread(target=work, args=(reads, traffic.reads)) for _ in range(READERS)]
     if writes:
-        threads.append(threading.Thread(target=work, args=(writes, others.writes)))
+        threads.append(threading.Thread(target=work, args=(writes, traffic.writes)))
     for thread in threads:
         thread.start()
     try:
-        yield others
+        yield traffic
     finally:
-        over.set()
+        is_over.set()
         for thread in threads:
             thread.join()
 
 
 @contextmanager
-def long_reader(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A session that has read every table, sees them all as of then, and does not end."""
+def open_long_transaction(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Yield a session whose transaction has read every table, as a dump does."""
     with psycopg.connect(url, autocommit=True) as session:
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        for table in tables(session):
+        for table in list_tables(session):
             session.execute(f"SELECT count(*) FROM {table}")
         yield session
 
 
 def measure(app: str, name: str, environment: dict[str, str]) -> bool:
-    """Run one migration behind a long reader; whether nobody waited longer than is promised."""
+    """Run one migration behind a long transaction; return whether nobody waited too long."""
     url = environment["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as session:
-        fill(session)
-        if "movies_movie" not in tables(session):
+        fill_tables(session)
+        if "movies_movie" not in list_tables(session):
             manage("migrate", app, name, "--verbosity", "0", environment=environment)
             return True
     with ExitStack() as stack:
-        reader = stack.enter_context(long_reader(url))
-        others = stack.enter_context(busy(url))
+        long_transaction = stack.enter_context(open_long_transaction(url))
+        traffic = stack.enter_context(run_traffic(url))
         command = [sys.executable, "manage.py", "migrate", app, name, "--verbosity", "0"]
         started = time.perf_counter()
-        migrating = subprocess.Popen(
+        process = subprocess.Popen(
             command, env=environment, cwd=embedded.ROOT, stderr=subprocess.PIPE, text=True
         )
         with suppress(subprocess.TimeoutExpired):
-            migrating.wait(READER_S)
-        reader.close()
-        _, told = migrating.communicate(timeout=60)
-        took_s = time.perf_counter() - started
-    for line in {told.strip() if migrating.returncode else "", *others.failures} - {""}:
+            process.wait(LONG_TRANSACTION_S)
+        long_transaction.close()
+        _, output = process.communicate(timeout=60)
+        duration_s = time.perf_counter() - started
+    for line in {output.strip() if process.returncode else "", *traffic.errors} - {""}:
         print(line, file=sys.stderr)
-    waited = "trying again" in told or "Waiting" in told
-    slowest = [max(each, default=0.0) for each in (others.reads, others.writes)]
-    kept = max(slowest) <= PROMISED_S and not others.failures and not migrating.returncode
+    has_waited = "Trying again" in output or "Waiting" in output
+    slowest_read, slowest_write = (
+        max(durations, default=0.0) for durations in (traffic.reads, traffic.writes)
+    )
+    is_kept = (
+        max(slowest_read, slowest_write) <= MAX_WAIT_S
+        and not traffic.errors
+        and not process.returncode
+    )
     print(
-        f"{'ok  ' if kept else 'MISS'} {f'{app}.{name}':<48} {took_s:>5.1f} s "
-        f"{'yes' if waited else '-':>6} {len(others.reads) + len(others.writes):>7} "
-        f"{len(others.failures):>6} {ms(slowest[0]):>10} {ms(slowest[1]):>10}",
+        f"{'ok  ' if is_kept else 'MISS'} {f'{app}.{name}':<48} {duration_s:>6.1f} s "
+        f"{'yes' if has_waited else '-':>6} {len(traffic.reads) + len(traffic.writes):>10} "
+        f"{len(traffic.errors):>6} {format_ms(slowest_read):>10} {format_ms(slowest_write):>10}",
         flush=True,
     )
-    return kept
+    return is_kept
 
 
-def plan(environment: dict[str, str]) -> list[tuple[str, str]]:
-    """All migrations, in the order in which they are run on an empty database."""
-    told = manage("showmigrations", "--plan", environment=environment)
-    return [(found[1], found[2]) for found in re.finditer(r"^\[ \] +(\w+)\.(\w+)", told, re.M)]
+def list_migrations(environment: dict[str, str]) -> list[tuple[str, str]]:
+    """Return all migrations as (app, name), in the order in which they run."""
+    plan = manage("showmigrations", "--plan", environment=environment)
+    return re.findall(r"^\[ \] +(\w+)\.(\w+)", plan, re.MULTILINE)
 
 
-def main(wanted: Sequence[str] = ()) -> int:
-    """Measure the migrations whose names begin like one of `wanted`, or all."""
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(name, None)
-    rows = []
+def main(names: Sequence[str] = ()) -> int:
+    """Measure the migrations whose names start with one of `names`, or all; return the exit status."""
+    for variable in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(variable, None)
+    promises_kept = []
     print(
-        f"     {'migration':<48} {'took':>7} {'waited':>6} {'others':>7} {'failed':>6} "
+        f"     {'migration':<48} {'duration':>8} {'waited':>6} {'statements':>10} {'errors':>6} "
         f"{'read max':>10} {'write max':>10}"
     )
     with tempfile.TemporaryDirectory(prefix="migrations-") as folder:
+        # PostgreSQL runs as another user if this process runs as root.
         Path(folder).chmod(0o755)
         with embedded.run_servers(Path(folder)):
-            database = database_made("migrations")
+            database = create_database("migrations")
             environment = {**os.environ, **SETTINGS, "DATABASE_URL": database}
-            for app, name in plan(environment):
-                if not wanted or f"{app}.{name}".startswith(tuple(wanted)):
-                    rows.append(measure(app, name, environment))
+            for app, name in list_migrations(environment):
+                if f"{app}.{name}".startswith(tuple(names) or ""):
+                    promises_kept.append(measure(app, name, environment))
                 else:
                     manage("migrate", app, name, "--verbosity", "0", environment=environment)
-    print(f"{sum(rows)} of {len(rows)} migrations kept nobody waiting {PROMISED_S:g} s.")
-    return 0 if all(rows) else 1
+    print(
+        f"During {sum(promises_kept)} of {len(promises_kept)} migrations no statement took longer "
+        f"than {MAX_WAIT_S:g} s."
+    )
+    return 0 if all(promises_kept) else 1
 
 
 if __name__ == "__main__":

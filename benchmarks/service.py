@@ -1,4 +1,4 @@
-"""What the measurements share: gunicorn as it is deployed, and how figures are written."""
+"""Shared by the benchmarks: gunicorn as deployed, databases, and the format of figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import psycopg
 from nexus.dev import embedded
 from nexus.dev.pytest_plugin import find_free_port as find_free_port
 
-# The script and not `python -m gunicorn`, which a successor (USR2) cannot be started with.
+# Not `python -m gunicorn`: a successor (USR2) could not be started with that.
 GUNICORN = [
     str(Path(sys.executable).with_name("gunicorn")),
     "nexus.wsgi",
@@ -26,13 +26,13 @@ SETTINGS = {
     "RATE_LIMIT_SCALE": "1000",
     "WEB_CONCURRENCY": "2",
     "LOG_LEVEL": "CRITICAL",
-    "SECRET_KEY": "a key for the benchmark, long enough for HS256 and of no other use",
+    "SECRET_KEY": "a key for benchmarks that is long enough for HS256",
     "ALLOWED_HOSTS": "127.0.0.1",
 }
 
 
 def manage(*arguments: str, environment: dict[str, str]) -> str:
-    """What a management command prints."""
+    """Run a management command and return its output."""
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         env=environment,
@@ -43,9 +43,8 @@ def manage(*arguments: str, environment: dict[str, str]) -> str:
     ).stdout
 
 
-def database_made(name: str) -> str:
-    """The address of a new database of this name, on the server of DATABASE_URL, in any old one's
-    place."""
+def create_database(name: str) -> str:
+    """Create a database on the server of DATABASE_URL, replacing an old one, and return its URL."""
     url = os.environ["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -53,8 +52,8 @@ def database_made(name: str) -> str:
     return re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", url)
 
 
-def valkey_database(number: int) -> str:
-    """The address of this database of Valkey, on the server of REDIS_URL."""
+def get_valkey_url(number: int) -> str:
+    """Return the URL of this database number on the server of REDIS_URL."""
     return re.sub(r"([?]db=|/)\d+$", rf"\g<1>{number}", os.environ["REDIS_URL"])
 
 
@@ -69,10 +68,10 @@ def wait_until_ready(url: str, *, timeout_s: float = 30) -> None:
     raise RuntimeError(f"{url} is not ready after {timeout_s:g} s.")
 
 
-def percentile(values: Sequence[float], part: float) -> float:
+def percentile(values: Sequence[float], fraction: float) -> float:
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+    return ordered[min(len(ordered) - 1, int(len(ordered) * fraction))]
 
 
-def ms(seconds: float) -> str:
+def format_ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"

@@ -28,12 +28,12 @@ from benchmarks.load import RequestResult, start_load
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
-    database_made,
+    create_database,
     find_free_port,
+    format_ms,
+    get_valkey_url,
     manage,
-    ms,
     percentile,
-    valkey_database,
     wait_until_ready,
 )
 from nexus.dev import embedded
@@ -140,15 +140,17 @@ def from_the_cache(bench: Bench) -> None:
         p95, without = percentile(cached, 0.95), percentile(uncached, 0.5)
         failed = sum(each.status != 200 for each in found)
         kept = p95 < 0.080 and not failed
-        told = f"{ms(p95)} (p50 {ms(percentile(cached, 0.5))}, {failed} failed)"
+        told = f"{format_ms(p95)} (p50 {format_ms(percentile(cached, 0.5))}, {failed} failed)"
         bench.row(f"{name} from the cache at 50/s, p95", "< 80 ms", told, kept=kept)
         ratio = without / p95
-        told = f"{ratio:.0f} x ({ms(without)} uncached)"
+        told = f"{ratio:.0f} x ({format_ms(without)} uncached)"
         bench.row(f"{name}: uncached p50 to cached p95", ">= 15 x", told, kept=ratio >= 15)
         expire(bench)
         status, seconds = bench.get(warm)
         kept = status == 200 and seconds < 0.2
-        bench.row(f"{name}: first request after expiry", "stale, at once", ms(seconds), kept=kept)
+        bench.row(
+            f"{name}: first request after expiry", "stale, at once", format_ms(seconds), kept=kept
+        )
         time.sleep(SLOW_S + 0.5)
 
 
@@ -246,7 +248,7 @@ def others(bench: Bench) -> None:
             latencies = [each.latency_s for each in found]
             p95, worst = percentile(latencies, 0.95), max(latencies)
             failed = sum(each.status != 200 for each in found)
-            told = f"{ms(p95)} (max {ms(worst)}, {failed} failed)"
+            told = f"{format_ms(p95)} (max {format_ms(worst)}, {failed} failed)"
             kept = p95 < 0.100 and not failed
             bench.row(f"{name}, p95 while 20 searches of {what}", "< 100 ms", told, kept=kept)
 
@@ -300,8 +302,8 @@ def _environment(server: FakeTmdbServer) -> dict[str, str]:
     return {
         **os.environ,
         **SETTINGS,
-        "DATABASE_URL": database_made(DATABASE),
-        "REDIS_URL": valkey_database(VALKEY_DATABASE),
+        "DATABASE_URL": create_database(DATABASE),
+        "REDIS_URL": get_valkey_url(VALKEY_DATABASE),
         "TMDB_BASE_URL": server.base_url,
         "TMDB_ACCESS_TOKEN": server.credential,
     }
