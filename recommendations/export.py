@@ -12,9 +12,9 @@ from django.db.models.functions import Lower
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations import engine
-from recommendations.batch import MEMBERS_AT_ONCE, Batch, BatchMember
-from recommendations.engine.answers import Recommendation
+from recommendations import recommender
+from recommendations.recommender.batch import MEMBERS_AT_ONCE, Batch, BatchMember
+from recommendations.recommender.results import Recommendation
 
 Thing = TypeVar("Thing")
 
@@ -56,10 +56,10 @@ def _recommended(
 ) -> Iterator[tuple[User, list[Recommendation]]]:
     if batch is None:
         for user in users:
-            yield user, engine.feed(user, Movie.objects.all()).items.bare(top)
+            yield user, recommender.feed(user, Movie.objects.all()).items.bare(top)
         return
     for user, member in batch.members(users):
-        feed = batch.feed(member) or engine.feed(user, Movie.objects.all())
+        feed = batch.feed(member) or recommender.feed(user, Movie.objects.all())
         yield user, feed.items.bare(top)
 
 
@@ -114,6 +114,6 @@ def pair_scores(pairs: list[Pair]) -> Iterator[list[tuple[Pair, float | None]]]:
                 if batch is not None:
                     scores = batch.scores(members[user.pk], wanted)
                 else:
-                    found = engine.matches(user, wanted, explained=False)
+                    found = recommender.matches(user, wanted, explained=False)
                     scores = {match.movie_id: match.match_score for match in found}
             yield [(pair, scores.get(films.get(pair.imdb_id, 0))) for pair in run]

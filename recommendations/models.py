@@ -39,7 +39,7 @@ class Training(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True)
 
-    # What every score needs, small enough for each process to hold: recommendations.trained.Head.
+    # What every score needs, small enough for each process to hold: recommendations.training.store.Head.
     totals = models.JSONField(default=dict)
     coefficients = models.JSONField(default=dict)
     films = models.BinaryField("its films' numbers", default=b"")
@@ -62,7 +62,7 @@ class Training(models.Model):
 class FilmFactors(models.Model):
     """What a training learned of one film: lists of films with their weights.
 
-    Made and read by recommendations.trained. The film is named by its id and not by a foreign key:
+    Made and read by recommendations.training.store. The film is named by its id and not by a foreign key:
     it may be deleted under a training, whose rows are never written again, and no film is in use
     because it was learned from.
     """

@@ -18,9 +18,9 @@ from accounts.models import User
 from movies.models import Credit, Movie, MovieQuerySet
 from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
 from nexus.core.genres import GENRE_NAMES
-from recommendations.likeness import DIRECTOR, LEAD, People
-from recommendations.maths.data import LIKED, Array, interest
-from recommendations.scoring import Films, History, PeerVotes
+from recommendations.algorithms.content_similarity import DIRECTOR, LEAD, People
+from recommendations.algorithms.heuristic import Films, History, PeerVotes
+from recommendations.algorithms.types import LIKED, Array, interest
 from social.models import Rating
 
 # A member's newest ratings; older ones say little more and would cost without end.

@@ -18,7 +18,7 @@ from movies.serializers import SUMMARY_COLUMNS
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import PUBLIC, ApiViewSet, PageOf, contract
-from recommendations import engine
+from recommendations import recommender
 from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery
 from recommendations.models import Feedback
 from recommendations.serializers import (
@@ -29,7 +29,7 @@ from recommendations.serializers import (
     RecommendationSerializer,
     SimilarSerializer,
 )
-from recommendations.services.feedback import feedback_delete, feedback_set
+from recommendations.services import feedback_delete, feedback_set
 
 #: What stands beside the feed's page, with JSON types.
 FEED_KEYS = {
@@ -55,7 +55,7 @@ class RecommendationViewSet(ApiViewSet):
         to 1, of genres and period) of two of them, and `promoted_count` is the number of them
         that the plain order would have shown later.
         """
-        feed = engine.feed(
+        feed = recommender.feed(
             cast(User, request.user),
             filter_movies(Movie.objects.all(), self.query),
             diversity=self.query["diversity"],
@@ -79,7 +79,7 @@ class RecommendationViewSet(ApiViewSet):
         and the points of the three components add up to it. `counterfactuals` say what it would be
         without one of the caller's ratings.
         """
-        matches = engine.matches(cast(User, request.user), [pk])
+        matches = recommender.matches(cast(User, request.user), [pk])
         if not matches:
             raise Http404
         return Response(MatchScoreSerializer(matches[0]).data)
@@ -90,7 +90,7 @@ class RecommendationViewSet(ApiViewSet):
 
         Those the caller has rated or waved away make room for the next.
         """
-        films = engine.onboarding(cast(User, request.user))
+        films = recommender.onboarding(cast(User, request.user))
         return paginate_list(request, self.query, films, _asked)
 
 
@@ -139,7 +139,7 @@ class SimilarViewSet(ApiViewSet):
         return paginate_list(
             request,
             self.query,
-            engine.similar(movie),
+            recommender.similar(movie),
             _similar,
         )
 

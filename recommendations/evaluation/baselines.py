@@ -10,11 +10,11 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from movies.weighted_rating import weighted_rating
-from recommendations import scoring
+from recommendations.algorithms import heuristic as scoring
+from recommendations.algorithms.content_similarity import likeness
+from recommendations.algorithms.types import LIKED, Content, Ratings, interest
 from recommendations.evaluation.protocol import Answer, Known, Places, Progress
 from recommendations.evaluation.splits import draw
-from recommendations.likeness import likeness
-from recommendations.maths.data import LIKED, Content, Ratings, interest
 
 #: Ratings that the community's mean counts for in a film's chance of being liked.
 PRIOR_RATINGS = 5.0
@@ -98,7 +98,7 @@ def _nearest(cosine: sparse.csr_matrix, *, first: int, kept: int) -> sparse.csr_
 
 
 class FirstFormula:
-    """`signals-1` (recommendations.scoring), with its peers found in memory instead of by SQL.
+    """`signals-1` (recommendations.algorithms.heuristic), with its peers found in memory instead of by SQL.
 
     The formulas are the very functions that serve. What the SQL bounds is bounded alike (150 films,
     300 raters of each, 400 members considered, 50 peers); where it takes the newest raters of a

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.algorithms.types import LIKED, Content, Ratings
 from recommendations.evaluation.splits import draw, fold_of, held_out, history_order
-from recommendations.maths.data import LIKED, Content, Ratings
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recommendations.evaluation.aggregates import BUCKETS
 from recommendations.evaluation.baselines import Popularity
-from recommendations.evaluation.figures import BUCKETS
-from recommendations.evaluation.learned import Learned
+from recommendations.evaluation.engine import Learned
 
 ENGINE = Learned.name
 #: Ratings from which a set is held against the bars of the larger size.

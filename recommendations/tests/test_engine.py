@@ -8,16 +8,19 @@ from django.core.management import call_command
 from django.db import connection
 
 from movies.models import Movie
-from recommendations import engine, serving
-from recommendations.batch import Batch
-from recommendations.maths.data import History
-from recommendations.maths.model import Model, score
+from recommendations import recommender
+from recommendations.algorithms.match_score import score
+from recommendations.algorithms.model import Model
+from recommendations.algorithms.types import History
 from recommendations.models import Feedback
+from recommendations.recommender import queries
+from recommendations.recommender import trained as learned
+from recommendations.recommender.batch import Batch
+from recommendations.recommender.queries import member_read
 from recommendations.selectors import FEED_DEPTH
-from recommendations.services.training import training_run
-from recommendations.serving import member_read
 from recommendations.tests.community import made_up, quiet
-from recommendations.trained import active_head, content_read, whole_read
+from recommendations.training.pipeline import training_run
+from recommendations.training.store import active_head, content_read, whole_read
 from social.models import Rating
 from social.services.ratings import rating_set
 
@@ -125,7 +128,7 @@ def test_the_answer_is_that_of_the_model_in_memory(trained):
         rated = np.array([row[0] for row in rows])
         history = History.of(model.films_of(rated, content), [row[1] for row in rows])
         scores = score(history, model.films, *model.links(history, model.films), model.coefficients)
-        found = engine.matches(user, model.films.ids.tolist())
+        found = recommender.matches(user, model.films.ids.tolist())
         assert [match.match_score for match in found] == pytest.approx(
             scores.percent.tolist(), abs=0.051
         )
@@ -136,7 +139,7 @@ def test_a_filtered_feed_is_as_full_as_the_catalogue_allows(ann, client_of, trai
     for n in (0, 3, 6, 9, 12, 15):
         rate(api, films[n], 5)
     # Of the films the ranking knows, only the first few are looked at.
-    monkeypatch.setattr(serving, "CONSIDERED", 5)
+    monkeypatch.setattr(queries, "CONSIDERED", 5)
     unrated = {film.pk for n, film in enumerate(films) if n % 3 or n > 15}
     assert set(ids(feed(api))) == unrated
     for query, kind in (("&genre=Western", 2), ("&genre=Romance&year_gte=1995", 1)):
@@ -152,9 +155,9 @@ def test_a_narrow_filter_leaves_the_feed_as_full_as_none(ann, client_of, trained
     api = client_of(ann)
     for film in trained[1][:6]:
         rate(api, film, 4)
-    for module in ("serving", "engine.learned"):
+    for module in ("recommender.queries", "recommender.trained"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 10)
-    monkeypatch.setattr(serving, "_LEFT_OPEN", serving._LEFT_OPEN.replace(str(FEED_DEPTH), "10"))
+    monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "10"))
     assert feed(api)["count"] == feed(api, "&genre=Western")["count"] == 10
     assert set(genres(feed(api, "&genre=Western"))) == {"Western"}
 
@@ -214,14 +217,14 @@ def test_a_member_of_one_opinion_and_many_ratings_gets_answers(ann, client_of, t
 
 
 def test_of_a_history_beyond_the_limit_no_film_is_shown_again(ann, trained, monkeypatch):
-    monkeypatch.setattr(serving, "HISTORY_LIMIT", 10)
+    monkeypatch.setattr(queries, "HISTORY_LIMIT", 10)
     films = trained[1]
     for n in range(40):
         rating_set(user_id=ann.pk, movie_id=films[n].pk, score=4)
     assert len(member_read(ann, lists=True).history) == 10
-    shown = engine.feed(ann, Movie.objects.all()).items.bare(FEED_DEPTH)
+    shown = recommender.feed(ann, Movie.objects.all()).items.bare(FEED_DEPTH)
     assert {each.movie_id for each in shown} == {film.pk for film in films[40:]}
-    assert engine.matches(ann, [films[50].pk])
+    assert recommender.matches(ann, [films[50].pk])
 
 
 @pytest.mark.parametrize("ratings", [0, 1, 40])
@@ -230,14 +233,14 @@ def test_the_engine_takes_three_queries_however_long_the_history(
 ):
     for film in trained[1][:ratings]:
         rating_set(user_id=ann.pk, movie_id=film.pk, score=4)
-    engine.feed(ann, Movie.objects.all())  # the head of the training is read once a process
+    recommender.feed(ann, Movie.objects.all())  # the head of the training is read once a process
     for diversity in (0, 0.5):
         with django_assert_num_queries(3):
-            assert engine.feed(ann, Movie.objects.all(), diversity=diversity).items[:20]
+            assert recommender.feed(ann, Movie.objects.all(), diversity=diversity).items[:20]
     with django_assert_num_queries(3):
-        assert engine.matches(ann, [trained[1][50].pk])
+        assert recommender.matches(ann, [trained[1][50].pk])
     with django_assert_num_queries(3):
-        assert len(engine.matches(ann, [film.pk for film in trained[1][45:60]])) == 15
+        assert len(recommender.matches(ann, [film.pk for film in trained[1][45:60]])) == 15
 
 
 def test_diversity_lowers_intra_list_similarity_and_counts_promoted_movies(ann, client_of, trained):
@@ -272,16 +275,16 @@ def test_batches_answer_as_the_endpoints_do(trained, client_of, make_movie, tmp_
             updated_at=new.created_at,
         )
     Movie.objects.filter(pk=films[40].pk).delete()
-    for module in ("serving", "engine.learned", "batch"):
+    for module in ("recommender.queries", "recommender.trained", "recommender.batch"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 15)
-    monkeypatch.setattr(serving, "_LEFT_OPEN", serving._LEFT_OPEN.replace(str(FEED_DEPTH), "15"))
+    monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "15"))
     batch = Batch.of_active()
     wanted = [new.pk, films[44].pk, films[45].pk]
     for user, member in batch.members(users[:6]):
-        own = engine.feed(user, Movie.objects.all()).items.bare(15)
+        own = recommender.feed(user, Movie.objects.all()).items.bare(15)
         assert batch.feed(member).items.bare(15) == own
         assert batch.scores(member, [*wanted, 999_999]) == {
-            match.movie_id: match.match_score for match in engine.matches(user, wanted)
+            match.movie_id: match.match_score for match in recommender.matches(user, wanted)
         }
     out = tmp_path / "out.csv"
     call_command("export_recommendations", "--top", "5", "--out", str(out))
@@ -296,5 +299,5 @@ def test_batches_answer_as_the_endpoints_do(trained, client_of, make_movie, tmp_
 def test_an_answer_begun_before_a_switch_is_finished(ann, trained):
     member = member_read(ann, lists=True)
     training_run(progress=quiet, force=True)
-    feed = engine.learned.feed(member, Movie.objects.all(), favourites=[])
+    feed = learned.feed(member, Movie.objects.all(), favourites=[])
     assert len(feed.items[:5]) == 5

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from recommendations.evaluation import figures
+from recommendations.algorithms.types import Content, Ratings
+from recommendations.evaluation import aggregates as figures
 from recommendations.evaluation.baselines import FirstFormula, ItemNeighbours, Popularity
 from recommendations.evaluation.protocol import (
     HISTORIES,
@@ -14,7 +15,6 @@ from recommendations.evaluation.protocol import (
     weak,
 )
 from recommendations.evaluation.splits import draw, fold_of, held_out
-from recommendations.maths.data import Content, Ratings
 
 FILMS = np.arange(100, 140) * 7
 

@@ -10,11 +10,11 @@ from benchmarks import ratings as synthetic_ratings
 from recommendations.datasets.movielens import FolderError
 from recommendations.evaluation import plots
 from recommendations.evaluation.baselines import Popularity
+from recommendations.evaluation.datasets import movielens_dataset, own_dataset
 from recommendations.evaluation.drawings import history_drawing, reliability_drawing
 from recommendations.evaluation.pages import reports_html
 from recommendations.evaluation.report import ENGINE, Bar, bars, markdown
-from recommendations.evaluation.runs import evaluation
-from recommendations.evaluation.sources import movielens_dataset, own_dataset
+from recommendations.evaluation.runner import evaluation
 from recommendations.models import Training
 
 SIZE = {"members": 120, "movies": 150, "ratings": 5000}

@@ -7,9 +7,9 @@ from django.db import connection
 
 from movies.models import Movie
 from recommendations.models import Feedback
-from recommendations.services.feedback import feedback_set
-from recommendations.services.training import training_run
+from recommendations.services import feedback_set
 from recommendations.tests.community import made_up, quiet
+from recommendations.training.pipeline import training_run
 
 pytestmark = pytest.mark.django_db
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from recommendations.onboarding import entropy, telling
-from recommendations.services.training import training_run
+from recommendations.algorithms.onboarding import entropy, telling
 from recommendations.tests.community import made_up, quiet
+from recommendations.training.pipeline import training_run
 
 
 def test_what_everybody_likes_tells_nothing():

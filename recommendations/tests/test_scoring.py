@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from recommendations import scoring
-from recommendations.scoring import BASELINE, PARTS, WEIGHTS, Films, History, PeerVotes
+from recommendations.algorithms import heuristic as scoring
+from recommendations.algorithms.heuristic import BASELINE, PARTS, WEIGHTS, Films, History, PeerVotes
 
 GENRES = 19
 

@@ -18,12 +18,12 @@ from accounts.models import User
 from movies.models import Movie
 from movies.selectors import find_movies_in_use
 from nexus.dev import embedded
-from recommendations import engine
-from recommendations.maths.data import Ratings
+from recommendations import recommender
+from recommendations.algorithms.types import Ratings
 from recommendations.models import FilmFactors, Training
-from recommendations.services import training as service
 from recommendations.tests.community import made_up, quiet
-from recommendations.trained import Lists, active_head, head_of, packed, ratings_read
+from recommendations.training import pipeline as service
+from recommendations.training.store import Lists, active_head, head_of, packed, ratings_read
 from social.models import Rating
 
 pytestmark = pytest.mark.django_db
@@ -52,12 +52,12 @@ def test_a_training_is_stored_and_serves(community):
     assert training.duration_s > 0
     assert set(training.metrics["held_out"]) >= {"members", "ratings"}
     assert f"Training {training.pk} is active" in told
-    assert engine.feed(community[0][0], Movie.objects.all()).algorithm == training.algorithm
+    assert recommender.feed(community[0][0], Movie.objects.all()).algorithm == training.algorithm
 
 
 def test_the_ratings_are_read_whole_whatever_the_block(community, monkeypatch):
     for rows in (1, 7, 200_000):
-        monkeypatch.setattr("recommendations.trained._BLOCK_ROWS", rows)
+        monkeypatch.setattr("recommendations.training.store._BLOCK_ROWS", rows)
         found = ratings_read(since=None, progress=quiet).ratings
         read = sorted(
             zip(found.users.tolist(), found.films.tolist(), found.stars.tolist(), strict=True)
@@ -127,7 +127,7 @@ def test_too_few_ratings_are_told_and_the_first_formula_serves(community):
     assert "Nothing trained" in told
     assert "20,000" in told
     assert Training.objects.count() == 0
-    assert engine.feed(community[0][0], Movie.objects.all()).algorithm == "signals-1"
+    assert recommender.feed(community[0][0], Movie.objects.all()).algorithm == "signals-1"
 
 
 @pytest.mark.parametrize("ratings", [0, 1, 2])
@@ -142,8 +142,8 @@ def test_hardly_any_rating_breaks_nothing(make_user, make_movie, ratings):
         assert "Nothing trained" in train(force=True)
     else:
         train(force=True)
-    assert [match.movie_id for match in engine.matches(ann, [film.pk])] == [film.pk]
-    engine.feed(ann, Movie.objects.all())
+    assert [match.movie_id for match in recommender.matches(ann, [film.pk])] == [film.pk]
+    recommender.feed(ann, Movie.objects.all())
 
 
 @pytest.mark.parametrize("score", [1.0, 3.0, 5.0])
@@ -151,7 +151,7 @@ def test_a_community_of_one_opinion_is_learned_from(community, score):
     Rating.objects.update(score=score)
     train(force=True)
     user, film = community[0][0], community[1][0]
-    match = engine.matches(user, [film.pk])[0]
+    match = recommender.matches(user, [film.pk])[0]
     assert 0 <= match.match_score <= 100
     assert (match.match_score > 50) == (score >= 4)
 
@@ -286,13 +286,13 @@ def test_films_deleted_under_a_training_break_no_answer(community):
     train(force=True)
     gone = [film.pk for film in films[:30]]
     Movie.objects.filter(pk__in=gone).delete()
-    feed = engine.feed(users[0], Movie.objects.all())
+    feed = recommender.feed(users[0], Movie.objects.all())
     shown = {item.movie_id for item in feed.items[:100]}
     assert shown
     assert not shown & set(gone)
-    assert engine.matches(users[0], gone) == []
-    assert engine.matches(users[0], [films[40].pk])[0].movie_id == films[40].pk
-    assert engine.onboarding(users[0])
+    assert recommender.matches(users[0], gone) == []
+    assert recommender.matches(users[0], [films[40].pk])[0].movie_id == films[40].pk
+    assert recommender.onboarding(users[0])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -324,11 +324,13 @@ def test_a_training_killed_half_way_leaves_the_old_one_serving():
     users, _ = made_up(members=20, films=30)
     train(force=True)
     serving = active_head().training_id
-    before = [item.movie_id for item in engine.feed(users[0], Movie.objects.all()).items.bare(10)]
+    before = [
+        item.movie_id for item in recommender.feed(users[0], Movie.objects.all()).items.bare(10)
+    ]
     # Killed between its rows and the switch, the last moment at which that can be.
     script = (
         "import os, signal, django; django.setup()\n"
-        "from recommendations.services import training as service\n"
+        "from recommendations.training import pipeline as service\n"
         "service._activate = lambda training: os.kill(os.getpid(), signal.SIGKILL)\n"
         "service.training_run(progress=lambda step, part: None, force=True)\n"
     )
@@ -344,7 +346,9 @@ def test_a_training_killed_half_way_leaves_the_old_one_serving():
     assert active_head().training_id == serving
     assert Training.objects.filter(state=Training.State.BUILDING).count() == 1
     assert set(FilmFactors.objects.values_list("training_id", flat=True)) == {serving}
-    after = [item.movie_id for item in engine.feed(users[0], Movie.objects.all()).items.bare(10)]
+    after = [
+        item.movie_id for item in recommender.feed(users[0], Movie.objects.all()).items.bare(10)
+    ]
     assert after == before
     assert "Cleared away 1 unfinished" in train(force=True)
 
@@ -363,5 +367,5 @@ def test_ratings_that_change_while_training_runs_do_no_harm():
     assert outcome.training.active
     head = head_of(outcome.training.pk)
     assert films[2].pk in head.film_ids.tolist()
-    shown = engine.feed(users[0], Movie.objects.all()).items.bare(100)
+    shown = recommender.feed(users[0], Movie.objects.all()).items.bare(100)
     assert films[2].pk not in {item.movie_id for item in shown}

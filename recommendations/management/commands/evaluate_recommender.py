@@ -16,12 +16,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from recommendations.algorithms.types import BadRatings
 from recommendations.datasets.movielens import FolderError
+from recommendations.evaluation.datasets import movielens_dataset, own_dataset
 from recommendations.evaluation.protocol import Dataset
 from recommendations.evaluation.report import bars, markdown
-from recommendations.evaluation.runs import PROTOCOLS, evaluation
-from recommendations.evaluation.sources import movielens_dataset, own_dataset
-from recommendations.maths.data import BadRatings
+from recommendations.evaluation.runner import PROTOCOLS, evaluation
 from recommendations.models import Training
 
 try:

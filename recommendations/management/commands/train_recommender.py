@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations.maths.data import BadRatings
-from recommendations.services.training import (
+from recommendations.algorithms.types import BadRatings
+from recommendations.training.pipeline import (
     AlreadyTrainingError,
     TooFewRatingsError,
     TrainingError,

@@ -1,0 +1,180 @@
+"""The first formula (scoring.py): from the ratings alone, with nothing trained.
+
+It serves while there is no training, and is the prior formula that a training must beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accounts.models import User
+from movies.models import MovieQuerySet
+from nexus.core.genres import GENRE_NAMES, sort_genres
+from recommendations.algorithms import heuristic as scoring
+from recommendations.algorithms.content_similarity import likeness
+from recommendations.algorithms.heuristic import Array, Films, History, PeerVotes
+from recommendations.recommender import explanations as evidence
+from recommendations.recommender.diversity import mixed
+from recommendations.recommender.results import (
+    Component,
+    Diversity,
+    Feed,
+    Match,
+    Recommendation,
+    Recommendations,
+    nothing,
+)
+from recommendations.selectors import (
+    FEED_DEPTH,
+    FilmRow,
+    Votes,
+    candidates,
+    features,
+    film_rows,
+    history_of,
+    history_rows,
+    most_seen,
+    peer_votes,
+    peers_of,
+    people_of,
+)
+
+ALGORITHM = scoring.ALGORITHM
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A member's history with what is looked up for it once."""
+
+    history: History
+    rows: list[FilmRow]
+
+
+def _member(user: User) -> _Member:
+    rows, stars = history_rows(user)
+    return _Member(history_of(user, features(rows), stars), rows)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    films: Films
+    likeness: Array
+    values: dict[str, Array]
+    scores: scoring.Scores
+    votes: PeerVotes
+
+
+def _score(member: _Member, films: Films, votes: Votes) -> _Scored:
+    rated = [row.id for row in member.rows]
+    people = people_of([*rated, *films.ids.tolist()])
+    alike = likeness(
+        films,
+        member.history.films,
+        [people[movie_id] for movie_id in films.ids.tolist()],
+        [people[movie_id] for movie_id in rated],
+    )
+    # A film already rated must not vouch for itself.
+    alike = np.where(films.ids[:, None] == member.history.films.ids[None, :], 0.0, alike)
+    of_peers = votes.on(films.ids)
+    values = scoring.signals(member.history, films, alike, of_peers)
+    return _Scored(films, alike, values, scoring.score(values), of_peers)
+
+
+def matches(user: User, movie_ids: Sequence[int], *, explained: bool = True) -> list[Match]:
+    """The match of each film that exists, in the order given; six queries, however many films."""
+    by_id = {row.id: row for row in film_rows(movie_ids)}
+    rows = [by_id[movie_id] for movie_id in movie_ids if movie_id in by_id]
+    if not rows:
+        return []
+    member = _member(user)
+    peers = peers_of(user.pk, member.history.films, member.history.stars)
+    votes = peer_votes(peers, movie_ids=[row.id for row in rows])
+    scored = _score(member, features(rows), votes)
+    names = evidence.people_in_common(rows, member.rows) if explained else {}
+    return [_match(index, row, member, scored, votes, names) for index, row in enumerate(rows)]
+
+
+def _match(
+    index: int,
+    row: FilmRow,
+    member: _Member,
+    scored: _Scored,
+    votes: Votes,
+    names: evidence.SharedNames,
+) -> Match:
+    scores = scored.scores
+    percent = round(float(scores.percent[index]), 1)
+    points = [float(scores.parts[part][index]) for part in scoring.PARTS]
+    baseline, rounded = scoring.rounded(scores.baseline, points, percent)
+    said = evidence.of_parts(
+        row=row,
+        rated=member.rows,
+        stars=member.history.stars,
+        affinities=scoring.affinities(member.history),
+        favourites=member.history.favourites,
+        generosity=scoring.generosity(member.history),
+        likeness=scored.likeness[index],
+        names=names,
+        peers=votes.counts(row.id),
+    )
+    total = sum(abs(value) for value in points) or 1.0
+    components = {
+        part: Component(points=value, weight=round(abs(raw) / total, 2), evidence=said[part])
+        for part, value, raw in zip(scoring.PARTS, rounded, points, strict=True)
+    }
+    return Match(
+        movie_id=row.id,
+        title=row.title,
+        match_score=percent,
+        confidence=scoring.confidence(len(member.history), float(scored.films.votes[index])),
+        baseline=baseline,
+        components=components,
+        because=evidence.because(points=dict(zip(scoring.PARTS, points, strict=True)), said=said),
+        # With a rating left out the peers would be others: not to be had for the same few queries.
+        counterfactuals=[],
+        algorithm=ALGORITHM,
+    )
+
+
+def feed(user: User, films: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
+    """What to watch next, of the films that pass.
+
+    Without any rating it is the cold start: what is top rated and trending, favourite genres first.
+    """
+    member = _member(user)
+    history = member.history
+    peers = peers_of(user.pk, history.films, history.stars)
+    votes = peer_votes(peers)
+    favourites = sort_genres(set(user.favorite_genres) & set(GENRE_NAMES))
+    rows = candidates(films, votes, favourites)
+    strategy = "personalized" if len(history) else "cold_start"
+    if not rows:
+        return Feed(nothing(), strategy, ALGORITHM, Diversity(diversity, 0.0, 0))
+    described = features(rows, most_seen=most_seen())
+    scored = _score(member, described, votes)
+    order = scoring.rank(scored.scores.percent, scored.votes, described, len(history))
+    if not len(history) and favourites:
+        # The genres of the profile come first, whatever else is well rated.
+        order = order + (described.genres @ history.favourites > 0) * (order.max() + 1.0)
+    chosen, told = mixed(order, described, diversity=diversity)
+
+    def film(place: int) -> Recommendation:
+        return Recommendation(rows[place].id, round(float(scored.scores.percent[place]), 1))
+
+    def reasons(places: Sequence[int]) -> list[list[str]]:
+        return [
+            evidence.reasons(
+                row=rows[place],
+                rated=member.rows,
+                stars=history.stars,
+                favourites=history.favourites,
+                likeness=scored.likeness[place],
+                peers=votes.counts(rows[place].id),
+            )
+            for place in places
+        ]
+
+    return Feed(Recommendations(chosen[:FEED_DEPTH], film, reasons), strategy, ALGORITHM, told)

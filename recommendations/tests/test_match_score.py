@@ -1,0 +1,335 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommendations.algorithms import calibration, shapley, signals
+from recommendations.algorithms.calibration import Coefficients
+from recommendations.algorithms.diversity import diversified
+from recommendations.algorithms.functions import logit, sigmoid
+from recommendations.algorithms.item_stats import Totals
+from recommendations.algorithms.match_score import (
+    Scores,
+    contributions,
+    percents,
+    popularity_prior,
+    rank,
+    score,
+    without_each,
+)
+from recommendations.algorithms.types import Films, History, Links, Neighbours
+
+TOTALS = Totals(members=9, ratings=50, mean_stars=3.0, quality=0.2, log_count=1.0)
+WEIGHTS = {
+    "quality": 0.7,
+    "count": 0.1,
+    "bias": 0.5,
+    "genre": 0.8,
+    "genre_trusted": 0.4,
+    "period": 0.5,
+    "generosity": 1.0,
+    "leaning": 0.5,
+    "taste": 0.9,
+    "taste_trusted": 0.8,
+    "feed": 0.3,
+    "feed_trusted": 0.2,
+    "trusted": -0.1,
+}
+COEFFICIENTS = Coefficients(-0.2, WEIGHTS, TOTALS)
+
+
+def films(m, *, seed=0, first=1):
+    dice = np.random.default_rng(seed)
+    return Films(
+        ids=np.arange(first, first + m),
+        genres=(dice.random((m, 4)) < 0.4).astype(np.float32),
+        years=dice.integers(1950, 2020, m) * (dice.random(m) < 0.9),
+        quality=dice.normal(0, 1, m),
+        bias=dice.normal(0, 0.5, m),
+        count=dice.integers(0, 50, m).astype(float),
+        rate=dice.random(m),
+    )
+
+
+def links(m, n, *, seed=0):
+    dice = np.random.default_rng(seed)
+    to, by = np.nonzero(dice.random((m, n)) < 0.5)
+    return Links(to, by, dice.random(len(to)).astype(np.float32))
+
+
+def member(n, *, seed=0, stars=None):
+    given_stars = np.random.default_rng(seed).integers(1, 6, n) if stars is None else stars
+    return History.of(films(n, seed=seed + 1, first=500), given_stars)
+
+
+def scene(n=8, m=5, *, seed=0, stars=None):
+    """A history, films to score, and who speaks for whom."""
+    return (
+        member(n, seed=seed, stars=stars),
+        films(m, seed=seed + 2),
+        links(m, n, seed=seed + 3),
+        links(m, n, seed=seed + 4),
+    )
+
+
+def test_signals_by_hand():
+    # Two rated films of one genre, 1990: 5 and 2 stars, where 3 and 4 were the films' own.
+    rated = Films(
+        ids=np.array([1, 2]),
+        genres=np.array([[1, 0], [1, 0]], dtype=np.float32),
+        years=np.array([1990, 1996]),
+        quality=np.zeros(2),
+        bias=np.array([0.0, 1.0]),
+        count=np.ones(2),
+        rate=np.ones(2),
+    )
+    asked = Films(
+        ids=np.array([3]),
+        genres=np.array([[1, 1]], dtype=np.float32),
+        years=np.array([1994]),
+        quality=np.array([0.5]),
+        bias=np.array([0.3]),
+        count=np.array([math.e - 1]),
+        rate=np.array([0.1]),
+    )
+    one = Links(np.array([0, 0]), np.array([0, 1]), np.array([0.5, 0.25], dtype=np.float32))
+    found = signals.signals(History.of(rated, [5, 2]), asked, one, one, TOTALS)
+    # Residuals against the films: 2 and -2, of no leaning.
+    assert found["leaning"] == pytest.approx([0])
+    assert found["generosity"] == pytest.approx([(1 - 0.5 - 0.5) / 7])
+    assert found["genre"] == pytest.approx([0])
+    assert found["period"] == pytest.approx([(2 - 2) / (2 + 8)])
+    assert found["taste"] == pytest.approx(
+        [(0.5 * 2 - 0.25 * 2) / (0.75 + signals.TASTE_SHRINKAGE)]
+    )
+    # 5 stars are an interest of 1, 2 stars of 0.3.
+    assert found["spoken"] == pytest.approx([0.5 + 0.3 * 0.25])
+    assert found["feed"] == pytest.approx([math.log(1 + 0.575 / signals.FEED_FLOOR)])
+    assert found["quality"] == pytest.approx([0.3])
+    assert found["count"] == pytest.approx([0])
+    assert found["taste_trusted"] == pytest.approx(2 / 12 * found["taste"])
+
+
+def test_nobody_gets_the_quality_of_the_film_alone():
+    history, asked = member(0), films(5)
+    scores = score(history, asked, Links.none(), Links.none(), COEFFICIENTS)
+    assert not scores.parts["rating_history"].any()
+    assert not scores.parts["genre_affinity"].any()
+    assert scores.baseline == pytest.approx(100 * float(sigmoid(-0.2)))
+    assert scores.percent == pytest.approx(scores.baseline + scores.parts["popularity"])
+
+
+def test_a_favourite_genre_counts_before_the_first_rating():
+    asked = films(5)
+    named = History.of(films(0), [], np.array([1.0, 0, 0, 0]))
+    scores = score(named, asked, Links.none(), Links.none(), COEFFICIENTS)
+    raised = scores.parts["genre_affinity"]
+    assert ((raised > 0) == (asked.genres[:, 0] > 0)).all()
+
+
+@given(st.integers(0, 40), st.integers(1, 12), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_scores_are_chances_and_their_parts_add_up(n, m, seed):
+    scores = score(*scene(n, m, seed=seed), COEFFICIENTS)
+    assert ((scores.percent >= 0) & (scores.percent <= 100)).all()
+    assert scores.baseline + sum(scores.parts.values()) == pytest.approx(scores.percent)
+    assert percents(*scene(n, m, seed=seed), COEFFICIENTS) == pytest.approx(scores.percent)
+
+
+@given(st.integers(1, 30), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_the_order_of_the_history_does_not_matter(n, seed):
+    history, asked, feed, taste = scene(n, seed=seed)
+    mixed = np.random.default_rng(seed).permutation(n)
+    place = np.argsort(mixed)
+    other = History.of(history.films[mixed], history.stars[mixed])
+    turned = [Links(each.films, place[each.rated], each.weights) for each in (feed, taste)]
+    assert percents(other, asked, *turned, COEFFICIENTS) == pytest.approx(
+        percents(history, asked, feed, taste, COEFFICIENTS)
+    )
+
+
+@given(st.integers(0, 500))
+@settings(max_examples=20, deadline=None)
+def test_the_feed_is_the_sum_of_what_its_films_say(seed):
+    history, asked, feed, _ = scene(9, seed=seed)
+    whole = signals.feed(history, feed, len(asked))
+    halves = []
+    for part in (np.arange(9) < 4, np.arange(9) >= 4):
+        own = History(history.films, history.stars, history.favourites, history.wants * part, part)
+        halves.append(signals.feed(own, feed, len(asked)))
+    assert halves[0] + halves[1] == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("stars", [1, 3, 5])
+@pytest.mark.parametrize("n", [1, 10_000])
+def test_histories_all_of_one_mark_give_finite_scores(n, stars):
+    history = member(n, stars=np.full(n, stars))
+    asked = films(3)
+    every = links(3, n)
+    scores = score(history, asked, every, every, COEFFICIENTS)
+    assert np.isfinite(scores.percent).all()
+    assert np.isfinite(rank(scores, history, asked)).all()
+
+
+def test_feedback_counts_in_the_feed_and_is_no_rating():
+    history, asked, feed, taste = scene(3)
+    spoken_of = History(
+        history.films,
+        np.array([5.0, 3.0, 0.0]),
+        history.favourites,
+        np.array([1.0, 0.6, -0.6]),
+        np.array([True, True, False]),
+    )
+    keep = feed.rated < 2
+    two = Links(feed.films[keep], feed.rated[keep], feed.weights[keep])
+    keep = taste.rated < 2
+    only = Links(taste.films[keep], taste.rated[keep], taste.weights[keep])
+    without = signals.signals(spoken_of.without(2), asked, two, only, TOTALS)
+    found = signals.signals(spoken_of, asked, feed, taste, TOTALS)
+    assert spoken_of.n == 2
+    for name in ("genre", "period", "generosity", "leaning", "trusted"):
+        assert found[name] == pytest.approx(without[name])
+    assert (found["spoken"] <= without["spoken"]).all()
+
+
+def test_links_are_the_same_from_either_side():
+    # Films 1, 2, 3 to score; 10 and 20 were rated; 30 was not.
+    by_target = Neighbours(
+        np.array([0, 2, 2, 4]), np.array([10, 30, 20, 10]), np.array([1, 2, 3, 4], np.float32)
+    )
+    by_source = Neighbours(
+        np.array([0, 1, 4]), np.array([3, 1, 9, 3]), np.array([3, 1, 7, 4], np.float32)
+    )
+    history, asked = np.array([20, 10]), np.array([1, 2, 3])
+    one = Links.by_target(by_target, history)
+    other = Links.by_source(by_source, asked)
+    expected = {(0, 1, 1.0), (2, 0, 3.0), (2, 1, 4.0)}
+    for each in (one, other):
+        assert set(zip(*(a.tolist() for a in vars(each).values()), strict=True)) == expected
+    assert len(Links.by_target(by_target, np.array([], dtype=np.int64))) == 0
+
+
+@given(st.integers(1, 20), st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_a_counterfactual_is_the_score_of_the_member_without_that_rating(n, seed):
+    history, asked, feed, taste = scene(n, m=1, seed=seed)
+    place = seed % n
+    [without] = without_each(history, asked, [place], feed, taste, COEFFICIENTS)
+    keep = [index for index in range(n) if index != place]
+    turned = []
+    for each in (feed, taste):
+        chosen = np.isin(each.rated, keep)
+        turned.append(
+            Links(
+                each.films[chosen],
+                np.searchsorted(keep, each.rated[chosen]),
+                each.weights[chosen],
+            )
+        )
+    other = History.of(history.films[np.array(keep, dtype=int)], history.stars[keep])
+    assert without == pytest.approx(percents(other, asked, *turned, COEFFICIENTS))
+
+
+def test_contributions_share_out_what_feed_and_taste_added():
+    history, asked, feed, taste = scene(6, m=1, seed=3)
+    points = contributions(history, asked, feed, taste, COEFFICIENTS)
+    values = signals.signals(history, asked, feed, taste, TOTALS)
+    logits = sum(
+        WEIGHTS[name] * values[name][0]
+        for name in ("feed", "feed_trusted", "taste", "taste_trusted")
+    )
+    chance = score(history, asked, feed, taste, COEFFICIENTS).percent[0] / 100
+    assert points.sum() == pytest.approx(100 * chance * (1 - chance) * logits)
+    silent = np.setdiff1d(np.arange(6), np.concatenate((feed.rated, taste.rated)))
+    assert not points[silent].any()
+    with pytest.raises(ValueError, match="one film"):
+        contributions(history, films(2), feed, taste, COEFFICIENTS)
+
+
+def test_the_popularity_prior_fades_with_the_history():
+    assert popularity_prior(0) == 0.2
+    assert popularity_prior(10) == pytest.approx(0.1)
+    assert popularity_prior(1) > popularity_prior(5) > popularity_prior(50)
+
+
+def test_the_order_leans_on_the_chance_less_and_less():
+    two = films(2)
+    scores = Scores(np.array([80.0, 20.0]), {}, 50.0, np.array([1.0, 1.0]))
+    shares = []
+    for n in (0, 10, 1000):
+        history = History.of(films(n), np.full(n, 4.0))
+        bare = 1.0 + popularity_prior(n) * two.rate
+        order = rank(scores, history, two) / bare
+        shares.append(float(np.log(order[0] / order[1]) / np.log(4.0)))
+    assert shares == pytest.approx([1.0, 0.75, 0.505], abs=0.001)
+
+
+def test_points_and_baseline_add_up_to_a_tenth_in_ten_thousand_cases():
+    dice = np.random.default_rng(7)
+    logits = {name: dice.normal(0, 3, 10_000) for name in signals.PARTS}
+    baseline, parts, percent = shapley.split(-0.2, logits)
+    for index in range(10_000):
+        raw = [float(each[index]) for each in parts.values()]
+        total = round(float(percent[index]), 1)
+        base, points = shapley.rounded(baseline, raw, total)
+        assert round(10 * base) + sum(round(10 * each) for each in points) == round(10 * total)
+        assert all(abs(a - b) < 0.21 for a, b in zip(raw, points, strict=True))
+
+
+def test_shapley_values_by_hand():
+    # Of two parts: the mean of coming first and of coming last.
+    one, two = np.array([math.log(3)]), np.array([-math.log(3)])
+    baseline, parts, percent = shapley.split(0.0, {"one": one, "two": two})
+    assert (baseline, percent.tolist()) == (50.0, [pytest.approx(50)])
+    assert parts["one"] == pytest.approx([25])
+    assert parts["two"] == pytest.approx([-25])
+
+
+def test_calibration_recovers_known_chances():
+    dice = np.random.default_rng(2)
+    values = np.column_stack((np.ones(40_000), dice.normal(0, 1, (40_000, 2))))
+    true = np.array([-0.4, 1.2, 0.0])
+    liked = (dice.random(40_000) < sigmoid(values @ true)).astype(float)
+    found, _ = calibration.fitted(values, liked, np.ones(40_000), np.zeros(3), 100.0)
+    assert found == pytest.approx(true, abs=0.05)
+    chance = sigmoid(values @ found)
+    for low in np.arange(0.1, 0.9, 0.1):
+        among = (chance >= low) & (chance < low + 0.1)
+        assert liked[among].mean() == pytest.approx(chance[among].mean(), abs=0.03)
+
+
+def test_little_data_leaves_the_defaults_nearly_as_they_are():
+    values = np.array([[1.0, 1.0], [1.0, -1.0]])
+    defaults = np.array([0.3, 0.8])
+    args = values, np.array([0.0, 1.0]), np.ones(2), defaults
+    found, _ = calibration.fitted(*args, 1000.0)
+    assert found == pytest.approx(defaults, abs=0.01)
+    nothing = np.zeros((0, 2)), np.zeros(0), np.zeros(0), defaults
+    assert calibration.fitted(*nothing, 100.0)[0] == pytest.approx(defaults)
+
+
+def test_separable_data_do_not_run_away():
+    values = np.column_stack((np.ones(50), np.linspace(-9, 9, 50)))
+    liked = (values[:, 1] > 0).astype(float)
+    found, loss = calibration.fitted(values, liked, np.ones(50), np.zeros(2), 10.0)
+    assert np.isfinite(found).all()
+    assert loss < 0.3
+
+
+@given(st.floats(-800, 800))
+def test_the_sigmoid_stays_within_bounds_and_is_undone_by_the_logit(x):
+    chance = float(sigmoid(x))
+    assert 0 <= chance <= 1
+    if abs(x) < 20:
+        assert float(logit(chance)) == pytest.approx(x, abs=1e-5)
+
+
+def test_diversity_moves_doubles_down_and_none_leaves_the_order():
+    order = np.array([1.0, 0.9, 0.5])
+    alike = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1.0]])
+    assert diversified(order, alike, diversity=0.0, depth=3) == [0, 1, 2]
+    assert diversified(order, alike, diversity=0.5, depth=3) == [0, 2, 1]
+    assert diversified(np.array([]), alike[:0, :0], diversity=0.5, depth=3) == []

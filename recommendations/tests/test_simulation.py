@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from recommendations.algorithms import fit as training
+from recommendations.algorithms import simulation
+from recommendations.algorithms.calibration import Coefficients
+from recommendations.algorithms.encoding import encoded
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.simulation import REGULAR, rounds_for, simulated
+from recommendations.algorithms.types import Content, Ratings, positions
+
+
+def community(u=60, m=40):
+    dice = np.random.default_rng(2)
+    users, films = np.nonzero(dice.random((u, m)) < 0.5)
+    stars = dice.integers(1, 6, len(users)).astype(np.float32)
+    return encoded(Ratings(users + 1, films + 1, stars))
+
+
+def catalogue(m=40):
+    nothing = np.zeros(m, dtype=np.float32)
+    years = np.full(m, 1990)
+    return Content(np.arange(1, m + 1), np.ones((m, 1), np.float32), years, nothing, nothing)
+
+
+def played(given, seed=1):
+    """What came of it, and the ratings each films' side was made of."""
+    met = []
+
+    def learn(rest, wanted, told):
+        met.append(rest)
+        targets, held = positions(rest.film_ids, wanted)
+        return training.films_learned(
+            rest,
+            catalogue(),
+            Parameters(),
+            Coefficients(0.0, {}),
+            targets=targets[held],
+            progress=lambda stage, share: told(share),
+        )
+
+    return simulated(given, catalogue(), seed, learn, lambda share: None), met
+
+
+def test_every_round_has_other_strangers_and_they_are_kept_out_of_it():
+    given = community()
+    _, met = played(given)
+    assert len(met) == simulation.MOST_ROUNDS
+    strangers = [set(given.user_ids.tolist()) - set(rest.user_ids.tolist()) for rest in met]
+    assert all(len(each) == round(simulation.STRANGERS * 60) for each in strangers)
+    assert len(set().union(*strangers)) == sum(len(each) for each in strangers)
+
+
+def test_what_regulars_are_asked_is_hidden_from_the_films_side():
+    given = community()
+    answers, met = played(given)
+    kept = sum(len(rest.stars) for rest in met)
+    of_strangers = sum(
+        int((~np.isin(given.user_ids[given.users], rest.user_ids)).sum()) for rest in met
+    )
+    hidden = len(met) * len(given.stars) - of_strangers - kept
+    assert answers.weight[answers.stage == REGULAR].sum() == pytest.approx(hidden)
+
+
+def test_all_stages_of_a_membership_are_asked_about():
+    answers, _ = played(community(m=40))
+    # Nobody has 21 ratings besides those asked about.
+    assert set(answers.stage.tolist()) >= {0, 1, 2, REGULAR}
+    assert np.isfinite(answers.values).all()
+    assert set(answers.liked.tolist()) == {0.0, 1.0}
+    at_first = answers.values[answers.stage == 0]
+    assert not at_first[:, simulation.NAMES.index("taste")].any()
+
+
+def test_the_same_seed_plays_the_same():
+    given = community()
+    (one, _), (other, _) = played(given), played(given)
+    assert one.values.tobytes() == other.values.tobytes()
+
+
+@pytest.mark.parametrize(("members", "rounds"), [(0, 5), (610, 5), (3000, 2), (6040, 1)])
+def test_small_communities_are_played_in_more_rounds(members, rounds):
+    assert rounds_for(members) == rounds
+
+
+def test_nobody_is_asked_where_nothing_is_left_to_learn_from():
+    alone = encoded(Ratings(np.array([1]), np.array([1]), np.array([5.0], dtype=np.float32)))
+    answers, _ = played(alone)
+    assert answers.values.shape == (0, len(simulation.NAMES))

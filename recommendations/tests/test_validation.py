@@ -1,0 +1,38 @@
+"""Whom a training does not see, and what it is worth to them."""
+
+import numpy as np
+
+from recommendations.algorithms.fit import train
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.types import Content, Ratings
+from recommendations.tests.community import quiet
+from recommendations.training.validation import HELD_OUT_AT_MOST, kept_out, tried
+
+
+def test_who_is_kept_out_among_many_is_kept_out_among_fewer_too():
+    users = np.arange(1, 200_001)
+    among_few, among_many = (kept_out(users, members=members) for members in (5_000, 200_000))
+    assert abs(among_few.mean() - 0.05) < 0.005
+    assert abs(among_many.sum() - HELD_OUT_AT_MOST) < 100
+    assert not (among_many & ~among_few).any()
+
+
+def test_a_model_of_two_tastes_is_right_about_strangers():
+    dice = np.random.default_rng(2)
+    users, films = np.divmod(np.flatnonzero(dice.random(120 * 40) < 0.5), 40)
+    stars = np.where(users % 2 == films % 2, 5, 2).astype(np.float32)
+    ratings = Ratings(users + 1, films + 1, stars)
+    nothing = np.zeros(40, np.float32)
+    years = np.zeros(40, np.int64)
+    content = Content(np.arange(1, 41), np.zeros((40, 19), np.float32), years, nothing, nothing)
+    seen = users < 100
+    model = train(ratings[seen], content, Parameters(neighbours=20), progress=quiet)
+    figures = tried(model, ratings[~seen], content)
+    assert figures["members"] == 20
+    assert figures["auc"] > 0.9
+    assert figures["log_loss"] < 0.4
+    assert figures["ndcg_at_10"] > 0.3
+    assert tried(model, ratings[np.zeros(len(ratings), dtype=bool)], content) == {
+        "members": 0,
+        "ratings": 0,
+    }

@@ -1,0 +1,402 @@
+"""A training in the database: the ratings it reads, the rows it writes, and a whole one read again.
+
+What single answers read of it is in recommendations.recommender.queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+from numpy.typing import NDArray
+
+from movies.models import Movie
+from nexus.core.db.raw_sql import rows_in_binary
+from nexus.core.db.transactions import long_transaction
+from nexus.core.genres import GENRE_NAMES
+from recommendations.algorithms.calibration import Coefficients
+from recommendations.algorithms.item_stats import Totals
+from recommendations.algorithms.model import Model
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.types import (
+    Array,
+    Content,
+    Films,
+    Floats,
+    Ids,
+    Links,
+    Neighbours,
+    Places,
+    Ratings,
+    positions,
+)
+from recommendations.models import FilmFactors, Training
+
+# A film that everybody saw speaks for thousands. Of its words the strongest are kept for choosing
+# the candidates of a feed; the candidates are then ranked by all that speaks for them.
+MAX_TARGETS = 500
+_GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}
+_GENRE_BITS = np.arange(len(GENRE_NAMES), dtype=np.uint32)
+#: What a training knows of each of its films, 34 bytes; held by each process.
+FILM = np.dtype(
+    [
+        ("id", "<i8"),
+        ("genres", "<u4"),  # a bit each, in TMDb's order
+        ("year", "<i2"),
+        ("quality", "<f4"),
+        ("bias", "<f4"),
+        ("count", "<f4"),
+        ("rate", "<f4"),
+    ]
+)
+_RATING_ROW = np.dtype(
+    # PostgreSQL's binary COPY: the number of fields, then each with its length before it.
+    [
+        ("fields", ">i2"),
+        ("user_length", ">i4"),
+        ("user", ">i8"),
+        ("film_length", ">i4"),
+        ("film", ">i8"),
+        ("stars_length", ">i4"),
+        ("stars", ">f4"),
+    ]
+)
+_COPY_HEADER = 19
+_COPY_TRAILER = 2
+
+
+@dataclass(frozen=True)
+class Head:
+    """What every score needs of a training: small, never changed, held by each process."""
+
+    training_id: int
+    algorithm: str
+    table: NDArray[np.void]  # (m,) of FILM, ids ascending
+    film_ids: Ids  # (m,) the same ids on their own
+    rates: Array  # (m,) the same rates
+    totals: Totals
+    coefficients: Coefficients
+    parameters: Parameters
+
+    def films(self, places: Places) -> Films:
+        """The films in these places, as the maths takes them."""
+        rows = self.table[places]
+        return Films(
+            ids=rows["id"].astype(np.int64),
+            genres=((rows["genres"][:, None] >> _GENRE_BITS) & 1).astype(np.float32),
+            years=rows["year"].astype(np.int64),
+            quality=rows["quality"].astype(np.float64),
+            bias=rows["bias"].astype(np.float64),
+            count=rows["count"].astype(np.float64),
+            rate=rows["rate"].astype(np.float64),
+        )
+
+
+# --- Lists as bytes ------------------------------------------------------------------------------
+
+_ENTRY = np.dtype([("place", "<i4"), ("weight", "<f4")])
+
+
+def packed(places: Places, weights: Floats) -> bytes:
+    """A list of films, by their place in the training, with weights."""
+    entries = np.empty(len(places), dtype=_ENTRY)
+    entries["place"], entries["weight"] = places, weights
+    return entries.tobytes()
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Packed lists of f films laid end to end; e entries in parallel.
+
+    As narrow as they are stored, and not copied: fresh memory is most of what a list costs.
+    """
+
+    owners: NDArray[np.integer]  # (e,) whose list, 0 to f - 1
+    places: NDArray[np.integer]  # (e,) place of the film named, among the training's
+    weights: Floats  # (e,)
+
+    @classmethod
+    def of(cls, lists: Sequence[bytes | None]) -> Lists:
+        """None is the list of a film that the training does not know: empty."""
+        held = [data or b"" for data in lists]
+        entries = np.frombuffer(b"".join(held), _ENTRY)
+        lengths = [len(data) // _ENTRY.itemsize for data in held]
+        owners = np.repeat(np.arange(len(held), dtype=np.int32), lengths)
+        return cls(owners, entries["place"], entries["weight"])
+
+    @classmethod
+    def some(cls, lists: Lists, starts: Places, chosen: Places) -> Lists:
+        """The lists of these films, of all lists and where each begins (f + 1)."""
+        lengths = starts[chosen + 1] - starts[chosen]
+        total = int(lengths.sum())
+        # Each entry's place: where its list begins, and how far into the list it is.
+        into = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        entries = np.repeat(starts[chosen], lengths) + into
+        return cls(
+            np.repeat(np.arange(len(chosen)), lengths),
+            lists.places[entries],
+            lists.weights[entries],
+        )
+
+    def only(self, kept: NDArray[np.bool_]) -> Lists:
+        """The same with the lists of films that are not `kept` (f,) emptied."""
+        chosen = kept[self.owners]
+        return Lists(self.owners[chosen], self.places[chosen], self.weights[chosen])
+
+    def starts(self, count: int) -> Places:
+        """(count + 1,) Where each of `count` lists begins, and the last ends."""
+        lengths = np.bincount(self.owners, minlength=count)
+        return np.concatenate(([0], np.cumsum(lengths)))
+
+    def naming(self, head: Head, film_ids: Ids) -> tuple[Places, Places]:
+        """(k,) each: the entries that name one of these films, and where it stands there."""
+        at = np.full(len(head.film_ids), -1, dtype=np.intp)
+        places, held = positions(head.film_ids, film_ids)
+        at[places[held]] = np.flatnonzero(held)
+        named = np.flatnonzero((at >= 0)[self.places])
+        return named, at[self.places[named]]
+
+    def from_targets(self, head: Head, history: Ids) -> Links:
+        """Of the lists of films to score: what in the history speaks for each."""
+        named, rated = self.naming(head, history)
+        films = self.owners[named].astype(np.intp)
+        return Links(films=films, rated=rated, weights=self.weights[named])
+
+    def neighbours(self, head: Head, count: int) -> Neighbours:
+        """As the maths takes them, of `count` films."""
+        return Neighbours(self.starts(count), head.film_ids[self.places], self.weights)
+
+
+# --- The training in use -------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def head_of(training_id: int) -> Head:
+    """The head of a training, read once a process: what is stored of it never changes."""
+    training = Training.objects.get(id=training_id)
+    table = np.frombuffer(training.films, FILM)
+    return Head(
+        training_id=training_id,
+        algorithm=training.algorithm,
+        table=table,
+        film_ids=table["id"].astype(np.int64),
+        rates=table["rate"].astype(np.float64),
+        totals=Totals.from_dict(training.totals),
+        coefficients=Coefficients.from_dict(training.coefficients),
+        parameters=Parameters.from_dict(training.parameters),
+    )
+
+
+def active_head() -> Head | None:
+    """The head of the training that serves, in one query; None where none does."""
+    training_id = Training.objects.filter(active=True).values_list("id", flat=True).first()
+    return None if training_id is None else head_of(training_id)
+
+
+# --- What is read for training -------------------------------------------------------------------
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class RatingsRead:
+    """The community's ratings as they stood at one moment."""
+
+    ratings: Ratings
+    newest_at: datetime | None
+
+
+def ratings_read(*, since: datetime | None, progress: Progress) -> RatingsRead:
+    """All ratings changed since then, 20 bytes each.
+
+    One COPY is one snapshot: what is rated meanwhile is in the next training.
+    """
+    where, params = ("WHERE updated_at >= %s", [since]) if since else ("", [])
+    with long_transaction(), connection.cursor() as cursor:
+        # Of many millions this takes minutes, and nobody waits for it.
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute(
+            f"SELECT count(*), max(updated_at) FROM social_rating {where}",  # noqa: S608
+            params,
+        )
+        expected, newest_at = cursor.fetchone()
+        found: list[np.ndarray[Any, np.dtype[Any]]] = []
+        rows = 0
+        sql = f"""
+            COPY (SELECT user_id, movie_id, score::float4 FROM social_rating {where})
+            TO STDOUT (FORMAT BINARY)
+        """  # noqa: S608
+        for block in _copied(cursor, sql, params):
+            table = np.frombuffer(block, _RATING_ROW)
+            compact = np.empty(len(table), dtype=_COMPACT)
+            for name in ("user", "film", "stars"):
+                compact[name] = table[name]
+            found.append(compact)
+            rows += len(table)
+            progress("reading", min(rows / max(expected, 1), 1.0))
+    table = np.concatenate(found) if found else np.zeros(0, dtype=_COMPACT)
+    del found
+    # In the order in which the server read them: training sorts them itself.
+    return RatingsRead(Ratings(table["user"], table["film"], table["stars"]), newest_at)
+
+
+_COMPACT = np.dtype([("user", "i8"), ("film", "i8"), ("stars", "f4")])
+_BLOCK_ROWS = 200_000
+
+
+def _copied(cursor: Any, sql: str, params: Sequence[Any]) -> Iterator[bytes]:
+    """The rows of a binary COPY in blocks of whole rows, without header and trailer."""
+    with cursor.copy(sql, params) as copy:
+        held = bytearray()
+        skip = _COPY_HEADER
+        for data in copy:
+            held += data
+            if skip and len(held) >= skip:
+                del held[:skip]
+                skip = 0
+            if len(held) >= _BLOCK_ROWS * _RATING_ROW.itemsize:
+                whole = len(held) // _RATING_ROW.itemsize * _RATING_ROW.itemsize
+                yield bytes(held[:whole])
+                del held[:whole]
+    rest = bytes(held[:-_COPY_TRAILER])
+    if rest:
+        yield rest
+
+
+def catalogue_rows(film_ids: Sequence[int]) -> list[tuple[int, list[str], int | None, float, int]]:
+    """id, genres, release_year, vote_average and vote_count of the films that exist, by id."""
+    return list(
+        Movie.objects.filter(id__any=film_ids)
+        .order_by("id")
+        .values_list("id", "genres", "release_year", "vote_average", "vote_count")
+    )
+
+
+def content_read(film_ids: Ids) -> Content:
+    """What the catalogue says of these films; those that are gone are left out. One query."""
+    return content(catalogue_rows(film_ids.tolist()))
+
+
+def content(rows: Sequence[tuple[int, list[str], int | None, float, int]]) -> Content:
+    """Rows of (id, genres, release_year, vote_average, vote_count) as arrays.
+
+    TMDb's votes only where RECOMMEND_WITH_TMDB_VOTES allows.
+    """
+    genres = np.zeros((len(rows), len(GENRE_NAMES)), dtype=np.float32)
+    for place, row in enumerate(rows):
+        for name in row[1]:
+            genres[place, _GENRE_COLUMN[name]] = 1.0
+    found = Content(
+        film_ids=np.array([row[0] for row in rows], dtype=np.int64),
+        genres=genres,
+        years=np.array([row[2] or 0 for row in rows], dtype=np.int64),
+        vote_average=np.array([row[3] for row in rows], dtype=np.float32),
+        vote_count=np.array([row[4] for row in rows], dtype=np.float32),
+    )
+    return found if settings.RECOMMEND_WITH_TMDB_VOTES else found.without_votes()
+
+
+# --- Storing -------------------------------------------------------------------------------------
+
+
+def model_store(*, training: Training, model: Model, progress: Progress) -> None:
+    """Write a model's rows beside the ones that serve. To be called in a transaction."""
+    films = model.films
+    feed_places = _places(films.ids, model.feed)
+    taste_places = _places(films.ids, model.taste)
+    sources, targets, by_source = _by_source(model.feed, feed_places, len(films))
+    columns = "training_id, movie_id, feed_sources, feed_targets, taste"
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            f"COPY {FilmFactors._meta.db_table} ({columns}) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["int8", "int8", "bytea", "bytea", "bytea"])
+        for place in range(len(films)):
+            feed = slice(model.feed.starts[place], model.feed.starts[place + 1])
+            taste = slice(model.taste.starts[place], model.taste.starts[place + 1])
+            spoken = slice(sources[place], sources[place + 1])
+            copy.write_row(
+                (
+                    training.pk,
+                    int(films.ids[place]),
+                    packed(feed_places[feed], model.feed.weights[feed]),
+                    packed(targets[spoken], by_source[spoken]),
+                    packed(taste_places[taste], model.taste.weights[taste]),
+                )
+            )
+            if place % 1000 == 0:
+                progress("storing", place / len(films))
+    training.films = _table(films).tobytes()
+    training.totals = model.totals.as_dict()
+    training.coefficients = model.coefficients.as_dict()
+    training.parameters = model.parameters.as_dict()
+    training.film_count = len(films)
+    progress("storing", 1.0)
+
+
+def _table(films: Films) -> NDArray[np.void]:
+    table = np.empty(len(films), dtype=FILM)
+    bits = (films.genres > 0).astype(np.uint32) << _GENRE_BITS
+    table["genres"] = bits.sum(axis=1, dtype=np.uint32)
+    for column, values in (("id", films.ids), ("year", films.years), ("quality", films.quality)):
+        table[column] = values
+    for column, values in (("bias", films.bias), ("count", films.count), ("rate", films.rate)):
+        table[column] = values
+    return table
+
+
+def _places(ascending: Ids, lists: Neighbours) -> Places:
+    places, held = positions(ascending, lists.films)
+    assert held.all()  # a model names its own films alone
+    return places
+
+
+def _by_source(feed: Neighbours, places: Places, films: int) -> tuple[Places, Places, Floats]:
+    """The same links by the film that speaks: starts (m + 1), targets and weights.
+
+    Of each film the MAX_TARGETS strongest.
+    """
+    owners = np.repeat(np.arange(films, dtype=np.intp), np.diff(feed.starts))
+    order = np.lexsort((-np.abs(feed.weights), places))
+    starts = np.concatenate(([0], np.cumsum(np.bincount(places, minlength=films))))
+    rank = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
+    order = order[rank < MAX_TARGETS]
+    kept = np.bincount(places[order], minlength=films)
+    return np.concatenate(([0], np.cumsum(kept))), owners[order], feed.weights[order]
+
+
+# --- Reading a whole model -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A training in memory, for batches; films and lists as in `head.film_ids`."""
+
+    head: Head
+    films: Films
+    feed: Lists  # by target
+    targets: Lists  # by source
+    taste: Lists
+
+
+def whole_read(head: Head) -> Whole:
+    """All rows of a training, in one query."""
+    with long_transaction():
+        rows = rows_in_binary(
+            "SELECT feed_sources, feed_targets, taste FROM recommendations_filmfactors"
+            " WHERE training_id = %s ORDER BY movie_id",
+            [head.training_id],
+        )
+    return Whole(
+        head,
+        head.films(np.arange(len(head.film_ids))),
+        *(Lists.of([row[column] for row in rows]) for column in range(3)),
+    )
