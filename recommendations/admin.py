@@ -29,20 +29,20 @@ class _OnlyLookedAt:
 @admin.register(Training)
 class TrainingAdmin(_OnlyLookedAt, admin.ModelAdmin):
     list_display = (
-        *("id", "state", "active", "algorithm", "rating_count", "member_count", "film_count"),
+        *("id", "state", "active", "algorithm", "rating_count", "member_count", "movie_count"),
         *("held_out", "duration_s", "created_at", "activated_at"),
     )
     list_filter = ("state",)
     fields = (
         *("state", "active", "going_back", "algorithm", "created_at", "activated_at"),
-        *("rating_count", "member_count", "film_count", "ratings_since", "newest_rating_at"),
+        *("rating_count", "member_count", "movie_count", "ratings_since", "newest_rating_at"),
         *("duration_s", "figures", "parameters"),
     )
     readonly_fields = ("going_back", "figures")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Training]:
         # A megabyte each, of numbers that nobody reads.
-        return super().get_queryset(request).defer("films")
+        return super().get_queryset(request).defer("movies")
 
     @admin.display(description="on members it never saw")
     def held_out(self, training: Training) -> str:

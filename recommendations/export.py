@@ -87,7 +87,7 @@ def read_pairs(file: TextIO) -> list[Pair]:
 def pair_scores(pairs: list[Pair]) -> Iterator[list[tuple[Pair, float | None]]]:
     """The score of each pair in the file's order, a run of one member's pairs at a time.
 
-    None where the member or the film is unknown.
+    None where the member or the movie is unknown.
     """
     batch = Batch.of_active()
     runs = groupby(pairs, key=lambda pair: pair.username.lower())
@@ -98,7 +98,7 @@ def pair_scores(pairs: list[Pair]) -> Iterator[list[tuple[Pair, float | None]]]:
                 folded__in={name for name, _ in some}
             )
         }
-        films = dict(
+        movies = dict(
             Movie.objects.filter(
                 imdb_id__in={pair.imdb_id for _, run in some for pair in run}
             ).values_list("imdb_id", "id")
@@ -110,10 +110,10 @@ def pair_scores(pairs: list[Pair]) -> Iterator[list[tuple[Pair, float | None]]]:
             user = users.get(name)
             scores: dict[int, float] = {}
             if user is not None:
-                wanted = sorted({films[pair.imdb_id] for pair in run if pair.imdb_id in films})
+                wanted = sorted({movies[pair.imdb_id] for pair in run if pair.imdb_id in movies})
                 if batch is not None:
                     scores = batch.scores(members[user.pk], wanted)
                 else:
                     found = recommender.matches(user, wanted, explained=False)
                     scores = {match.movie_id: match.match_score for match in found}
-            yield [(pair, scores.get(films.get(pair.imdb_id, 0))) for pair in run]
+            yield [(pair, scores.get(movies.get(pair.imdb_id, 0))) for pair in run]

@@ -20,7 +20,7 @@ class FeedQuery(MovieFilters, PageQuery):
         default=0.0,
         min_value=0,
         max_value=1,
-        help_text="0: best first; towards 1: the next film is less like those before it.",
+        help_text="0: best first; towards 1: the next movie is less like those before it.",
     )
     include_watchlist = serializers.BooleanField(
         required=False,

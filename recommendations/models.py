@@ -32,7 +32,7 @@ class Training(models.Model):
     newest_rating_at = models.DateTimeField(null=True)
     rating_count = models.PositiveIntegerField(default=0)
     member_count = models.PositiveIntegerField(default=0)
-    film_count = models.PositiveIntegerField(default=0)
+    movie_count = models.PositiveIntegerField(default=0, db_column="film_count")
     #: Figures on its own held-out members, and reports of evaluate_recommender.
     metrics = models.JSONField(default=dict)
     duration_s = models.FloatField("duration in seconds", null=True)
@@ -42,7 +42,7 @@ class Training(models.Model):
     # What every score needs, small enough for each process to hold: recommendations.training.store.Head.
     totals = models.JSONField(default=dict)
     coefficients = models.JSONField(default=dict)
-    films = models.BinaryField("its films' numbers", default=b"")
+    movies = models.BinaryField("its movies' numbers", default=b"", db_column="films")
 
     class Meta:
         ordering = ["-id"]
@@ -59,11 +59,11 @@ class Training(models.Model):
         return f"{self.algorithm}, training {self.pk}"
 
 
-class FilmFactors(models.Model):
-    """What a training learned of one film: lists of films with their weights.
+class MovieFactors(models.Model):
+    """What a training learned of one movie: lists of movies with their weights.
 
-    Made and read by recommendations.training.store. The film is named by its id and not by a foreign key:
-    it may be deleted under a training, whose rows are never written again, and no film is in use
+    Made and read by recommendations.training.store. The movie is named by its id and not by a foreign key:
+    it may be deleted under a training, whose rows are never written again, and no movie is in use
     because it was learned from.
     """
 
@@ -73,24 +73,26 @@ class FilmFactors(models.Model):
     movie_id = models.BigIntegerField()
     feed_sources = models.BinaryField("what speaks for it in the feed")
     feed_targets = models.BinaryField("what it speaks for in the feed of those who rated it")
-    taste = models.BinaryField("the films most like it by who liked them")
+    taste = models.BinaryField("the movies most like it by who liked them")
 
     class Meta:
-        verbose_name_plural = "film factors"
+        # The former name of the table: workers of the release before read it during a deploy.
+        db_table = "recommendations_filmfactors"
+        verbose_name_plural = "movie factors"
 
     def __str__(self) -> str:
-        return f"film {self.movie_id} in training {self.training_id}"
+        return f"movie {self.movie_id} in training {self.training_id}"
 
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def with_movie(self) -> Self:
-        """With what a MovieSummary shows of each film, in the same query."""
+        """With what a MovieSummary shows of each movie, in the same query."""
         own = [field.name for field in Feedback._meta.concrete_fields if field.name != "movie"]
         return self.select_related("movie").only(*own, *_MOVIE_COLUMNS)
 
 
 class Feedback(models.Model):
-    """What a member says of a film as a recommendation, whether or not they have seen it."""
+    """What a member says of a movie as a recommendation, whether or not they have seen it."""
 
     class Kind(models.TextChoices):
         HIDE = "hide", "never show it"

@@ -19,15 +19,15 @@ from movies.models import Credit, Movie, MovieQuerySet
 from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
 from nexus.core.genres import GENRE_NAMES
 from recommendations.algorithms.content_similarity import DIRECTOR, LEAD, People
-from recommendations.algorithms.heuristic import Films, History, PeerVotes
+from recommendations.algorithms.heuristic import History, Movies, PeerVotes
 from recommendations.algorithms.types import LIKED, Array, interest
 from social.models import Rating
 
 # A member's newest ratings; older ones say little more and would cost without end.
 HISTORY_LIMIT = 1000
-# Peers: looked for among the newest raters of the films this member rated, best and newest first.
-PEER_FILMS = 150
-RATERS_PER_FILM = 300
+# Peers: looked for among the newest raters of the movies this member rated, best and newest first.
+PEER_MOVIES = 150
+RATERS_PER_MOVIE = 300
 CONSIDERED_PEERS = 400
 PEERS = 50
 RATINGS_PER_PEER = 1000
@@ -51,14 +51,14 @@ COLUMNS = (
 )
 
 
-_FILM_ROWS_SQL = f"""
+_MOVIE_ROWS_SQL = f"""
 SELECT {", ".join(COLUMNS)} FROM movies_movie WHERE id = ANY(%s::bigint[]) ORDER BY id
 """.encode()  # noqa: S608 (column names of our own)
 
 
 @dataclass(frozen=True)
-class FilmRow:
-    """The columns of a film that scoring and its evidence need."""
+class MovieRow:
+    """The columns of a movie that scoring and its evidence need."""
 
     id: int
     title: str
@@ -80,21 +80,21 @@ class Peers:
 
 @dataclass(frozen=True)
 class PeerCounts:
-    """How many peers rated a film, and how many of them liked it."""
+    """How many peers rated a movie, and how many of them liked it."""
 
     rated: int
     liked: int
 
 
-def film_rows(movie_ids: Iterable[int]) -> list[FilmRow]:
-    """The rows of the films that exist, by id."""
-    found = prepared_rows(_FILM_ROWS_SQL, [list(movie_ids)], form=Format.BINARY)
-    return [FilmRow(*row) for row in found]
+def movie_rows(movie_ids: Iterable[int]) -> list[MovieRow]:
+    """The rows of the movies that exist, by id."""
+    found = prepared_rows(_MOVIE_ROWS_SQL, [list(movie_ids)], form=Format.BINARY)
+    return [MovieRow(*row) for row in found]
 
 
-# Films beside one: those named, some by its leading people, and the most rated of all its genres.
+# Movies beside one: those named, some by its leading people, and the most rated of all its genres.
 FROM_PEOPLE = FROM_KIND = 200
-_PEOPLES_FILMS = 500
+_PEOPLES_MOVIES = 500
 _BESIDE_SQL = f"""
 WITH own AS MATERIALIZED (
     SELECT person_id FROM movies_credit
@@ -103,9 +103,9 @@ WITH own AS MATERIALIZED (
 theirs AS MATERIALIZED (
     SELECT movie_id FROM own CROSS JOIN LATERAL (
         SELECT movie_id FROM movies_credit
-        WHERE person_id = own.person_id AND position < {LEADS} LIMIT {_PEOPLES_FILMS}
+        WHERE person_id = own.person_id AND position < {LEADS} LIMIT {_PEOPLES_MOVIES}
     ) AS credit
-    LIMIT {_PEOPLES_FILMS}
+    LIMIT {_PEOPLES_MOVIES}
 ),
 kind AS MATERIALIZED (
     SELECT id FROM movies_movie
@@ -117,34 +117,34 @@ chosen AS MATERIALIZED (
     UNION (SELECT DISTINCT movie_id FROM theirs ORDER BY movie_id LIMIT {FROM_PEOPLE})
     UNION SELECT id FROM kind
 )
-SELECT {", ".join(f"film.{column}" for column in COLUMNS)}
-FROM chosen JOIN movies_movie AS film ON film.id = chosen.id ORDER BY film.id
+SELECT {", ".join(f"movie.{column}" for column in COLUMNS)}
+FROM chosen JOIN movies_movie AS movie ON movie.id = chosen.id ORDER BY movie.id
 """  # noqa: S608 (numbers and column names of our own)
 
 
-def rows_beside(movie: Movie, named: Iterable[int]) -> list[FilmRow]:
-    """The film itself, those named, and others that share leading people or all genres, by id."""
+def rows_beside(movie: Movie, named: Iterable[int]) -> list[MovieRow]:
+    """The movie itself, those named, and others that share leading people or all genres, by id."""
     asked = {"movie": movie.pk, "named": list(named), "genres": json.dumps(movie.genres)}
-    # Planned each time: genres may be those of a third of all films, or of this one alone.
-    return [FilmRow(*row) for row in rows_in_binary(_BESIDE_SQL, asked)]
+    # Planned each time: genres may be those of a third of all movies, or of this one alone.
+    return [MovieRow(*row) for row in rows_in_binary(_BESIDE_SQL, asked)]
 
 
-def history_rows(user: User) -> tuple[list[FilmRow], Array]:
-    """The member's newest ratings: films (n) and stars (n,), in one query."""
+def history_rows(user: User) -> tuple[list[MovieRow], Array]:
+    """The member's newest ratings: movies (n) and stars (n,), in one query."""
     columns = [f"movie__{column}" for column in COLUMNS]
     rows = (
         Rating.objects.filter(user=user)
         .order_by(F("created_at").desc(), F("id").desc())
         .values_list(*columns, "score")[:HISTORY_LIMIT]
     )
-    films, stars = [], []
+    movies, stars = [], []
     for row in rows:
-        films.append(FilmRow(*row[:-1]))
+        movies.append(MovieRow(*row[:-1]))
         stars.append(row[-1])
-    return films, np.array(stars, dtype=np.float64)
+    return movies, np.array(stars, dtype=np.float64)
 
 
-def features(rows: Sequence[FilmRow], *, most_seen: tuple[int, int] = (1, 1)) -> Films:
+def features(rows: Sequence[MovieRow], *, most_seen: tuple[int, int] = (1, 1)) -> Movies:
     """Rows as arrays. `most_seen` is the greatest rating_count and vote_count there is."""
     genres = np.zeros((len(rows), len(GENRE_NAMES)))
     for index, row in enumerate(rows):
@@ -152,10 +152,10 @@ def features(rows: Sequence[FilmRow], *, most_seen: tuple[int, int] = (1, 1)) ->
             genres[index, _GENRE_COLUMN[name]] = 1.0
     ratings = np.array([row.rating_count for row in rows], dtype=np.float64)
     votes = np.array([row.vote_count for row in rows], dtype=np.float64)
-    # Of the two communities, the one in which the film is better known; the best known film of
+    # Of the two communities, the one in which the movie is better known; the best known movie of
     # all is taken to have been seen by half of the members.
     reach = np.maximum(ratings / max(most_seen[0], 1), votes / max(most_seen[1], 1)) / 2
-    return Films(
+    return Movies(
         ids=np.array([row.id for row in rows], dtype=np.int64),
         genres=genres,
         years=np.array([row.release_year or 0 for row in rows], dtype=np.int64),
@@ -165,12 +165,12 @@ def features(rows: Sequence[FilmRow], *, most_seen: tuple[int, int] = (1, 1)) ->
     )
 
 
-def history_of(user: User, films: Films, stars: Array) -> History:
+def history_of(user: User, movies: Movies, stars: Array) -> History:
     favourites = np.zeros(len(GENRE_NAMES))
     for name in user.favorite_genres:
         if name in _GENRE_COLUMN:
             favourites[_GENRE_COLUMN[name]] = 1.0
-    return History(films=films, stars=stars, favourites=favourites)
+    return History(movies=movies, stars=stars, favourites=favourites)
 
 
 _LEADS_SQL = b"""
@@ -180,7 +180,7 @@ WHERE movie_id = ANY(%s::bigint[]) AND position < %s::int
 
 
 def people_of(movie_ids: Sequence[int]) -> dict[int, People]:
-    """The directors and leads of films with the weight of their credit, in one query."""
+    """The directors and leads of movies with the weight of their credit, in one query."""
     people: dict[int, dict[int, float]] = {movie_id: {} for movie_id in movie_ids}
     for movie_id, person_id, role in prepared_rows(_LEADS_SQL, [list(movie_ids), LEADS]):
         weight = DIRECTOR if role == Credit.Role.DIRECTOR else LEAD
@@ -228,24 +228,24 @@ SELECT user_id, weight FROM likeness ORDER BY weight DESC, user_id LIMIT %(peers
 """
 
 
-def peers_of(user_id: int, films: Films, stars: Array) -> Peers:
-    """The members who showed interest in the same films, weighted by squared cosine.
+def peers_of(user_id: int, movies: Movies, stars: Array) -> Peers:
+    """The members who showed interest in the same movies, weighted by squared cosine.
 
-    Rare films say more (1 / log of their ratings); a member who rated everything is nobody's
-    double (divided by their activity). Bounded: PEER_FILMS films, RATERS_PER_FILM newest raters of
+    Rare movies say more (1 / log of their ratings); a member who rated everything is nobody's
+    double (divided by their activity). Bounded: PEER_MOVIES movies, RATERS_PER_MOVIE newest raters of
     each.
     """
-    if not len(films):
+    if not len(movies):
         return Peers([], [])
     wants = interest(stars)
     # Newest first among equals: the history is in that order, and the sort is stable.
-    chosen = np.argsort(-wants, kind="stable")[:PEER_FILMS]
-    weights = wants[chosen] / np.log(2 + films.votes[chosen])
+    chosen = np.argsort(-wants, kind="stable")[:PEER_MOVIES]
+    weights = wants[chosen] / np.log(2 + movies.votes[chosen])
     params = {
-        "movies": films.ids[chosen].tolist(),
+        "movies": movies.ids[chosen].tolist(),
         "weights": weights.tolist(),
         "user": user_id,
-        "raters": RATERS_PER_FILM,
+        "raters": RATERS_PER_MOVIE,
         "considered": CONSIDERED_PEERS,
         "per_peer": RATINGS_PER_PEER,
         "peers": PEERS,
@@ -283,7 +283,7 @@ _SOME_VOTES = _VOTES_SQL.format(only="AND movie_id = ANY(%(movies)s)")
 
 @dataclass(frozen=True)
 class Votes:
-    """The peers' votes by film id."""
+    """The peers' votes by movie id."""
 
     rows: dict[int, tuple[float, float, float, int, int]]
 
@@ -298,7 +298,7 @@ class Votes:
 
 
 def peer_votes(peers: Peers, *, movie_ids: Sequence[int] | None = None, limit: int = 2000) -> Votes:
-    """What the peers made of these films, or of all they rated: the `limit` of most interest."""
+    """What the peers made of these movies, or of all they rated: the `limit` of most interest."""
     if not peers.ids:
         return Votes({})
     params: dict[str, Any] = {
@@ -315,31 +315,31 @@ def peer_votes(peers: Peers, *, movie_ids: Sequence[int] | None = None, limit: i
 
 
 # What a member does not want to be shown. Read once a query and kept as a hash: asking the tables for
-# each film, as NOT EXISTS does, takes twice as long to plan, to run and for Django to write.
+# each movie, as NOT EXISTS does, takes twice as long to plan, to run and for Django to write.
 _JUDGED = (
     "SELECT movie_id FROM social_rating WHERE user_id = %s",
-    # A film of which the member wants less is not wanted itself either.
+    # A movie of which the member wants less is not wanted itself either.
     "SELECT movie_id FROM recommendations_feedback WHERE user_id = %s AND kind <> 'more'",
 )
 _SEEN = "SELECT movie_id FROM social_viewing WHERE user_id = %s"
 _PLANNED = "SELECT movie_id FROM social_watchlistitem WHERE user_id = %s"
 
 
-def unjudged(films: MovieQuerySet, user: User) -> MovieQuerySet:
-    """Of these films those that a member has neither rated nor waved away."""
-    return _without(films, user, _JUDGED)
+def unjudged(movies: MovieQuerySet, user: User) -> MovieQuerySet:
+    """Of these movies those that a member has neither rated nor waved away."""
+    return _without(movies, user, _JUDGED)
 
 
 def recommendable(
-    films: MovieQuerySet, user: User, *, include_watchlist: bool = True
+    movies: MovieQuerySet, user: User, *, include_watchlist: bool = True
 ) -> MovieQuerySet:
-    """Of these films those that a member may be shown: unjudged, unseen, and as asked unplanned."""
+    """Of these movies those that a member may be shown: unjudged, unseen, and as asked unplanned."""
     planned = () if include_watchlist else (_PLANNED,)
-    return _without(films, user, (*_JUDGED, _SEEN, *planned))
+    return _without(movies, user, (*_JUDGED, _SEEN, *planned))
 
 
-def _without(films: MovieQuerySet, user: User, unwanted: Sequence[str]) -> MovieQuerySet:
-    return films.filter(
+def _without(movies: MovieQuerySet, user: User, unwanted: Sequence[str]) -> MovieQuerySet:
+    return movies.filter(
         RawSQL(  # noqa: S611 (the words above, and a number)
             f"movies_movie.id NOT IN ({' UNION ALL '.join(unwanted)})",
             [user.pk] * len(unwanted),
@@ -348,8 +348,8 @@ def _without(films: MovieQuerySet, user: User, unwanted: Sequence[str]) -> Movie
     )
 
 
-def candidates(unseen: MovieQuerySet, votes: Votes, favourites: Sequence[str]) -> list[FilmRow]:
-    """Films worth scoring for the feed, of those that pass and may be recommended.
+def candidates(unseen: MovieQuerySet, votes: Votes, favourites: Sequence[str]) -> list[MovieRow]:
+    """Movies worth scoring for the feed, of those that pass and may be recommended.
 
     From the peers, from the top rated, from the most seen in both communities and from the trend;
     and the top rated of the favourite genres.
@@ -372,15 +372,15 @@ def candidates(unseen: MovieQuerySet, votes: Votes, favourites: Sequence[str]) -
             of_genres |= Q(genres__contains=[genre])
         best = unseen.filter(of_genres).order_by(F("weighted_rating").desc(), "id")
         found.update(dict.fromkeys(_first_ids(best)))
-    return film_rows(found)
+    return movie_rows(found)
 
 
-def _first_ids(films: MovieQuerySet) -> list[int]:
-    return list(films.values_list("id", flat=True)[:FROM_EACH_LIST])
+def _first_ids(movies: MovieQuerySet) -> list[int]:
+    return list(movies.values_list("id", flat=True)[:FROM_EACH_LIST])
 
 
 def most_seen() -> tuple[int, int]:
-    """The greatest rating_count and the vote_count of the film most voted for among the popular."""
+    """The greatest rating_count and the vote_count of the movie most voted for among the popular."""
     ratings = Movie.objects.order_by("-rating_count").values_list("rating_count", flat=True)[:1]
     votes = Movie.objects.order_by("-popularity").values_list("vote_count", flat=True)[:100]
     return max(ratings, default=1) or 1, max(votes, default=1) or 1
@@ -393,7 +393,7 @@ WITH raters AS (
     ORDER BY created_at DESC, id DESC
     LIMIT %(raters)s
 )
-SELECT counted.*, (SELECT count(*) FROM raters), film.rating_count
+SELECT counted.*, (SELECT count(*) FROM raters), movie.rating_count
 FROM (
 SELECT other.movie_id, count(*) AS together
 FROM raters
@@ -408,16 +408,16 @@ GROUP BY other.movie_id
 ORDER BY count(*) DESC, other.movie_id
 LIMIT %(limit)s
 ) AS counted
-JOIN movies_movie AS film ON film.id = counted.movie_id
+JOIN movies_movie AS movie ON movie.id = counted.movie_id
 """
 
 
 @dataclass(frozen=True)
 class CoLiked:
-    """How many of a sample of a film's raters liked it and each other film."""
+    """How many of a sample of a movie's raters liked it and each other movie."""
 
     together: dict[int, int]
-    #: All ratings of each of those films.
+    #: All ratings of each of those movies.
     ratings: dict[int, int]
     sample: int
 

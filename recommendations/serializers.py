@@ -29,7 +29,7 @@ class CounterfactualMovieSerializer(serializers.Serializer[Any]):
 
 
 class CounterfactualSerializer(serializers.Serializer[Any]):
-    movie = CounterfactualMovieSerializer(help_text="A film the caller rated.")
+    movie = CounterfactualMovieSerializer(help_text="A movie the caller rated.")
     your_score = serializers.FloatField(help_text="The caller's stars for it.")
     match_score_without = serializers.FloatField(
         help_text="What match_score would be, had the caller not rated it."
@@ -69,7 +69,7 @@ class SimilarSerializer(SharedFieldsSerializer):
 class FeedbackWriteSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(
         choices=Feedback.Kind.choices,
-        help_text="`hide`: never show it; `less` or `more`: films like it less or more often.",
+        help_text="`hide`: never show it; `less` or `more`: movies like it less or more often.",
     )
 
     class Meta:

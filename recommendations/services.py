@@ -13,9 +13,9 @@ from recommendations.models import Feedback
 
 @transaction.atomic
 def feedback_set(*, user_id: int, movie_id: int, kind: str) -> Feedback:
-    """What a member says of a film, new or instead of what they said before.
+    """What a member says of a movie, new or instead of what they said before.
 
-    Raises NotFound for an unknown film.
+    Raises NotFound for an unknown movie.
     """
     now = timezone.now()
     with connection.cursor() as cursor:
@@ -23,10 +23,10 @@ def feedback_set(*, user_id: int, movie_id: int, kind: str) -> Feedback:
         cursor.execute(
             """
             WITH member AS (SELECT id FROM accounts_user WHERE id = %(user)s FOR KEY SHARE),
-                 film AS (SELECT id FROM movies_movie WHERE id = %(movie)s FOR KEY SHARE)
+                 movie AS (SELECT id FROM movies_movie WHERE id = %(movie)s FOR KEY SHARE)
             INSERT INTO recommendations_feedback
                 (user_id, movie_id, kind, created_at, updated_at)
-            SELECT member.id, film.id, %(kind)s, %(now)s, %(now)s FROM member, film
+            SELECT member.id, movie.id, %(kind)s, %(now)s, %(now)s FROM member, movie
             ON CONFLICT (user_id, movie_id)
                 DO UPDATE SET kind = excluded.kind, updated_at = excluded.updated_at
             RETURNING id
@@ -42,7 +42,7 @@ def feedback_set(*, user_id: int, movie_id: int, kind: str) -> Feedback:
 
 
 def feedback_delete(*, user_id: int, movie_id: int) -> None:
-    """Take back what a member said of a film. Raises NotFound where they said nothing."""
+    """Take back what a member said of a movie. Raises NotFound where they said nothing."""
     deleted, _ = Feedback.objects.filter(user_id=user_id, movie_id=movie_id).delete()
     if not deleted:
         raise NotFound

@@ -1,4 +1,4 @@
-"""The match score, the personal feed and similar films over HTTP."""
+"""The match score, the personal feed and similar movies over HTTP."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class RecommendationViewSet(ApiViewSet):
 
     @contract(responses={200: MatchScoreSerializer})
     def match_score(self, request: Request, pk: int) -> Response:
-        """How likely the caller is to like this film, and why.
+        """How likely the caller is to like this movie, and why.
 
         `match_score` is the chance in percent that the caller gives it 4 stars or more. `baseline`
         and the points of the three components add up to it. `counterfactuals` say what it would be
@@ -86,12 +86,12 @@ class RecommendationViewSet(ApiViewSet):
 
     @contract(query=PageQuery, responses={200: PageOf(OnboardingSerializer)})
     def onboarding(self, request: Request) -> Response:
-        """Some 20 films worth rating first: well known, divisive, and telling of many others.
+        """Some 20 movies worth rating first: well known, divisive, and telling of many others.
 
         Those the caller has rated or waved away make room for the next.
         """
-        films = recommender.onboarding(cast(User, request.user))
-        return paginate_list(request, self.query, films, _asked)
+        movies = recommender.onboarding(cast(User, request.user))
+        return paginate_list(request, self.query, movies, _asked)
 
 
 class FeedbackViewSet(ApiViewSet):
@@ -107,17 +107,17 @@ class FeedbackViewSet(ApiViewSet):
 
     @contract(body=FeedbackWriteSerializer, responses={200: FeedbackSerializer})
     def update(self, request: Request, pk: int) -> Response:
-        """Hide a film from the feed, or ask for less or more like it; counts at once.
+        """Hide a movie from the feed, or ask for less or more like it; counts at once.
 
-        `hide` and `less` take the film itself out of the feed; `less` and `more` also move the
-        films that those who like it like. Saying it anew replaces what was said.
+        `hide` and `less` take the movie itself out of the feed; `less` and `more` also move the
+        movies that those who like it like. Saying it anew replaces what was said.
         """
         said = feedback_set(user_id=cast(User, request.user).pk, movie_id=pk, **self.body)
         return Response(FeedbackSerializer(said).data)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
-        """Take back what the caller said of a film."""
+        """Take back what the caller said of a movie."""
         feedback_delete(user_id=cast(User, request.user).pk, movie_id=pk)
         return Response(status=204)
 
@@ -128,10 +128,10 @@ class SimilarViewSet(ApiViewSet):
 
     @contract(query=PageQuery, responses={200: PageOf(SimilarSerializer)})
     def list(self, request: Request, pk: int) -> Response:
-        """Films like this one, most alike first.
+        """Movies like this one, most alike first.
 
         By shared taste where this community's ratings say enough, else by genres, period, people and
-        what TMDb lists beside the film.
+        what TMDb lists beside the movie.
         """
         movie = Movie.objects.summaries().filter(pk=pk).first()
         if movie is None:
@@ -161,7 +161,7 @@ def _similar(items: list[Any]) -> Any:
 
 
 def _with_movies(items: Sequence[Any]) -> list[dict[str, Any]]:
-    """The page's items with their films, in one query; a film deleted meanwhile is left out."""
+    """The page's items with their movies, in one query; a movie deleted meanwhile is left out."""
     rows = Movie.objects.filter(id__any=[item.movie_id for item in items])
     movies = {row["id"]: row for row in rows.values(*SUMMARY_COLUMNS)}
     return [

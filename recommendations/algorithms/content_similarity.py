@@ -1,4 +1,4 @@
-"""How alike two films are by what they are: genres, period and people. Free of Django."""
+"""How alike two movies are by what they are: genres, period and people. Free of Django."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.algorithms.heuristic import Array, Films
+from recommendations.algorithms.heuristic import Array, Movies
 
-# Years apart at which two films of one genre are 1/e as alike.
+# Years apart at which two movies of one genre are 1/e as alike.
 PERIOD_SCALE_YEARS = 15.0
 DIRECTOR, LEAD = 0.45, 0.15
 MOST_BY_PEOPLE = 0.75
@@ -18,21 +18,21 @@ MOST_BY_PEOPLE = 0.75
 MOST_BY_LIST = 0.5
 LIST_SCALE = 10.0
 
-#: The people of a film with the weight of their credit.
+#: The people of a movie with the weight of their credit.
 People = Mapping[int, float]
 
 
 class Kinds(Protocol):
-    """Genres and years of m films, as both formulas hold them."""
+    """Genres and years of m movies, as both formulas hold them."""
 
     @property
-    def genres(self) -> NDArray[np.floating]: ...  # (m, g), 1 where the film has the genre
+    def genres(self) -> NDArray[np.floating]: ...  # (m, g), 1 where the movie has the genre
     @property
     def years(self) -> NDArray[np.int64]: ...  # (m,), 0 where unknown
     def __getitem__(self, chosen: NDArray[np.integer]) -> Kinds: ...
 
 
-def likeness(a: Films, b: Films, people_a: Sequence[People], people_b: Sequence[People]) -> Array:
+def likeness(a: Movies, b: Movies, people_a: Sequence[People], people_b: Sequence[People]) -> Array:
     """(len(a), len(b)), 0 to 1: genres and period, or people in common, or both.
 
     1 - (1 - cosine of genres * closeness in time) * (1 - shared people), a noisy or: either ground
@@ -49,10 +49,10 @@ def kinship(a: Kinds, b: Kinds) -> Array:
 
 
 def listed(content: Array, places: Array) -> Array:
-    """(n,) Likeness by content, raised for films that another service lists beside the target.
+    """(n,) Likeness by content, raised for movies that another service lists beside the target.
 
     1 - (1 - content) * (1 - MOST_BY_LIST / (1 + place / LIST_SCALE)), the same noisy or; `places`
-    count from 0 and are NaN for films that are not on the list.
+    count from 0 and are NaN for movies that are not on the list.
     """
     by_list = np.where(np.isnan(places), 0.0, MOST_BY_LIST / (1 + places / LIST_SCALE))
     raised: Array = 1 - (1 - content) * (1 - by_list)

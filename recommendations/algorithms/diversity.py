@@ -8,13 +8,13 @@ from recommendations.algorithms.types import Array
 
 
 def diversified(order: Array, likeness: Array, *, diversity: float, depth: int) -> list[int]:
-    """Indices of the films, the first `depth` chosen by maximal marginal relevance.
+    """Indices of the movies, the first `depth` chosen by maximal marginal relevance.
 
-    Each next film has the greatest (1 - diversity) * rank - diversity * (likeness to the nearest
-    film already chosen), rank scaled to 0..1; `likeness` is (m, m). With diversity 0 it is the
+    Each next movie has the greatest (1 - diversity) * rank - diversity * (likeness to the nearest
+    movie already chosen), rank scaled to 0..1; `likeness` is (m, m). With diversity 0 it is the
     plain order. Source: Carbonell and Goldstein, SIGIR 1998.
     """
-    # What differs in the last bits alone keeps the order of the films, whoever summed it.
+    # What differs in the last bits alone keeps the order of the movies, whoever summed it.
     order = np.round(order, 9)
     plain = np.argsort(-order, kind="stable")
     if diversity == 0 or not len(order):

@@ -1,6 +1,6 @@
-"""Weights of a film's neighbours in the ranking: a graded, scaled, neighbour-limited EDLAE.
+"""Weights of a movie's neighbours in the ranking: a graded, scaled, neighbour-limited EDLAE.
 
-For target j with the K films N most like it:
+For target j with the K movies N most like it:
 
     (G_NN + diag(lambda + p / (1 - p) * g_kk)) w = G_Nj
 

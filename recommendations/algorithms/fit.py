@@ -1,7 +1,7 @@
-"""A training: the films' side from all ratings, the coefficients from memberships played through.
+"""A training: the movies' side from all ratings, the coefficients from memberships played through.
 
-The coefficients must be right for a member the films have never seen and for one whose own ratings
-they were made of: maths.simulation asks both. The films' side that serves is then made from all
+The coefficients must be right for a member the movies have never seen and for one whose own ratings
+they were made of: maths.simulation asks both. The movies' side that serves is then made from all
 ratings.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recommendations.algorithms import item_stats as films_side
+from recommendations.algorithms import item_stats as movies_side
 from recommendations.algorithms import neighbors as neighbours
 from recommendations.algorithms.calibration import Coefficients, fitted
 from recommendations.algorithms.encoding import Encoded, encoded
@@ -63,7 +63,7 @@ PRIOR_OBSERVATIONS = 1000.0
 def train(
     ratings: Ratings, content: Content, parameters: Parameters, *, progress: Progress
 ) -> Model:
-    """Learn the films' parameters from the community's ratings; the same input, the same model.
+    """Learn the movies' parameters from the community's ratings; the same input, the same model.
 
     Raises BadRatings for a row that is not a number of stars. Memory is bounded by blocks.
     """
@@ -74,23 +74,23 @@ def train(
     progress("calibrating", 0.0)
     coefficients = calibrated(given, content, parameters, progress)
     progress("learning", 0.0)
-    return films_learned(given, content, parameters, coefficients, progress=progress)
+    return movies_learned(given, content, parameters, coefficients, progress=progress)
 
 
 def learned_anew(model: Model, ratings: Ratings, content: Content, *, progress: Progress) -> Model:
-    """The films' side made from these ratings, with the model's coefficients and parameters.
+    """The movies' side made from these ratings, with the model's coefficients and parameters.
 
     For members who were kept out while the model was tried.
     """
     ratings.check()
     if not model.parameters.use_votes:
         content = content.without_votes()
-    return films_learned(
+    return movies_learned(
         encoded(ratings), content, model.parameters, model.coefficients, progress=progress
     )
 
 
-def films_learned(
+def movies_learned(
     given: Encoded,
     content: Content,
     parameters: Parameters,
@@ -100,11 +100,11 @@ def films_learned(
     progress: Progress,
     stage: str = "learning",
 ) -> Model:
-    """The films' side. With `targets`, only these places of films get lists."""
-    mean, of_users, of_films = films_side.biases(given, content, parameters.bias_ridge)
-    films, totals = films_side.rated_films(given, content, of_films, parameters.quality_prior)
-    sources = sources_of(films.count.astype(np.int64))
-    chosen = np.arange(len(films)) if targets is None else targets
+    """The movies' side. With `targets`, only these places of movies get lists."""
+    mean, of_users, of_movies = movies_side.biases(given, content, parameters.bias_ridge)
+    movies, totals = movies_side.rated_movies(given, content, of_movies, parameters.quality_prior)
+    sources = sources_of(movies.count.astype(np.int64))
+    chosen = np.arange(len(movies)) if targets is None else targets
     feed = neighbours.for_ranking(
         given,
         sources,
@@ -117,21 +117,21 @@ def films_learned(
         alone_k=parameters.alone_neighbours,
         alone_shrinkage=parameters.alone_shrinkage,
         member_power=parameters.member_power,
-        film_power=parameters.film_power,
+        movie_power=parameters.movie_power,
         told=lambda share: progress(stage, 0.7 * share),
     )
     taste = neighbours.for_taste(
         given,
         sources,
         chosen,
-        neighbours.residuals(given, mean, of_users, of_films),
+        neighbours.residuals(given, mean, of_users, of_movies),
         k=parameters.taste_neighbours,
         shrinkage=parameters.taste_shrinkage,
         power=parameters.taste_power,
         told=lambda share: progress(stage, 0.7 + 0.3 * share),
     )
     known = Coefficients(coefficients.intercept, coefficients.weights, totals)
-    return Model(films, feed, taste, totals, known, parameters)
+    return Model(movies, feed, taste, totals, known, parameters)
 
 
 def calibrated(
@@ -140,8 +140,8 @@ def calibrated(
     """The coefficients of the chance, from what simulated members answered."""
 
     def learn(rest: Encoded, wanted: Ids, told: Callable[[float], None]) -> Model:
-        targets, held = positions(rest.film_ids, wanted)
-        return films_learned(
+        targets, held = positions(rest.movie_ids, wanted)
+        return movies_learned(
             rest,
             content,
             parameters.scaled(len(rest.stars) / len(given.stars)),

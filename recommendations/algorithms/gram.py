@@ -1,8 +1,8 @@
-"""Products of films with films, in blocks of rows: never films x films at once.
+"""Products of movies with movies, in blocks of rows: never movies x movies at once.
 
-A film speaks for others only if enough members rated it: the `sources`, at most MOST_SOURCES of
+A movie speaks for others only if enough members rated it: the `sources`, at most MOST_SOURCES of
 them. The Gram among sources is the one dense matrix there is, of a size that the catalogue cannot
-make grow (400 MB at most); for all other films a block of rows at a time is made and dropped. The
+make grow (400 MB at most); for all other movies a block of rows at a time is made and dropped. The
 sums over members are what a distributed engine would take over.
 """
 
@@ -20,7 +20,7 @@ BLOCK = 1024
 
 
 def sources_of(counts: NDArray[np.integer], *, most: int = MOST_SOURCES) -> Places:
-    """Places of the films that may speak for others, ascending: the most rated ones."""
+    """Places of the movies that may speak for others, ascending: the most rated ones."""
     if len(counts) <= most:
         return np.arange(len(counts))
     return np.sort(np.argsort(-counts, kind="stable")[:most])
@@ -32,15 +32,15 @@ class Gram:
     def __init__(self, matrix: sparse.csr_array, sources: Places) -> None:
         self.sources = sources
         self._of_sources = matrix[:, sources] if len(sources) < matrix.shape[1] else matrix
-        self._films = matrix.T.tocsr()
-        #: (m,) The diagonal, for all films.
+        self._movies = matrix.T.tocsr()
+        #: (m,) The diagonal, for all movies.
         self.diagonal: Floats = np.bincount(
             matrix.indices, matrix.data.astype(np.float64) ** 2, minlength=matrix.shape[1]
         ).astype(np.float32)
 
     def rows(self, places: Places) -> Floats:
-        """(len(places), s) dense: products of these films with the sources."""
-        block: Floats = (self._films[places] @ self._of_sources).toarray()
+        """(len(places), s) dense: products of these movies with the sources."""
+        block: Floats = (self._movies[places] @ self._of_sources).toarray()
         return block
 
     def among_sources(self) -> Floats:

@@ -1,11 +1,11 @@
-"""The match score: the chance, in percent, that a member gives a film 4 stars or more.
+"""The match score: the chance, in percent, that a member gives a movie 4 stars or more.
 
 A logistic over six signals. Each is a formula of the member's own ratings, so that a new rating
 counts at once and nothing is trained; only the seven coefficients below are fixed. They were fitted
 (ridge 1, five folds by member) on simulated histories of 0 to all ratings of members whose other
 ratings were held out, and rounded. Free of Django.
 
-Shapes: a member's history has n films, the films to score are m, genres are g columns.
+Shapes: a member's history has n movies, the movies to score are m, genres are g columns.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PERIOD_YEARS = 5
 NEAREST = 20
 LIKENESS_POWER = 3
 QUALITY_CENTRE = 7.0
-# P(4 stars or more) of a film whose mean is s stars: the logistic that fits the community's marks.
+# P(4 stars or more) of a movie whose mean is s stars: the logistic that fits the community's marks.
 LIKE_SLOPE, LIKE_CENTRE = 2.2, 3.55
 # A favourite genre in the profile speaks like this many ratings, one star above expectation.
 FAVOURITE_RATINGS = 3.0
@@ -68,11 +68,11 @@ CONFIDENCE_HISTORY, CONFIDENCE_VOTES = 10.0, 50.0
 
 
 @dataclass(frozen=True)
-class Films:
-    """Features of films, a row each."""
+class Movies:
+    """Features of movies, a row each."""
 
     ids: NDArray[np.int64]  # (m,)
-    genres: Array  # (m, g), 1 where the film has the genre
+    genres: Array  # (m, g), 1 where the movie has the genre
     years: NDArray[np.int64]  # (m,), 0 where unknown
     quality: Array  # (m,), weighted rating, 0 to 10
     votes: Array  # (m,), number of votes behind it
@@ -81,8 +81,8 @@ class Films:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, chosen: NDArray[np.integer]) -> Films:
-        return Films(
+    def __getitem__(self, chosen: NDArray[np.integer]) -> Movies:
+        return Movies(
             self.ids[chosen],
             self.genres[chosen],
             self.years[chosen],
@@ -96,19 +96,19 @@ class Films:
 class History:
     """A member: nothing but their ratings, and the genres they named."""
 
-    films: Films  # n rows
+    movies: Movies  # n rows
     stars: Array  # (n,), 1 to 5
     favourites: Array  # (g,), 1 for a favourite genre
 
     def __len__(self) -> int:
-        return len(self.films)
+        return len(self.movies)
 
 
 @dataclass(frozen=True)
 class PeerVotes:
-    """What the members most like this one made of the films to score; shares of all peers' weight."""
+    """What the members most like this one made of the movies to score; shares of all peers' weight."""
 
-    weight: Array  # (m,), of those who rated the film
+    weight: Array  # (m,), of those who rated the movie
     stars: Array  # (m,), weighted sum of their stars
     feed: Array  # (m,), weighted sum of their interest (`interest`), 0 to 1
 
@@ -127,12 +127,12 @@ class Affinities:
 
 
 def expected_stars(quality: Array) -> Array:
-    """The stars a film gets from the average member, of its weighted rating on 0 to 10."""
+    """The stars a movie gets from the average member, of its weighted rating on 0 to 10."""
     return quality / 2
 
 
 def expected_chance(quality: Array) -> Array:
-    """The chance, 0 to 1, that the average member likes a film of this weighted rating."""
+    """The chance, 0 to 1, that the average member likes a movie of this weighted rating."""
     return sigmoid(LIKE_SLOPE * (expected_stars(quality) - LIKE_CENTRE))
 
 
@@ -143,7 +143,7 @@ def trust(n: float, shrinkage: float = HISTORY_SHRINKAGE) -> float:
 
 def residuals(history: History) -> Array:
     """(n,) stars above what this member was expected to give."""
-    above = history.stars - expected_stars(history.films.quality)
+    above = history.stars - expected_stars(history.movies.quality)
     rest: Array = above - above.sum() / (len(history) + GENEROSITY_SHRINKAGE)
     return rest
 
@@ -152,14 +152,14 @@ def generosity(history: History) -> float:
     """Likes above expectation, a rating, shrunk."""
     if not len(history):
         return 0.0
-    expected = expected_chance(history.films.quality)
+    expected = expected_chance(history.movies.quality)
     above: float = ((history.stars >= LIKED) - expected).sum()
     return above / (len(history) + GENEROSITY_SHRINKAGE)
 
 
 def affinities(history: History) -> Affinities:
-    """Genre by genre, shrunk towards the member's own mean, so that one film is no taste."""
-    genres = history.films.genres
+    """Genre by genre, shrunk towards the member's own mean, so that one movie is no taste."""
+    genres = history.movies.genres
     counts = genres.sum(axis=0)
     above = residuals(history) @ genres + FAVOURITE_RATINGS * history.favourites
     weight = counts + FAVOURITE_RATINGS * history.favourites + GENRE_SHRINKAGE
@@ -170,19 +170,21 @@ def affinities(history: History) -> Affinities:
     )
 
 
-def signals(history: History, films: Films, likeness: Array, peers: PeerVotes) -> dict[str, Array]:
+def signals(
+    history: History, movies: Movies, likeness: Array, peers: PeerVotes
+) -> dict[str, Array]:
     """(m,) each: the signals of WEIGHTS. `likeness` is (m, n), 0 to 1."""
-    n, m = len(history), len(films)
+    n, m = len(history), len(movies)
     above = residuals(history)
     named = FAVOURITE_RATINGS * history.favourites.sum()
     affinity = affinities(history).genre
-    per_film = films.genres @ affinity / np.maximum(films.genres.sum(axis=1), 1)
+    per_movie = movies.genres @ affinity / np.maximum(movies.genres.sum(axis=1), 1)
     seen = peers.weight
-    expected = expected_stars(films.quality)
+    expected = expected_stars(movies.quality)
     return {
-        "quality": films.quality - QUALITY_CENTRE,
-        "genre": trust(n + named) * per_film,
-        "period": trust(n) * _period(history, above, films),
+        "quality": movies.quality - QUALITY_CENTRE,
+        "genre": trust(n + named) * per_movie,
+        "period": trust(n) * _period(history, above, movies),
         "generosity": np.full(m, generosity(history)),
         "taste": trust(n) * taste(likeness, above),
         "peers": trust(n) * (peers.stars - expected * seen) / (seen + PEERS_SHRINKAGE),
@@ -216,30 +218,30 @@ def score(values: dict[str, Array]) -> Scores:
 
 
 def confidence(n: int, votes: float) -> float:
-    """How much the score rests on, 0 to 1; grows with the history and with the film's votes."""
+    """How much the score rests on, 0 to 1; grows with the history and with the movie's votes."""
     return round(0.8 * trust(n, CONFIDENCE_HISTORY) + 0.2 * trust(votes, CONFIDENCE_VOTES), 2)
 
 
-def rank(percent: Array, peers: PeerVotes, films: Films, n: int) -> Array:
+def rank(percent: Array, peers: PeerVotes, movies: Movies, n: int) -> Array:
     """(m,) The order of the feed: what peers are interested in, more where it will be liked.
 
     (feed + 0.3 * 10 / (10 + n) * reach) * sqrt(P(like)) / (reach + 0.02)^0.2
 
-    Ranking by the chance alone would show obscure films that few would choose; by interest alone,
-    films the member would not like. The discount keeps a thin history from being shown what
+    Ranking by the chance alone would show obscure movies that few would choose; by interest alone,
+    movies the member would not like. The discount keeps a thin history from being shown what
     everybody is shown (as RP3beta does: Paudel et al., TiiS 2017).
     """
     prior = POPULARITY_PRIOR_WEIGHT * trust(POPULARITY_PRIOR_RATINGS, n)
-    interesting = peers.feed + prior * films.reach
-    known = (films.reach + POPULARITY_FLOOR) ** POPULARITY_DISCOUNT
+    interesting = peers.feed + prior * movies.reach
+    known = (movies.reach + POPULARITY_FLOOR) ** POPULARITY_DISCOUNT
     order: Array = interesting * np.sqrt(percent / 100) / known
     return order
 
 
-def _period(history: History, above: Array, films: Films) -> Array:
-    """(m,) Shrunk mean residual of the films within PERIOD_YEARS years."""
-    apart = np.abs(films.years[:, None] - history.films.years[None, :])
-    known = (films.years[:, None] > 0) & (history.films.years[None, :] > 0)
+def _period(history: History, above: Array, movies: Movies) -> Array:
+    """(m,) Shrunk mean residual of the movies within PERIOD_YEARS years."""
+    apart = np.abs(movies.years[:, None] - history.movies.years[None, :])
+    known = (movies.years[:, None] > 0) & (history.movies.years[None, :] > 0)
     near = (apart <= PERIOD_YEARS) & known
     mean: Array = near @ above / (near.sum(axis=1) + PERIOD_SHRINKAGE)
     return mean

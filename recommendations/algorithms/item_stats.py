@@ -1,4 +1,4 @@
-"""What is known of a film apart from who is asked: its quality, bias, count and rate.
+"""What is known of a movie apart from who is asked: its quality, bias, count and rate.
 
 Quality is the Bayesian chance of being liked, as a logit: likes among the ratings, with
 `quality_prior` ratings' worth of prior. The prior comes from TMDb's votes by a fixed formula, where
@@ -15,7 +15,7 @@ import numpy as np
 from recommendations.algorithms import encoding as encode
 from recommendations.algorithms.encoding import Encoded
 from recommendations.algorithms.functions import logit, sigmoid
-from recommendations.algorithms.types import LIKED, Array, Content, Films
+from recommendations.algorithms.types import LIKED, Array, Content, Movies
 
 # TMDb's mean of v votes is worth v / (v + VOTES_SHRINKAGE) of its distance from VOTES_CENTRE; a
 # point of ten is VOTES_SLOPE on the logit scale of a like, and VOTES_STARS stars.
@@ -35,7 +35,7 @@ class Totals:
     ratings: int = 0
     mean_stars: float = 3.5
     liked_share: float = 0.5
-    #: Mean over ratings of the quality and of the log count of the rated film.
+    #: Mean over ratings of the quality and of the log count of the rated movie.
     quality: float = 0.0
     log_count: float = 0.0
 
@@ -59,11 +59,11 @@ def prior_chance(content: Content, liked_share: float) -> Array:
     return sigmoid(logit(liked_share) + VOTES_SLOPE * by_votes(content))
 
 
-def unrated_films(content: Content, totals: Totals) -> Films:
-    """Rows of films without any rating of our own."""
+def unrated_movies(content: Content, totals: Totals) -> Movies:
+    """Rows of movies without any rating of our own."""
     nothing = np.zeros(len(content))
-    return Films(
-        ids=content.film_ids,
+    return Movies(
+        ids=content.movie_ids,
         genres=content.genres,
         years=content.years,
         quality=logit(prior_chance(content, totals.liked_share)),
@@ -74,52 +74,52 @@ def unrated_films(content: Content, totals: Totals) -> Films:
 
 
 def biases(given: Encoded, content: Content, ridge: float) -> tuple[float, Array, Array]:
-    """The mean, the members' (u,) and the films' (m,) biases, in stars.
+    """The mean, the members' (u,) and the movies' (m,) biases, in stars.
 
-    Least squares with a ridge on the members' biases and on the films' distance from what TMDb's
+    Least squares with a ridge on the members' biases and on the movies' distance from what TMDb's
     votes let expect, by turns until nothing moves.
     """
     u, m = given.shape
     stars = given.stars.astype(np.float64)
     mean = float(stars.mean()) if len(stars) else 0.0
-    prior = VOTES_STARS * by_votes(content.of(given.film_ids))
-    of_users, of_films = np.zeros(u), prior
+    prior = VOTES_STARS * by_votes(content.of(given.movie_ids))
+    of_users, of_movies = np.zeros(u), prior
     per_user = np.bincount(given.users, minlength=u) + ridge
-    per_film = np.bincount(given.films, minlength=m) + ridge
+    per_movie = np.bincount(given.movies, minlength=m) + ridge
     for _ in range(MOST_BIAS_ROUNDS):
         rest = stars - mean - of_users[given.users]
-        films = (np.bincount(given.films, rest, minlength=m) + ridge * prior) / per_film
-        rest = stars - mean - films[given.films]
+        movies = (np.bincount(given.movies, rest, minlength=m) + ridge * prior) / per_movie
+        rest = stars - mean - movies[given.movies]
         users = np.bincount(given.users, rest, minlength=u) / per_user
         moved = max(
-            np.abs(films - of_films).max(initial=0), np.abs(users - of_users).max(initial=0)
+            np.abs(movies - of_movies).max(initial=0), np.abs(users - of_users).max(initial=0)
         )
-        of_users, of_films = users, films
+        of_users, of_movies = users, movies
         if moved < BIAS_TOLERANCE:
             break
-    return mean, of_users, of_films
+    return mean, of_users, of_movies
 
 
-def rated_films(
-    given: Encoded, content: Content, of_films: Array, quality_prior: float
-) -> tuple[Films, Totals]:
-    """The row of each film with ratings, and the community's totals."""
+def rated_movies(
+    given: Encoded, content: Content, of_movies: Array, quality_prior: float
+) -> tuple[Movies, Totals]:
+    """The row of each movie with ratings, and the community's totals."""
     u, m = given.shape
-    count = np.bincount(given.films, minlength=m).astype(np.float64)
+    count = np.bincount(given.movies, minlength=m).astype(np.float64)
     liked = given.stars >= LIKED
-    likes = np.bincount(given.films, liked, minlength=m)
+    likes = np.bincount(given.movies, liked, minlength=m)
     # Half a like either way: a share of nothing or everything has no logit.
     liked_share = float((liked.sum() + 0.5) / (len(liked) + 1))
-    described = content.of(given.film_ids)
+    described = content.of(given.movie_ids)
     prior = prior_chance(described, liked_share)
     quality = logit((likes + quality_prior * prior) / (count + quality_prior))
-    wanted = np.bincount(given.films, encode.weights(given), minlength=m)
-    films = Films(
-        ids=given.film_ids,
+    wanted = np.bincount(given.movies, encode.weights(given), minlength=m)
+    movies = Movies(
+        ids=given.movie_ids,
         genres=described.genres,
         years=described.years,
         quality=quality,
-        bias=of_films,
+        bias=of_movies,
         count=count,
         rate=wanted / max(u, 1),
     )
@@ -132,4 +132,4 @@ def rated_films(
         quality=float((quality * count).sum() / r),
         log_count=float((np.log1p(count) * count).sum() / r),
     )
-    return films, totals
+    return movies, totals

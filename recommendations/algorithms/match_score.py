@@ -11,7 +11,7 @@ from recommendations.algorithms import shapley, signals
 from recommendations.algorithms.calibration import Coefficients
 from recommendations.algorithms.functions import sigmoid, trust
 from recommendations.algorithms.signals import PARTS, SETTLED_AFTER, TERMS, TRUSTED_AFTER
-from recommendations.algorithms.types import Array, Films, History, Links, Places
+from recommendations.algorithms.types import Array, History, Links, Movies, Places
 
 # Short histories lean on what everybody sees: by this share of its rate at first, and half as much
 # after so many ratings.
@@ -44,10 +44,10 @@ def _slope(coefficients: Coefficients, name: str, n: int) -> float:
 
 
 def score(
-    history: History, films: Films, feed: Links, taste: Links, coefficients: Coefficients
+    history: History, movies: Movies, feed: Links, taste: Links, coefficients: Coefficients
 ) -> Scores:
-    """The chance that this member gives each film 4 stars or more, and what it is made of."""
-    values = signals.signals(history, films, feed, taste, coefficients.totals)
+    """The chance that this member gives each movie 4 stars or more, and what it is made of."""
+    values = signals.signals(history, movies, feed, taste, coefficients.totals)
     logits = {
         part: sum((_weighted(coefficients, values, name) for name in names), np.zeros(1))
         for part, names in PARTS.items()
@@ -57,11 +57,11 @@ def score(
 
 
 def percents(
-    history: History, films: Films, feed: Links, taste: Links, coefficients: Coefficients
+    history: History, movies: Movies, feed: Links, taste: Links, coefficients: Coefficients
 ) -> Array:
     """(m,) `score` without its parts."""
     return _percents(
-        coefficients, signals.signals(history, films, feed, taste, coefficients.totals)
+        coefficients, signals.signals(history, movies, feed, taste, coefficients.totals)
     )
 
 
@@ -73,35 +73,35 @@ def _percents(coefficients: Coefficients, values: dict[str, Array]) -> Array:
 
 
 def popularity_prior(n: float) -> float:
-    """How much the rate of a film counts in the ranking after n ratings; less and less."""
+    """How much the rate of a movie counts in the ranking after n ratings; less and less."""
     return POPULARITY_PRIOR * trust(POPULARITY_PRIOR_RATINGS, n)
 
 
-def rank(scores: Scores, history: History, films: Films) -> Array:
+def rank(scores: Scores, history: History, movies: Movies) -> Array:
     """(m,) The order of the feed: what is wanted, more where it will be liked.
 
-    (sum of x_i w_ij + 0.2 b * rate) * P(like)^((1 + b) / 2) with b = 10 / (10 + n); films of equal
+    (sum of x_i w_ij + 0.2 b * rate) * P(like)^((1 + b) / 2) with b = 10 / (10 + n); movies of equal
     rank keep their order.
     """
-    wanted = scores.spoken + popularity_prior(history.n) * films.rate
+    wanted = scores.spoken + popularity_prior(history.n) * movies.rate
     power = (1 + trust(LIKING_RATINGS, history.n)) / 2
     order: Array = wanted * (scores.percent / 100) ** power
     return order
 
 
 def contributions(
-    history: History, films: Films, feed: Links, taste: Links, coefficients: Coefficients
+    history: History, movies: Movies, feed: Links, taste: Links, coefficients: Coefficients
 ) -> Array:
-    """(n,) points of percent each rated film added to the one film to score, by feed and taste.
+    """(n,) points of percent each rated movie added to the one movie to score, by feed and taste.
 
-    The two signals are sums over the rated films, so each film's share of them is known; points
+    The two signals are sums over the rated movies, so each movie's share of them is known; points
     are the share times what the logit is worth in percent where the score stands.
     """
-    if len(films) != 1:
-        raise ValueError("Contributions are of one film.")
+    if len(movies) != 1:
+        raise ValueError("Contributions are of one movie.")
     n = len(history)
     totals = coefficients.totals
-    values = signals.signals(history, films, feed, taste, totals)
+    values = signals.signals(history, movies, feed, taste, totals)
     above = signals.above_expectation(history, totals)
     spoken = np.bincount(feed.rated, feed.weights * history.wants[feed.rated], minlength=n)
     alike = np.bincount(taste.rated, taste.weights * above[taste.rated], minlength=n)
@@ -116,17 +116,17 @@ def contributions(
 
 def without_each(
     history: History,
-    films: Films,
+    movies: Movies,
     places: Iterable[int],
     feed: Links,
     taste: Links,
     coefficients: Coefficients,
 ) -> list[Array]:
-    """For each place of the history the (m,) percents had that film not been rated: exact."""
+    """For each place of the history the (m,) percents had that movie not been rated: exact."""
     return [
         percents(
             history.without(place),
-            films,
+            movies,
             _without(feed, place),
             _without(taste, place),
             coefficients,
@@ -138,4 +138,4 @@ def without_each(
 def _without(links: Links, place: int) -> Links:
     keep = links.rated != place
     rated: Places = links.rated[keep]
-    return Links(links.films[keep], rated - (rated > place), links.weights[keep])
+    return Links(links.movies[keep], rated - (rated > place), links.weights[keep])

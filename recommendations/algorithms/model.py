@@ -1,4 +1,4 @@
-"""What a training leaves: films' rows, who speaks for whom, and the coefficients."""
+"""What a training leaves: movies' rows, who speaks for whom, and the coefficients."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommendations.algorithms.calibration import Coefficients
-from recommendations.algorithms.item_stats import Totals, unrated_films
+from recommendations.algorithms.item_stats import Totals, unrated_movies
 from recommendations.algorithms.neighbors import transposed
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import (
     Content,
-    Films,
     Floats,
     History,
     Ids,
     Links,
+    Movies,
     Neighbours,
     Places,
     positions,
@@ -28,48 +28,48 @@ from recommendations.algorithms.types import (
 
 @dataclass(frozen=True)
 class Model:
-    films: Films  # all films with ratings, ids ascending
-    feed: Neighbours  # by target: what speaks for films[k] in the ranking
-    taste: Neighbours  # by target: the films most like films[k] by who liked them
+    movies: Movies  # all movies with ratings, ids ascending
+    feed: Neighbours  # by target: what speaks for movies[k] in the ranking
+    taste: Neighbours  # by target: the movies most like movies[k] by who liked them
     totals: Totals
     coefficients: Coefficients
     parameters: Parameters
 
-    def films_of(self, film_ids: Ids, content: Content) -> Films:
-        """Rows of these films in their order, rated or not."""
-        places, held = positions(self.films.ids, film_ids)
+    def movies_of(self, movie_ids: Ids, content: Content) -> Movies:
+        """Rows of these movies in their order, rated or not."""
+        places, held = positions(self.movies.ids, movie_ids)
         if held.all():
-            return self.films[places]
-        described = content.of(film_ids)
+            return self.movies[places]
+        described = content.of(movie_ids)
         if not self.parameters.use_votes:
             described = described.without_votes()
-        return unrated_films(described, self.totals).replaced(held, self.films[places[held]])
+        return unrated_movies(described, self.totals).replaced(held, self.movies[places[held]])
 
-    def links(self, history: History, films: Films) -> tuple[Links, Links]:
-        """Feed and taste links from the history to the films to score."""
-        return self._feed.links(history, films), self._taste.links(history, films)
+    def links(self, history: History, movies: Movies) -> tuple[Links, Links]:
+        """Feed and taste links from the history to the movies to score."""
+        return self._feed.links(history, movies), self._taste.links(history, movies)
 
     @cached_property
     def _feed(self) -> _Lists:
-        return _Lists(self.feed, self.films.ids)
+        return _Lists(self.feed, self.movies.ids)
 
     @cached_property
     def _taste(self) -> _Lists:
-        return _Lists(self.taste, self.films.ids)
+        return _Lists(self.taste, self.movies.ids)
 
 
 class _Lists:
-    """The lists of all films, to be read from the side that has fewer of them to read."""
+    """The lists of all movies, to be read from the side that has fewer of them to read."""
 
     def __init__(self, lists: Neighbours, ids: Ids) -> None:
         self._ids = ids
         self._by_source = transposed(lists, ids)
         self._by_target = self._by_source.T.tocsr()
 
-    def links(self, history: History, films: Films) -> Links:
-        sources, known = positions(self._ids, history.films.ids)
-        targets, asked = positions(self._ids, films.ids)
-        if len(films) < len(history):
+    def links(self, history: History, movies: Movies) -> Links:
+        sources, known = positions(self._ids, history.movies.ids)
+        targets, asked = positions(self._ids, movies.ids)
+        if len(movies) < len(history):
             to, by, weights = _among(self._by_target, targets, asked, sources, known)
         else:
             by, to, weights = _among(self._by_source, sources, known, targets, asked)

@@ -1,4 +1,4 @@
-"""The films that speak for a film: in the ranking by a ridge, in the chance by shared residuals."""
+"""The movies that speak for a movie: in the ranking by a ridge, in the chance by shared residuals."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def for_ranking(
     alone_k: int,
     alone_shrinkage: float,
     member_power: float,
-    film_power: float,
+    movie_power: float,
     told: Told,
 ) -> Neighbours:
     """By target: what interest in each neighbour says of it, the scales folded in.
 
-    The ridge's weights are what a film says beside many others. Of a short history, which has few
-    others, a film says more: `alone` times g_ij / (g_jj + alone_shrinkage), the share of those
-    interested in j who are so in i (the ridge's own limit where dropout takes all other films), is
-    added for the `alone_k` films j that say most so.
+    The ridge's weights are what a movie says beside many others. Of a short history, which has few
+    others, a movie says more: `alone` times g_ij / (g_jj + alone_shrinkage), the share of those
+    interested in j who are so in i (the ridge's own limit where dropout takes all other movies), is
+    added for the `alone_k` movies j that say most so.
     """
     of_members = encode.member_scale(given, member_power)
-    of_films = encode.film_scale(given, film_power)
-    scaled = encode.weights(given) * of_members[given.users] * of_films[given.films]
+    of_movies = encode.movie_scale(given, movie_power)
+    scaled = encode.weights(given) * of_members[given.users] * of_movies[given.movies]
     gram = Gram(given.matrix(scaled), sources)
     among = gram.among_sources()
     diagonal = gram.diagonal[sources]
@@ -78,10 +78,10 @@ def for_ranking(
         _never_itself(alike, sources, places)
         chosen = nearest(alike, k)
         weights = edlae.solved(among, products, chosen, diagonal, ridge=ridge, dropout=dropout)
-        # A film nobody rated together with the target was only drawn to fill the number.
+        # A movie nobody rated together with the target was only drawn to fill the number.
         weights *= np.take_along_axis(alike, chosen, axis=1) > 0
         said = np.zeros_like(products)
-        np.put_along_axis(said, chosen, weights * of_films[sources][chosen], axis=1)
+        np.put_along_axis(said, chosen, weights * of_movies[sources][chosen], axis=1)
         share = products / (diagonal + np.float32(alone_shrinkage))
         _never_itself(share, sources, places)
         most = nearest(share, alone_k)
@@ -104,7 +104,7 @@ def for_taste(
     power: float,
     told: Told,
 ) -> Neighbours:
-    """By target: the films whose residuals go with its own, by shrunk cosine to a power."""
+    """By target: the movies whose residuals go with its own, by shrunk cosine to a power."""
     gram = Gram(given.matrix(residuals.astype(np.float32)), sources)
     diagonal = gram.diagonal[sources]
 
@@ -149,10 +149,10 @@ def _lists(
     block: Callable[[Places], Block],
     told: Told,
 ) -> Neighbours:
-    """The blocks put together; films that are no target have an empty list."""
+    """The blocks put together; movies that are no target have an empty list."""
     starts = range(0, len(targets), BLOCK)
     counts = np.zeros(given.shape[1], dtype=np.int64)
-    films: list[Ids] = []
+    movies: list[Ids] = []
     weights: list[Floats] = []
     done = 0
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(WORKERS) as pool:
@@ -163,13 +163,13 @@ def _lists(
         ):
             places = targets[start : start + BLOCK]
             counts[places] = each
-            films.append(given.film_ids[sources[chosen]])
+            movies.append(given.movie_ids[sources[chosen]])
             weights.append(heavy.astype(np.float32))
             done += len(places)
             told(done / len(targets))
     return Neighbours(
         starts=np.concatenate(([0], np.cumsum(counts))),
-        films=np.concatenate([*films, np.zeros(0, dtype=np.int64)]),
+        movies=np.concatenate([*movies, np.zeros(0, dtype=np.int64)]),
         weights=np.concatenate([*weights, np.zeros(0, dtype=np.float32)]),
     )
 
@@ -186,14 +186,14 @@ def _few_ahead(
         yield result
 
 
-def residuals(given: Encoded, mean: float, of_users: Array, of_films: Array) -> Array:
-    """(r,) stars beyond what the film and the member let expect."""
-    above: Array = given.stars - mean - of_users[given.users] - of_films[given.films]
+def residuals(given: Encoded, mean: float, of_users: Array, of_movies: Array) -> Array:
+    """(r,) stars beyond what the movie and the member let expect."""
+    above: Array = given.stars - mean - of_users[given.users] - of_movies[given.movies]
     return above
 
 
 def transposed(lists: Neighbours, ids: Ids) -> sparse.csr_array:
-    """(m, m) by source: row i holds what film i speaks for."""
-    sources, _ = positions(ids, lists.films)
+    """(m, m) by source: row i holds what movie i speaks for."""
+    sources, _ = positions(ids, lists.movies)
     by_target = sparse.csr_array((lists.weights, sources, lists.starts), shape=(len(ids), len(ids)))
     return by_target.T.tocsr()

@@ -14,16 +14,16 @@ VERSION = "edlae-1"
 class Parameters:
     """What a training is made with; stored beside it."""
 
-    neighbours: int = 100  # K: films that may speak for a film in the feed
+    neighbours: int = 100  # K: movies that may speak for a movie in the feed
     ridge: float = 50.0  # lambda
     dropout: float = 1 / 3  # p
     likeness_shrinkage: float = 20.0
-    # What a film says alone, for short histories: see neighbours.for_ranking.
+    # What a movie says alone, for short histories: see neighbours.for_ranking.
     alone: float = 0.01
     alone_neighbours: int = 100
     alone_shrinkage: float = 5.0
     member_power: float = 0.3
-    film_power: float = 0.1
+    movie_power: float = 0.1
     taste_neighbours: int = 100
     taste_shrinkage: float = 20.0
     taste_power: float = 1.5
@@ -38,7 +38,7 @@ class Parameters:
 
         The ridge grows with the sums it stands against: 50 at a hundred thousand ratings, 300 at
         a million and more. Few members say more when those who rated much are scaled down less.
-        What a film says alone wins 2 to 5 % of nDCG for histories of 3 to 50 ratings (validation);
+        What a movie says alone wins 2 to 5 % of nDCG for histories of 3 to 50 ratings (validation);
         with few members it is noisy, and more than 0.01 costs long histories as much.
         """
         decades = math.log10(max(ratings, 1) / 1e5)

@@ -1,7 +1,7 @@
 """Memberships played through, so that the chance is right at every stage of one.
 
-Some members are strangers: the films' side is made without them, and they are met with histories
-that grow. The others are regulars: the films' side is made of their ratings but for a few, and of
+Some members are strangers: the movies' side is made without them, and they are met with histories
+that grow. The others are regulars: the movies' side is made of their ratings but for a few, and of
 those they are asked with all the others for a history. Few members say little, so a small community
 is played through in several rounds with other strangers; a large one in one, of a bounded sample.
 """
@@ -34,7 +34,7 @@ REGULAR = len(STAGES)
 NAMES = ("intercept", *signals.NAMES)
 
 Told = Callable[[float], None]
-#: Makes the films' side from some of the ratings, with lists for the films of these ids, and tells
+#: Makes the movies' side from some of the ratings, with lists for the movies of these ids, and tells
 #: how far it is.
 Learn = Callable[[Encoded, Ids, Told], Model]
 # Of a round's time; the rest goes into asking.
@@ -46,7 +46,7 @@ class Simulated:
     """x answers of members with simulated histories."""
 
     values: Array  # (x, k), the signals by NAMES
-    liked: Array  # (x,), 1 where the film was given 4 stars or more
+    liked: Array  # (x,), 1 where the movie was given 4 stars or more
     #: (x,) How many ratings each stands for: of members with very many not all are asked about.
     weight: Array
     stage: Places  # (x,)
@@ -102,7 +102,7 @@ def _round(
     learn: Learn,
     told: Told,
 ) -> Iterator[Simulated]:
-    """One films' side, and what its strangers and regulars answer."""
+    """One movies' side, and what its strangers and regulars answer."""
     size = min(round(STRANGERS * len(order)), ENOUGH_STRANGERS)
     strangers = order[turn * size : (turn + 1) * size]
     others = np.setdiff1d(order, strangers)
@@ -118,7 +118,7 @@ def _round(
     if not members or not len(rest.stars):
         return
     wanted = np.unique(np.concatenate([member.asked for member in members]))
-    ids = np.unique(given.film_ids[given.films[wanted]])
+    ids = np.unique(given.movie_ids[given.movies[wanted]])
     model = learn(rest, ids, lambda share: told(_LEARNING * share))
     for member in members:
         yield from _answers(given, content, model, member, dice)
@@ -151,7 +151,7 @@ def _answers(
     given: Encoded, content: Content, model: Model, member: _Asked, dice: np.random.Generator
 ) -> Iterator[Simulated]:
     """A member's answers with each history they can have."""
-    films = model.films_of(given.film_ids[given.films[member.asked]], content)
+    movies = model.movies_of(given.movie_ids[given.movies[member.asked]], content)
     liked = (given.stars[member.asked] >= LIKED).astype(np.float64)
     stages = [(REGULAR, (0, None))] if member.regular else list(enumerate(STAGES))
     for stage, (least, most) in stages:
@@ -160,13 +160,13 @@ def _answers(
         length = len(member.pool) if most is None else int(dice.integers(least, most + 1))
         shown = dice.permutation(member.pool)[:length]
         history = History.of(
-            model.films_of(given.film_ids[given.films[shown]], content), given.stars[shown]
+            model.movies_of(given.movie_ids[given.movies[shown]], content), given.stars[shown]
         )
-        feed, taste = model.links(history, films)
-        found = signals.signals(history, films, feed, taste, model.totals)
+        feed, taste = model.links(history, movies)
+        found = signals.signals(history, movies, feed, taste, model.totals)
         yield Simulated(
-            np.stack([np.ones(len(films)), *(found[name] for name in NAMES[1:])], axis=1),
+            np.stack([np.ones(len(movies)), *(found[name] for name in NAMES[1:])], axis=1),
             liked,
-            np.full(len(films), member.weight),
-            np.full(len(films), stage, dtype=np.intp),
+            np.full(len(movies), member.weight),
+            np.full(len(movies), stage, dtype=np.intp),
         )

@@ -1,4 +1,4 @@
-"""What the importers of whole communities share: films in steps, and ratings through COPY."""
+"""What the importers of whole communities share: movies in steps, and ratings through COPY."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from movies.services.upsert import movies_upsert
 from nexus.core.db.transactions import long_transaction
 from social.services.ratings import ratings_recount
 
-FILMS_AT_ONCE = 1000
+MOVIES_AT_ONCE = 1000
 
 
 class StagedRating(NamedTuple):
@@ -41,10 +41,10 @@ class WrittenRatings:
         return self
 
 
-def films_store(*, facts: Sequence[MovieData], source: Movie.Source) -> Iterator[list[int]]:
-    """Upsert films in steps, each a transaction; yields the ids of each step's films, in order."""
-    for start in range(0, len(facts), FILMS_AT_ONCE):
-        step = facts[start : start + FILMS_AT_ONCE]
+def movies_store(*, facts: Sequence[MovieData], source: Movie.Source) -> Iterator[list[int]]:
+    """Upsert movies in steps, each a transaction; yields the ids of each step's movies, in order."""
+    for start in range(0, len(facts), MOVIES_AT_ONCE):
+        step = facts[start : start + MOVIES_AT_ONCE]
         with long_transaction():
             stored = movies_upsert(movies=step, source=source)
         yield [each.movie.pk for each in stored]
@@ -53,8 +53,8 @@ def films_store(*, facts: Sequence[MovieData], source: Movie.Source) -> Iterator
 def ratings_stage(ratings: Sequence[StagedRating]) -> WrittenRatings:
     """Lay ratings out in a temporary table, and say what ratings_write would do with them.
 
-    Of two ratings of one member for one film the later stands. Needs a transaction; a member or
-    film has one row at most.
+    Of two ratings of one member for one movie the later stands. Needs a transaction; a member or
+    movie has one row at most.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -98,16 +98,16 @@ def ratings_write() -> None:
         )
 
 
-def films_recount(movie_ids: Sequence[int]) -> Iterator[int]:
-    """Bring films' counts in line with their ratings, in steps; yields how many are done.
+def movies_recount(movie_ids: Sequence[int]) -> Iterator[int]:
+    """Bring movies' counts in line with their ratings, in steps; yields how many are done.
 
-    In steps, because a member who rates one of the films meanwhile has to wait for its row.
+    In steps, because a member who rates one of the movies meanwhile has to wait for its row.
     """
     with long_transaction(), connection.cursor() as cursor:
         # Autovacuum comes a minute later; until then every plan would be made for empty tables.
         cursor.execute("ANALYZE movies_movie, movies_credit, movies_person, social_rating")
-    for start in range(0, len(movie_ids), FILMS_AT_ONCE):
-        step = movie_ids[start : start + FILMS_AT_ONCE]
+    for start in range(0, len(movie_ids), MOVIES_AT_ONCE):
+        step = movie_ids[start : start + MOVIES_AT_ONCE]
         with long_transaction():
             ratings_recount(movie_ids=step)
         yield start + len(step)

@@ -27,8 +27,8 @@ from nexus.core.genres import TMDB_GENRES, sort_genres
 from recommendations.datasets.bulk_loading import (
     StagedRating,
     WrittenRatings,
-    films_recount,
-    films_store,
+    movies_recount,
+    movies_store,
     ratings_stage,
     ratings_write,
 )
@@ -101,11 +101,11 @@ class BadRows:
 class Summary:
     """What an import did, or with `dry_run` would do."""
 
-    films_created: int = 0
-    films_updated: int = 0
-    films_unchanged: int = 0
-    #: MovieLens ids that mean the same film as an earlier one.
-    films_repeated: int = 0
+    movies_created: int = 0
+    movies_updated: int = 0
+    movies_unchanged: int = 0
+    #: MovieLens ids that mean the same movie as an earlier one.
+    movies_repeated: int = 0
     members_created: int = 0
     members_known: int = 0
     #: Members left out, because their names belong to somebody who was not imported.
@@ -116,8 +116,8 @@ class Summary:
     @property
     def changed_anything(self) -> bool:
         return bool(
-            self.films_created
-            or self.films_updated
+            self.movies_created
+            or self.movies_updated
             or self.members_created
             or self.ratings.created
             or self.ratings.updated
@@ -260,10 +260,10 @@ class _Table:
         return [header.index(name) for name in self._columns]
 
 
-def movielens_films(folder: Path) -> dict[int, MovieData]:
-    """The films of a MovieLens folder by its ids; bad rows left out. Raises FolderError."""
+def movielens_movies(folder: Path) -> dict[int, MovieData]:
+    """The movies of a MovieLens folder by its ids; bad rows left out. Raises FolderError."""
     tables = _tables(folder)
-    return _read_films(tables["movies.csv"], tables["links.csv"], BadRows())
+    return _read_movies(tables["movies.csv"], tables["links.csv"], BadRows())
 
 
 def movielens_import(
@@ -271,20 +271,20 @@ def movielens_import(
 ) -> Summary:
     """Bring a MovieLens folder in; what is there already and the same stays untouched.
 
-    Its members are named by the prefix and their id, and never meet those of another prefix; films
-    are known by their IMDb and TMDb ids, and shared. Films come in steps of 1000, ratings in steps
+    Its members are named by the prefix and their id, and never meet those of another prefix; movies
+    are known by their IMDb and TMDb ids, and shared. Movies come in steps of 1000, ratings in steps
     of whole members, each step one transaction, so that a run cut off is completed by the next.
     Raises FolderError and PrefixError before anything is written.
     """
     _check_prefix(prefix)
     tables = _tables(folder)
     summary = Summary()
-    facts = _read_films(tables["movies.csv"], tables["links.csv"], summary.bad_rows)
-    movie_of = _store_films(facts, summary, progress, dry_run=dry_run)
+    facts = _read_movies(tables["movies.csv"], tables["links.csv"], summary.bad_rows)
+    movie_of = _store_movies(facts, summary, progress, dry_run=dry_run)
     members = _Members(summary, prefix=prefix, dry_run=dry_run)
     _store_ratings(tables["ratings.csv"], movie_of, members, summary, progress, dry_run=dry_run)
     if not dry_run:
-        # Also when nothing changed: a run that was killed may have left its films uncounted.
+        # Also when nothing changed: a run that was killed may have left its movies uncounted.
         _recount(sorted(set(movie_of.values())), progress)
     return summary
 
@@ -306,8 +306,8 @@ def _check_prefix(prefix: str) -> None:
         raise PrefixError("Names in sample- belong to the sample community.")
 
 
-def _read_films(movies: _Table, links: _Table, bad_rows: BadRows) -> dict[int, MovieData]:
-    """Films by MovieLens's id."""
+def _read_movies(titles: _Table, links: _Table, bad_rows: BadRows) -> dict[int, MovieData]:
+    """Movies by MovieLens's id."""
     ids: dict[int, tuple[str | None, int | None]] = {}
     for line, (movie_id, imdb_id, tmdb_id) in links.rows(bad_rows):
         try:
@@ -315,17 +315,17 @@ def _read_films(movies: _Table, links: _Table, bad_rows: BadRows) -> dict[int, M
             ids[_number(movie_id, "movieId")] = (_imdb_id(imdb_id), tmdb)
         except RowError as error:
             bad_rows.add(links.name, line, str(error))
-    films: dict[int, MovieData] = {}
-    for line, (movie_id, title, genres) in movies.rows(bad_rows):
+    movies: dict[int, MovieData] = {}
+    for line, (movie_id, title, genres) in titles.rows(bad_rows):
         try:
             number = _number(movie_id, "movieId")
             imdb, tmdb = ids.get(number, (None, None))
             if imdb is None and tmdb is None:
                 raise RowError(f"movie {number} has no id in links.csv to know it by")
-            films[number] = _facts(title, genres, imdb, tmdb)
+            movies[number] = _facts(title, genres, imdb, tmdb)
         except RowError as error:
-            bad_rows.add(movies.name, line, str(error))
-    return films
+            bad_rows.add(titles.name, line, str(error))
+    return movies
 
 
 def _facts(title: str, genres: str, imdb_id: str | None, tmdb_id: int | None) -> MovieData:
@@ -344,36 +344,36 @@ def _facts(title: str, genres: str, imdb_id: str | None, tmdb_id: int | None) ->
     )
 
 
-def _store_films(
-    films: dict[int, MovieData], summary: Summary, progress: Progress, *, dry_run: bool
+def _store_movies(
+    movies: dict[int, MovieData], summary: Summary, progress: Progress, *, dry_run: bool
 ) -> dict[int, int]:
-    """Ids of the catalogue's films by MovieLens's; in a dry run new ones have negative ids."""
-    facts = list(films.values())
+    """Ids of the catalogue's movies by MovieLens's; in a dry run new ones have negative ids."""
+    facts = list(movies.values())
     with long_transaction():
         compared = movies_compare(movies=facts, source=Movie.Source.MOVIELENS)
     ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
     wanted = [place for place, each in enumerate(compared) if each.changes]
     new = [place for place in wanted if place not in ids]
-    summary.films_created = len(new)
-    summary.films_updated = len(wanted) - len(new)
-    summary.films_repeated = sum(each.duplicate_of is not None for each in compared)
-    summary.films_unchanged = len(films) - len(wanted) - summary.films_repeated
+    summary.movies_created = len(new)
+    summary.movies_updated = len(wanted) - len(new)
+    summary.movies_repeated = sum(each.duplicate_of is not None for each in compared)
+    summary.movies_unchanged = len(movies) - len(wanted) - summary.movies_repeated
     if dry_run:
         ids |= {place: -1 - place for place in new}
     else:
         done = 0
-        for step in films_store(
+        for step in movies_store(
             facts=[facts[place] for place in wanted], source=Movie.Source.MOVIELENS
         ):
             ids |= dict(zip(wanted[done:], step, strict=False))
             done += len(step)
-            progress("films", done, done / len(wanted))
+            progress("movies", done, done / len(wanted))
     ids |= {
         place: ids[each.duplicate_of]
         for place, each in enumerate(compared)
         if each.duplicate_of is not None
     }
-    return {number: ids[place] for place, number in enumerate(films)}
+    return {number: ids[place] for place, number in enumerate(movies)}
 
 
 def _store_ratings(
@@ -386,7 +386,7 @@ def _store_ratings(
     dry_run: bool,
 ) -> None:
     latest = timezone.now() + timedelta(days=1)
-    # The ratings of the members at hand: of each film the latest.
+    # The ratings of the members at hand: of each movie the latest.
     pending: dict[int, dict[int, StagedRating]] = {}
     waiting = 0
     current = None
@@ -489,5 +489,5 @@ class _Members:
 
 
 def _recount(movie_ids: Sequence[int], progress: Progress) -> None:
-    for done in films_recount(movie_ids):
-        progress("films counted", done, done / len(movie_ids))
+    for done in movies_recount(movie_ids):
+        progress("movies counted", done, done / len(movie_ids))

@@ -27,8 +27,8 @@ from nexus.core.db.transactions import long_transaction
 from nexus.core.genres import sort_genres
 from recommendations.datasets.bulk_loading import (
     StagedRating,
-    films_recount,
-    films_store,
+    movies_recount,
+    movies_store,
     ratings_stage,
     ratings_write,
 )
@@ -37,21 +37,21 @@ from social.models import Playlist, Rating
 from social.services.playlists import playlist_create
 from social.services.ratings import ratings_recount
 
-FILMS_FILE = Path(__file__).resolve().with_name("starter_movies.jsonl")
+MOVIES_FILE = Path(__file__).resolve().with_name("starter_movies.jsonl")
 BIO = "A made-up member of the sample community."
 
 
-class FilmsFileError(Exception):
-    """The file of starter films cannot be used; the message names the line."""
+class MoviesFileError(Exception):
+    """The file of starter movies cannot be used; the message names the line."""
 
 
 @dataclass
 class Loaded:
     """What a load did, or with `dry_run` would do."""
 
-    films_created: int = 0
-    films_updated: int = 0
-    films_unchanged: int = 0
+    movies_created: int = 0
+    movies_updated: int = 0
+    movies_unchanged: int = 0
     members_created: int = 0
     members_known: int = 0
     ratings: int = 0
@@ -62,48 +62,48 @@ class Loaded:
 
     @property
     def changed_anything(self) -> bool:
-        return bool(self.films_created or self.films_updated or self.members_created)
+        return bool(self.movies_created or self.movies_updated or self.members_created)
 
 
 @dataclass
 class Removed:
-    """What a removal took away, and the starter films that stayed by the reason for it."""
+    """What a removal took away, and the starter movies that stayed by the reason for it."""
 
     members: int = 0
     ratings: int = 0
     playlists: int = 0
-    films: int = 0
+    movies: int = 0
     people: int = 0
-    films_kept: dict[str, int] = field(default_factory=dict)
+    movies_kept: dict[str, int] = field(default_factory=dict)
 
 
-def read_films(path: Path = FILMS_FILE) -> list[MovieData]:
-    """The starter films, from most to least widely known. Raises FilmsFileError."""
-    films = []
+def read_movies(path: Path = MOVIES_FILE) -> list[MovieData]:
+    """The starter movies, from most to least widely known. Raises MoviesFileError."""
+    movies = []
     try:
         with path.open(encoding="utf-8") as file:
             for line, text in enumerate(file, start=1):
                 try:
-                    films.append(_facts(json.loads(text)))
+                    movies.append(_facts(json.loads(text)))
                 except (KeyError, TypeError, ValueError) as error:
-                    raise FilmsFileError(f"{path}, line {line}: {error!r}") from error
+                    raise MoviesFileError(f"{path}, line {line}: {error!r}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise FilmsFileError(f"{path} cannot be read: {error}") from error
-    return films
+        raise MoviesFileError(f"{path} cannot be read: {error}") from error
+    return movies
 
 
-def _facts(film: dict[str, object]) -> MovieData:
+def _facts(movie: dict[str, object]) -> MovieData:
     return MovieData(
-        title=_text(film["title"]),
-        tmdb_id=_whole(film["tmdb_id"]),
-        imdb_id=_text(film["imdb_id"]),
-        original_title=_text(film["original_title"]),
-        original_language=_text(film["original_language"]),
-        release_date=date.fromisoformat(_text(film["release_date"])),
-        runtime=_whole(film["runtime"]),
-        genres=tuple(sort_genres(_texts(film["genres"]))),
-        directors=tuple(PersonData(name) for name in _texts(film["directors"])),
-        cast=tuple(PersonData(name) for name in _texts(film["cast"])),
+        title=_text(movie["title"]),
+        tmdb_id=_whole(movie["tmdb_id"]),
+        imdb_id=_text(movie["imdb_id"]),
+        original_title=_text(movie["original_title"]),
+        original_language=_text(movie["original_language"]),
+        release_date=date.fromisoformat(_text(movie["release_date"])),
+        runtime=_whole(movie["runtime"]),
+        genres=tuple(sort_genres(_texts(movie["genres"]))),
+        directors=tuple(PersonData(name) for name in _texts(movie["directors"])),
+        cast=tuple(PersonData(name) for name in _texts(movie["cast"])),
     )
 
 
@@ -126,35 +126,35 @@ def _texts(value: object) -> list[str]:
 
 
 def starter_load(
-    *, path: Path = FILMS_FILE, members: int = MEMBERS, dry_run: bool = False
+    *, path: Path = MOVIES_FILE, members: int = MEMBERS, dry_run: bool = False
 ) -> Loaded:
-    """Bring in the starter films and the sample community; what is there stays as it is.
+    """Bring in the starter movies and the sample community; what is there stays as it is.
 
-    Raises FilmsFileError before anything is written.
+    Raises MoviesFileError before anything is written.
     """
-    films = read_films(path)
+    movies = read_movies(path)
     loaded = Loaded()
-    movie_ids = _store_films(films, loaded, dry_run=dry_run)
-    _store_community(community(films, members=members), movie_ids, loaded, dry_run=dry_run)
+    movie_ids = _store_movies(movies, loaded, dry_run=dry_run)
+    _store_community(community(movies, members=members), movie_ids, loaded, dry_run=dry_run)
     if not dry_run:
-        # Also when nothing changed: a load that was killed may have left its films uncounted.
-        for _ in films_recount(sorted(set(movie_ids.values()))):
+        # Also when nothing changed: a load that was killed may have left its movies uncounted.
+        for _ in movies_recount(sorted(set(movie_ids.values()))):
             pass
     return loaded
 
 
-def _store_films(films: Sequence[MovieData], loaded: Loaded, *, dry_run: bool) -> dict[int, int]:
+def _store_movies(movies: Sequence[MovieData], loaded: Loaded, *, dry_run: bool) -> dict[int, int]:
     """Ids by place; in a dry run without the new ones."""
-    compared = movies_compare(movies=films, source=Movie.Source.STARTER)
+    compared = movies_compare(movies=movies, source=Movie.Source.STARTER)
     ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
     wanted = [place for place, each in enumerate(compared) if each.changes]
-    loaded.films_created = sum(place not in ids for place in wanted)
-    loaded.films_updated = len(wanted) - loaded.films_created
-    loaded.films_unchanged = len(films) - len(wanted)
+    loaded.movies_created = sum(place not in ids for place in wanted)
+    loaded.movies_updated = len(wanted) - loaded.movies_created
+    loaded.movies_unchanged = len(movies) - len(wanted)
     if not dry_run:
         stored: list[int] = []
-        for step in films_store(
-            facts=[films[place] for place in wanted], source=Movie.Source.STARTER
+        for step in movies_store(
+            facts=[movies[place] for place in wanted], source=Movie.Source.STARTER
         ):
             stored += step
         ids |= dict(zip(wanted, stored, strict=True))
@@ -200,7 +200,7 @@ def _write(sample: Sequence[SampleMember], movie_ids: dict[int, int]) -> None:
         for member in sample
     )
     ratings = [
-        StagedRating(user.pk, movie_ids[each.film], each.score, each.review, now - each.age)
+        StagedRating(user.pk, movie_ids[each.movie], each.score, each.review, now - each.age)
         for user, member in zip(users, sample, strict=True)
         for each in member.ratings
     ]
@@ -208,8 +208,8 @@ def _write(sample: Sequence[SampleMember], movie_ids: dict[int, int]) -> None:
     ratings_write()
     for user, member in zip(users, sample, strict=True):
         for each in member.playlists:
-            films = [movie_ids[place] for place in each.films]
-            made = playlist_create(owner=user, name=each.name, movie_ids=films)
+            movies = [movie_ids[place] for place in each.movies]
+            made = playlist_create(owner=user, name=each.name, movie_ids=movies)
             _date(made, now - each.age)
 
 
@@ -217,10 +217,10 @@ def _date(playlist: Playlist, at: datetime) -> None:
     Playlist.objects.filter(id=playlist.id).update(created_at=at, published_at=at, updated_at=at)
 
 
-def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed:
-    """Take away the sample members with all they own, and the starter films nobody else uses.
+def sample_remove(*, keep_movies: bool = False, dry_run: bool = False) -> Removed:
+    """Take away the sample members with all they own, and the starter movies nobody else uses.
 
-    A film stays once TMDb or an admin has taken it over, or where anything of a member's still
+    A movie stays once TMDb or an admin has taken it over, or where anything of a member's still
     refers to it. A dry run does all of it and takes it back.
     """
     removed = Removed()
@@ -232,29 +232,29 @@ def sample_remove(*, keep_films: bool = False, dry_run: bool = False) -> Removed
         removed.members = counts.get(User._meta.label, 0)
         removed.ratings = counts.get(Rating._meta.label, 0)
         removed.playlists = counts.get(Playlist._meta.label, 0)
-        if not keep_films:
-            _remove_films(removed)
+        if not keep_movies:
+            _remove_movies(removed)
         ratings_recount(movie_ids=sorted(rated))
         if dry_run:
             transaction.set_rollback(True)
     return removed
 
 
-def _remove_films(removed: Removed) -> None:
+def _remove_movies(removed: Removed) -> None:
     lock_catalogue()
-    # Locked, so that nobody rates or lists a film between the look and the removal.
+    # Locked, so that nobody rates or lists a movie between the look and the removal.
     candidates = set(
         Movie.objects.filter(source=Movie.Source.STARTER)
         .select_for_update()
         .values_list("id", flat=True)
     )
     in_use = find_movies_in_use(candidates)
-    removed.films_kept = {f"in members' {what}": len(ids) for what, ids in in_use.items()}
+    removed.movies_kept = {f"in members' {what}": len(ids) for what, ids in in_use.items()}
     free = candidates.difference(*in_use.values())
     gone = movies_remove(movie_ids=free)
-    removed.films, removed.people = gone.movies, gone.people
-    ids = [film.tmdb_id for film in read_films(FILMS_FILE)]
+    removed.movies, removed.people = gone.movies, gone.people
+    ids = [movie.tmdb_id for movie in read_movies(MOVIES_FILE)]
     taken_over = Movie.objects.filter(tmdb_id__in=ids).exclude(source=Movie.Source.STARTER)
     for source, number in taken_over.values_list("source").annotate(models.Count("id")):
         label = Movie.Source(source).label
-        removed.films_kept[f"since taken over ({label})"] = number
+        removed.movies_kept[f"since taken over ({label})"] = number

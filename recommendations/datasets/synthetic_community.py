@@ -1,8 +1,8 @@
 """The made-up community: members with tastes of their own, generated from a seed. No Django.
 
 Twelve archetypes of taste, each member a mix of two, give what a real community gives: people who
-like one film of a kind tend to like the others of it. What a member has seen depends on how widely
-known a film is, on taste, and on the member's curiosity for the lesser known.
+like one movie of a kind tend to like the others of it. What a member has seen depends on how widely
+known a movie is, on taste, and on the member's curiosity for the lesser known.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PLAYLISTS = 40
 SPAN_DAYS = 120.0
 FEWEST_RATINGS, MOST_RATINGS = 15, 80
 REVIEWED = 0.03
-# Films that many come to within the last days, so that the trend is not the all-time list.
+# Movies that many come to within the last days, so that the trend is not the all-time list.
 TALKED_ABOUT = 14
 TALKED_ABOUT_DAYS = 6.0
 
 
 @dataclass(frozen=True)
 class Archetype:
-    """A kind of taste: genres from -1.5 (avoids) to 1.5 (seeks), years of the favourite films."""
+    """A kind of taste: genres from -1.5 (avoids) to 1.5 (seeks), years of the favourite movies."""
 
     genres: dict[str, float]
     years: tuple[int, int]
@@ -104,7 +104,7 @@ _LAST_NAMES = (  # noqa: SIM905
     "Thistlewood Underhill Vinterberg Wainwood Whitlock Willowby Winterbourne Woodrow Yarrowby"
 ).split()
 
-# About the films alone: nothing is made up about the people who made them.
+# About the movies alone: nothing is made up about the people who made them.
 _OPENINGS = {
     "low": (
         "I wanted to like {title} more than I did.",
@@ -119,16 +119,16 @@ _OPENINGS = {
         "Half of {title} is wonderful, the other half passes by.",
     ),
     "high": (
-        "What a film.",
+        "What a movie.",
         "{title} has stayed with me for days.",
         "I would see {title} again tomorrow.",
-        "This is what {a_genre} film can be.",
+        "This is what {a_genre} movie can be.",
     ),
 }
 _MIDDLES = {
     "low": (
         "The story takes its time and then goes nowhere.",
-        "For {a_genre} film it never finds its feet.",
+        "For {a_genre} movie it never finds its feet.",
         "I could not care about anyone in it.",
         "The music tells you what to feel, and then tells you again.",
     ),
@@ -136,7 +136,7 @@ _MIDDLES = {
         "The second half drags a little.",
         "It looks splendid and has no idea how to end.",
         "Good company for a rainy Sunday.",
-        "You know what you get from {a_genre} film.",
+        "You know what you get from {a_genre} movie.",
     ),
     "high": (
         "Not a minute is wasted.",
@@ -156,13 +156,13 @@ _GENRE_LISTS = (
     "{genre} for beginners",
     "{genre} for a rainy Sunday",
 )
-_DECADE_LISTS = ("My {decade}s", "The {decade}s in a few films", "Best of the {decade}s")
-_OTHER_LISTS = ("Films to show a friend", "Always worth it", "Desert island shelf", "Top shelf")
+_DECADE_LISTS = ("My {decade}s", "The {decade}s in a few movies", "Best of the {decade}s")
+_OTHER_LISTS = ("Movies to show a friend", "Always worth it", "Desert island shelf", "Top shelf")
 
 
 @dataclass(frozen=True)
 class SampleRating:
-    film: int  # its place in the list of films
+    movie: int  # its place in the list of movies
     score: float
     age: timedelta
     review: str = ""
@@ -171,7 +171,7 @@ class SampleRating:
 @dataclass(frozen=True)
 class SamplePlaylist:
     name: str
-    films: tuple[int, ...]
+    movies: tuple[int, ...]
     age: timedelta
 
 
@@ -194,27 +194,29 @@ class _Taste:
 
 
 def community(
-    films: Sequence[MovieData], *, members: int = MEMBERS, seed: int = SEED
+    movies: Sequence[MovieData], *, members: int = MEMBERS, seed: int = SEED
 ) -> list[SampleMember]:
-    """Members who have seen some of these films, which stand from most to least widely known.
+    """Members who have seen some of these movies, which stand from most to least widely known.
 
-    The same films and seed give the same members; ages count back from whenever they are stored.
+    The same movies and seed give the same members; ages count back from whenever they are stored.
     """
-    rng = random.Random(f"{seed}:films")  # noqa: S311 - a taste is no secret
+    rng = random.Random(f"{seed}:movies")  # noqa: S311 - a taste is no secret
     # What is widely known is on the whole better liked; luck does the rest.
-    qualities = [1.2 - 2.4 * place / len(films) + rng.gauss(0, 0.6) for place in range(len(films))]
-    talked_about = frozenset(rng.sample(range(len(films)), min(TALKED_ABOUT, len(films))))
+    qualities = [
+        1.2 - 2.4 * place / len(movies) + rng.gauss(0, 0.6) for place in range(len(movies))
+    ]
+    talked_about = frozenset(rng.sample(range(len(movies)), min(TALKED_ABOUT, len(movies))))
     names = random.Random(f"{seed}:names").sample(  # noqa: S311
         [(first, last) for first in _FIRST_NAMES for last in _LAST_NAMES], members
     )
-    favourites = [_people_of(films, archetype) for archetype in ARCHETYPES]
+    favourites = [_people_of(movies, archetype) for archetype in ARCHETYPES]
     # Spread over all members, so that the lists are not all of one archetype.
     list_makers = {place * members // PLAYLISTS for place in range(PLAYLISTS)}
     made = []
     for number, (first, last) in enumerate(names):
         rng = random.Random(f"{seed}:{number}")  # noqa: S311
         taste = _taste(rng, number, favourites)
-        ratings, joined = _ratings(rng, films, taste, qualities, talked_about)
+        ratings, joined = _ratings(rng, movies, taste, qualities, talked_about)
         liked = sorted(taste.genres, key=lambda name: -taste.genres[name])[: rng.randint(1, 3)]
         made.append(
             SampleMember(
@@ -223,7 +225,7 @@ def community(
                 favorite_genres=tuple(sort_genres(liked)),
                 joined=joined,
                 ratings=ratings,
-                playlists=_playlists(rng, films, ratings, liked[0])
+                playlists=_playlists(rng, movies, ratings, liked[0])
                 if number in list_makers
                 else (),
             )
@@ -231,26 +233,26 @@ def community(
     return made
 
 
-def _people_of(films: Sequence[MovieData], archetype: Archetype) -> list[str]:
-    """The eight directors and leads whose films, two at least, suit an archetype best."""
+def _people_of(movies: Sequence[MovieData], archetype: Archetype) -> list[str]:
+    """The eight directors and leads whose movies, two at least, suit an archetype best."""
     fits: dict[str, list[float]] = {}
-    for film in films:
-        fit = _genre_fit(film, archetype.genres) + _year_fit(film, (archetype.years,))
-        for person in (*film.directors, *film.cast[:2]):
+    for movie in movies:
+        fit = _genre_fit(movie, archetype.genres) + _year_fit(movie, (archetype.years,))
+        for person in (*movie.directors, *movie.cast[:2]):
             fits.setdefault(person.name, []).append(fit)
     several = {name: sum(fit) for name, fit in fits.items() if len(fit) > 1}
     return sorted(several, key=lambda name: (-several[name], name))[:8]
 
 
-def _genre_fit(film: MovieData, genres: dict[str, float]) -> float:
-    known = max(len(film.genres), 1)
-    return sum(genres.get(name, 0.0) for name in film.genres) / math.sqrt(known)
+def _genre_fit(movie: MovieData, genres: dict[str, float]) -> float:
+    known = max(len(movie.genres), 1)
+    return sum(genres.get(name, 0.0) for name in movie.genres) / math.sqrt(known)
 
 
-def _year_fit(film: MovieData, years: Sequence[tuple[int, int]]) -> float:
-    if film.release_date is None:
+def _year_fit(movie: MovieData, years: Sequence[tuple[int, int]]) -> float:
+    if movie.release_date is None:
         return 0.0
-    year = film.release_date.year
+    year = movie.release_date.year
     return 0.4 * max(1.0 if first <= year <= last else -0.5 for first, last in years)
 
 
@@ -282,13 +284,13 @@ def _some(rng: random.Random, names: Sequence[str], count: int) -> list[str]:
 
 def _ratings(
     rng: random.Random,
-    films: Sequence[MovieData],
+    movies: Sequence[MovieData],
     taste: _Taste,
     qualities: Sequence[float],
     talked_about: frozenset[int],
 ) -> tuple[tuple[SampleRating, ...], timedelta]:
     """What a member has rated, oldest first, and how long ago they joined."""
-    fits = _standardised([_fit(film, taste) for film in films])
+    fits = _standardised([_fit(movie, taste) for movie in movies])
     generosity = rng.gauss(0.0, 0.3)
     curiosity = rng.betavariate(2.0, 3.0)
     joined = rng.uniform(8.0, SPAN_DAYS)
@@ -305,19 +307,19 @@ def _ratings(
         score = min(max(round(stars * 2) / 2, 1.0), 5.0)
         recent = place in talked_about and rng.random() < 0.7
         days = rng.uniform(0.02, min(joined, TALKED_ABOUT_DAYS) if recent else joined)
-        review = _review(rng, films[place], score) if rng.random() < REVIEWED else ""
+        review = _review(rng, movies[place], score) if rng.random() < REVIEWED else ""
         ratings.append(SampleRating(place, score, timedelta(seconds=round(days * 86_400)), review))
-    ratings.sort(key=lambda rating: (-rating.age, rating.film))
+    ratings.sort(key=lambda rating: (-rating.age, rating.movie))
     return tuple(ratings), timedelta(seconds=round(joined * 86_400) + 600)
 
 
-def _fit(film: MovieData, taste: _Taste) -> float:
-    fit = _genre_fit(film, taste.genres) + _year_fit(film, taste.years)
-    if film.original_language != "en":
+def _fit(movie: MovieData, taste: _Taste) -> float:
+    fit = _genre_fit(movie, taste.genres) + _year_fit(movie, taste.years)
+    if movie.original_language != "en":
         fit += taste.other_languages
-    if any(person.name in taste.people for person in film.directors):
+    if any(person.name in taste.people for person in movie.directors):
         fit += 0.8
-    if any(person.name in taste.people for person in film.cast):
+    if any(person.name in taste.people for person in movie.cast):
         fit += 0.5
     return fit
 
@@ -331,44 +333,44 @@ def _standardised(values: Sequence[float]) -> list[float]:
     return [(value - mean) / (deviation or 1.0) for value in values]
 
 
-def _review(rng: random.Random, film: MovieData, score: float) -> str:
+def _review(rng: random.Random, movie: MovieData, score: float) -> str:
     mood = "low" if score <= 2.5 else "middle" if score < 4.0 else "high"
     parts = [rng.choice(some[mood]) for some in (_OPENINGS, _MIDDLES, _CLOSINGS)]
-    genre = film.genres[0].lower() if film.genres else "good"
+    genre = movie.genres[0].lower() if movie.genres else "good"
     article = "an" if genre[0] in "aeiou" else "a"
-    return " ".join(parts).format(title=film.title, a_genre=f"{article} {genre}")
+    return " ".join(parts).format(title=movie.title, a_genre=f"{article} {genre}")
 
 
 def _playlists(
-    rng: random.Random, films: Sequence[MovieData], ratings: Sequence[SampleRating], genre: str
+    rng: random.Random, movies: Sequence[MovieData], ratings: Sequence[SampleRating], genre: str
 ) -> tuple[SamplePlaylist, ...]:
-    """One list of films the member liked: of their first genre, of a decade, or of all kinds."""
+    """One list of movies the member liked: of their first genre, of a decade, or of all kinds."""
     liked = [rating for rating in ratings if rating.score >= 3.5]
-    decades = Counter(_decade(films[rating.film]) for rating in liked)
+    decades = Counter(_decade(movies[rating.movie]) for rating in liked)
     decade = max(decades, key=lambda each: (decades[each], each), default=0)
     name, chosen = rng.choice(
         [
             (
                 rng.choice(_GENRE_LISTS).format(genre=genre),
-                [rating for rating in liked if genre in films[rating.film].genres],
+                [rating for rating in liked if genre in movies[rating.movie].genres],
             ),
             (
                 rng.choice(_DECADE_LISTS).format(decade=decade),
-                [rating for rating in liked if decade and _decade(films[rating.film]) == decade],
+                [rating for rating in liked if decade and _decade(movies[rating.movie]) == decade],
             ),
             (rng.choice(_OTHER_LISTS), liked),
         ]
     )
     if len(chosen) < 3:
         name, chosen = rng.choice(_OTHER_LISTS), liked
-    best = sorted(chosen, key=lambda rating: (-rating.score, rating.film))[: rng.randint(5, 12)]
+    best = sorted(chosen, key=lambda rating: (-rating.score, rating.movie))[: rng.randint(5, 12)]
     if not best:
         return ()
-    # Not before the last of its films was seen.
+    # Not before the last of its movies was seen.
     age = min(rating.age for rating in best) * rng.uniform(0.2, 1.0)
     age = timedelta(seconds=round(age.total_seconds()))
-    return (SamplePlaylist(name, tuple(rating.film for rating in best), age),)
+    return (SamplePlaylist(name, tuple(rating.movie for rating in best), age),)
 
 
-def _decade(film: MovieData) -> int:
-    return film.release_date.year // 10 * 10 if film.release_date else 0
+def _decade(movie: MovieData) -> int:
+    return movie.release_date.year // 10 * 10 if movie.release_date else 0

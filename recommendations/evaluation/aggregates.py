@@ -30,7 +30,7 @@ Figure = list[float | None]
 def ranking(outcome: Outcome, *, popularity: Array) -> dict[str, dict[str, Any]]:
     """By length of the simulated history ("all" last), what the lists are worth.
 
-    `popularity` (m,) is the part of the members in training who have rated each film.
+    `popularity` (m,) is the part of the members in training who have rated each movie.
     """
     found = {}
     lengths = sorted(set(outcome.histories.tolist()) - {-1})
@@ -45,7 +45,7 @@ def ranking(outcome: Outcome, *, popularity: Array) -> dict[str, dict[str, Any]]
             "ndcg_at_10": _mean(metrics.ndcg(hits, relevant, at=TOP)),
             "recall_at_20": _mean(metrics.recall(hits, relevant, at=20)),
             "recall_at_50": _mean(metrics.recall(hits, relevant, at=50)),
-            "coverage_at_10": [metrics.coverage(first, films=len(popularity)), None],
+            "coverage_at_10": [metrics.coverage(first, movies=len(popularity)), None],
             "novelty_at_10": [_known(metrics.novelty(first, popularity)), None],
         }
     return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from movies.models import Movie
 from recommendations.algorithms.types import Ratings
-from recommendations.datasets.movielens import FolderError, movielens_films
+from recommendations.datasets.movielens import FolderError, movielens_movies
 from recommendations.evaluation.protocol import Dataset, Progress
 from recommendations.training.store import content, ratings_read
 
@@ -18,17 +18,17 @@ _COLUMNS = ("userId", "movieId", "rating")
 
 
 def movielens_dataset(folder: Path) -> Dataset:
-    """A MovieLens folder, its films as import_movielens reads them. Raises FolderError.
+    """A MovieLens folder, its movies as import_movielens reads them. Raises FolderError.
 
-    Ratings of films that movies.csv or links.csv do not know are left out; of two ratings of one
-    film by one member the later line stands. Unlike an import it passes over no bad line: figures
+    Ratings of movies that movies.csv or links.csv do not know are left out; of two ratings of one
+    movie by one member the later line stands. Unlike an import it passes over no bad line: figures
     of half a file are of no use.
     """
-    films = movielens_films(folder)
+    movies = movielens_movies(folder)
     facts = content(
         [
             (number, list(fact.genres), fact.release_year, fact.vote_average, fact.vote_count)
-            for number, fact in sorted(films.items())
+            for number, fact in sorted(movies.items())
         ]
     )
     path = folder / "ratings.csv"
@@ -51,26 +51,26 @@ def movielens_dataset(folder: Path) -> Dataset:
         np.maximum(stars, _LOWEST_STARS).astype(np.float32),
     )
     ratings.check()
-    return Dataset(folder.name, _known(ratings, facts.film_ids), facts)
+    return Dataset(folder.name, _known(ratings, facts.movie_ids), facts)
 
 
-def _known(ratings: Ratings, film_ids: np.ndarray) -> Ratings:
-    """Ratings of these films, each film once a member, by member and film."""
-    ratings = ratings[np.isin(ratings.films, film_ids)]
+def _known(ratings: Ratings, movie_ids: np.ndarray) -> Ratings:
+    """Ratings of these movies, each movie once a member, by member and movie."""
+    ratings = ratings[np.isin(ratings.movies, movie_ids)]
     # Stable: of equals the later line comes last.
-    order = np.lexsort((ratings.films, ratings.users))
-    users, films = ratings.users[order], ratings.films[order]
+    order = np.lexsort((ratings.movies, ratings.users))
+    users, movies = ratings.users[order], ratings.movies[order]
     last = np.ones(len(order), dtype=bool)
-    last[:-1] = (users[1:] != users[:-1]) | (films[1:] != films[:-1])
+    last[:-1] = (users[1:] != users[:-1]) | (movies[1:] != movies[:-1])
     return ratings[order[last]]
 
 
 def own_dataset(progress: Progress) -> Dataset:
-    """All ratings of the service's own members, and the catalogue's films."""
+    """All ratings of the service's own members, and the catalogue's movies."""
     ratings = ratings_read(since=None, progress=progress).ratings
     rows = Movie.objects.order_by("id").values_list(
         "id", "genres", "release_year", "vote_average", "vote_count"
     )
     facts = content(list(rows))
-    # A film deleted between the two reads has no row any more.
-    return Dataset("own ratings", _known(ratings, facts.film_ids), facts)
+    # A movie deleted between the two reads has no row any more.
+    return Dataset("own ratings", _known(ratings, facts.movie_ids), facts)

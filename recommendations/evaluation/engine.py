@@ -13,7 +13,7 @@ from recommendations.evaluation.protocol import Answer, Known, Places, Progress
 
 
 class Learned:
-    """Trains, and answers over the whole catalogue: films nobody has rated among them."""
+    """Trains, and answers over the whole catalogue: movies nobody has rated among them."""
 
     name = "the engine"
 
@@ -29,12 +29,12 @@ class Learned:
             parameters,
             progress=lambda what, part: progress(f"{self.name}: {what}", part),
         )
-        self._films = self.model.films_of(content.film_ids, content)
+        self._movies = self.model.movies_of(content.movie_ids, content)
 
     def answer(self, known: Known, asked: Places) -> Answer:
         assert self.model is not None, "fit comes first"
-        history = History.of(self._films[known.films], known.stars)
-        feed, taste = self.model.links(history, self._films)
-        scores = score(history, self._films, feed, taste, self.model.coefficients)
-        order = rank(scores, history, self._films)
+        history = History.of(self._movies[known.movies], known.stars)
+        feed, taste = self.model.links(history, self._movies)
+        scores = score(history, self._movies, feed, taste, self.model.coefficients)
+        order = rank(scores, history, self._movies)
         return Answer(np.asarray(order, dtype=np.float64), scores.percent[asked] / 100)

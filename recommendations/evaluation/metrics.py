@@ -24,7 +24,7 @@ _CERTAIN = 1e-6
 def ndcg(hits: Bools, relevant: Ints, *, at: int) -> Array:
     """(u,) Normalised discounted cumulative gain of each list's first `at` places, 0 to 1.
 
-    `hits` (u, k) says which places hold a relevant film, `relevant` (u,) how many there are; NaN
+    `hits` (u, k) says which places hold a relevant movie, `relevant` (u,) how many there are; NaN
     where there is none. Gain 1, discount 1 / log2(place + 1), ideal: min(at, relevant) hits first.
     Source: Järvelin and Kekäläinen, TOIS 2002.
     """
@@ -36,32 +36,32 @@ def ndcg(hits: Bools, relevant: Ints, *, at: int) -> Array:
 
 
 def recall(hits: Bools, relevant: Ints, *, at: int) -> Array:
-    """(u,) Part of the relevant films in the first `at` places, of min(at, relevant); NaN for none."""
+    """(u,) Part of the relevant movies in the first `at` places, of min(at, relevant); NaN for none."""
     possible = np.where(relevant > 0, np.minimum(relevant, at), np.nan)
     found: Array = hits[:, :at].sum(axis=1) / possible
     return found
 
 
-def coverage(lists: Ints, *, films: int) -> float:
-    """Part of the catalogue's films that stand in somebody's list; places below 0 are empty."""
-    return len(np.unique(lists[lists >= 0])) / films
+def coverage(lists: Ints, *, movies: int) -> float:
+    """Part of the catalogue's movies that stand in somebody's list; places below 0 are empty."""
+    return len(np.unique(lists[lists >= 0])) / movies
 
 
 def novelty(lists: Ints, popularity: Array) -> float:
-    """Mean surprise of the films shown, in bits: -log2 of the part of members who have rated each.
+    """Mean surprise of the movies shown, in bits: -log2 of the part of members who have rated each.
 
-    `popularity` (films,) is that part. Source: Zhou et al., PNAS 2010.
+    `popularity` (movies,) is that part. Source: Zhou et al., PNAS 2010.
     """
     shown = lists[lists >= 0]
     if not len(shown):
         return float("nan")
-    # A film that nobody has rated is twice as surprising as the least rated.
+    # A movie that nobody has rated is twice as surprising as the least rated.
     least = popularity[popularity > 0].min(initial=1.0) / 2
     return float(-np.log2(np.maximum(popularity[shown], least)).mean())
 
 
 def auc(liked: Bools, chances: Array) -> float:
-    """Chance that a liked film is above one that is not; ties count half; NaN with one kind only.
+    """Chance that a liked movie is above one that is not; ties count half; NaN with one kind only.
 
     Source: Hanley and McNeil, Radiology 1982 (the Mann-Whitney statistic).
     """

@@ -4,10 +4,10 @@ Weak generalisation: every member is in training, and some ratings of each are h
 generalisation: members are new, nothing is trained again for them, and they are met with histories of
 1, 3, 5, … ratings. Source of the terms: Marlin, NIPS 2003.
 
-In both, relevant is a held-out rating of 4 stars or more; a list is made of all films of the
+In both, relevant is a held-out rating of 4 stars or more; a list is made of all movies of the
 catalogue but those in the history shown; the chance is asked for every held-out rating.
 
-Shapes: m films of the catalogue, by place; n ratings of a history; a films asked about.
+Shapes: m movies of the catalogue, by place; n ratings of a history; a movies asked about.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Dataset:
-    """The ratings of a community, and its catalogue. Every film rated is in the catalogue."""
+    """The ratings of a community, and its catalogue. Every movie rated is in the catalogue."""
 
     name: str
     ratings: Ratings
     content: Content
 
     def __post_init__(self) -> None:
-        if not np.isin(self.ratings.films, self.content.film_ids).all():
-            raise ValueError("A rating is of a film that is not in the catalogue.")
+        if not np.isin(self.ratings.movies, self.content.movie_ids).all():
+            raise ValueError("A rating is of a movie that is not in the catalogue.")
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a recommender may know of a member: their ratings, by the films' places."""
+    """What a recommender may know of a member: their ratings, by the movies' places."""
 
-    films: Places  # (n,)
+    movies: Places  # (n,)
     stars: Array  # (n,)
     #: The member's id where they were in training; for baselines that know members.
     member: int | None
@@ -131,7 +131,7 @@ def weak(
 ) -> Iterator[Round]:
     """One round: a fifth of everybody's ratings held out. `members`: measure on so many at most."""
     ratings = data.ratings
-    learned, measured = held_out(ratings.users, ratings.films, seed=seed, validation=validation)
+    learned, measured = held_out(ratings.users, ratings.movies, seed=seed, validation=validation)
     chosen = _sample(np.unique(ratings.users[measured]), seed, members)
     cases = list(_cases(data, learned, measured, chosen, seed, (None,), in_training=True))
     yield Round(ratings[learned], cases)
@@ -149,7 +149,7 @@ def strong(
     """`folds` rounds; in each other members are new. `members`: so many at most in each round."""
     ratings = data.ratings
     fold = fold_of(ratings.users, seed=seed, folds=folds)
-    learned, measured = held_out(ratings.users, ratings.films, seed=seed, validation=validation)
+    learned, measured = held_out(ratings.users, ratings.movies, seed=seed, validation=validation)
     for turn in range(folds):
         new = fold == turn
         chosen = _sample(np.unique(ratings.users[new & measured]), seed, members)
@@ -176,17 +176,17 @@ def _cases(
     *,
     in_training: bool,
 ) -> Iterator[Case]:
-    ids = data.content.film_ids
+    ids = data.content.movie_ids
     wanted = np.isin(data.ratings.users, chosen)
     known, asked = data.ratings[learned & wanted], data.ratings[measured & wanted]
-    known = known[history_order(known.users, known.films, seed=seed)]
-    asked = asked[np.lexsort((asked.films, asked.users))]
+    known = known[history_order(known.users, known.movies, seed=seed)]
+    asked = asked[np.lexsort((asked.movies, asked.users))]
     known_starts = np.searchsorted(known.users, chosen)
     known_ends = np.searchsorted(known.users, chosen, side="right")
     asked_starts = np.searchsorted(asked.users, chosen)
     asked_ends = np.searchsorted(asked.users, chosen, side="right")
-    known_places = np.searchsorted(ids, known.films)
-    asked_places = np.searchsorted(ids, asked.films)
+    known_places = np.searchsorted(ids, known.movies)
+    asked_places = np.searchsorted(ids, asked.movies)
     known_stars = known.stars.astype(np.float64)
     liked = asked.stars >= LIKED
     for place, member in enumerate(chosen.tolist()):
@@ -215,7 +215,7 @@ def measure(recommender: Recommender, cases: Sequence[Case], progress: Progress)
         if row % 100 == 0:
             progress(f"{recommender.name}: asking", row / len(cases))
         answer = recommender.answer(case.known, case.asked)
-        shown = best(answer.order, without=case.known.films)
+        shown = best(answer.order, without=case.known.movies)
         lists[row, : len(shown)] = shown
         hits[row, : len(shown)] = np.isin(shown, case.asked[case.liked])
         if answer.chances is not None:
@@ -230,7 +230,7 @@ def measure(recommender: Recommender, cases: Sequence[Case], progress: Progress)
         hits=hits,
         relevant=np.array([case.liked.sum() for case in cases], dtype=np.int64),
         asked_member=np.repeat(np.array([case.member for case in cases], dtype=np.int64), sizes),
-        asked_n=np.repeat(np.array([len(case.known.films) for case in cases], np.int64), sizes),
+        asked_n=np.repeat(np.array([len(case.known.movies) for case in cases], np.int64), sizes),
         liked=np.concatenate([case.liked for case in cases] or [np.zeros(0, dtype=bool)]),
         chances=np.concatenate(chances) if chances else None,
     )

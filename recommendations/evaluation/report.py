@@ -77,7 +77,7 @@ def markdown(run: dict[str, Any], *, pictures: Sequence[str] = ()) -> str:
     """The whole report; `pictures` are files that stand beside it."""
     data = run["data"]
     about = (
-        f"{data['ratings']:,} ratings, {data['members']:,} members, {data['films']:,} films; "
+        f"{data['ratings']:,} ratings, {data['members']:,} members, {data['movies']:,} movies; "
         f"protocol {run['protocol']}, seed {run['seed']}, {run['cases']:,} cases"
     )
     parts = [f"# {data['name']}: {run['protocol']} generalisation", about + "."]
@@ -111,7 +111,7 @@ def markdown(run: dict[str, Any], *, pictures: Sequence[str] = ()) -> str:
 
 
 RANKING_NOTE = (
-    "Relevant are held-out ratings of 4 stars or more; lists are of all films but those in the "
+    "Relevant are held-out ratings of 4 stars or more; lists are of all movies but those in the "
     "history shown. Recall divides by min(K, relevant). ± is one standard error."
 )
 SCORING_NOTE = (

@@ -88,8 +88,8 @@ def described(data: Dataset) -> dict[str, Any]:
     return {
         "name": data.name,
         "members": len(np.unique(ratings.users)),
-        "films": len(data.content),
-        "films_rated": len(np.unique(ratings.films)),
+        "movies": len(data.content),
+        "movies_rated": len(np.unique(ratings.movies)),
         "ratings": len(ratings),
         "liked": float((ratings.stars >= LIKED).mean()) if len(ratings) else None,
     }
@@ -118,8 +118,8 @@ def _figures(outcome: Outcome, popularity: figures.Array) -> dict[str, Any]:
 
 
 def _popularity(data: Dataset) -> figures.Array:
-    """(m,) The part of the members who have rated each film."""
-    places = np.searchsorted(data.content.film_ids, data.ratings.films)
+    """(m,) The part of the members who have rated each movie."""
+    places = np.searchsorted(data.content.movie_ids, data.ratings.movies)
     members = max(len(np.unique(data.ratings.users)), 1)
     return np.bincount(places, minlength=len(data.content)) / members
 

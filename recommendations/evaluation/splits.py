@@ -1,4 +1,4 @@
-"""Which ratings are held out: decided by a hash of seed, member and film, and by nothing else.
+"""Which ratings are held out: decided by a hash of seed, member and movie, and by nothing else.
 
 So a split is the same on every machine, whatever the order of the ratings, and a rating stays on its
 side when others come or go. The part for tuning never meets the part for testing.
@@ -39,16 +39,18 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def held_out(users: Ids, films: Ids, *, seed: int, validation: bool = False) -> tuple[Bools, Bools]:
+def held_out(
+    users: Ids, movies: Ids, *, seed: int, validation: bool = False
+) -> tuple[Bools, Bools]:
     """(r,) each: what may be learned from, and what is measured on, of each member's ratings.
 
     To test, TEST_SHARE are measured on and all others learned from. For tuning (`validation`) those
     are left out altogether, and VALIDATION_SHARE of the others are measured on.
     """
-    test = draw(seed, _TEST, users, films) < TEST_SHARE
+    test = draw(seed, _TEST, users, movies) < TEST_SHARE
     if not validation:
         return ~test, test
-    chosen = draw(seed, _VALIDATION, users, films) < VALIDATION_SHARE
+    chosen = draw(seed, _VALIDATION, users, movies) < VALIDATION_SHARE
     return ~test & ~chosen, ~test & chosen
 
 
@@ -57,6 +59,6 @@ def fold_of(users: Ids, *, seed: int, folds: int) -> NDArray[np.int64]:
     return (draw(seed, _FOLD, users) * folds).astype(np.int64)
 
 
-def history_order(users: Ids, films: Ids, *, seed: int) -> NDArray[np.intp]:
+def history_order(users: Ids, movies: Ids, *, seed: int) -> NDArray[np.intp]:
     """(r,) Rows by member, and within a member in a drawn order: first h rows make a history of h."""
-    return np.lexsort((draw(seed, _ORDER, users, films), users))
+    return np.lexsort((draw(seed, _ORDER, users, movies), users))

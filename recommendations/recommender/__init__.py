@@ -22,7 +22,7 @@ __all__ = ["feed", "matches", "onboarding", "similar"]
 
 
 def matches(user: User, movie_ids: Sequence[int], *, explained: bool = True) -> list[Match]:
-    """The match of each film that exists, in the order given; three queries, however many films.
+    """The match of each movie that exists, in the order given; three queries, however many movies.
 
     `explained`: with evidence, because and counterfactuals. (The first formula: seven queries.)
     """
@@ -33,14 +33,14 @@ def matches(user: User, movie_ids: Sequence[int], *, explained: bool = True) -> 
 
 
 def feed(
-    user: User, films: MovieQuerySet, *, diversity: float = 0.0, include_watchlist: bool = True
+    user: User, movies: MovieQuerySet, *, diversity: float = 0.0, include_watchlist: bool = True
 ) -> Feed:
-    """What to watch next, of the films that pass, at most FEED_DEPTH; two queries.
+    """What to watch next, of the movies that pass, at most FEED_DEPTH; two queries.
 
     Never one the member has rated or waved away. (The first formula: thirteen queries.)
     """
     member = member_read(user, lists=True)
-    shown = recommendable(films, user, include_watchlist=include_watchlist)
+    shown = recommendable(movies, user, include_watchlist=include_watchlist)
     if member is None:
         return first.feed(user, shown, diversity=diversity)
     return learned.feed(member, shown, favourites=user.favorite_genres, diversity=diversity)

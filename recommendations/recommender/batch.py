@@ -1,6 +1,6 @@
 """Many members' feeds and matches: the active training held in memory, and read once.
 
-The same maths as for one member (engine.learned), on rows that are not fetched film by film.
+The same maths as for one member (engine.learned), on rows that are not fetched movie by movie.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.db import connection
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations.algorithms.types import Films, Ids, positions
+from recommendations.algorithms.types import Ids, Movies, positions
 from recommendations.models import Feedback
 from recommendations.recommender import trained as learned
 from recommendations.recommender.queries import (
@@ -23,8 +23,8 @@ from recommendations.recommender.queries import (
     CatalogueRow,
     Member,
     Said,
-    films_of,
     member_of,
+    movies_of,
 )
 from recommendations.recommender.results import Feed
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
@@ -40,7 +40,7 @@ from recommendations.training.store import (
 MEMBERS_AT_ONCE = 200
 AWAY = (Feedback.Kind.HIDE, Feedback.Kind.LESS)
 
-# One row a member and film, in the order of serving.member_read.
+# One row a member and movie, in the order of serving.member_read.
 _SAID_SQL = """
 SELECT user_id, movie_id, rating.score, feedback.kind
 FROM (SELECT * FROM social_rating WHERE user_id = ANY(%(users)s)) AS rating
@@ -53,7 +53,7 @@ ORDER BY user_id, rating.created_at DESC NULLS LAST, rating.id DESC, feedback.up
 @dataclass(frozen=True)
 class BatchMember:
     member: Member
-    #: Films that are not to be shown to them.
+    #: Movies that are not to be shown to them.
     excluded: Ids
 
 
@@ -63,13 +63,13 @@ class Batch:
     def __init__(self, head: Head) -> None:
         self._head = head
         self._whole: Whole = whole_read(head)
-        m = len(head.film_ids)
+        m = len(head.movie_ids)
         self._target_starts = self._whole.targets.starts(m)
         self._taste_starts = self._whole.taste.starts(m)
         self._feed_starts = self._whole.feed.starts(m)
-        exists = Movie.objects.filter(id__any=head.film_ids.tolist())
-        self._gone = ~np.isin(head.film_ids, list(exists.values_list("id", flat=True)))
-        #: What the catalogue says of films that the training does not know, as they are met.
+        exists = Movie.objects.filter(id__any=head.movie_ids.tolist())
+        self._gone = ~np.isin(head.movie_ids, list(exists.values_list("id", flat=True)))
+        #: What the catalogue says of movies that the training does not know, as they are met.
         self._unknown: dict[int, CatalogueRow] = {}
 
     @classmethod
@@ -97,37 +97,37 @@ class Batch:
         if member.history.n < learned.THIN_HISTORY:
             return None
         order = np.round(learned.spoken_for(member), 9)
-        away, held = positions(self._head.film_ids, one.excluded)
+        away, held = positions(self._head.movie_ids, one.excluded)
         order[away[held]] = -np.inf
         order[self._gone] = -np.inf
         if np.isfinite(order).sum() < FEED_DEPTH:
             return None
         places = np.sort(np.argsort(-order, kind="stable")[:FEED_DEPTH])
-        return learned.feed_of(member, self._candidates(self._head.film_ids[places]))
+        return learned.feed_of(member, self._candidates(self._head.movie_ids[places]))
 
     def scores(self, one: BatchMember, movie_ids: Sequence[int]) -> dict[int, float]:
-        """The match score of each film that exists, by its id."""
+        """The match score of each movie that exists, by its id."""
         self._look_up(set(movie_ids))
         candidates = self._candidates(self._existing(np.unique(movie_ids)))
         percents = learned.percents_of(one.member, candidates)
-        return dict(zip(candidates.films.ids.tolist(), percents.tolist(), strict=True))
+        return dict(zip(candidates.movies.ids.tolist(), percents.tolist(), strict=True))
 
     def _existing(self, ids: Ids) -> Ids:
-        places, held = positions(self._head.film_ids, ids)
+        places, held = positions(self._head.movie_ids, ids)
         there = held & ~self._gone[places] if len(self._gone) else held
         return ids[there | np.isin(ids, list(self._unknown))]
 
-    def _films(self, ids: Ids) -> Films:
+    def _movies(self, ids: Ids) -> Movies:
         blank: tuple[list[str], None, float, int] = ([], None, 0.0, 0)
-        return films_of(
+        return movies_of(
             self._head, [self._unknown.get(each, (each, *blank)) for each in ids.tolist()]
         )
 
     def _candidates(self, ids: Ids) -> Candidates:
-        places, held = positions(self._head.film_ids, ids)
+        places, held = positions(self._head.movie_ids, ids)
         whole = self._whole
         return Candidates(
-            self._films(ids),
+            self._movies(ids),
             Lists.some(whole.feed, self._feed_starts, places).only(held),
             Lists.some(whole.taste, self._taste_starts, places).only(held),
         )
@@ -141,15 +141,15 @@ class Batch:
             for each in (*rated, *spoken[:FEEDBACK_LIMIT])
         ]
         ids = np.array([each.movie_id for each in told], dtype=np.int64)
-        places, held = positions(self._head.film_ids, ids)
+        places, held = positions(self._head.movie_ids, ids)
         lists = Lists.some(self._whole.targets, self._target_starts, places).only(held)
-        member = member_of(self._head, user.favorite_genres, told, self._films(ids), lists)
+        member = member_of(self._head, user.favorite_genres, told, self._movies(ids), lists)
         return BatchMember(member, np.array(away, dtype=np.int64))
 
     def _look_up(self, movie_ids: set[int]) -> None:
-        """Learn what the catalogue says of films that the training does not know."""
+        """Learn what the catalogue says of movies that the training does not know."""
         ids = np.array(sorted(movie_ids), dtype=np.int64)
-        _, held = positions(self._head.film_ids, ids)
+        _, held = positions(self._head.movie_ids, ids)
         new = [each for each in ids[~held].tolist() if each not in self._unknown]
         if new:
             self._unknown.update((row[0], row) for row in catalogue_rows(new))

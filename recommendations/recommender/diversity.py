@@ -15,26 +15,26 @@ DIVERSIFIED_DEPTH = 100
 FIRST_PAGE = 20
 
 
-def mixed(order: Array, films: Kinds, *, diversity: float) -> tuple[list[int], Diversity]:
-    """Places of the films, first to last (scoring.diversified), and what mixing did."""
+def mixed(order: Array, movies: Kinds, *, diversity: float) -> tuple[list[int], Diversity]:
+    """Places of the movies, first to last (scoring.diversified), and what mixing did."""
     plain = diversified(order, np.zeros((0, 0)), diversity=0.0, depth=0)
     chosen = plain
     if diversity:
-        kin = kinship(films, films)
+        kin = kinship(movies, movies)
         chosen = diversified(order, kin, diversity=diversity, depth=DIVERSIFIED_DEPTH)
     before, after = plain[:FIRST_PAGE], chosen[:FIRST_PAGE]
     return chosen, Diversity(
         diversity=diversity,
-        intra_list_similarity=_mean_likeness(films, after),
+        intra_list_similarity=_mean_likeness(movies, after),
         promoted_count=len(set(after) - set(before)),
     )
 
 
-def _mean_likeness(films: Kinds, places: list[int]) -> float:
-    """Mean likeness of two different films of these; 0 where there are no two."""
+def _mean_likeness(movies: Kinds, places: list[int]) -> float:
+    """Mean likeness of two different movies of these; 0 where there are no two."""
     n = len(places)
     if n < 2:
         return 0.0
-    some = films[np.array(places)]
+    some = movies[np.array(places)]
     among = kinship(some, some)
     return round(float((among.sum() - np.trace(among)) / (n * (n - 1))), 3)

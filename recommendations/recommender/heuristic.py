@@ -15,7 +15,7 @@ from movies.models import MovieQuerySet
 from nexus.core.genres import GENRE_NAMES, sort_genres
 from recommendations.algorithms import heuristic as scoring
 from recommendations.algorithms.content_similarity import likeness
-from recommendations.algorithms.heuristic import Array, Films, History, PeerVotes
+from recommendations.algorithms.heuristic import Array, History, Movies, PeerVotes
 from recommendations.recommender import explanations as evidence
 from recommendations.recommender.diversity import mixed
 from recommendations.recommender.results import (
@@ -29,14 +29,14 @@ from recommendations.recommender.results import (
 )
 from recommendations.selectors import (
     FEED_DEPTH,
-    FilmRow,
+    MovieRow,
     Votes,
     candidates,
     features,
-    film_rows,
     history_of,
     history_rows,
     most_seen,
+    movie_rows,
     peer_votes,
     peers_of,
     people_of,
@@ -50,7 +50,7 @@ class _Member:
     """A member's history with what is looked up for it once."""
 
     history: History
-    rows: list[FilmRow]
+    rows: list[MovieRow]
 
 
 def _member(user: User) -> _Member:
@@ -60,37 +60,37 @@ def _member(user: User) -> _Member:
 
 @dataclass(frozen=True)
 class _Scored:
-    films: Films
+    movies: Movies
     likeness: Array
     values: dict[str, Array]
     scores: scoring.Scores
     votes: PeerVotes
 
 
-def _score(member: _Member, films: Films, votes: Votes) -> _Scored:
+def _score(member: _Member, movies: Movies, votes: Votes) -> _Scored:
     rated = [row.id for row in member.rows]
-    people = people_of([*rated, *films.ids.tolist()])
+    people = people_of([*rated, *movies.ids.tolist()])
     alike = likeness(
-        films,
-        member.history.films,
-        [people[movie_id] for movie_id in films.ids.tolist()],
+        movies,
+        member.history.movies,
+        [people[movie_id] for movie_id in movies.ids.tolist()],
         [people[movie_id] for movie_id in rated],
     )
-    # A film already rated must not vouch for itself.
-    alike = np.where(films.ids[:, None] == member.history.films.ids[None, :], 0.0, alike)
-    of_peers = votes.on(films.ids)
-    values = scoring.signals(member.history, films, alike, of_peers)
-    return _Scored(films, alike, values, scoring.score(values), of_peers)
+    # A movie already rated must not vouch for itself.
+    alike = np.where(movies.ids[:, None] == member.history.movies.ids[None, :], 0.0, alike)
+    of_peers = votes.on(movies.ids)
+    values = scoring.signals(member.history, movies, alike, of_peers)
+    return _Scored(movies, alike, values, scoring.score(values), of_peers)
 
 
 def matches(user: User, movie_ids: Sequence[int], *, explained: bool = True) -> list[Match]:
-    """The match of each film that exists, in the order given; six queries, however many films."""
-    by_id = {row.id: row for row in film_rows(movie_ids)}
+    """The match of each movie that exists, in the order given; six queries, however many movies."""
+    by_id = {row.id: row for row in movie_rows(movie_ids)}
     rows = [by_id[movie_id] for movie_id in movie_ids if movie_id in by_id]
     if not rows:
         return []
     member = _member(user)
-    peers = peers_of(user.pk, member.history.films, member.history.stars)
+    peers = peers_of(user.pk, member.history.movies, member.history.stars)
     votes = peer_votes(peers, movie_ids=[row.id for row in rows])
     scored = _score(member, features(rows), votes)
     names = evidence.people_in_common(rows, member.rows) if explained else {}
@@ -99,7 +99,7 @@ def matches(user: User, movie_ids: Sequence[int], *, explained: bool = True) -> 
 
 def _match(
     index: int,
-    row: FilmRow,
+    row: MovieRow,
     member: _Member,
     scored: _Scored,
     votes: Votes,
@@ -129,7 +129,7 @@ def _match(
         movie_id=row.id,
         title=row.title,
         match_score=percent,
-        confidence=scoring.confidence(len(member.history), float(scored.films.votes[index])),
+        confidence=scoring.confidence(len(member.history), float(scored.movies.votes[index])),
         baseline=baseline,
         components=components,
         because=evidence.because(points=dict(zip(scoring.PARTS, points, strict=True)), said=said),
@@ -139,17 +139,17 @@ def _match(
     )
 
 
-def feed(user: User, films: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
-    """What to watch next, of the films that pass.
+def feed(user: User, movies: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
+    """What to watch next, of the movies that pass.
 
     Without any rating it is the cold start: what is top rated and trending, favourite genres first.
     """
     member = _member(user)
     history = member.history
-    peers = peers_of(user.pk, history.films, history.stars)
+    peers = peers_of(user.pk, history.movies, history.stars)
     votes = peer_votes(peers)
     favourites = sort_genres(set(user.favorite_genres) & set(GENRE_NAMES))
-    rows = candidates(films, votes, favourites)
+    rows = candidates(movies, votes, favourites)
     strategy = "personalized" if len(history) else "cold_start"
     if not rows:
         return Feed(nothing(), strategy, ALGORITHM, Diversity(diversity, 0.0, 0))
@@ -161,7 +161,7 @@ def feed(user: User, films: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
         order = order + (described.genres @ history.favourites > 0) * (order.max() + 1.0)
     chosen, told = mixed(order, described, diversity=diversity)
 
-    def film(place: int) -> Recommendation:
+    def movie(place: int) -> Recommendation:
         return Recommendation(rows[place].id, round(float(scored.scores.percent[place]), 1))
 
     def reasons(places: Sequence[int]) -> list[list[str]]:
@@ -177,4 +177,4 @@ def feed(user: User, films: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
             for place in places
         ]
 
-    return Feed(Recommendations(chosen[:FEED_DEPTH], film, reasons), strategy, ALGORITHM, told)
+    return Feed(Recommendations(chosen[:FEED_DEPTH], movie, reasons), strategy, ALGORITHM, told)

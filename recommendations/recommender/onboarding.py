@@ -1,4 +1,4 @@
-"""Films worth rating first, for a member whose taste is not known yet."""
+"""Movies worth rating first, for a member whose taste is not known yet."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from recommendations.algorithms.content_similarity import kinship
 from recommendations.algorithms.heuristic import Array
 from recommendations.algorithms.onboarding import telling
 from recommendations.recommender.queries import Candidates, candidates_read
-from recommendations.recommender.results import AskedFilm
-from recommendations.selectors import FilmRow, features, film_rows, most_seen, unjudged
+from recommendations.recommender.results import AskedMovie
+from recommendations.selectors import MovieRow, features, most_seen, movie_rows, unjudged
 from recommendations.training.store import Head, active_head
 
 ASKED = 20
-# Asked about are films of the most widely seen.
+# Asked about are movies of the most widely seen.
 POOL = 300
 
 
-def onboarding(user: User) -> list[AskedFilm]:
-    """Some ASKED films to rate first, of those the member has neither rated nor waved away.
+def onboarding(user: User) -> list[AskedMovie]:
+    """Some ASKED movies to rate first, of those the member has neither rated nor waved away.
 
     The measure is recommendations.algorithms.onboarding.telling; likeness is by taste where a training is
     active, and by genres and period. Three queries.
@@ -31,20 +31,20 @@ def onboarding(user: User) -> list[AskedFilm]:
     head = active_head()
     if head is not None:
         pool = candidates_read(head, shown, order=head.rates, favourites=(), thin=False)
-        ids, rate = pool.films.ids.tolist(), pool.films.rate
-        chance = 1 / (1 + np.exp(-pool.films.quality))
-        alike = (_taste(head, pool) + kinship(pool.films, pool.films)) / 2
+        ids, rate = pool.movies.ids.tolist(), pool.movies.rate
+        chance = 1 / (1 + np.exp(-pool.movies.quality))
+        alike = (_taste(head, pool) + kinship(pool.movies, pool.movies)) / 2
     else:
         order = (F("rating_count").desc(), F("popularity").desc(), "id")
-        rows = film_rows(list(shown.order_by(*order).values_list("id", flat=True)[:POOL]))
-        films = features(rows, most_seen=most_seen())
-        ids = films.ids.tolist()
-        rate = films.reach
-        chance = scoring.expected_chance(films.quality)
-        alike = kinship(films, films)
+        rows = movie_rows(list(shown.order_by(*order).values_list("id", flat=True)[:POOL]))
+        movies = features(rows, most_seen=most_seen())
+        ids = movies.ids.tolist()
+        rate = movies.reach
+        chance = scoring.expected_chance(movies.quality)
+        alike = kinship(movies, movies)
     np.fill_diagonal(alike, 1.0)
     chosen = telling(rate, chance, alike, count=ASKED)
-    rows_by_id = {row.id: row for row in film_rows([ids[place] for place in chosen])}
+    rows_by_id = {row.id: row for row in movie_rows([ids[place] for place in chosen])}
     return [
         _asked(rows_by_id[ids[place]], chance[place])
         for place in chosen
@@ -53,16 +53,16 @@ def onboarding(user: User) -> list[AskedFilm]:
 
 
 def _taste(head: Head, pool: Candidates) -> Array:
-    """(m, m) Likeness by taste among these films, the greatest being 1."""
-    links = pool.taste.from_targets(head, pool.films.ids)
+    """(m, m) Likeness by taste among these movies, the greatest being 1."""
+    links = pool.taste.from_targets(head, pool.movies.ids)
     alike = np.zeros((len(pool), len(pool)))
-    alike[links.rated, links.films] = np.maximum(links.weights, 0.0)
+    alike[links.rated, links.movies] = np.maximum(links.weights, 0.0)
     return alike / max(float(alike.max(initial=0.0)), 1e-9)
 
 
-def _asked(row: FilmRow, chance: float) -> AskedFilm:
+def _asked(row: MovieRow, chance: float) -> AskedMovie:
     if row.rating_count:
         members = "member has" if row.rating_count == 1 else "members have"
         rated = f"{row.rating_count:,} {members} rated it."
-        return AskedFilm(row.id, [f"{rated} About {chance:.0%} of those who see it like it."])
-    return AskedFilm(row.id, [f"About {chance:.0%} of those who see it like it."])
+        return AskedMovie(row.id, [f"{rated} About {chance:.0%} of those who see it like it."])
+    return AskedMovie(row.id, [f"About {chance:.0%} of those who see it like it."])

@@ -1,7 +1,7 @@
-"""What one answer reads of the active training: a member's films, and the films to score.
+"""What one answer reads of the active training: a member's movies, and the movies to score.
 
 A match score is three queries, a feed three; each bounded however large the tables are. The numbers
-of films that the training knows are at hand (trained.Head); lists are read, and of films that it
+of movies that the training knows are at hand (trained.Head); lists are read, and of movies that it
 does not know, what the catalogue says.
 """
 
@@ -19,12 +19,12 @@ from accounts.models import User
 from movies.models import MovieQuerySet
 from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
 from nexus.core.genres import GENRE_NAMES
-from recommendations.algorithms.item_stats import unrated_films
+from recommendations.algorithms.item_stats import unrated_movies
 from recommendations.algorithms.types import (
     Array,
-    Films,
     History,
     Ids,
+    Movies,
     Neighbours,
     interest,
     positions,
@@ -33,19 +33,19 @@ from recommendations.models import Feedback
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
 from recommendations.training.store import Head, Lists, content, head_of
 
-# The newest of what a member said of films without rating them.
+# The newest of what a member said of movies without rating them.
 FEEDBACK_LIMIT = 200
 # Feedback as evidence of interest, beside a rating's 0.1 to 1: "more" is as much as 4 stars, and
 # "less" takes away what a rating of 3 stars gives.
 WANTS = {Feedback.Kind.MORE: 1.0, Feedback.Kind.LESS: -0.6}
-# So many of the best ranked films are tried against the filters; the catalogue fills the rest.
+# So many of the best ranked movies are tried against the filters; the catalogue fills the rest.
 CONSIDERED = 4_000
 # Beside the ranking, for those whose ratings say little yet.
 FROM_EACH_LIST = 80
 
-#: id, genres, release_year, vote_average, vote_count: what the catalogue says of a film.
+#: id, genres, release_year, vote_average, vote_count: what the catalogue says of a movie.
 CatalogueRow = tuple[int, list[str], int | None, float, int]
-# Each film's rows are looked up one by one (LATERAL, LIMIT), because the planner, who does not know
+# Each movie's rows are looked up one by one (LATERAL, LIMIT), because the planner, who does not know
 # how few they are, would read whole tables; and the catalogue only where the training knows nothing.
 _LOOKED_UP = """
 LEFT JOIN LATERAL (
@@ -55,9 +55,9 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT genres, release_year, vote_average, vote_count FROM movies_movie
     WHERE id = {movie_id} AND factors.movie_id IS NULL LIMIT 1
-) AS film ON true
+) AS movie ON true
 """
-_CATALOGUE = "film.genres, film.release_year, film.vote_average, film.vote_count"
+_CATALOGUE = "movie.genres, movie.release_year, movie.vote_average, movie.vote_count"
 
 
 @dataclass(frozen=True)
@@ -66,27 +66,27 @@ class Member:
 
     head: Head
     history: History
-    #: What each of their films speaks for in the feed; nothing where that was not asked for.
+    #: What each of their movies speaks for in the feed; nothing where that was not asked for.
     targets: Lists
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Films to score, with the lists of what speaks for them."""
+    """Movies to score, with the lists of what speaks for them."""
 
-    films: Films
+    movies: Movies
     #: What speaks for each in the feed.
     feed: Lists
-    #: The films most like each by who liked them.
+    #: The movies most like each by who liked them.
     taste: Lists
 
     def __len__(self) -> int:
-        return len(self.films)
+        return len(self.movies)
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a member said of a film: stars, or feedback (of WANTS), or both."""
+    """What a member said of a movie: stars, or feedback (of WANTS), or both."""
 
     movie_id: int
     score: float | None
@@ -130,7 +130,7 @@ _WITH_LISTS = _member_sql(lists="feed_targets", chosen="factors.feed_targets").e
 def member_read(user: User, *, lists: bool) -> Member | None:
     """The member in the active training; None where there is none. One query.
 
-    `lists`: also what each film speaks for, which a feed is made of.
+    `lists`: also what each movie speaks for, which a feed is made of.
     """
     found = prepared_rows(
         _WITH_LISTS if lists else _WITHOUT_LISTS,
@@ -141,16 +141,16 @@ def member_read(user: User, *, lists: bool) -> Member | None:
         return None
     head = head_of(found[0][0])
     rows = [row for row in found if row[4] is not None]
-    films = films_of(head, [row[4:] for row in rows])
+    movies = movies_of(head, [row[4:] for row in rows])
     said = [Said(row[4], row[1], row[2]) for row in rows]
     targets = Lists.of([row[3] for row in rows])
-    return member_of(head, user.favorite_genres, said, films, targets)
+    return member_of(head, user.favorite_genres, said, movies, targets)
 
 
 def member_of(
-    head: Head, favourites: Sequence[str], said: Sequence[Said], films: Films, targets: Lists
+    head: Head, favourites: Sequence[str], said: Sequence[Said], movies: Movies, targets: Lists
 ) -> Member:
-    """A member from what they said; `films` and `targets` are of the same films."""
+    """A member from what they said; `movies` and `targets` are of the same movies."""
     stars = np.array([each.score or 0.0 for each in said], dtype=np.float64)
     rated = np.array([each.score is not None for each in said], dtype=bool)
     wants = interest(stars)
@@ -159,64 +159,66 @@ def member_of(
         if each.kind is not None:
             wants[place] = WANTS[Feedback.Kind(each.kind)]
     named = np.array([float(name in favourites) for name in GENRE_NAMES])
-    return Member(head, History(films, stars, named, wants, rated), targets)
+    return Member(head, History(movies, stars, named, wants, rated), targets)
 
 
-def films_of(head: Head, rows: Sequence[Any]) -> Films:
-    """Films by rows of CatalogueRow, whose columns but the id are None where the training knows
-    the film."""
+def movies_of(head: Head, rows: Sequence[Any]) -> Movies:
+    """Movies by rows of CatalogueRow, whose columns but the id are None where the training knows
+    the movie."""
     ids = np.array([row[0] for row in rows], dtype=np.int64)
-    places, held = positions(head.film_ids, ids)
+    places, held = positions(head.movie_ids, ids)
     if held.all():
-        return head.films(places)
-    supposed = unrated_films(
+        return head.movies(places)
+    supposed = unrated_movies(
         content([row for row, known in zip(rows, held, strict=True) if not known]), head.totals
     )
-    films = head.films(places) if len(head.film_ids) else _blank(len(rows))
+    movies = head.movies(places) if len(head.movie_ids) else _blank(len(rows))
     for name in ("ids", "genres", "years", "quality", "bias", "count", "rate"):
-        getattr(films, name)[~held] = getattr(supposed, name)
-    return films
+        getattr(movies, name)[~held] = getattr(supposed, name)
+    return movies
 
 
-def _blank(m: int) -> Films:
+def _blank(m: int) -> Movies:
     numbers = [np.zeros(m) for _ in range(4)]
     genres = np.zeros((m, len(GENRE_NAMES)), np.float32)
-    return Films(np.zeros(m, np.int64), genres, np.zeros(m, np.int64), *numbers)
+    return Movies(np.zeros(m, np.int64), genres, np.zeros(m, np.int64), *numbers)
 
 
-# --- Films to score ------------------------------------------------------------------------------
+# --- Movies to score ------------------------------------------------------------------------------
 
-_FILMS_SQL = """
+_MOVIES_SQL = """
 SELECT {chosen}, chosen.id, {catalogue}
-FROM ({films}) AS chosen
+FROM ({movies}) AS chosen
 {looked_up}
 ORDER BY chosen.id
 """
 
 
-def _films_sql(*, lists: str, chosen: str, films: str) -> str:
+def _movies_sql(*, lists: str, chosen: str, movies: str) -> str:
     looked_up = _LOOKED_UP.format(lists=lists, training="%s", movie_id="chosen.id")
-    return _FILMS_SQL.format(chosen=chosen, catalogue=_CATALOGUE, films=films, looked_up=looked_up)
+    return _MOVIES_SQL.format(
+        chosen=chosen, catalogue=_CATALOGUE, movies=movies, looked_up=looked_up
+    )
 
 
 _LISTS, _CHOSEN_LISTS = "feed_sources, taste", "factors.feed_sources, factors.taste"
-_SOME_FILMS = _films_sql(
+_SOME_MOVIES = _movies_sql(
     lists=_LISTS,
     chosen=_CHOSEN_LISTS,
-    films="SELECT id FROM movies_movie WHERE id = ANY(%s::bigint[])",
+    movies="SELECT id FROM movies_movie WHERE id = ANY(%s::bigint[])",
 ).encode()
 
 
-def films_read(head: Head, movie_ids: Sequence[int]) -> Candidates:
-    """These films as far as they exist, by id, in one query."""
+def movies_read(head: Head, movie_ids: Sequence[int]) -> Candidates:
+    """These movies as far as they exist, by id, in one query."""
     wanted = list(dict.fromkeys(movie_ids))
-    found = prepared_rows(_SOME_FILMS, [wanted, head.training_id], form=Format.BINARY)
+    found = prepared_rows(_SOME_MOVIES, [wanted, head.training_id], form=Format.BINARY)
     return _candidates(head, found)
 
 
 def _candidates(head: Head, found: Sequence[tuple[Any, ...]]) -> Candidates:
     return Candidates(
-        films=films_of(head, [row[2:] for row in found]),
+        movies=movies_of(head, [row[2:] for row in found]),
         feed=Lists.of([row[0] for row in found]),
         taste=Lists.of([row[1] for row in found]),
     )
@@ -224,12 +226,12 @@ def _candidates(head: Head, found: Sequence[tuple[Any, ...]]) -> Candidates:
 
 _BEST_SQL = """
 WITH best AS MATERIALIZED (
-    SELECT film.id
+    SELECT movie.id
     -- In the order of the array, and no further into it than it takes to fill the feed.
     FROM unnest(%s::bigint[]) WITH ORDINALITY AS ranked(id, place)
     CROSS JOIN LATERAL (
-        SELECT id FROM ({films}) AS passing WHERE passing.id = ranked.id LIMIT 1
-    ) AS film
+        SELECT id FROM ({movies}) AS passing WHERE passing.id = ranked.id LIMIT 1
+    ) AS movie
     ORDER BY ranked.place
     LIMIT {depth}
 )
@@ -242,9 +244,9 @@ _LEFT_OPEN = f"{FEED_DEPTH} - (SELECT count(*) FROM best)"  # noqa: S608
 def candidates_read(
     head: Head, shown: MovieQuerySet, *, order: Array, favourites: Sequence[str], thin: bool
 ) -> Candidates:
-    """The films worth scoring for a feed, of those that may be shown: FEED_DEPTH first by `order`.
+    """The movies worth scoring for a feed, of those that may be shown: FEED_DEPTH first by `order`.
 
-    `order` (m,) is greater for earlier, of the training's films; without bound below for films left
+    `order` (m,) is greater for earlier, of the training's movies; without bound below for movies left
     out. Where these do not fill the feed the catalogue does: the most rated, then TMDb's most
     popular. `thin`: the history says little, so that the top rated and the trend are looked at as
     well, and the best of the favourite genres. One query.
@@ -267,31 +269,31 @@ def candidates_read(
             f" WHERE id NOT IN (SELECT id FROM best) LIMIT {limit})"
         )
         of_lists.extend([*params, Jsonb([genre])] if genre else params)
-    statement = _BEST_SQL.format(films=sql, depth=FEED_DEPTH) + _films_sql(
-        lists=_LISTS, chosen=_CHOSEN_LISTS, films=" UNION ".join(lists)
+    statement = _BEST_SQL.format(movies=sql, depth=FEED_DEPTH) + _movies_sql(
+        lists=_LISTS, chosen=_CHOSEN_LISTS, movies=" UNION ".join(lists)
     )
     # As text, which is many times faster to make than an array of numbers.
-    ranked = f"{{{','.join(map(str, _first(order, head.film_ids).tolist()))}}}"
+    ranked = f"{{{','.join(map(str, _first(order, head.movie_ids).tolist()))}}}"
     found = rows_in_binary(statement, [ranked, *params, *of_lists, head.training_id])
     return _candidates(head, found)
 
 
-def _first(order: Array, film_ids: Ids) -> Ids:
-    """The ids of the CONSIDERED first films, first to last; those of equal rank by id."""
+def _first(order: Array, movie_ids: Ids) -> Ids:
+    """The ids of the CONSIDERED first movies, first to last; those of equal rank by id."""
     rounded = np.round(order, 9)
     least = -np.inf
     if len(order) > CONSIDERED:
         least = np.partition(rounded, len(order) - CONSIDERED)[len(order) - CONSIDERED]
     kept = np.flatnonzero((rounded >= least) & np.isfinite(rounded))
-    return film_ids[kept[np.argsort(-rounded[kept], kind="stable")[:CONSIDERED]]]
+    return movie_ids[kept[np.argsort(-rounded[kept], kind="stable")[:CONSIDERED]]]
 
 
-# --- Similar films -------------------------------------------------------------------------------
+# --- Similar movies -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class TasteOf:
-    """The films most like one by who liked them, and how many ratings of it that rests on."""
+    """The movies most like one by who liked them, and how many ratings of it that rests on."""
 
     neighbours: Neighbours
     count: float
@@ -306,12 +308,12 @@ WHERE training.active AND factors.movie_id = %s::bigint
 
 
 def taste_of(movie_id: int) -> TasteOf | None:
-    """Of the active training, in one query; None where it does not know the film."""
+    """Of the active training, in one query; None where it does not know the movie."""
     found = prepared_rows(_TASTE, [movie_id], form=Format.BINARY)
     if not found:
         return None
     head = head_of(found[0][0])
-    places, _ = positions(head.film_ids, np.array([movie_id]))
+    places, _ = positions(head.movie_ids, np.array([movie_id]))
     return TasteOf(
         Lists.of([found[0][1]]).neighbours(head, 1), float(head.table["count"][places[0]])
     )

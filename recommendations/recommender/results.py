@@ -15,23 +15,23 @@ class Component:
 
 
 @dataclass(frozen=True)
-class RatedFilm:
+class RatedMovie:
     id: int
     title: str
 
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """What the match score would be, had the member not rated one film."""
+    """What the match score would be, had the member not rated one movie."""
 
-    movie: RatedFilm
+    movie: RatedMovie
     your_score: float
     match_score_without: float
 
 
 @dataclass(frozen=True)
 class Match:
-    """One film's score for one member; baseline and points add up to `match_score`."""
+    """One movie's score for one member; baseline and points add up to `match_score`."""
 
     movie_id: int
     title: str
@@ -52,31 +52,31 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
-class SimilarFilm:
+class SimilarMovie:
     movie_id: int
     similarity: float
     reasons: list[str] = field(default_factory=list)
 
 
-Ranked = TypeVar("Ranked", Recommendation, SimilarFilm)
-#: Says why the films in these places are where they are.
+Ranked = TypeVar("Ranked", Recommendation, SimilarMovie)
+#: Says why the movies in these places are where they are.
 Reasons = Callable[[Sequence[int]], list[list[str]]]
 
 
 class Ranking(Sequence[Ranked]):
-    """Films, best first; one is put together, and why it is among them, when its page is shown."""
+    """Movies, best first; one is put together, and why it is among them, when its page is shown."""
 
     def __init__(
-        self, places: Sequence[int], film: Callable[[int], Ranked], reasons: Reasons
+        self, places: Sequence[int], movie: Callable[[int], Ranked], reasons: Reasons
     ) -> None:
-        """`places` of the films, first to last; `film` gives the one in a place."""
+        """`places` of the movies, first to last; `movie` gives the one in a place."""
         self._places = places
-        self._film: Callable[[int], Ranked] = film
+        self._movie: Callable[[int], Ranked] = movie
         self._reasons = reasons
 
     def bare(self, count: int) -> list[Ranked]:
         """The first so many without their reasons, which cost more than all the rest."""
-        return [self._film(place) for place in self._places[:count]]
+        return [self._movie(place) for place in self._places[:count]]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -91,7 +91,7 @@ class Ranking(Sequence[Ranked]):
         page = self._places[place]
         told = self._reasons(page) if page else []
         return [
-            replace(self._film(each), reasons=reasons)
+            replace(self._movie(each), reasons=reasons)
             for each, reasons in zip(page, told, strict=True)
         ]
 
@@ -100,7 +100,7 @@ Recommendations = Ranking[Recommendation]
 
 
 def nothing() -> Ranking[Any]:
-    """Of no film."""
+    """Of no movie."""
     return Ranking([], lambda place: Recommendation(place, 0.0), lambda places: [])
 
 
@@ -124,8 +124,8 @@ class Feed:
 
 
 @dataclass(frozen=True)
-class AskedFilm:
-    """A film worth rating first."""
+class AskedMovie:
+    """A movie worth rating first."""
 
     movie_id: int
     reasons: list[str]

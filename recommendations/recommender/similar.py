@@ -1,4 +1,4 @@
-"""Similar films: by taste where ratings say enough, else by what the films are."""
+"""Similar movies: by taste where ratings say enough, else by what the movies are."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from recommendations.algorithms import heuristic as scoring
 from recommendations.algorithms.content_similarity import likeness, listed
 from recommendations.recommender import explanations as evidence
 from recommendations.recommender.queries import taste_of
-from recommendations.recommender.results import Ranking, SimilarFilm, nothing
+from recommendations.recommender.results import Ranking, SimilarMovie, nothing
 from recommendations.selectors import co_liked, features, people_of, rows_beside
 from tmdb.selectors import rank_related_movies
 
 SIMILAR_DEPTH = 200
-# Likes of both films needed for taste to count as much as content.
+# Likes of both movies needed for taste to count as much as content.
 SIMILAR_SHRINKAGE = 20.0
-# Keeps two films that three people liked from being each other's double.
+# Keeps two movies that three people liked from being each other's double.
 TASTE_SHRINKAGE = 10.0
 # Taste that counts for less than this leaves room for what TMDb's visitors say.
 ASK_TMDB_BELOW = 0.5
@@ -27,13 +27,13 @@ ASK_TMDB_BELOW = 0.5
 TOLD_FROM = 0.3
 
 
-def similar(movie: Movie) -> Ranking[SimilarFilm]:
-    """The films most like one, by shared taste where its ratings say enough, else by content.
+def similar(movie: Movie) -> Ranking[SimilarMovie]:
+    """The movies most like one, by shared taste where its ratings say enough, else by content.
 
-    similarity = a * taste + (1 - a) * content with a = n / (n + SIMILAR_SHRINKAGE), n the film's
+    similarity = a * taste + (1 - a) * content with a = n / (n + SIMILAR_SHRINKAGE), n the movie's
     ratings; content is the likeness of genres, period and people. Taste comes from the training's
     neighbours; without one it is the shrunk cosine of likes among a sample of raters. Where a is
-    below ASK_TMDB_BELOW, content is raised for what TMDb recommends beside the film or finds similar
+    below ASK_TMDB_BELOW, content is raised for what TMDb recommends beside the movie or finds similar
     (likeness.listed), as far as a copy of that is held: TMDb is never waited for.
     """
     taste = _learned_taste(movie) or _counted_taste(movie)
@@ -69,15 +69,15 @@ def similar(movie: Movie) -> Ranking[SimilarFilm]:
             for row in shown
         ]
 
-    def film(place: int) -> SimilarFilm:
-        return SimilarFilm(rows[place].id, round(float(similarity[place]), 3))
+    def at_place(place: int) -> SimilarMovie:
+        return SimilarMovie(rows[place].id, round(float(similarity[place]), 3))
 
-    return Ranking([place for place in order if similarity[place] > 0], film, reasons)
+    return Ranking([place for place in order if similarity[place] > 0], at_place, reasons)
 
 
 @dataclass(frozen=True)
 class _Taste:
-    """Which films those who like one like too, 0 to 1, and on how many ratings that rests."""
+    """Which movies those who like one like too, 0 to 1, and on how many ratings that rests."""
 
     similarity: dict[int, float]
     raters: int
@@ -93,7 +93,7 @@ class _Taste:
 
 
 def _learned_taste(movie: Movie) -> _Taste | None:
-    """Of the training's neighbours; None where there is no training or it does not know the film.
+    """Of the training's neighbours; None where there is no training or it does not know the movie.
 
     The nearest neighbour counts as 1, because the training's weights have no scale of their own.
     """
@@ -109,7 +109,7 @@ def _learned_taste(movie: Movie) -> _Taste | None:
 
 
 def _counted_taste(movie: Movie) -> _Taste:
-    """Cosine of the likes of two films in a sample of the one's raters, shrunk, 0 to 1."""
+    """Cosine of the likes of two movies in a sample of the one's raters, shrunk, 0 to 1."""
     liked = co_liked(movie.pk)
     # The sample stands for all raters, so its counts are scaled up to them.
     raters = max(movie.rating_count, liked.sample)

@@ -28,26 +28,26 @@ from recommendations.algorithms.match_score import (
     without_each,
 )
 from recommendations.algorithms.shapley import rounded
-from recommendations.algorithms.types import LIKED, Array, Films, Links, positions
+from recommendations.algorithms.types import LIKED, Array, Links, Movies, positions
 from recommendations.recommender import explanations as evidence
 from recommendations.recommender.diversity import mixed
-from recommendations.recommender.queries import Candidates, Member, candidates_read, films_read
+from recommendations.recommender.queries import Candidates, Member, candidates_read, movies_read
 from recommendations.recommender.results import (
     Component,
     Counterfactual,
     Diversity,
     Feed,
     Match,
-    RatedFilm,
+    RatedMovie,
     Recommendation,
     Recommendations,
     nothing,
 )
-from recommendations.selectors import FEED_DEPTH, FilmRow, film_rows
+from recommendations.selectors import FEED_DEPTH, MovieRow, movie_rows
 
 # Below so many ratings the feed looks past what they speak for, at the top rated and the trend.
 THIN_HISTORY = 5
-# Of how many of the member's films evidence and counterfactuals tell.
+# Of how many of the member's movies evidence and counterfactuals tell.
 TOLD = 3
 # What moved a score by fewer points of percent is no evidence for it.
 LEAST_TOLD = 0.05
@@ -56,7 +56,7 @@ LEAST_TOLD = 0.05
 def feed(
     member: Member, shown: MovieQuerySet, *, favourites: Sequence[str], diversity: float = 0.0
 ) -> Feed:
-    """What to watch next, of the films that may be shown; one query."""
+    """What to watch next, of the movies that may be shown; one query."""
     named = sort_genres(set(favourites) & set(GENRE_NAMES))
     candidates = candidates_read(
         member.head,
@@ -69,7 +69,7 @@ def feed(
 
 
 def spoken_for(member: Member) -> Array:
-    """(m,) What the member's films say for each film of the training, before its own chances."""
+    """(m,) What the member's movies say for each movie of the training, before its own chances."""
     head, history = member.head, member.history
     order = popularity_prior(history.n) * head.rates
     lists = member.targets
@@ -79,9 +79,9 @@ def spoken_for(member: Member) -> Array:
 
 
 def _unrated(member: Member, order: Array) -> Array:
-    """The order with the films of the history last, so that nobody looks whether they may be
+    """The order with the movies of the history last, so that nobody looks whether they may be
     shown."""
-    places, held = positions(member.head.film_ids, member.history.films.ids)
+    places, held = positions(member.head.movie_ids, member.history.movies.ids)
     order = order.copy()
     order[places[held & member.history.rated]] = -np.inf
     return order
@@ -89,27 +89,27 @@ def _unrated(member: Member, order: Array) -> Array:
 
 def feed_of(member: Member, candidates: Candidates, *, diversity: float = 0.0) -> Feed:
     """The feed of these candidates."""
-    head, history, films = member.head, member.history, candidates.films
+    head, history, movies = member.head, member.history, candidates.movies
     strategy = "personalized" if history.n else "cold_start"
-    if not len(films):
+    if not len(movies):
         return Feed(nothing(), strategy, head.algorithm, Diversity(diversity, 0.0, 0))
     links = (
-        candidates.feed.from_targets(head, history.films.ids),
-        candidates.taste.from_targets(head, history.films.ids),
+        candidates.feed.from_targets(head, history.movies.ids),
+        candidates.taste.from_targets(head, history.movies.ids),
     )
-    scores = score(history, films, *links, head.coefficients)
-    order = rank(scores, history, films)
+    scores = score(history, movies, *links, head.coefficients)
+    order = rank(scores, history, movies)
     if not history.n and history.favourites.any():
         # The genres of the profile come first, whatever else is well rated.
-        order = order + (films.genres @ history.favourites > 0) * (np.ptp(order) + 1.0)
-    chosen, told = mixed(order, films, diversity=diversity)
+        order = order + (movies.genres @ history.favourites > 0) * (np.ptp(order) + 1.0)
+    chosen, told = mixed(order, movies, diversity=diversity)
 
-    def film(place: int) -> Recommendation:
-        return Recommendation(int(films.ids[place]), round(float(scores.percent[place]), 1))
+    def movie(place: int) -> Recommendation:
+        return Recommendation(int(movies.ids[place]), round(float(scores.percent[place]), 1))
 
     return Feed(
         Recommendations(
-            chosen[:FEED_DEPTH], film, lambda places: _reasons(member, films, links[0], places)
+            chosen[:FEED_DEPTH], movie, lambda places: _reasons(member, movies, links[0], places)
         ),
         strategy,
         head.algorithm,
@@ -118,38 +118,38 @@ def feed_of(member: Member, candidates: Candidates, *, diversity: float = 0.0) -
 
 
 def matches(member: Member, movie_ids: Sequence[int], *, explained: bool = True) -> list[Match]:
-    """The match of each film that exists, in the order given; two queries."""
-    candidates = films_read(member.head, movie_ids)
-    found = {movie_id: place for place, movie_id in enumerate(candidates.films.ids.tolist())}
+    """The match of each movie that exists, in the order given; two queries."""
+    candidates = movies_read(member.head, movie_ids)
+    found = {movie_id: place for place, movie_id in enumerate(candidates.movies.ids.tolist())}
     places = [found[movie_id] for movie_id in movie_ids if movie_id in found]
     if not places:
         return []
-    history, films, head = member.history, candidates.films, member.head
-    feed = candidates.feed.from_targets(head, history.films.ids)
-    taste = candidates.taste.from_targets(head, history.films.ids)
-    scores = score(history, films, feed, taste, head.coefficients)
+    history, movies, head = member.history, candidates.movies, member.head
+    feed = candidates.feed.from_targets(head, history.movies.ids)
+    taste = candidates.taste.from_targets(head, history.movies.ids)
+    scores = score(history, movies, feed, taste, head.coefficients)
     asked = [
-        _Asked(films[np.array([place])], _of_one(feed, place), _of_one(taste, place))
+        _Asked(movies[np.array([place])], _of_one(feed, place), _of_one(taste, place))
         for place in places
     ]
     told = [_most_telling(member, each) if explained else {} for each in asked]
-    named = [int(history.films.ids[index]) for some in told for index in some]
-    rows, names = evidence.films_with_names(films.ids[places].tolist(), named)
+    named = [int(history.movies.ids[index]) for some in told for index in some]
+    rows, names = evidence.movies_with_names(movies.ids[places].tolist(), named)
     affinities = _affinities(member)
     answers = []
     for place, each, some in zip(places, asked, told, strict=True):
-        row = rows.get(int(films.ids[place]))
+        row = rows.get(int(movies.ids[place]))
         if row is None:
             continue  # deleted since the query before
-        # A film of the history that is gone meanwhile has no name to be told by.
-        left = [index for index in some if int(history.films.ids[index]) in rows]
+        # A movie of the history that is gone meanwhile has no name to be told by.
+        left = [index for index in some if int(history.movies.ids[index]) in rows]
         speaking = [index for index in left if abs(some[index]) >= LEAST_TOLD]
         percent = round(float(scores.percent[place]), 1)
         points = {part: float(scores.parts[part][place]) for part in PARTS}
         said = {
             "genre_affinity": evidence.of_genres(row, affinities, history.favourites),
             "rating_history": [
-                *evidence.of_films(row, [_said(member, index, rows) for index in speaking], names),
+                *evidence.of_movies(row, [_said(member, index, rows) for index in speaking], names),
                 *evidence.of_generosity(history.n, _generosity(member)),
             ],
             "popularity": evidence.of_votes(row),
@@ -177,78 +177,78 @@ def matches(member: Member, movie_ids: Sequence[int], *, explained: bool = True)
 
 @dataclass(frozen=True)
 class _Asked:
-    """One film to score, with what speaks for it."""
+    """One movie to score, with what speaks for it."""
 
-    film: Films
+    movie: Movies
     feed: Links
     taste: Links
 
 
 def percents_of(member: Member, candidates: Candidates) -> Array:
-    """(m,) The match score of each film, as `matches` rounds it."""
+    """(m,) The match score of each movie, as `matches` rounds it."""
     history, head = member.history, member.head
-    feed = candidates.feed.from_targets(head, history.films.ids)
-    taste = candidates.taste.from_targets(head, history.films.ids)
-    return np.round(percents(history, candidates.films, feed, taste, head.coefficients), 1)
+    feed = candidates.feed.from_targets(head, history.movies.ids)
+    taste = candidates.taste.from_targets(head, history.movies.ids)
+    return np.round(percents(history, candidates.movies, feed, taste, head.coefficients), 1)
 
 
 def _counterfactuals(
     member: Member,
     asked: _Asked,
     told: Sequence[int],
-    rows: Mapping[int, FilmRow],
+    rows: Mapping[int, MovieRow],
     match_score: float,
 ) -> list[Counterfactual]:
     """The score without each of these ratings, greatest difference first; exact, by fold-in."""
     history = member.history
     rated = [index for index in told if history.rated[index]]
     without = without_each(
-        history, asked.film, rated, asked.feed, asked.taste, member.head.coefficients
+        history, asked.movie, rated, asked.feed, asked.taste, member.head.coefficients
     )
     found = [
         Counterfactual(
-            movie=RatedFilm(row.id, row.title),
+            movie=RatedMovie(row.id, row.title),
             your_score=float(history.stars[index]),
             match_score_without=round(float(percent[0]), 1),
         )
         for index, percent in zip(rated, without, strict=True)
-        for row in [rows[int(history.films.ids[index])]]
+        for row in [rows[int(history.movies.ids[index])]]
     ]
     return sorted(found, key=lambda each: -abs(each.match_score_without - match_score))
 
 
 def _most_telling(member: Member, asked: _Asked) -> dict[int, float]:
-    """Places in the history of the TOLD films that moved one film's score most, most first, each
+    """Places in the history of the TOLD movies that moved one movie's score most, most first, each
     with the points of percent that it added."""
     moved = contributions(
-        member.history, asked.film, asked.feed, asked.taste, member.head.coefficients
+        member.history, asked.movie, asked.feed, asked.taste, member.head.coefficients
     )
     order = np.argsort(-np.abs(np.round(moved, 9)), kind="stable")
     return {int(index): float(moved[index]) for index in order[:TOLD]}
 
 
 def _of_one(links: Links, place: int) -> Links:
-    """The links to the film in this place, as its only film."""
-    chosen = links.films == place
+    """The links to the movie in this place, as its only movie."""
+    chosen = links.movies == place
     rated = links.rated[chosen]
     return Links(np.zeros_like(rated), rated, links.weights[chosen])
 
 
-def _said(member: Member, index: int, rows: Mapping[int, FilmRow]) -> evidence.Told:
-    """A film of the history with what the member said of it."""
+def _said(member: Member, index: int, rows: Mapping[int, MovieRow]) -> evidence.Told:
+    """A movie of the history with what the member said of it."""
     history = member.history
     stars = float(history.stars[index]) if history.rated[index] else None
     return evidence.Told(
-        rows[int(history.films.ids[index])], stars, more=bool(history.wants[index] > 0)
+        rows[int(history.movies.ids[index])], stars, more=bool(history.wants[index] > 0)
     )
 
 
 def _affinities(member: Member) -> Affinities:
     """How far above expectation the member rates each genre; for evidence in words."""
     history, rated = member.history, member.history.rated
-    genres = history.films.genres[rated].astype(np.float64)
+    genres = history.movies.genres[rated].astype(np.float64)
     stars = history.stars[rated]
-    above = stars - member.head.totals.mean_stars - history.films.bias[rated]
+    above = stars - member.head.totals.mean_stars - history.movies.bias[rated]
     above = above - above.sum() / (len(stars) + GENEROSITY_SHRINKAGE)
     counts = genres.sum(axis=0)
     return Affinities(
@@ -261,28 +261,32 @@ def _affinities(member: Member) -> Affinities:
 def _generosity(member: Member) -> float:
     """Likes above expectation a rating, shrunk; for evidence in words."""
     history, rated = member.history, member.history.rated
-    expected = 1 / (1 + np.exp(-history.films.quality[rated]))
+    expected = 1 / (1 + np.exp(-history.movies.quality[rated]))
     above = float(((history.stars[rated] >= LIKED) - expected).sum())
     return above / (history.n + GENEROSITY_SHRINKAGE)
 
 
-def _reasons(member: Member, films: Films, feed: Links, places: Sequence[int]) -> list[list[str]]:
-    """Why the films in these places are in the feed; one query for all of them."""
+def _reasons(member: Member, movies: Movies, feed: Links, places: Sequence[int]) -> list[list[str]]:
+    """Why the movies in these places are in the feed; one query for all of them."""
     history = member.history
     # What the member wants less of speaks for nothing that could be told as a reason.
     spoken = feed.weights * np.maximum(history.wants[feed.rated], 0.0)
     speaking: list[list[int]] = []
     for place in places:
-        entries = np.flatnonzero(feed.films == place)
+        entries = np.flatnonzero(feed.movies == place)
         most = entries[np.argsort(-spoken[entries], kind="stable")[:TOLD]]
         speaking.append([int(feed.rated[entry]) for entry in most if spoken[entry] > 0])
-    own = history.films.ids[[index for some in speaking for index in some]].tolist()
-    shown = films.ids[list(places)].tolist()
-    rows = {row.id: row for row in film_rows({*shown, *own})}
+    own = history.movies.ids[[index for some in speaking for index in some]].tolist()
+    shown = movies.ids[list(places)].tolist()
+    rows = {row.id: row for row in movie_rows({*shown, *own})}
     return [
         evidence.of_feed(
             rows[movie_id],
-            [_said(member, index, rows) for index in some if int(history.films.ids[index]) in rows],
+            [
+                _said(member, index, rows)
+                for index in some
+                if int(history.movies.ids[index]) in rows
+            ],
             history.favourites,
         )
         if movie_id in rows

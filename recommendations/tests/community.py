@@ -12,8 +12,8 @@ from social.services.ratings import ratings_recount
 GENRES = ("Horror", "Romance", "Western")
 
 
-def made_up(*, members=80, films=90, share=0.4, seed=1):
-    """Films of three genres, and members who love one of them; (members, films)."""
+def made_up(*, members=80, movies=90, share=0.4, seed=1):
+    """Movies of three genres, and members who love one of them; (members, movies)."""
     dice = np.random.default_rng(seed)
     Movie.objects.bulk_create(
         Movie(
@@ -24,7 +24,7 @@ def made_up(*, members=80, films=90, share=0.4, seed=1):
             release_year=1980 + n % 30,
             source=Movie.Source.STARTER,
         )
-        for n in range(films)
+        for n in range(movies)
     )
     made = list(Movie.objects.order_by("id"))
     password = make_password(None)
@@ -34,9 +34,11 @@ def made_up(*, members=80, films=90, share=0.4, seed=1):
     now = timezone.now()
     ratings = []
     for place, user in enumerate(users):
-        loves = np.array([n % 3 == place % 3 for n in range(films)])
-        # Fans of a genre see more of it, and widely known films are seen by all.
-        seen = dice.random(films) < share * np.where(loves, 1.5, 0.6) * np.linspace(1.3, 0.5, films)
+        loves = np.array([n % 3 == place % 3 for n in range(movies)])
+        # Fans of a genre see more of it, and widely known movies are seen by all.
+        seen = dice.random(movies) < share * np.where(loves, 1.5, 0.6) * np.linspace(
+            1.3, 0.5, movies
+        )
         for n in np.flatnonzero(seen):
             score = 4.5 if loves[n] else 2.5
             score = min(max(score + dice.choice([-0.5, 0, 0.5]), 1.0), 5.0)

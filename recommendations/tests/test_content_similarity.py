@@ -10,29 +10,29 @@ from recommendations.algorithms.content_similarity import (
     likeness,
     shared_people,
 )
-from recommendations.algorithms.heuristic import Films
+from recommendations.algorithms.heuristic import Movies
 
 
-def films(*rows):
+def movies(*rows):
     genres = np.zeros((len(rows), 5))
     for index, (columns, _) in enumerate(rows):
         genres[index, list(columns)] = 1
     n = len(rows)
-    return Films(np.arange(n), genres, np.array([year for _, year in rows]), *(np.zeros(n),) * 3)
+    return Movies(np.arange(n), genres, np.array([year for _, year in rows]), *(np.zeros(n),) * 3)
 
 
 def test_the_same_kind_in_the_same_year_is_wholly_alike():
-    a = films(([0, 1], 1979))
+    a = movies(([0, 1], 1979))
     assert likeness(a, a, [{}], [{}]) == pytest.approx(np.ones((1, 1)))
 
 
 def test_fifteen_years_apart_is_one_e_th_as_alike():
-    a, b = films(([0], 1980)), films(([0], 1995))
+    a, b = movies(([0], 1980)), movies(([0], 1995))
     assert likeness(a, b, [{}], [{}])[0, 0] == pytest.approx(np.exp(-1))
 
 
 def test_nothing_in_common_is_nothing():
-    a, b = films(([0], 1980)), films(([1], 1980))
+    a, b = movies(([0], 1980)), movies(([1], 1980))
     assert likeness(a, b, [{1: DIRECTOR}], [{2: DIRECTOR}])[0, 0] == 0
 
 
@@ -42,12 +42,12 @@ def test_a_shared_director_says_more_than_a_shared_lead():
 
 
 people = st.dictionaries(st.integers(1, 6), st.sampled_from([DIRECTOR, LEAD]), max_size=6)
-film = st.tuples(st.sets(st.integers(0, 4)), st.sampled_from([0, 1950, 1999, 2020]))
+movie = st.tuples(st.sets(st.integers(0, 4)), st.sampled_from([0, 1950, 1999, 2020]))
 
 
-@given(film, film, people, people)
+@given(movie, movie, people, people)
 def test_likeness_is_symmetric_and_within_0_to_1(one, other, his, hers):
-    a, b = films(one), films(other)
+    a, b = movies(one), movies(other)
     there, back = likeness(a, b, [his], [hers]), likeness(b, a, [hers], [his])
     assert there == pytest.approx(back.T)
     assert 0 <= there[0, 0] <= 1 + 1e-12

@@ -29,12 +29,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def trained():
-    """(members, films), learned from; films 0, 3, 6 … are horror, 1, 4, … romance."""
-    users, films = made_up(members=50, films=60)
+    """(members, movies), learned from; movies 0, 3, 6 … are horror, 1, 4, … romance."""
+    users, movies = made_up(members=50, movies=60)
     training_run(progress=quiet, force=True)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-    return users, films
+    return users, movies
 
 
 @pytest.fixture
@@ -59,19 +59,19 @@ def genres(body):
 
 
 def test_a_rating_posted_changes_feed_and_score_in_the_next_answer(ann, client_of, trained):
-    api, films = client_of(ann), trained[1]
-    target = films[30].pk
+    api, movies = client_of(ann), trained[1]
+    target = movies[30].pk
     cold = feed(api)
     assert cold["strategy"] == "cold_start"
     before = api.get(f"/movies/{target}/match_score/").json()
     assert before["algorithm"] == cold["algorithm"] == active_head().algorithm
     for n in (0, 3, 6):
-        rate(api, films[n], 5)
+        rate(api, movies[n], 5)
         after = api.get(f"/movies/{target}/match_score/").json()
         assert after["match_score"] != before["match_score"]
         assert after["confidence"] > before["confidence"]
         shown = feed(api)
-        assert films[n].pk not in ids(shown)
+        assert movies[n].pk not in ids(shown)
         before = after
     assert shown["strategy"] == "personalized"
     assert ids(shown) != ids(cold)
@@ -79,34 +79,34 @@ def test_a_rating_posted_changes_feed_and_score_in_the_next_answer(ann, client_o
 
 
 def test_the_score_of_a_fan_is_above_that_of_a_foe(ann, make_user, client_of, trained):
-    fan, foe, films = client_of(ann), client_of(make_user("bob")), trained[1]
+    fan, foe, movies = client_of(ann), client_of(make_user("bob")), trained[1]
     for n in range(0, 24, 3):
-        rate(fan, films[n], 5)
-        rate(foe, films[n], 1)
-    path = f"/movies/{films[33].pk}/match_score/"
+        rate(fan, movies[n], 5)
+        rate(foe, movies[n], 1)
+    path = f"/movies/{movies[33].pk}/match_score/"
     assert fan.get(path).json()["match_score"] > foe.get(path).json()["match_score"] + 10
 
 
 def test_a_match_adds_up_and_says_why(ann, client_of, trained):
-    api, films = client_of(ann), trained[1]
+    api, movies = client_of(ann), trained[1]
     for n in range(0, 18, 3):
-        rate(api, films[n], 5)
-    rate(api, films[1], 2)
-    for target in (films[33], films[34]):
+        rate(api, movies[n], 5)
+    rate(api, movies[1], 2)
+    for target in (movies[33], movies[34]):
         body = api.get(f"/movies/{target.pk}/match_score/").json()
         points = sum(part["points"] for part in body["components"].values())
         assert round(body["baseline"] + points, 1) == body["match_score"]
         assert body["because"]
-    body = api.get(f"/movies/{films[33].pk}/match_score/").json()
+    body = api.get(f"/movies/{movies[33].pk}/match_score/").json()
     assert "You gave Horror" in " ".join(body["components"]["rating_history"]["evidence"])
     assert len(body["counterfactuals"]) == 3
 
 
 def test_a_counterfactual_is_what_the_score_becomes_when_the_rating_goes(ann, client_of, trained):
-    api, films = client_of(ann), trained[1]
+    api, movies = client_of(ann), trained[1]
     for n in range(0, 15, 3):
-        rate(api, films[n], 4.5 if n else 5)
-    path = f"/movies/{films[33].pk}/match_score/"
+        rate(api, movies[n], 4.5 if n else 5)
+    path = f"/movies/{movies[33].pk}/match_score/"
     told = api.get(path).json()["counterfactuals"][0]
     assert set(told) == {"movie", "your_score", "match_score_without"}
     rating = Rating.objects.get(user=ann, movie=told["movie"]["id"])
@@ -116,45 +116,47 @@ def test_a_counterfactual_is_what_the_score_becomes_when_the_rating_goes(ann, cl
 
 
 def test_the_answer_is_that_of_the_model_in_memory(trained):
-    users, films = trained
+    users, movies = trained
     head, stored = active_head(), whole_read(active_head())
     feed, taste = (
-        lists.neighbours(head, len(stored.films)) for lists in (stored.feed, stored.taste)
+        lists.neighbours(head, len(stored.movies)) for lists in (stored.feed, stored.taste)
     )
-    model = Model(stored.films, feed, taste, head.totals, head.coefficients, head.parameters)
-    content = content_read(np.array([film.pk for film in films]))
+    model = Model(stored.movies, feed, taste, head.totals, head.coefficients, head.parameters)
+    content = content_read(np.array([movie.pk for movie in movies]))
     for user in users[:3]:
         rows = user.ratings.order_by("-created_at", "-id").values_list("movie_id", "score")
         rated = np.array([row[0] for row in rows])
-        history = History.of(model.films_of(rated, content), [row[1] for row in rows])
-        scores = score(history, model.films, *model.links(history, model.films), model.coefficients)
-        found = recommender.matches(user, model.films.ids.tolist())
+        history = History.of(model.movies_of(rated, content), [row[1] for row in rows])
+        scores = score(
+            history, model.movies, *model.links(history, model.movies), model.coefficients
+        )
+        found = recommender.matches(user, model.movies.ids.tolist())
         assert [match.match_score for match in found] == pytest.approx(
             scores.percent.tolist(), abs=0.051
         )
 
 
 def test_a_filtered_feed_is_as_full_as_the_catalogue_allows(ann, client_of, trained, monkeypatch):
-    api, films = client_of(ann), trained[1]
+    api, movies = client_of(ann), trained[1]
     for n in (0, 3, 6, 9, 12, 15):
-        rate(api, films[n], 5)
-    # Of the films the ranking knows, only the first few are looked at.
+        rate(api, movies[n], 5)
+    # Of the movies the ranking knows, only the first few are looked at.
     monkeypatch.setattr(queries, "CONSIDERED", 5)
-    unrated = {film.pk for n, film in enumerate(films) if n % 3 or n > 15}
+    unrated = {movie.pk for n, movie in enumerate(movies) if n % 3 or n > 15}
     assert set(ids(feed(api))) == unrated
     for query, kind in (("&genre=Western", 2), ("&genre=Romance&year_gte=1995", 1)):
         wanted = {
-            film.pk
-            for n, film in enumerate(films)
-            if n % 3 == kind and ("year" not in query or film.release_year >= 1995)
+            movie.pk
+            for n, movie in enumerate(movies)
+            if n % 3 == kind and ("year" not in query or movie.release_year >= 1995)
         }
         assert set(ids(feed(api, query))) == wanted
 
 
 def test_a_narrow_filter_leaves_the_feed_as_full_as_none(ann, client_of, trained, monkeypatch):
     api = client_of(ann)
-    for film in trained[1][:6]:
-        rate(api, film, 4)
+    for movie in trained[1][:6]:
+        rate(api, movie, 4)
     for module in ("recommender.queries", "recommender.trained"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 10)
     monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "10"))
@@ -165,8 +167,8 @@ def test_a_narrow_filter_leaves_the_feed_as_full_as_none(ann, client_of, trained
 @pytest.mark.parametrize("way", ["page", "cursor"])
 def test_pages_neither_repeat_nor_miss(ann, client_of, trained, way):
     api = client_of(ann)
-    for film in trained[1][:7]:
-        rate(api, film, 4)
+    for movie in trained[1][:7]:
+        rate(api, movie, 4)
     url = "/movies/recommendations/?page_size=9" + ("&cursor=" if way == "cursor" else "")
     seen = []
     while url:
@@ -186,13 +188,13 @@ def test_favourite_genres_come_first_before_any_rating(ann, client_of, trained):
     assert genres(feed(api))[:20] == ["Western"] * 20
 
 
-def test_a_film_newer_than_the_training_has_a_score_and_a_place(
+def test_a_movie_newer_than_the_training_has_a_score_and_a_place(
     ann, client_of, trained, make_movie
 ):
     api = client_of(ann)
     new = make_movie("New", genres=["Horror"], release_year=2001)
-    for film in trained[1][:9:3]:
-        rate(api, film, 5)
+    for movie in trained[1][:9:3]:
+        rate(api, movie, 5)
     assert new.pk in ids(feed(api))
     before = api.get(f"/movies/{new.pk}/match_score/").json()["match_score"]
     assert 0 < before < 100
@@ -207,8 +209,8 @@ def test_a_film_newer_than_the_training_has_a_score_and_a_place(
 def test_a_member_of_one_opinion_and_many_ratings_gets_answers(ann, client_of, trained, score):
     now = ann.date_joined
     Rating.objects.bulk_create(
-        Rating(user=ann, movie=film, score=score, created_at=now, updated_at=now)
-        for film in trained[1][:50]
+        Rating(user=ann, movie=movie, score=score, created_at=now, updated_at=now)
+        for movie in trained[1][:50]
     )
     api = client_of(ann)
     assert len(ids(feed(api))) == 10
@@ -216,23 +218,23 @@ def test_a_member_of_one_opinion_and_many_ratings_gets_answers(ann, client_of, t
     assert 0 <= body["match_score"] <= 100
 
 
-def test_of_a_history_beyond_the_limit_no_film_is_shown_again(ann, trained, monkeypatch):
+def test_of_a_history_beyond_the_limit_no_movie_is_shown_again(ann, trained, monkeypatch):
     monkeypatch.setattr(queries, "HISTORY_LIMIT", 10)
-    films = trained[1]
+    movies = trained[1]
     for n in range(40):
-        rating_set(user_id=ann.pk, movie_id=films[n].pk, score=4)
+        rating_set(user_id=ann.pk, movie_id=movies[n].pk, score=4)
     assert len(member_read(ann, lists=True).history) == 10
     shown = recommender.feed(ann, Movie.objects.all()).items.bare(FEED_DEPTH)
-    assert {each.movie_id for each in shown} == {film.pk for film in films[40:]}
-    assert recommender.matches(ann, [films[50].pk])
+    assert {each.movie_id for each in shown} == {movie.pk for movie in movies[40:]}
+    assert recommender.matches(ann, [movies[50].pk])
 
 
 @pytest.mark.parametrize("ratings", [0, 1, 40])
 def test_the_engine_takes_three_queries_however_long_the_history(
     ann, trained, django_assert_num_queries, ratings
 ):
-    for film in trained[1][:ratings]:
-        rating_set(user_id=ann.pk, movie_id=film.pk, score=4)
+    for movie in trained[1][:ratings]:
+        rating_set(user_id=ann.pk, movie_id=movie.pk, score=4)
     recommender.feed(ann, Movie.objects.all())  # the head of the training is read once a process
     for diversity in (0, 0.5):
         with django_assert_num_queries(3):
@@ -240,13 +242,13 @@ def test_the_engine_takes_three_queries_however_long_the_history(
     with django_assert_num_queries(3):
         assert recommender.matches(ann, [trained[1][50].pk])
     with django_assert_num_queries(3):
-        assert len(recommender.matches(ann, [film.pk for film in trained[1][45:60]])) == 15
+        assert len(recommender.matches(ann, [movie.pk for movie in trained[1][45:60]])) == 15
 
 
 def test_diversity_lowers_intra_list_similarity_and_counts_promoted_movies(ann, client_of, trained):
     api = client_of(ann)
-    for film in trained[1][:30:3]:
-        rate(api, film, 5)
+    for movie in trained[1][:30:3]:
+        rate(api, movie, 5)
     plain, mixed = feed(api), feed(api, "&diversity=0.8")
     assert mixed["intra_list_similarity"] < plain["intra_list_similarity"]
     promoted = set(ids(mixed)[:20]) - set(ids(plain)[:20])
@@ -254,7 +256,7 @@ def test_diversity_lowers_intra_list_similarity_and_counts_promoted_movies(ann, 
     assert set(ids(mixed)) == set(ids(plain))
 
 
-def test_similar_films_come_from_taste_and_say_so(api, trained):
+def test_similar_movies_come_from_taste_and_say_so(api, trained):
     body = api.get(f"/movies/{trained[1][0].pk}/similar/?page_size=10").json()
     assert genres(body).count("Horror") >= 8
     assert all(0 < item["similarity"] <= 1 for item in body["results"])
@@ -263,23 +265,23 @@ def test_similar_films_come_from_taste_and_say_so(api, trained):
 
 
 def test_batches_answer_as_the_endpoints_do(trained, client_of, make_movie, tmp_path, monkeypatch):
-    users, films = trained
+    users, movies = trained
     new = make_movie("New", genres=["Horror"])
     rating_set(user_id=users[0].pk, movie_id=new.pk, score=5)
     for user, kind in ((users[0], "hide"), (users[1], "less"), (users[2], "more")):
         Feedback.objects.create(
             user=user,
-            movie=films[50],
+            movie=movies[50],
             kind=kind,
             created_at=new.created_at,
             updated_at=new.created_at,
         )
-    Movie.objects.filter(pk=films[40].pk).delete()
+    Movie.objects.filter(pk=movies[40].pk).delete()
     for module in ("recommender.queries", "recommender.trained", "recommender.batch"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 15)
     monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "15"))
     batch = Batch.of_active()
-    wanted = [new.pk, films[44].pk, films[45].pk]
+    wanted = [new.pk, movies[44].pk, movies[45].pk]
     for user, member in batch.members(users[:6]):
         own = recommender.feed(user, Movie.objects.all()).items.bare(15)
         assert batch.feed(member).items.bare(15) == own

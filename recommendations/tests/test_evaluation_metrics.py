@@ -42,10 +42,10 @@ def test_recall_divides_by_what_fits_in_the_list():
     assert metrics.recall(hits, np.array([3, 4]), at=4) == pytest.approx([2 / 3, 0.5])
 
 
-def test_coverage_counts_each_film_once_and_no_empty_place():
+def test_coverage_counts_each_movie_once_and_no_empty_place():
     lists = np.array([[0, 1, 2], [2, 1, -1]])
 
-    assert metrics.coverage(lists, films=12) == 0.25
+    assert metrics.coverage(lists, movies=12) == 0.25
 
 
 def test_novelty_is_the_mean_surprise_in_bits():
@@ -55,7 +55,7 @@ def test_novelty_is_the_mean_surprise_in_bits():
     assert metrics.novelty(lists, np.array([0.5, 0.25])) == pytest.approx(4 / 3)
 
 
-def test_novelty_of_a_film_nobody_rated_is_finite():
+def test_novelty_of_a_movie_nobody_rated_is_finite():
     assert metrics.novelty(np.array([[1]]), np.array([0.5, 0.0])) == 2.0
 
 
@@ -83,7 +83,7 @@ def test_auc_with_one_kind_only_or_nothing_is_unknown():
 def test_mean_auc_looks_within_members_only():
     members = np.array([0, 1, 0, 1, 2])
     liked = np.array([YES, YES, NO, NO, YES])
-    # Within each member in order, but the second's liked film is below the first's other one.
+    # Within each member in order, but the second's liked movie is below the first's other one.
     chances = np.array([0.9, 0.2, 0.8, 0.1, 0.5])
 
     assert metrics.mean_auc(members, liked, chances) == 1.0

@@ -16,29 +16,29 @@ from recommendations.evaluation.protocol import (
 )
 from recommendations.evaluation.splits import draw, fold_of, held_out
 
-FILMS = np.arange(100, 140) * 7
+MOVIES = np.arange(100, 140) * 7
 
 
 def content(m=40):
     rng = np.random.default_rng(5)
     none = np.zeros(m, np.float32)
     genres = (rng.random((m, 19)) < 0.2).astype(np.float32)
-    return Content(FILMS[:m], genres, np.full(m, 1990), none, none)
+    return Content(MOVIES[:m], genres, np.full(m, 1990), none, none)
 
 
 def made_up(members=60, seed=3):
-    """Two tastes: even and odd films are liked by members of their kind."""
+    """Two tastes: even and odd movies are liked by members of their kind."""
     rng = np.random.default_rng(seed)
     rows = [
-        (member + 1000, film, 4.5 if (place + member) % 2 == 0 else 2.0)
+        (member + 1000, movie, 4.5 if (place + member) % 2 == 0 else 2.0)
         for member in range(members)
-        for place, film in enumerate(FILMS)
+        for place, movie in enumerate(MOVIES)
         if rng.random() < (0.6 if (place + member) % 2 == 0 else 0.2)
     ]
-    users, films, stars = zip(*rows, strict=True)
+    users, movies, stars = zip(*rows, strict=True)
     return Dataset(
         "made up",
-        Ratings(np.array(users), np.array(films), np.array(stars, dtype=np.float32)),
+        Ratings(np.array(users), np.array(movies), np.array(stars, dtype=np.float32)),
         content(),
     )
 
@@ -64,10 +64,10 @@ def test_held_out_ratings_are_a_fifth_and_never_learned_from():
 
 
 def test_the_part_for_tuning_never_meets_the_part_for_testing():
-    users, films = pairs()
-    _, test = held_out(users, films, seed=1)
+    users, movies = pairs()
+    _, test = held_out(users, movies, seed=1)
 
-    learned, measured = held_out(users, films, seed=1, validation=True)
+    learned, measured = held_out(users, movies, seed=1, validation=True)
 
     assert not (test & (learned | measured)).any()
     assert not (learned & measured).any()
@@ -75,11 +75,11 @@ def test_the_part_for_tuning_never_meets_the_part_for_testing():
 
 
 def test_a_rating_stays_on_its_side_whatever_the_order_and_the_others():
-    users, films = pairs()
-    _, test = held_out(users, films, seed=1)
+    users, movies = pairs()
+    _, test = held_out(users, movies, seed=1)
     some = np.random.default_rng(2).permutation(len(users))[:500]
 
-    _, again = held_out(users[some].astype(np.int32), films[some].astype(np.int32), seed=1)
+    _, again = held_out(users[some].astype(np.int32), movies[some].astype(np.int32), seed=1)
 
     assert (again == test[some]).all()
 
@@ -91,9 +91,9 @@ def test_the_hash_is_the_same_on_every_machine():
 
 
 def test_other_seeds_and_salts_draw_other_numbers():
-    users, films = pairs(2000)
+    users, movies = pairs(2000)
 
-    numbers = np.stack([draw(seed, salt, users, films) for seed in (1, 2) for salt in (1, 2)])
+    numbers = np.stack([draw(seed, salt, users, movies) for seed in (1, 2) for salt in (1, 2)])
 
     assert np.abs(np.corrcoef(numbers) - np.eye(4)).max() < 0.08
 
@@ -112,7 +112,7 @@ def test_a_member_is_new_in_one_fold():
 
 
 def rated(ratings):
-    return set(zip(ratings.users.tolist(), ratings.films.tolist(), strict=True))
+    return set(zip(ratings.users.tolist(), ratings.movies.tolist(), strict=True))
 
 
 def test_in_the_weak_protocol_the_held_out_are_asked_about_and_not_learned():
@@ -120,8 +120,10 @@ def test_in_the_weak_protocol_the_held_out_are_asked_about_and_not_learned():
 
     (only,) = weak(data, seed=1)
 
-    asked = {(case.member, int(FILMS[place])) for case in only.cases for place in case.asked}
-    known = {(case.member, int(FILMS[place])) for case in only.cases for place in case.known.films}
+    asked = {(case.member, int(MOVIES[place])) for case in only.cases for place in case.asked}
+    known = {
+        (case.member, int(MOVIES[place])) for case in only.cases for place in case.known.movies
+    }
     assert asked | rated(only.training) == rated(data.ratings)
     assert not asked & rated(only.training)
     assert known <= rated(only.training)
@@ -148,9 +150,9 @@ def test_simulated_histories_grow_and_keep_the_same_questions():
     cases = {case.history: case for case in first.cases if case.member == member}
 
     assert set(cases) <= set(HISTORIES)
-    assert len(cases[0].known.films) == 0
-    assert len(cases[3].known.films) == 3
-    assert cases[5].known.films[:3].tolist() == cases[3].known.films.tolist()
+    assert len(cases[0].known.movies) == 0
+    assert len(cases[3].known.movies) == 3
+    assert cases[5].known.movies[:3].tolist() == cases[3].known.movies.tolist()
     assert len({tuple(case.asked.tolist()) for case in cases.values()}) == 1
     assert cases[1].known.member is None
 
@@ -165,7 +167,7 @@ def test_members_at_most_bounds_who_is_measured_and_not_what_is_learned():
     assert {case.member for case in few.cases} < {case.member for case in all_of_them.cases}
 
 
-def test_a_rating_of_a_film_outside_the_catalogue_is_refused():
+def test_a_rating_of_a_movie_outside_the_catalogue_is_refused():
     with pytest.raises(ValueError, match="not in the catalogue"):
         Dataset("", Ratings(np.array([1]), np.array([5]), np.array([3.0])), content())
 
@@ -193,7 +195,7 @@ class Oracle:
         """Nothing to learn."""
 
     def answer(self, known, asked):
-        truth = np.array([(known.member, film) in self.liked for film in FILMS.tolist()], float)
+        truth = np.array([(known.member, movie) in self.liked for movie in MOVIES.tolist()], float)
         return Answer(truth, truth[asked])
 
 
@@ -203,9 +205,9 @@ def test_an_oracle_gets_every_figure_right():
 
     outcome = measure(Oracle(data), only.cases, quiet)
 
-    ranked = figures.ranking(outcome, popularity=np.full(len(FILMS), 0.5))["all"]
+    ranked = figures.ranking(outcome, popularity=np.full(len(MOVIES), 0.5))["all"]
     scored = figures.scoring(outcome)["all"]
-    assert ranked["ndcg_at_10"][0] > 0.5  # liked films that nobody asked about stand among them
+    assert ranked["ndcg_at_10"][0] > 0.5  # liked movies that nobody asked about stand among them
     assert ranked["recall_at_50"] == [1.0, 0.0]
     assert ranked["novelty_at_10"][0] == pytest.approx(1.0)
     assert scored["auc"] == [1.0, 0.0]
@@ -247,7 +249,7 @@ def test_a_baseline_with_two_tastes_to_tell_apart_beats_popularity(recommender):
 
 def test_popularity_is_the_count_and_its_chance_the_shrunk_share_of_likes():
     ratings = Ratings(
-        np.array([1, 2, 3, 1]), FILMS[[0, 0, 0, 1]], np.array([5, 4, 1, 2], dtype=np.float32)
+        np.array([1, 2, 3, 1]), MOVIES[[0, 0, 0, 1]], np.array([5, 4, 1, 2], dtype=np.float32)
     )
     popularity = Popularity()
 
@@ -255,19 +257,19 @@ def test_popularity_is_the_count_and_its_chance_the_shrunk_share_of_likes():
     answer = popularity.answer(Known(np.zeros(0, int), np.zeros(0), None), np.array([0, 2]))
 
     assert answer.order.tolist() == [3, 1, 0]
-    # Half of all four are liked: (2 + 5/2) / (3 + 5), and (0 + 5/2) / 5 for a film nobody rated.
+    # Half of all four are liked: (2 + 5/2) / (3 + 5), and (0 + 5/2) / 5 for a movie nobody rated.
     assert answer.chances == pytest.approx([4.5 / 8, 0.5])
 
 
 def test_item_knn_of_a_hand_worked_case_is_the_sum_of_cosines():
-    # Films 0 and 1 share a fan; film 2 is liked by another alone.
-    ratings = Ratings(np.array([1, 1, 2, 3]), FILMS[[0, 1, 1, 2]], np.full(4, 5, dtype=np.float32))
+    # Movies 0 and 1 share a fan; movie 2 is liked by another alone.
+    ratings = Ratings(np.array([1, 1, 2, 3]), MOVIES[[0, 1, 1, 2]], np.full(4, 5, dtype=np.float32))
     neighbours = ItemNeighbours()
 
     neighbours.fit(ratings, content(3), quiet)
     answer = neighbours.answer(Known(np.array([0]), np.array([2.0]), None), np.array([1]))
 
-    # Interest .3 in film 0, whose cosine with film 1 is 1 / sqrt(1 * 2).
+    # Interest .3 in movie 0, whose cosine with movie 1 is 1 / sqrt(1 * 2).
     assert answer.order == pytest.approx([0.0, 0.3 / np.sqrt(2), 0.0])
     assert answer.chances is None
 
@@ -279,5 +281,5 @@ def test_a_baseline_answers_a_member_with_no_rating(recommender):
 
     answer = recommender.answer(Known(np.zeros(0, int), np.zeros(0), None), np.array([1, 2]))
 
-    assert answer.order.shape == (len(FILMS),)
+    assert answer.order.shape == (len(MOVIES),)
     assert answer.chances is None or ((answer.chances > 0) & (answer.chances < 1)).all()

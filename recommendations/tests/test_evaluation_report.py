@@ -95,9 +95,9 @@ def test_a_folder_is_read_as_an_import_reads_it(tmp_path):
 
     data = movielens_dataset(tmp_path)
 
-    # A half star is 1; the later of two ratings stands; films without an id are left out.
+    # A half star is 1; the later of two ratings stands; movies without an id are left out.
     assert data.ratings.users.tolist() == [1, 2]
-    assert data.ratings.films.tolist() == [7, 8]
+    assert data.ratings.movies.tolist() == [7, 8]
     assert data.ratings.stars.tolist() == [1.0, 3.5]
     assert data.content.years.tolist() == [1971, 1988]
 

@@ -7,19 +7,19 @@ import pytest
 
 from nexus.core.genres import GENRE_NAMES
 from recommendations.algorithms.heuristic import Affinities
-from recommendations.recommender.explanations import Told, of_feed, of_films, of_genres, of_votes
-from recommendations.selectors import FilmRow
+from recommendations.recommender.explanations import Told, of_feed, of_genres, of_movies, of_votes
+from recommendations.selectors import MovieRow
 
 NONE = np.zeros(len(GENRE_NAMES))
 
 
-def film(movie_id, title, *genres, votes=0):
-    return FilmRow(movie_id, title, list(genres), 2001, 7.0, votes, 0, 0.0)
+def movie(movie_id, title, *genres, votes=0):
+    return MovieRow(movie_id, title, list(genres), 2001, 7.0, votes, 0, 0.0)
 
 
-SHOWN = film(1, "Shown", "Crime", "Drama")
-HEIST = film(2, "Heist", "Crime", "Drama")
-CARS = film(3, "Cars", "Crime")
+SHOWN = movie(1, "Shown", "Crime", "Drama")
+HEIST = movie(2, "Heist", "Crime", "Drama")
+CARS = movie(3, "Cars", "Crime")
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_reasons_name_what_was_liked_or_asked_for(speaking, said):
     assert of_feed(SHOWN, speaking, NONE) == [*said, "Nobody has rated it yet."]
 
 
-def test_evidence_says_what_two_films_have_in_common():
-    told = [Told(HEIST, 1.0), Told(CARS, None, more=True), Told(film(4, "Love"), None)]
-    assert of_films(SHOWN, told, {(1, 2): ["A. Director", "B. Actor", "C. Actor"]}) == [
+def test_evidence_says_what_two_movies_have_in_common():
+    told = [Told(HEIST, 1.0), Told(CARS, None, more=True), Told(movie(4, "Love"), None)]
+    assert of_movies(SHOWN, told, {(1, 2): ["A. Director", "B. Actor", "C. Actor"]}) == [
         "You gave Heist 1 star (both with A. Director and B. Actor; shared genres: Crime and Drama).",
         "You asked for more like Cars (shared genre: Crime).",
         "You asked for less like Love.",
@@ -56,12 +56,12 @@ def test_genres_are_held_against_what_was_expected():
     above[crime], counts[crime], stars[crime] = -0.4, 1, 3.5
     above[drama], counts[drama], stars[drama] = 0.2, 3, 4.0
     assert of_genres(SHOWN, Affinities(genre=above, counts=counts, mean_stars=stars), NONE) == [
-        "You gave the one Crime film you rated 3.5 stars, less than expected.",
-        "You gave 3 Drama films 4.0 stars on average, more than expected.",
+        "You gave the one Crime movie you rated 3.5 stars, less than expected.",
+        "You gave 3 Drama movies 4.0 stars on average, more than expected.",
     ]
 
 
 def test_many_votes_are_written_to_be_read():
-    assert of_votes(film(1, "Seen", votes=12_345)) == [
+    assert of_votes(movie(1, "Seen", votes=12_345)) == [
         "Weighted rating 7.0 of 10 from 12,345 votes."
     ]

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def members(make_user, make_movie):
-    movies = [make_movie(f"Film {n}", genres=["Drama"]) for n in range(8)]
+    movies = [make_movie(f"Movie {n}", genres=["Drama"]) for n in range(8)]
     users = [make_user(name) for name in ("ann", "bob", "cy")]
     for user in users:
         for movie in movies[: 2 + user.pk % 3]:
@@ -77,7 +77,7 @@ def test_unknown_pairs_are_left_empty_and_told_with_their_line(members, tmp_path
     assert "line 3" in told
 
 
-@pytest.mark.parametrize("text", ["", "user,film\na,b\n", "username\nann\n"])
+@pytest.mark.parametrize("text", ["", "user,movie\na,b\n", "username\nann\n"])
 def test_a_file_without_the_columns_is_refused_by_name(text, tmp_path):
     source = tmp_path / "in.csv"
     source.write_text(text)

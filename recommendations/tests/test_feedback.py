@@ -16,13 +16,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(params=[False, True], ids=["first formula", "trained"])
 def world(request, make_user, client_of):
-    _, films = made_up(members=30, films=45)
+    _, movies = made_up(members=30, movies=45)
     if request.param:
         training_run(progress=quiet, force=True)
     api = client_of(make_user("ann"))
-    for film in films[:9]:
-        assert api.post("/ratings/", {"movie": film.pk, "score": 4}).status_code == 201
-    return api, films
+    for movie in movies[:9]:
+        assert api.post("/ratings/", {"movie": movie.pk, "score": 4}).status_code == 201
+    return api, movies
 
 
 def feed(api, more=""):
@@ -31,32 +31,32 @@ def feed(api, more=""):
 
 
 @pytest.mark.parametrize("kind", ["hide", "less"])
-def test_a_film_waved_away_is_gone_from_the_next_feed_and_back_when_undone(world, kind):
+def test_a_movie_waved_away_is_gone_from_the_next_feed_and_back_when_undone(world, kind):
     api = world[0]
     before = feed(api)
-    film = before[0]
-    answer = api.put(f"/movies/{film}/feedback/", {"kind": kind})
+    movie = before[0]
+    answer = api.put(f"/movies/{movie}/feedback/", {"kind": kind})
     assert answer.status_code == 200
     assert set(answer.json()) == {"movie", "kind", "created_at", "updated_at"}
-    assert (answer.json()["movie"]["id"], answer.json()["kind"]) == (film, kind)
-    assert set(feed(api)) == set(before) - {film}
-    assert film not in {
+    assert (answer.json()["movie"]["id"], answer.json()["kind"]) == (movie, kind)
+    assert set(feed(api)) == set(before) - {movie}
+    assert movie not in {
         item["movie"]["id"] for item in api.get("/movies/onboarding/").json()["results"]
     }
-    assert api.get(f"/movies/{film}/match_score/").status_code == 200
-    assert api.delete(f"/movies/{film}/feedback/").status_code == 204
+    assert api.get(f"/movies/{movie}/match_score/").status_code == 200
+    assert api.delete(f"/movies/{movie}/feedback/").status_code == 204
     assert feed(api) == before
-    assert api.delete(f"/movies/{film}/feedback/").status_code == 404
+    assert api.delete(f"/movies/{movie}/feedback/").status_code == 404
 
 
-def test_a_film_watched_is_gone_from_the_feed_and_one_on_the_watchlist_on_request(world):
+def test_a_movie_watched_is_gone_from_the_feed_and_one_on_the_watchlist_on_request(world):
     api = world[0]
     seen, planned, *_ = before = feed(api)
     viewing = api.post("/history/", {"movie": seen}).json()["id"]
     assert api.post("/watchlist/", {"movie": planned}).status_code == 201
     assert set(feed(api)) == set(before) - {seen}
     assert set(feed(api, "&include_watchlist=false")) == set(before) - {seen, planned}
-    # Whoever has seen a film may be asked what they made of it.
+    # Whoever has seen a movie may be asked what they made of it.
     asked = {item["movie"]["id"] for item in api.get("/movies/onboarding/").json()["results"]}
     api.delete(f"/history/{viewing}/")
     assert asked == {
@@ -66,41 +66,41 @@ def test_a_film_watched_is_gone_from_the_feed_and_one_on_the_watchlist_on_reques
 
 
 @pytest.mark.parametrize("world", [True], ids=["trained"], indirect=True)
-def test_more_and_less_move_what_is_like_the_film(world):
-    api, films = world
-    horror = {film.pk for film in films[::3]}
+def test_more_and_less_move_what_is_like_the_movie(world):
+    api, movies = world
+    horror = {movie.pk for movie in movies[::3]}
 
     def places():
-        return [place for place, film in enumerate(feed(api)) if film in horror]
+        return [place for place, movie in enumerate(feed(api)) if movie in horror]
 
     before = sum(places())
-    for film in films[30::3]:
-        api.put(f"/movies/{film.pk}/feedback/", {"kind": "more"})
+    for movie in movies[30::3]:
+        api.put(f"/movies/{movie.pk}/feedback/", {"kind": "more"})
     more = places()
     assert sum(more) < before
-    assert set(feed(api)) >= {film.pk for film in films[30::3]}
+    assert set(feed(api)) >= {movie.pk for movie in movies[30::3]}
     assert "You asked for more like" in str(api.get("/movies/recommendations/").json()) or sum(more)
-    score = api.get(f"/movies/{films[27].pk}/match_score/").json()["match_score"]
-    for film in films[30::3]:
-        api.put(f"/movies/{film.pk}/feedback/", {"kind": "less"})
-    assert api.get(f"/movies/{films[27].pk}/match_score/").json()["match_score"] < score
+    score = api.get(f"/movies/{movies[27].pk}/match_score/").json()["match_score"]
+    for movie in movies[30::3]:
+        api.put(f"/movies/{movie.pk}/feedback/", {"kind": "less"})
+    assert api.get(f"/movies/{movies[27].pk}/match_score/").json()["match_score"] < score
 
 
 def test_feedback_is_listed_newest_first_for_its_owner_alone(
     make_user, make_movie, client_of, django_assert_max_num_queries
 ):
     ann, bob = client_of(make_user("ann")), client_of(make_user("bob"))
-    films = [make_movie(f"Film {n}") for n in range(3)]
-    for film in films:
-        ann.put(f"/movies/{film.pk}/feedback/", {"kind": "hide"})
-    ann.put(f"/movies/{films[0].pk}/feedback/", {"kind": "more"})
+    movies = [make_movie(f"Movie {n}") for n in range(3)]
+    for movie in movies:
+        ann.put(f"/movies/{movie.pk}/feedback/", {"kind": "hide"})
+    ann.put(f"/movies/{movies[0].pk}/feedback/", {"kind": "more"})
     with django_assert_max_num_queries(4):
         body = ann.get("/feedback/").json()
     listed = [(item["movie"]["id"], item["kind"]) for item in body["results"]]
-    assert listed == [(films[0].pk, "more"), (films[2].pk, "hide"), (films[1].pk, "hide")]
+    assert listed == [(movies[0].pk, "more"), (movies[2].pk, "hide"), (movies[1].pk, "hide")]
     assert bob.get("/feedback/").json()["count"] == 0
     assert (
-        ann.get("/feedback/?page_size=2&page=2").json()["results"][0]["movie"]["id"] == films[1].pk
+        ann.get("/feedback/?page_size=2&page=2").json()["results"][0]["movie"]["id"] == movies[1].pk
     )
 
 
@@ -111,7 +111,7 @@ def test_an_unknown_kind_is_named(make_user, make_movie, client_of, body):
     assert set(answer.json()["errors"]) == {"kind"}
 
 
-def test_feedback_on_an_unknown_film_is_404(make_user, client_of):
+def test_feedback_on_an_unknown_movie_is_404(make_user, client_of):
     api = client_of(make_user("ann"))
     assert api.put("/movies/404404/feedback/", {"kind": "hide"}).status_code == 404
     assert api.put("/movies/9223372036854775807/feedback/", {"kind": "hide"}).status_code == 404
@@ -120,12 +120,12 @@ def test_feedback_on_an_unknown_film_is_404(make_user, client_of):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_feedback_twenty_times_at_once_is_one_row(make_user, make_movie):
-    ann, film = make_user("ann"), make_movie("Alien")
+    ann, movie = make_user("ann"), make_movie("Alien")
     failed = []
 
     def say(kind):
         try:
-            feedback_set(user_id=ann.pk, movie_id=film.pk, kind=kind)
+            feedback_set(user_id=ann.pk, movie_id=movie.pk, kind=kind)
         except Exception as error:
             failed.append(error)
         finally:

@@ -16,15 +16,15 @@ def quiet(stage, share):
 
 
 def community(u=80, m=40, seed=1):
-    """Two camps, each of which rates and likes its own half of the films."""
+    """Two camps, each of which rates and likes its own half of the movies."""
     dice = np.random.default_rng(seed)
     camp = np.arange(u) % 2
     own = (np.arange(m) % 2)[None, :] == camp[:, None]
-    users, films = np.nonzero(dice.random((u, m)) < np.where(own, 0.6, 0.2))
+    users, movies = np.nonzero(dice.random((u, m)) < np.where(own, 0.6, 0.2))
     stars = np.where(
-        own[users, films], dice.integers(4, 6, len(users)), dice.integers(1, 4, len(users))
+        own[users, movies], dice.integers(4, 6, len(users)), dice.integers(1, 4, len(users))
     )
-    return Ratings(users + 1, films + 1, stars.astype(np.float32))
+    return Ratings(users + 1, movies + 1, stars.astype(np.float32))
 
 
 def catalogue(m=45):
@@ -40,42 +40,42 @@ def model():
 
 
 def asked(model, ids, stars, wanted=None):
-    history = History.of(model.films_of(np.array(ids, dtype=np.int64), catalogue()), stars)
-    films = model.films if wanted is None else model.films_of(np.array(wanted), catalogue())
-    return history, films, *model.links(history, films)
+    history = History.of(model.movies_of(np.array(ids, dtype=np.int64), catalogue()), stars)
+    movies = model.movies if wanted is None else model.movies_of(np.array(wanted), catalogue())
+    return history, movies, *model.links(history, movies)
 
 
-def test_a_member_of_a_camp_is_shown_the_camps_films(model):
+def test_a_member_of_a_camp_is_shown_the_camps_movies(model):
     # Odd ids are the first camp's. The member was never in the training.
-    history, films, feed, taste = asked(model, [1, 3, 5, 2], [5, 5, 4, 1])
-    scores = score(history, films, feed, taste, model.coefficients)
-    order = films.ids[np.argsort(-rank(scores, history, films))]
+    history, movies, feed, taste = asked(model, [1, 3, 5, 2], [5, 5, 4, 1])
+    scores = score(history, movies, feed, taste, model.coefficients)
+    order = movies.ids[np.argsort(-rank(scores, history, movies))]
     unseen = [each for each in order.tolist() if each not in (1, 3, 5, 2)]
     assert all(each % 2 == 1 for each in unseen[:10])
-    odd = films.ids % 2 == 1
+    odd = movies.ids % 2 == 1
     assert scores.percent[odd].mean() > scores.percent[~odd].mean() + 15
 
 
-def test_some_films_score_as_they_do_among_all(model):
-    history, films, feed, taste = asked(model, [1, 3, 5, 2], [5, 5, 4, 1])
+def test_some_movies_score_as_they_do_among_all(model):
+    history, movies, feed, taste = asked(model, [1, 3, 5, 2], [5, 5, 4, 1])
     whole = dict(
         zip(
-            films.ids.tolist(),
-            percents(history, films, feed, taste, model.coefficients),
+            movies.ids.tolist(),
+            percents(history, movies, feed, taste, model.coefficients),
             strict=True,
         )
     )
     wanted = [9, 4, 44, 7]
     some = percents(*asked(model, [1, 3, 5, 2], [5, 5, 4, 1], wanted), model.coefficients)
     assert some[[0, 1, 3]] == pytest.approx([whole[9], whole[4], whole[7]])
-    # Film 44 nobody has rated: it has a score by what it is.
+    # Movie 44 nobody has rated: it has a score by what it is.
     assert 0 < some[2] < 100
 
 
-def test_films_the_training_does_not_know_say_nothing_in_the_feed(model):
-    history, films, feed, taste = asked(model, [43, 999], [5, 5])
+def test_movies_the_training_does_not_know_say_nothing_in_the_feed(model):
+    history, movies, feed, taste = asked(model, [43, 999], [5, 5])
     assert (len(feed), len(taste)) == (0, 0)
-    assert np.isfinite(percents(history, films, feed, taste, model.coefficients)).all()
+    assert np.isfinite(percents(history, movies, feed, taste, model.coefficients)).all()
 
 
 def test_the_same_ratings_in_another_order_make_the_same_model(model):
@@ -102,16 +102,16 @@ def test_coefficients_and_parameters_survive_json(model):
         [(1, f, 3) for f in range(1, 9)],
         [(u, 1, 1) for u in range(1, 30)],
     ],
-    ids=["nothing", "one rating", "one film", "one member", "all one star"],
+    ids=["nothing", "one rating", "one movie", "one member", "all one star"],
 )
 def test_communities_of_next_to_nothing_make_a_model_that_answers(rows):
-    users, films, stars = (
+    users, movies, stars = (
         (np.array(each, dtype=np.int64) for each in zip(*rows, strict=True))
         if rows
         else (np.zeros(0, int),) * 3
     )
     small = train(
-        Ratings(users, films, stars.astype(np.float32)), catalogue(), Parameters(), progress=quiet
+        Ratings(users, movies, stars.astype(np.float32)), catalogue(), Parameters(), progress=quiet
     )
     assert isinstance(small, Model)
     chance = percents(*asked(small, [1, 2], [5, 1], [1, 2, 3]), small.coefficients)
@@ -124,7 +124,7 @@ def test_what_is_not_a_number_stops_the_training():
     stars[17] = np.nan
     with pytest.raises(BadRatings, match="Row 17 "):
         train(
-            Ratings(ratings.users, ratings.films, stars), catalogue(), Parameters(), progress=quiet
+            Ratings(ratings.users, ratings.movies, stars), catalogue(), Parameters(), progress=quiet
         )
 
 
@@ -156,16 +156,16 @@ def test_links_are_the_same_read_from_either_side(model):
     few = asked(model, [1, 3, 5, 2, 8], [5, 5, 4, 1, 2], [9, 4, 99])
     every = asked(model, [1, 3, 5, 2, 8], [5, 5, 4, 1, 2])
     for narrow, wide in zip(few[2:], every[2:], strict=True):
-        among = np.isin(every[1].ids[wide.films], few[1].ids)
+        among = np.isin(every[1].ids[wide.movies], few[1].ids)
         expected = {
             (int(every[1].ids[to]), int(by), float(weight))
             for to, by, weight in zip(
-                wide.films[among], wide.rated[among], wide.weights[among], strict=True
+                wide.movies[among], wide.rated[among], wide.weights[among], strict=True
             )
         }
         found = {
             (int(few[1].ids[to]), int(by), float(weight))
-            for to, by, weight in zip(narrow.films, narrow.rated, narrow.weights, strict=True)
+            for to, by, weight in zip(narrow.movies, narrow.rated, narrow.weights, strict=True)
         }
         assert found == expected
         assert found

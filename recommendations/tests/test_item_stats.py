@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recommendations.algorithms import encoding as encode
-from recommendations.algorithms import item_stats as films
+from recommendations.algorithms import item_stats as movies
 from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.types import BadRatings, Content, Ratings, interest
 
@@ -16,7 +16,7 @@ def content(ids, *, average=None, votes=None):
     m = len(ids)
     nothing = np.zeros(m, dtype=np.float32)
     return Content(
-        film_ids=np.array(ids, dtype=np.int64),
+        movie_ids=np.array(ids, dtype=np.int64),
         genres=np.zeros((m, 2), dtype=np.float32),
         years=np.zeros(m, dtype=np.int64),
         vote_average=nothing if average is None else np.array(average, dtype=np.float32),
@@ -33,34 +33,34 @@ def test_ratings_become_graded_interest():
 
 @pytest.mark.parametrize("wrong", [np.nan, 0.0, 6.0, np.inf])
 def test_a_rating_that_cannot_be_names_its_row(wrong):
-    with pytest.raises(BadRatings, match=r"Row 1 \(member 8, film 20\) has"):
+    with pytest.raises(BadRatings, match=r"Row 1 \(member 8, movie 20\) has"):
         ratings([(7, 10, 4.0), (8, 20, wrong)]).check()
 
 
-def test_a_film_rated_twice_by_a_member_names_both():
-    with pytest.raises(BadRatings, match="Member 7 rates film 10 twice"):
+def test_a_movie_rated_twice_by_a_member_names_both():
+    with pytest.raises(BadRatings, match="Member 7 rates movie 10 twice"):
         encode.encoded(ratings([*ROWS, (7, 10, 3.0)]))
 
 
 def test_encoding_does_not_depend_on_the_order_of_the_ratings():
     one = encode.encoded(ratings(ROWS))
     other = encode.encoded(ratings(ROWS[::-1]))
-    for name in ("user_ids", "film_ids", "users", "films", "stars"):
+    for name in ("user_ids", "movie_ids", "users", "movies", "stars"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist()
     assert one.matrix(one.stars).toarray().tolist() == [[4, 2, 0], [5, 1, 3]]
 
 
 def test_scales_by_hand():
     given = encode.encoded(ratings(ROWS))
-    # Members have 2 and 3 ratings, 2.5 on average; films 2, 0.4 and 0.6 of interest.
+    # Members have 2 and 3 ratings, 2.5 on average; movies 2, 0.4 and 0.6 of interest.
     assert encode.member_scale(given, 0.5) == pytest.approx([(2 / 2.5) ** -0.5, (3 / 2.5) ** -0.5])
-    assert encode.film_scale(given, 0.1) == pytest.approx([2**-0.1, 0.4**-0.1, 0.6**-0.1])
+    assert encode.movie_scale(given, 0.1) == pytest.approx([2**-0.1, 0.4**-0.1, 0.6**-0.1])
 
 
-def test_some_of_the_ratings_leave_out_members_and_films_without_any():
+def test_some_of_the_ratings_leave_out_members_and_movies_without_any():
     given = encode.encoded(ratings(ROWS))
     rest = given.only(given.users == 0)
-    assert (rest.user_ids.tolist(), rest.film_ids.tolist()) == ([7], [10, 20])
+    assert (rest.user_ids.tolist(), rest.movie_ids.tolist()) == ([7], [10, 20])
     assert rest.shape == (1, 2)
 
 
@@ -69,20 +69,20 @@ def test_biases_solve_the_dense_ridge():
     u, m, ridge = 12, 9, 5.0
     pairs = [(a, b) for a in range(u) for b in range(m) if dice.random() < 0.6]
     given = encode.encoded(ratings([(a, b, float(dice.integers(1, 6))) for a, b in pairs]))
-    mean, of_users, of_films = films.biases(given, content(range(m)), ridge)
+    mean, of_users, of_movies = movies.biases(given, content(range(m)), ridge)
     design = np.zeros((len(pairs), u + m))
     design[np.arange(len(pairs)), given.users] = 1
-    design[np.arange(len(pairs)), u + given.films] = 1
+    design[np.arange(len(pairs)), u + given.movies] = 1
     dense = np.linalg.solve(
         design.T @ design + ridge * np.eye(u + m), design.T @ (given.stars - mean)
     )
-    assert np.concatenate((of_users, of_films)) == pytest.approx(dense, abs=1e-6)
+    assert np.concatenate((of_users, of_movies)) == pytest.approx(dense, abs=1e-6)
 
 
 def test_quality_is_the_bayesian_chance_of_a_like():
     given = encode.encoded(ratings(ROWS))
-    rows, totals = films.rated_films(given, content([10, 20, 30]), np.zeros(3), 5.0)
-    # Two of five are likes; with half a like either way 2.5 / 6. Film 10: 2 of 2.
+    rows, totals = movies.rated_movies(given, content([10, 20, 30]), np.zeros(3), 5.0)
+    # Two of five are likes; with half a like either way 2.5 / 6. Movie 10: 2 of 2.
     assert totals.liked_share == pytest.approx(2.5 / 6)
     assert sigmoid(rows.quality) == pytest.approx(
         [(2 + 5 * 2.5 / 6) / 7, (5 * 2.5 / 6) / 7, (5 * 2.5 / 6) / 6]
@@ -93,15 +93,15 @@ def test_quality_is_the_bayesian_chance_of_a_like():
 
 def test_votes_of_tmdb_are_a_prior_and_can_be_switched_off():
     described = content([1, 2, 3], average=[8.6, 8.6, 4.0], votes=[5000, 50, 0])
-    totals = films.Totals(liked_share=0.5)
-    known = films.unrated_films(described, totals)
+    totals = movies.Totals(liked_share=0.5)
+    known = movies.unrated_movies(described, totals)
     assert known.quality == pytest.approx([1.1 * 2 * 5000 / 5050, 1.1, 0], rel=1e-5)
     assert known.bias == pytest.approx([0.4 * 2 * 5000 / 5050, 0.4, 0], rel=1e-5)
-    off = films.unrated_films(described.without_votes(), totals)
+    off = movies.unrated_movies(described.without_votes(), totals)
     assert off.quality.tolist() == [0, 0, 0]
 
 
-def test_films_without_content_have_a_row_all_the_same():
+def test_movies_without_content_have_a_row_all_the_same():
     rows = content([5, 9]).of(np.array([9, 7, 5]))
-    assert rows.film_ids.tolist() == [9, 7, 5]
+    assert rows.movie_ids.tolist() == [9, 7, 5]
     assert content([]).of(np.array([1, 2])).years.tolist() == [0, 0]

@@ -19,7 +19,7 @@ from recommendations.algorithms.match_score import (
     score,
     without_each,
 )
-from recommendations.algorithms.types import Films, History, Links, Neighbours
+from recommendations.algorithms.types import History, Links, Movies, Neighbours
 
 TOTALS = Totals(members=9, ratings=50, mean_stars=3.0, quality=0.2, log_count=1.0)
 WEIGHTS = {
@@ -40,9 +40,9 @@ WEIGHTS = {
 COEFFICIENTS = Coefficients(-0.2, WEIGHTS, TOTALS)
 
 
-def films(m, *, seed=0, first=1):
+def movies(m, *, seed=0, first=1):
     dice = np.random.default_rng(seed)
-    return Films(
+    return Movies(
         ids=np.arange(first, first + m),
         genres=(dice.random((m, 4)) < 0.4).astype(np.float32),
         years=dice.integers(1950, 2020, m) * (dice.random(m) < 0.9),
@@ -61,22 +61,22 @@ def links(m, n, *, seed=0):
 
 def member(n, *, seed=0, stars=None):
     given_stars = np.random.default_rng(seed).integers(1, 6, n) if stars is None else stars
-    return History.of(films(n, seed=seed + 1, first=500), given_stars)
+    return History.of(movies(n, seed=seed + 1, first=500), given_stars)
 
 
 def scene(n=8, m=5, *, seed=0, stars=None):
-    """A history, films to score, and who speaks for whom."""
+    """A history, movies to score, and who speaks for whom."""
     return (
         member(n, seed=seed, stars=stars),
-        films(m, seed=seed + 2),
+        movies(m, seed=seed + 2),
         links(m, n, seed=seed + 3),
         links(m, n, seed=seed + 4),
     )
 
 
 def test_signals_by_hand():
-    # Two rated films of one genre, 1990: 5 and 2 stars, where 3 and 4 were the films' own.
-    rated = Films(
+    # Two rated movies of one genre, 1990: 5 and 2 stars, where 3 and 4 were the movies' own.
+    rated = Movies(
         ids=np.array([1, 2]),
         genres=np.array([[1, 0], [1, 0]], dtype=np.float32),
         years=np.array([1990, 1996]),
@@ -85,7 +85,7 @@ def test_signals_by_hand():
         count=np.ones(2),
         rate=np.ones(2),
     )
-    asked = Films(
+    asked = Movies(
         ids=np.array([3]),
         genres=np.array([[1, 1]], dtype=np.float32),
         years=np.array([1994]),
@@ -96,7 +96,7 @@ def test_signals_by_hand():
     )
     one = Links(np.array([0, 0]), np.array([0, 1]), np.array([0.5, 0.25], dtype=np.float32))
     found = signals.signals(History.of(rated, [5, 2]), asked, one, one, TOTALS)
-    # Residuals against the films: 2 and -2, of no leaning.
+    # Residuals against the movies: 2 and -2, of no leaning.
     assert found["leaning"] == pytest.approx([0])
     assert found["generosity"] == pytest.approx([(1 - 0.5 - 0.5) / 7])
     assert found["genre"] == pytest.approx([0])
@@ -112,8 +112,8 @@ def test_signals_by_hand():
     assert found["taste_trusted"] == pytest.approx(2 / 12 * found["taste"])
 
 
-def test_nobody_gets_the_quality_of_the_film_alone():
-    history, asked = member(0), films(5)
+def test_nobody_gets_the_quality_of_the_movie_alone():
+    history, asked = member(0), movies(5)
     scores = score(history, asked, Links.none(), Links.none(), COEFFICIENTS)
     assert not scores.parts["rating_history"].any()
     assert not scores.parts["genre_affinity"].any()
@@ -122,8 +122,8 @@ def test_nobody_gets_the_quality_of_the_film_alone():
 
 
 def test_a_favourite_genre_counts_before_the_first_rating():
-    asked = films(5)
-    named = History.of(films(0), [], np.array([1.0, 0, 0, 0]))
+    asked = movies(5)
+    named = History.of(movies(0), [], np.array([1.0, 0, 0, 0]))
     scores = score(named, asked, Links.none(), Links.none(), COEFFICIENTS)
     raised = scores.parts["genre_affinity"]
     assert ((raised > 0) == (asked.genres[:, 0] > 0)).all()
@@ -144,8 +144,8 @@ def test_the_order_of_the_history_does_not_matter(n, seed):
     history, asked, feed, taste = scene(n, seed=seed)
     mixed = np.random.default_rng(seed).permutation(n)
     place = np.argsort(mixed)
-    other = History.of(history.films[mixed], history.stars[mixed])
-    turned = [Links(each.films, place[each.rated], each.weights) for each in (feed, taste)]
+    other = History.of(history.movies[mixed], history.stars[mixed])
+    turned = [Links(each.movies, place[each.rated], each.weights) for each in (feed, taste)]
     assert percents(other, asked, *turned, COEFFICIENTS) == pytest.approx(
         percents(history, asked, feed, taste, COEFFICIENTS)
     )
@@ -153,12 +153,12 @@ def test_the_order_of_the_history_does_not_matter(n, seed):
 
 @given(st.integers(0, 500))
 @settings(max_examples=20, deadline=None)
-def test_the_feed_is_the_sum_of_what_its_films_say(seed):
+def test_the_feed_is_the_sum_of_what_its_movies_say(seed):
     history, asked, feed, _ = scene(9, seed=seed)
     whole = signals.feed(history, feed, len(asked))
     halves = []
     for part in (np.arange(9) < 4, np.arange(9) >= 4):
-        own = History(history.films, history.stars, history.favourites, history.wants * part, part)
+        own = History(history.movies, history.stars, history.favourites, history.wants * part, part)
         halves.append(signals.feed(own, feed, len(asked)))
     assert halves[0] + halves[1] == pytest.approx(whole)
 
@@ -167,7 +167,7 @@ def test_the_feed_is_the_sum_of_what_its_films_say(seed):
 @pytest.mark.parametrize("n", [1, 10_000])
 def test_histories_all_of_one_mark_give_finite_scores(n, stars):
     history = member(n, stars=np.full(n, stars))
-    asked = films(3)
+    asked = movies(3)
     every = links(3, n)
     scores = score(history, asked, every, every, COEFFICIENTS)
     assert np.isfinite(scores.percent).all()
@@ -177,16 +177,16 @@ def test_histories_all_of_one_mark_give_finite_scores(n, stars):
 def test_feedback_counts_in_the_feed_and_is_no_rating():
     history, asked, feed, taste = scene(3)
     spoken_of = History(
-        history.films,
+        history.movies,
         np.array([5.0, 3.0, 0.0]),
         history.favourites,
         np.array([1.0, 0.6, -0.6]),
         np.array([True, True, False]),
     )
     keep = feed.rated < 2
-    two = Links(feed.films[keep], feed.rated[keep], feed.weights[keep])
+    two = Links(feed.movies[keep], feed.rated[keep], feed.weights[keep])
     keep = taste.rated < 2
-    only = Links(taste.films[keep], taste.rated[keep], taste.weights[keep])
+    only = Links(taste.movies[keep], taste.rated[keep], taste.weights[keep])
     without = signals.signals(spoken_of.without(2), asked, two, only, TOTALS)
     found = signals.signals(spoken_of, asked, feed, taste, TOTALS)
     assert spoken_of.n == 2
@@ -196,7 +196,7 @@ def test_feedback_counts_in_the_feed_and_is_no_rating():
 
 
 def test_links_are_the_same_from_either_side():
-    # Films 1, 2, 3 to score; 10 and 20 were rated; 30 was not.
+    # Movies 1, 2, 3 to score; 10 and 20 were rated; 30 was not.
     by_target = Neighbours(
         np.array([0, 2, 2, 4]), np.array([10, 30, 20, 10]), np.array([1, 2, 3, 4], np.float32)
     )
@@ -224,12 +224,12 @@ def test_a_counterfactual_is_the_score_of_the_member_without_that_rating(n, seed
         chosen = np.isin(each.rated, keep)
         turned.append(
             Links(
-                each.films[chosen],
+                each.movies[chosen],
                 np.searchsorted(keep, each.rated[chosen]),
                 each.weights[chosen],
             )
         )
-    other = History.of(history.films[np.array(keep, dtype=int)], history.stars[keep])
+    other = History.of(history.movies[np.array(keep, dtype=int)], history.stars[keep])
     assert without == pytest.approx(percents(other, asked, *turned, COEFFICIENTS))
 
 
@@ -245,8 +245,8 @@ def test_contributions_share_out_what_feed_and_taste_added():
     assert points.sum() == pytest.approx(100 * chance * (1 - chance) * logits)
     silent = np.setdiff1d(np.arange(6), np.concatenate((feed.rated, taste.rated)))
     assert not points[silent].any()
-    with pytest.raises(ValueError, match="one film"):
-        contributions(history, films(2), feed, taste, COEFFICIENTS)
+    with pytest.raises(ValueError, match="one movie"):
+        contributions(history, movies(2), feed, taste, COEFFICIENTS)
 
 
 def test_the_popularity_prior_fades_with_the_history():
@@ -256,11 +256,11 @@ def test_the_popularity_prior_fades_with_the_history():
 
 
 def test_the_order_leans_on_the_chance_less_and_less():
-    two = films(2)
+    two = movies(2)
     scores = Scores(np.array([80.0, 20.0]), {}, 50.0, np.array([1.0, 1.0]))
     shares = []
     for n in (0, 10, 1000):
-        history = History.of(films(n), np.full(n, 4.0))
+        history = History.of(movies(n), np.full(n, 4.0))
         bare = 1.0 + popularity_prior(n) * two.rate
         order = rank(scores, history, two) / bare
         shares.append(float(np.log(order[0] / order[1]) / np.log(4.0)))

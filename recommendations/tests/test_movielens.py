@@ -35,7 +35,7 @@ def write_folder(folder, *, movies, links, ratings):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three films of our own, two members, four ratings."""
+    """Three movies of our own, two members, four ratings."""
     return write_folder(
         tmp_path,
         movies=[
@@ -100,28 +100,28 @@ def test_genres_get_tmdbs_names_and_order():
 
 
 @pytest.mark.django_db
-def test_an_import_writes_films_members_ratings_and_counts(folder):
+def test_an_import_writes_movies_members_ratings_and_counts(folder):
     out, _ = run(folder)
     assert (
-        "films 3 new, 0 changed, 0 as they were, 0 named twice; members 2 new, 0 known; ratings 4 new"
+        "movies 3 new, 0 changed, 0 as they were, 0 named twice; members 2 new, 0 known; ratings 4 new"
         in out
     )
-    films = {film.title: film for film in Movie.objects.all()}
-    lighthouse = films["The Lighthouse"]
+    movies = {movie.title: movie for movie in Movie.objects.all()}
+    lighthouse = movies["The Lighthouse"]
     assert (lighthouse.imdb_id, lighthouse.tmdb_id) == ("tt0900001", 910001)
     assert (lighthouse.release_year, lighthouse.release_date) == (1971, None)
     assert lighthouse.genres == ["Crime", "Drama"]
     assert lighthouse.source == Movie.Source.MOVIELENS
     assert (lighthouse.rating_count, lighthouse.rating_sum) == (2, 4.5)
     assert lighthouse.trend_week is not None
-    boats = films["Paper Boats"]
+    boats = movies["Paper Boats"]
     assert (boats.original_title, boats.imdb_id, boats.tmdb_id) == (
         "Bateaux de papier",
         "tt0900002",
         None,
     )
     assert boats.genres == ["Family", "Music", "Science Fiction"]
-    assert (films["Nameless"].imdb_id, films["Nameless"].genres) == ("tt10900003", [])
+    assert (movies["Nameless"].imdb_id, movies["Nameless"].genres) == ("tt10900003", [])
     rating = Rating.objects.get(user__username="ml-1", movie=lighthouse)
     # A half star is below this service's scale.
     assert rating.score == 1.0
@@ -152,7 +152,7 @@ def test_a_second_run_changes_nothing_and_says_so(folder):
 @pytest.mark.django_db
 def test_a_dry_run_writes_nothing_and_says_what_would_be_written(folder):
     out, _ = run(folder, "--dry-run")
-    assert "Would write: films 3 new" in out
+    assert "Would write: movies 3 new" in out
     assert "members 2 new, 0 known; ratings 4 new" in out
     assert state() == ([], [], [])
 
@@ -167,17 +167,17 @@ def test_a_run_after_a_killed_one_completes_it(folder):
     out, _ = run(folder)
     assert "ratings 2 new, 0 changed, 2 as they were" in out
     counts = ("tmdb_id", "rating_count", "rating_sum", "trend_day", "trend_week")
-    assert [{name: film[name] for name in counts} for film in state()[0]] == [
-        {name: film[name] for name in counts} for film in whole[0]
+    assert [{name: movie[name] for name in counts} for movie in state()[0]] == [
+        {name: movie[name] for name in counts} for movie in whole[0]
     ]
 
 
 @pytest.mark.django_db
-def test_a_film_known_from_elsewhere_keeps_its_facts_and_is_filled_where_empty(folder, make_movie):
+def test_a_movie_known_from_elsewhere_keeps_its_facts_and_is_filled_where_empty(folder, make_movie):
     known = make_movie("Our lighthouse", tmdb_id=910001, imdb_id=None, genres=["Horror"])
     by_imdb = make_movie("Our boats", tmdb_id=5, imdb_id="tt0900002")
     out, _ = run(folder)
-    assert "films 1 new, 2 changed, 0 as they were" in out
+    assert "movies 1 new, 2 changed, 0 as they were" in out
     known.refresh_from_db()
     assert (known.title, known.genres, known.imdb_id) == ("Our lighthouse", ["Horror"], "tt0900001")
     assert (known.release_year, known.source) == (1971, Movie.Source.STARTER)
@@ -187,7 +187,7 @@ def test_a_film_known_from_elsewhere_keeps_its_facts_and_is_filled_where_empty(f
 
 
 @pytest.mark.django_db
-def test_two_movielens_ids_of_one_film_are_one_film_with_the_later_rating(tmp_path):
+def test_two_movielens_ids_of_one_movie_are_one_movie_with_the_later_rating(tmp_path):
     write_folder(
         tmp_path,
         movies=["1,Twin (1990),Drama", "2,The Twin (1990),Comedy", "3,Other (1991),War"],
@@ -200,12 +200,12 @@ def test_two_movielens_ids_of_one_film_are_one_film_with_the_later_rating(tmp_pa
             f"2,2,4.5,{NOON + DAY}",
         ],
     )
-    assert "films 2 new, 0 changed, 0 as they were, 1 named twice" in run(tmp_path)[0]
-    film = Movie.objects.get(tmdb_id=77)
-    assert film.title == "Twin"
-    scores = Rating.objects.filter(movie=film).order_by("user__username")
+    assert "movies 2 new, 0 changed, 0 as they were, 1 named twice" in run(tmp_path)[0]
+    movie = Movie.objects.get(tmdb_id=77)
+    assert movie.title == "Twin"
+    scores = Rating.objects.filter(movie=movie).order_by("user__username")
     assert list(scores.values_list("score", flat=True)) == [2.0, 4.5]
-    assert (film.rating_count, film.rating_sum) == (2, 6.5)
+    assert (movie.rating_count, movie.rating_sum) == (2, 6.5)
     assert "nothing was changed" in run(tmp_path)[0]
 
 
@@ -225,7 +225,7 @@ def test_a_later_rating_in_a_newer_folder_replaces_the_older(folder):
 @pytest.mark.django_db
 def test_members_spread_over_many_batches_and_the_file_are_still_one(folder, monkeypatch):
     monkeypatch.setattr("recommendations.datasets.movielens.RATINGS_AT_ONCE", 1)
-    monkeypatch.setattr("recommendations.datasets.bulk_loading.FILMS_AT_ONCE", 2)
+    monkeypatch.setattr("recommendations.datasets.bulk_loading.MOVIES_AT_ONCE", 2)
     with (folder / "ratings.csv").open("a") as file:
         # Member 1 again, behind member 2: one new rating, and one older than the one above.
         file.write(f"1,30,2.0,{NOON}\r\n1,20,1.0,{NOON - DAY}\r\n")
@@ -258,7 +258,7 @@ def test_bad_rows_are_counted_shown_with_their_lines_and_stop_nothing(folder):
     with (folder / "links.csv").open("a") as file:
         file.write("50,0900050,\r\n60,0900060,\r\n70,0900070,\r\n80,0900080,\r\n90,tt,-4\r\n")
     out, err = run(folder)
-    assert "films 3 new" in out
+    assert "movies 3 new" in out
     assert "members 3 new" in out
     assert "ratings 5 new" in out
     assert "17 bad rows were left out:" in err
@@ -311,7 +311,7 @@ def test_an_empty_folder_of_headers_imports_nothing(tmp_path):
 def test_progress_tells_what_is_read_and_how_far(folder):
     told = []
     movielens_import(folder=folder, progress=lambda *args: told.append(args))
-    assert told == [("films", 3, 1.0), ("ratings", 4, 1.0), ("films counted", 3, 1.0)]
+    assert told == [("movies", 3, 1.0), ("ratings", 4, 1.0), ("movies counted", 3, 1.0)]
 
 
 @pytest.mark.shared
@@ -324,30 +324,30 @@ def test_the_first_part_of_movielens_itself_is_imported(tmp_path):
             head = [line for line, _ in zip(file, range(lines + 1), strict=False)]
         (tmp_path / name).write_text("".join(head), encoding="utf-8", newline="")
     out, err = run(tmp_path)
-    assert "films 1,500 new" in out
-    film = Movie.objects.get(imdb_id="tt0114709")
-    assert (film.title, film.release_year, film.tmdb_id) == ("Toy Story", 1995, 862)
-    assert film.genres == ["Adventure", "Animation", "Comedy", "Family", "Fantasy"]
-    # Only ratings of films beyond the part taken are left out.
+    assert "movies 1,500 new" in out
+    movie = Movie.objects.get(imdb_id="tt0114709")
+    assert (movie.title, movie.release_year, movie.tmdb_id) == ("Toy Story", 1995, 862)
+    assert movie.genres == ["Adventure", "Animation", "Comedy", "Family", "Fantasy"]
+    # Only ratings of movies beyond the part taken are left out.
     assert "there is no movie" in err
     ratings = list(Rating.objects.values_list("score", flat=True))
-    assert film.rating_count == Rating.objects.filter(movie=film).count() > 0
+    assert movie.rating_count == Rating.objects.filter(movie=movie).count() > 0
     assert 1000 < len(ratings) < 3000
     assert "nothing was changed" in run(tmp_path)[0]
 
 
 @pytest.mark.django_db
-def test_another_prefix_adds_members_beside_the_others_on_the_same_films(folder, tmp_path):
+def test_another_prefix_adds_members_beside_the_others_on_the_same_movies(folder, tmp_path):
     run(folder)
-    films, members, ratings = state()
+    movies, members, ratings = state()
 
     out, _ = run(folder, "--prefix", "second-")
 
-    assert "films 0 new, 0 changed, 3 as they were" in out
+    assert "movies 0 new, 0 changed, 3 as they were" in out
     assert "members 2 new, 0 known; ratings 4 new" in out
     assert [user for user in state()[1] if user["username"].startswith("ml-")] == members
     assert [each for each in state()[2] if each["user_id"] <= members[-1]["id"]] == ratings
-    assert {each["id"] for each in state()[0]} == {each["id"] for each in films}
+    assert {each["id"] for each in state()[0]} == {each["id"] for each in movies}
     added = User.objects.filter(username__startswith="second-")
     assert sorted(added.values_list("username", flat=True)) == ["second-1", "second-2"]
     assert set(added.values_list("origin", flat=True)) == {User.Origin.MOVIELENS}

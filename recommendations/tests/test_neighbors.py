@@ -11,9 +11,9 @@ from recommendations.algorithms.types import Ratings
 
 def community(u=60, m=25, seed=1, share=0.4):
     dice = np.random.default_rng(seed)
-    users, films = np.nonzero(dice.random((u, m)) < share)
+    users, movies = np.nonzero(dice.random((u, m)) < share)
     stars = dice.integers(1, 6, len(users)).astype(np.float32)
-    return Ratings(users + 100, films * 10 + 3, stars)
+    return Ratings(users + 100, movies * 10 + 3, stars)
 
 
 def learned(given, *, k=6, sources=None, alone=0.0, told=lambda share: None):
@@ -30,17 +30,17 @@ def learned(given, *, k=6, sources=None, alone=0.0, told=lambda share: None):
         alone_k=4,
         alone_shrinkage=3.0,
         member_power=0.5,
-        film_power=0.1,
+        movie_power=0.1,
         told=told,
     )
 
 
 def dense(lists, given):
-    return neighbours.transposed(lists, given.film_ids).toarray()
+    return neighbours.transposed(lists, given.movie_ids).toarray()
 
 
 def test_a_target_with_one_neighbour_by_hand():
-    # Two films with the products g11 = 2, g12 = 1: w = 1 / (2 + 3 + 0.5 / 0.5 * 2).
+    # Two movies with the products g11 = 2, g12 = 1: w = 1 / (2 + 3 + 0.5 / 0.5 * 2).
     among = np.array([[2, 1], [1, 4]], dtype=np.float32)
     weights = edlae.solved(
         among,
@@ -58,7 +58,7 @@ def test_ranking_weights_agree_with_a_dense_reference(k, alone):
     given = encode.encoded(community())
     m = given.shape[1]
     x = encode.weights(given).astype(float)
-    scale = encode.film_scale(given, 0.1).astype(float)
+    scale = encode.movie_scale(given, 0.1).astype(float)
     users = encode.member_scale(given, 0.5).astype(float)
     matrix = given.matrix(x).toarray() * users[:, None] * scale[None, :]
     g = matrix.T @ matrix
@@ -106,29 +106,29 @@ def test_the_order_of_the_ratings_does_not_matter_to_the_last_bit():
     mixed = ratings[np.random.default_rng(1).permutation(len(ratings))]
     one, other = (learned(encode.encoded(each)) for each in (ratings, mixed))
     assert one.weights.tobytes() == other.weights.tobytes()
-    assert one.films.tolist() == other.films.tolist()
+    assert one.movies.tolist() == other.movies.tolist()
 
 
-def test_films_keep_their_weights_under_other_ids():
+def test_movies_keep_their_weights_under_other_ids():
     ratings = community()
-    # Members' and films' ids of another order and size.
-    renamed = Ratings(9000 - ratings.users, 5000 - ratings.films, ratings.stars)
+    # Members' and movies' ids of another order and size.
+    renamed = Ratings(9000 - ratings.users, 5000 - ratings.movies, ratings.stars)
     given, turned = encode.encoded(ratings), encode.encoded(renamed)
     one = dense(learned(given), given)
     other = dense(learned(turned), turned)[::-1, ::-1]
     assert other == pytest.approx(one, abs=1e-6)
 
 
-def test_a_film_never_speaks_for_itself():
+def test_a_movie_never_speaks_for_itself():
     given = encode.encoded(community())
     assert not np.diag(dense(learned(given, k=100), given)).any()
 
 
-def test_films_that_are_no_sources_have_lists_of_sources_only():
+def test_movies_that_are_no_sources_have_lists_of_sources_only():
     given = encode.encoded(community())
-    sources = sources_of(np.bincount(given.films), most=10)
+    sources = sources_of(np.bincount(given.movies), most=10)
     lists = learned(given, sources=sources)
-    assert set(lists.films.tolist()) <= set(given.film_ids[sources].tolist())
+    assert set(lists.movies.tolist()) <= set(given.movie_ids[sources].tolist())
     assert (np.diff(lists.starts) > 0).all()
     whole = dense(learned(given), given)
     assert not np.allclose(dense(lists, given), whole)

@@ -7,37 +7,37 @@ import pytest
 from accounts.models import User
 from movies.dto import MovieData
 from nexus.core.genres import GENRE_NAMES
-from recommendations.datasets.starter import read_films
+from recommendations.datasets.starter import read_movies
 from recommendations.datasets.synthetic_community import ARCHETYPES, MEMBERS, PLAYLISTS, community
 
 
 @pytest.fixture(scope="module")
-def films():
-    return read_films()
+def movies():
+    return read_movies()
 
 
 @pytest.fixture(scope="module")
-def members(films):
-    return community(films)
+def members(movies):
+    return community(movies)
 
 
 def agreement(one, other):
-    """The correlation of two members' scores of the films both have rated; None for too few."""
-    first = {rating.film: rating.score for rating in one.ratings}
-    second = {rating.film: rating.score for rating in other.ratings}
+    """The correlation of two members' scores of the movies both have rated; None for too few."""
+    first = {rating.movie: rating.score for rating in one.ratings}
+    second = {rating.movie: rating.score for rating in other.ratings}
     both = sorted(first.keys() & second.keys())
     if len(both) < 8:
         return None
-    scores = [first[film] for film in both], [second[film] for film in both]
+    scores = [first[movie] for movie in both], [second[movie] for movie in both]
     return None if any(len(set(each)) == 1 for each in scores) else correlation(*scores)
 
 
-def test_the_same_seed_gives_the_same_community_and_another_seed_another(films):
-    assert community(films, members=20) == community(films, members=20)
-    assert community(films, members=20) != community(films, members=20, seed=1)
+def test_the_same_seed_gives_the_same_community_and_another_seed_another(movies):
+    assert community(movies, members=20) == community(movies, members=20)
+    assert community(movies, members=20) != community(movies, members=20, seed=1)
 
 
-def test_the_community_has_the_size_and_spread_asked_for(films, members):
+def test_the_community_has_the_size_and_spread_asked_for(movies, members):
     ratings = [rating for member in members for rating in member.ratings]
     assert len(members) == len({member.username for member in members}) == MEMBERS
     assert 10_000 <= len(ratings) <= 14_000
@@ -48,7 +48,7 @@ def test_the_community_has_the_size_and_spread_asked_for(films, members):
     assert sum(len(member.playlists) for member in members) == PLAYLISTS
     assert all(timedelta(0) < rating.age <= timedelta(days=120) for rating in ratings)
     assert all(rating.age < member.joined for member in members for rating in member.ratings)
-    assert all(len({each.film for each in m.ratings}) == len(m.ratings) for m in members)
+    assert all(len({each.movie for each in m.ratings}) == len(m.ratings) for m in members)
 
 
 def test_a_member_likes_genres_that_exist_and_has_a_name_the_service_accepts(members):
@@ -73,22 +73,22 @@ def test_members_of_one_taste_agree_more_than_others(members):
     assert alike > others + 0.25
 
 
-def test_the_widely_known_is_seen_more_and_the_trend_is_not_the_same_list(films, members):
-    seen = Counter(rating.film for member in members for rating in member.ratings)
-    assert sum(seen[film] for film in range(50)) > 2 * sum(
-        seen[film] for film in range(len(films) - 50, len(films))
+def test_the_widely_known_is_seen_more_and_the_trend_is_not_the_same_list(movies, members):
+    seen = Counter(rating.movie for member in members for rating in member.ratings)
+    assert sum(seen[movie] for movie in range(50)) > 2 * sum(
+        seen[movie] for movie in range(len(movies) - 50, len(movies))
     )
     lately = Counter(
-        rating.film
+        rating.movie
         for member in members
         for rating in member.ratings
         if rating.age < timedelta(days=7)
     )
-    popular = {film for film, _ in seen.most_common(10)}
-    assert len(popular - {film for film, _ in lately.most_common(10)}) >= 3
+    popular = {movie for movie, _ in seen.most_common(10)}
+    assert len(popular - {movie for movie, _ in lately.most_common(10)}) >= 3
 
 
-def test_few_or_bare_films_are_no_trouble():
+def test_few_or_bare_movies_are_no_trouble():
     bare = [MovieData(title="One"), MovieData(title="Two", release_date=date(1990, 1, 1))]
     assert len(community([], members=3)) == 3
     assert all(len(member.ratings) == 2 for member in community(bare, members=30))

@@ -9,15 +9,22 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from recommendations.algorithms import heuristic as scoring
-from recommendations.algorithms.heuristic import BASELINE, PARTS, WEIGHTS, Films, History, PeerVotes
+from recommendations.algorithms.heuristic import (
+    BASELINE,
+    PARTS,
+    WEIGHTS,
+    History,
+    Movies,
+    PeerVotes,
+)
 
 GENRES = 19
 
 
-def films(n, *, quality=7.0, genres=(), years=2000, reach=0.0, start=1):
+def movies(n, *, quality=7.0, genres=(), years=2000, reach=0.0, start=1):
     table = np.zeros((n, GENRES))
     table[:, list(genres)] = 1.0
-    return Films(
+    return Movies(
         ids=np.arange(start, start + n),
         genres=table,
         years=np.full(n, years),
@@ -30,7 +37,7 @@ def films(n, *, quality=7.0, genres=(), years=2000, reach=0.0, start=1):
 def history(stars=(), *, favourites=(), **fields):
     named = np.zeros(GENRES)
     named[list(favourites)] = 1.0
-    return History(films(len(stars), **fields), np.array(stars, dtype=float), named)
+    return History(movies(len(stars), **fields), np.array(stars, dtype=float), named)
 
 
 def scored(member, target, *, alike=0.0, peers=None):
@@ -43,15 +50,15 @@ def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 
 
-def test_nobody_for_an_average_film_gets_the_baseline():
-    scores = scored(history(), films(1, quality=scoring.QUALITY_CENTRE))
+def test_nobody_for_an_average_movie_gets_the_baseline():
+    scores = scored(history(), movies(1, quality=scoring.QUALITY_CENTRE))
     assert scores.percent[0] == pytest.approx(100 * sigmoid(BASELINE))
     assert scores.baseline == pytest.approx(scores.percent[0])
     assert all(points[0] == pytest.approx(0) for points in scores.parts.values())
 
 
 def test_a_worked_example_agrees_with_its_hand_count():
-    # Two ratings, 5 and 3 stars, of films of quality 7 (3.5 stars expected), genre 0; the film to
+    # Two ratings, 5 and 3 stars, of movies of quality 7 (3.5 stars expected), genre 0; the movie to
     # score has quality 8, the same genre and year, and is nothing like them by content.
     member = history([5, 3], genres=[0])
     above = [1.5, -0.5]
@@ -66,12 +73,12 @@ def test_a_worked_example_agrees_with_its_hand_count():
         + WEIGHTS["genre"] * trust * sum(rest) / (2 + 5)
         + WEIGHTS["period"] * trust * sum(rest) / (2 + 8)
     )
-    scores = scored(member, films(1, quality=8, genres=[0]))
+    scores = scored(member, movies(1, quality=8, genres=[0]))
     assert scores.percent[0] == pytest.approx(100 * sigmoid(logit))
 
 
 def test_the_points_of_a_single_moved_part_are_its_whole_effect():
-    scores = scored(history(), films(1, quality=9))
+    scores = scored(history(), movies(1, quality=9))
     assert scores.parts["popularity"][0] == pytest.approx(scores.percent[0] - scores.baseline)
 
 
@@ -106,27 +113,27 @@ def test_more_of_any_signal_never_lowers_the_score(values, name, more):
 
 
 def test_one_rating_is_no_taste_and_many_are():
-    drama, other = films(1, genres=[6]), films(1, genres=[10])
+    drama, other = movies(1, genres=[6]), movies(1, genres=[10])
 
     def gap(n):
-        member = History(films(2 * n, genres=[6]), np.full(2 * n, 5.0), np.zeros(GENRES))
-        member.films.genres[n:] = 0
-        member.films.genres[n:, 10] = 1
+        member = History(movies(2 * n, genres=[6]), np.full(2 * n, 5.0), np.zeros(GENRES))
+        member.movies.genres[n:] = 0
+        member.movies.genres[n:, 10] = 1
         member.stars[n:] = 2.0
         return float(scored(member, drama).percent[0] - scored(member, other).percent[0])
 
     assert 0 < gap(1) < 5 < 20 < gap(30)
 
 
-def test_a_favourite_genre_lifts_its_films_before_any_rating():
+def test_a_favourite_genre_lifts_its_movies_before_any_rating():
     member = history(favourites=[6])
-    assert scored(member, films(1, genres=[6])).percent > scored(member, films(1)).percent
+    assert scored(member, movies(1, genres=[6])).percent > scored(member, movies(1)).percent
 
 
-def test_what_a_like_film_got_moves_the_score_its_way():
-    target = films(1, start=100, years=1960)
+def test_what_a_like_movie_got_moves_the_score_its_way():
+    target = movies(1, start=100, years=1960)
     loved = scored(history([5, 3, 3]), target, alike=0.9).percent
-    mixed = History(films(3), np.array([5.0, 3.0, 3.0]), np.zeros(GENRES))
+    mixed = History(movies(3), np.array([5.0, 3.0, 3.0]), np.zeros(GENRES))
     likeness = np.array([[0.9, 0.0, 0.0]])
     near_the_loved = scoring.score(
         scoring.signals(mixed, target, likeness, PeerVotes.none(1))
@@ -140,7 +147,7 @@ def test_what_a_like_film_got_moves_the_score_its_way():
 
 def test_peers_who_liked_it_raise_and_who_did_not_lower_the_score():
     member = history([4, 4, 4, 4])
-    target = films(1, start=50)
+    target = movies(1, start=50)
 
     def with_peers(stars):
         votes = PeerVotes(np.array([0.5]), np.array([0.5 * stars]), np.array([0.4]))
@@ -156,12 +163,12 @@ def test_peers_who_liked_it_raise_and_who_did_not_lower_the_score():
     alike=st.floats(0, 1),
 )
 def test_any_history_gives_a_finite_score(stars, quality, alike):
-    scores = scored(history(stars), films(2, quality=quality, start=900), alike=alike)
+    scores = scored(history(stars), movies(2, quality=quality, start=900), alike=alike)
     assert np.all(np.isfinite(scores.percent))
 
 
 def test_ten_thousand_equal_ratings_are_taken():
-    assert np.isfinite(scored(history([1.0] * 10_000), films(1, start=20_000)).percent).all()
+    assert np.isfinite(scored(history([1.0] * 10_000), movies(1, start=20_000)).percent).all()
 
 
 def test_confidence_grows_with_the_history_and_with_the_votes():
@@ -173,8 +180,8 @@ def test_confidence_grows_with_the_history_and_with_the_votes():
 
 
 def test_with_no_peers_the_feed_is_led_by_reach_and_with_them_by_interest():
-    two = films(2)
-    known = Films(two.ids, two.genres, two.years, two.quality, two.votes, np.array([0.5, 0.1]))
+    two = movies(2)
+    known = Movies(two.ids, two.genres, two.years, two.quality, two.votes, np.array([0.5, 0.1]))
     percent = np.array([60.0, 60.0])
     quiet = scoring.rank(percent, PeerVotes.none(2), known, 0)
     assert quiet[0] > quiet[1]
@@ -198,7 +205,7 @@ def test_diversity_puts_off_what_is_like_what_is_already_there():
     diversity=st.floats(0, 1),
     depth=st.integers(0, 15),
 )
-def test_diversity_neither_loses_nor_repeats_a_film(order, diversity, depth):
+def test_diversity_neither_loses_nor_repeats_a_movie(order, diversity, depth):
     alike = np.eye(12)
     chosen = scoring.diversified(order, alike, diversity=diversity, depth=depth)
     assert sorted(chosen) == list(range(12))

@@ -12,9 +12,9 @@ from recommendations.algorithms.types import Content, Ratings, positions
 
 def community(u=60, m=40):
     dice = np.random.default_rng(2)
-    users, films = np.nonzero(dice.random((u, m)) < 0.5)
+    users, movies = np.nonzero(dice.random((u, m)) < 0.5)
     stars = dice.integers(1, 6, len(users)).astype(np.float32)
-    return encoded(Ratings(users + 1, films + 1, stars))
+    return encoded(Ratings(users + 1, movies + 1, stars))
 
 
 def catalogue(m=40):
@@ -24,13 +24,13 @@ def catalogue(m=40):
 
 
 def played(given, seed=1):
-    """What came of it, and the ratings each films' side was made of."""
+    """What came of it, and the ratings each movies' side was made of."""
     met = []
 
     def learn(rest, wanted, told):
         met.append(rest)
-        targets, held = positions(rest.film_ids, wanted)
-        return training.films_learned(
+        targets, held = positions(rest.movie_ids, wanted)
+        return training.movies_learned(
             rest,
             catalogue(),
             Parameters(),
@@ -51,7 +51,7 @@ def test_every_round_has_other_strangers_and_they_are_kept_out_of_it():
     assert len(set().union(*strangers)) == sum(len(each) for each in strangers)
 
 
-def test_what_regulars_are_asked_is_hidden_from_the_films_side():
+def test_what_regulars_are_asked_is_hidden_from_the_movies_side():
     given = community()
     answers, met = played(given)
     kept = sum(len(rest.stars) for rest in met)

@@ -13,7 +13,12 @@ from movies.models import Credit, Movie, Person
 from movies.services.upsert import movies_upsert
 from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.datasets import starter
-from recommendations.datasets.starter import FilmsFileError, read_films, sample_remove, starter_load
+from recommendations.datasets.starter import (
+    MoviesFileError,
+    read_movies,
+    sample_remove,
+    starter_load,
+)
 from social.models import Playlist, PlaylistItem, Rating
 from social.services.playlists import playlist_create
 from social.services.ratings import rating_set
@@ -22,18 +27,18 @@ MEMBERS = 24
 
 
 @pytest.fixture
-def films_file(tmp_path, monkeypatch):
-    """Sixty of the starter films, in the place of all."""
-    lines = starter.FILMS_FILE.read_text(encoding="utf-8").splitlines()[:60]
-    path = tmp_path / "films.jsonl"
+def movies_file(tmp_path, monkeypatch):
+    """Sixty of the starter movies, in the place of all."""
+    lines = starter.MOVIES_FILE.read_text(encoding="utf-8").splitlines()[:60]
+    path = tmp_path / "movies.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    monkeypatch.setattr(starter, "FILMS_FILE", path)
+    monkeypatch.setattr(starter, "MOVIES_FILE", path)
     return path
 
 
 @pytest.fixture
-def loaded(db, films_file):
-    return starter_load(path=films_file, members=MEMBERS)
+def loaded(db, movies_file):
+    return starter_load(path=movies_file, members=MEMBERS)
 
 
 def run(command, *options):
@@ -50,29 +55,29 @@ def state():
 
 
 def assert_counts_agree():
-    for film in Movie.objects.annotate(rated=Count("ratings"), stars=Sum("ratings__score")):
-        assert (film.rating_count, film.rating_sum) == (film.rated, film.stars or 0)
-        assert (film.trend_week is None) == (film.rated == 0)
+    for movie in Movie.objects.annotate(rated=Count("ratings"), stars=Sum("ratings__score")):
+        assert (movie.rating_count, movie.rating_sum) == (movie.rated, movie.stars or 0)
+        assert (movie.trend_week is None) == (movie.rated == 0)
 
 
 def test_the_starter_file_holds_what_the_catalogue_takes():
-    films = read_films()
-    assert len(films) >= 300
-    assert len({film.tmdb_id for film in films}) == len(films)
-    assert len({film.imdb_id for film in films}) == len(films)
-    for film in films:
-        assert film.title
-        assert film.genres
-        assert film.directors
-        assert film.cast or "Documentary" in film.genres or "Animation" in film.genres
+    movies = read_movies()
+    assert len(movies) >= 300
+    assert len({movie.tmdb_id for movie in movies}) == len(movies)
+    assert len({movie.imdb_id for movie in movies}) == len(movies)
+    for movie in movies:
+        assert movie.title
+        assert movie.genres
+        assert movie.directors
+        assert movie.cast or "Documentary" in movie.genres or "Animation" in movie.genres
 
 
 @pytest.mark.django_db
 def test_the_whole_starter_catalogue_loads_and_a_second_run_changes_nothing():
-    assert "would write: films" in run("load_starter", "--dry-run").lower()
+    assert "would write: movies" in run("load_starter", "--dry-run").lower()
     assert state() == ([], [], [], [], [], [], [])
     out = run("load_starter")
-    assert f"films {Movie.objects.count()} new" in out
+    assert f"movies {Movie.objects.count()} new" in out
     assert "sample members 300 new, 0 known" in out
     assert f"{Rating.objects.count():,} ratings" in out
     assert Playlist.objects.count() == 40
@@ -82,18 +87,18 @@ def test_the_whole_starter_catalogue_loads_and_a_second_run_changes_nothing():
     assert state() == before
 
 
-def test_the_films_come_with_their_people_and_search_words(loaded):
-    film = Movie.objects.with_credits().get(tmdb_id=278)
-    assert film.source == Movie.Source.STARTER
-    assert (film.title, film.release_year, film.imdb_id) == (
+def test_the_movies_come_with_their_people_and_search_words(loaded):
+    movie = Movie.objects.with_credits().get(tmdb_id=278)
+    assert movie.source == Movie.Source.STARTER
+    assert (movie.title, movie.release_year, movie.imdb_id) == (
         "The Shawshank Redemption",
         1994,
         "tt0111161",
     )
-    assert film.genres == ["Crime", "Drama"]
-    directors = [each.person.name for each in film.credits.all() if each.role == "director"]
+    assert movie.genres == ["Crime", "Drama"]
+    directors = [each.person.name for each in movie.credits.all() if each.role == "director"]
     assert directors == ["Frank Darabont"]
-    assert "shawshank" in film.search_vector
+    assert "shawshank" in movie.search_vector
 
 
 def test_the_community_is_marked_as_sample_and_public(loaded):
@@ -125,29 +130,29 @@ def test_what_the_community_did_lies_within_the_last_days(loaded):
     assert_counts_agree()
 
 
-def test_a_load_after_a_killed_one_completes_it(loaded, films_file):
+def test_a_load_after_a_killed_one_completes_it(loaded, movies_file):
     User.objects.filter(id__in=User.objects.order_by("id")[:5]).delete()
-    again = starter_load(path=films_file, members=MEMBERS)
+    again = starter_load(path=movies_file, members=MEMBERS)
     assert (again.members_created, again.members_known) == (5, MEMBERS - 5)
     assert User.objects.count() == MEMBERS
     assert_counts_agree()
 
 
-def test_a_changed_film_in_the_file_is_changed_in_the_catalogue(loaded, films_file):
-    lines = films_file.read_text(encoding="utf-8").splitlines()
-    film = {**json.loads(lines[0]), "runtime": 7, "cast": ["Nobody Yet"]}
-    films_file.write_text("\n".join([json.dumps(film), *lines[1:]]), encoding="utf-8")
-    again = starter_load(path=films_file, members=MEMBERS)
-    assert (again.films_created, again.films_updated) == (0, 1)
-    stored = Movie.objects.get(tmdb_id=film["tmdb_id"])
+def test_a_changed_movie_in_the_file_is_changed_in_the_catalogue(loaded, movies_file):
+    lines = movies_file.read_text(encoding="utf-8").splitlines()
+    movie = {**json.loads(lines[0]), "runtime": 7, "cast": ["Nobody Yet"]}
+    movies_file.write_text("\n".join([json.dumps(movie), *lines[1:]]), encoding="utf-8")
+    again = starter_load(path=movies_file, members=MEMBERS)
+    assert (again.movies_created, again.movies_updated) == (0, 1)
+    stored = Movie.objects.get(tmdb_id=movie["tmdb_id"])
     assert stored.runtime == 7
     assert [each.person.name for each in stored.credits.filter(role="cast")] == ["Nobody Yet"]
 
 
-def test_a_name_that_somebody_else_has_is_left_alone(films_file, make_user):
-    name = starter.community(read_films(films_file), members=MEMBERS)[0].username
+def test_a_name_that_somebody_else_has_is_left_alone(movies_file, make_user):
+    name = starter.community(read_movies(movies_file), members=MEMBERS)[0].username
     squatter = make_user(name.upper())
-    loaded = starter_load(path=films_file, members=MEMBERS)
+    loaded = starter_load(path=movies_file, members=MEMBERS)
     assert loaded.members_created == MEMBERS - 1
     assert loaded.names_taken == [name]
     assert not squatter.ratings.exists()
@@ -155,30 +160,30 @@ def test_a_name_that_somebody_else_has_is_left_alone(films_file, make_user):
     assert list(User.objects.all()) == [squatter]
 
 
-def test_a_broken_line_is_named_and_nothing_is_written(db, films_file):
-    with films_file.open("a", encoding="utf-8") as file:
+def test_a_broken_line_is_named_and_nothing_is_written(db, movies_file):
+    with movies_file.open("a", encoding="utf-8") as file:
         file.write('{"tmdb_id": 1, "title": 5}\n')
-    with pytest.raises(FilmsFileError, match="line 61: "):
-        starter_load(path=films_file)
+    with pytest.raises(MoviesFileError, match="line 61: "):
+        starter_load(path=movies_file)
     assert not Movie.objects.exists()
 
 
-def test_a_missing_file_is_named(db, films_file, monkeypatch):
-    films_file.unlink()
-    with pytest.raises(FilmsFileError, match=r"films\.jsonl cannot be read"):
-        starter_load(path=films_file)
+def test_a_missing_file_is_named(db, movies_file, monkeypatch):
+    movies_file.unlink()
+    with pytest.raises(MoviesFileError, match=r"movies\.jsonl cannot be read"):
+        starter_load(path=movies_file)
     monkeypatch.setattr(
         "recommendations.management.commands.load_starter.starter_load",
-        lambda *, dry_run: starter_load(path=films_file, dry_run=dry_run),
+        lambda *, dry_run: starter_load(path=movies_file, dry_run=dry_run),
     )
-    with pytest.raises(CommandError, match=r"films\.jsonl cannot be read"):
+    with pytest.raises(CommandError, match=r"movies\.jsonl cannot be read"):
         run("load_starter")
 
 
 def test_removal_takes_all_of_it_away(loaded):
     out = run("remove_sample_data")
     assert f"Removed: {MEMBERS} sample members with {loaded.ratings:,} ratings" in out
-    assert f"{loaded.playlists} playlists; 60 films and " in out
+    assert f"{loaded.playlists} playlists; 60 movies and " in out
     assert "Stays" not in out
     assert state() == ([], [], [], [], [], [], [])
 
@@ -187,14 +192,14 @@ def test_a_dry_removal_takes_nothing_and_says_what_would_go(loaded):
     before = state()
     out = run("remove_sample_data", "--dry-run")
     assert f"Would remove: {MEMBERS} sample members" in out
-    assert "60 films" in out
+    assert "60 movies" in out
     assert state() == before
 
 
-def test_removal_can_leave_the_films(loaded):
-    out = run("remove_sample_data", "--keep-films")
-    assert "0 films" in out
-    assert "Stays: all films" in out
+def test_removal_can_leave_the_movies(loaded):
+    out = run("remove_sample_data", "--keep-movies")
+    assert "0 movies" in out
+    assert "Stays: all movies" in out
     assert Movie.objects.count() == 60
     assert not User.objects.exists()
     assert_counts_agree()
@@ -209,12 +214,12 @@ def test_removal_keeps_what_members_and_other_sources_use(loaded, make_user, mak
     movies_upsert(movies=[facts], source=Movie.Source.TMDB)
     other = make_movie("Not of the starter", source=Movie.Source.MANUAL)
     out = run("remove_sample_data")
-    assert "; 57 films and " in out
-    assert "Stays: 1 films in members' ratings." in out
-    assert "Stays: 1 films in members' playlist items." in out
-    assert "Stays: 1 films since taken over (TMDb)." in out
+    assert "; 57 movies and " in out
+    assert "Stays: 1 movies in members' ratings." in out
+    assert "Stays: 1 movies in members' playlist items." in out
+    assert "Stays: 1 movies since taken over (TMDb)." in out
     kept = Movie.objects.order_by("id")
-    assert [film.id for film in kept] == [rated.id, listed.id, synced.id, other.id]
+    assert [movie.id for movie in kept] == [rated.id, listed.id, synced.id, other.id]
     assert (kept[0].rating_count, kept[0].rating_sum) == (1, 4.5)
     assert kept[0].credits.exists()
     assert list(User.objects.all()) == [ann]

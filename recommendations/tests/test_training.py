@@ -20,7 +20,7 @@ from movies.selectors import find_movies_in_use
 from nexus.dev import embedded
 from recommendations import recommender
 from recommendations.algorithms.types import Ratings
-from recommendations.models import FilmFactors, Training
+from recommendations.models import MovieFactors, Training
 from recommendations.tests.community import made_up, quiet
 from recommendations.training import pipeline as service
 from recommendations.training.store import Lists, active_head, head_of, packed, ratings_read
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def community(db):
-    return made_up(members=50, films=60)
+    return made_up(members=50, movies=60)
 
 
 def train(**options):
@@ -47,7 +47,7 @@ def test_a_training_is_stored_and_serves(community):
     assert training.state == Training.State.READY
     assert training.rating_count == Rating.objects.count()
     assert training.member_count == 50
-    assert training.film_count == FilmFactors.objects.filter(training=training).count() == 60
+    assert training.movie_count == MovieFactors.objects.filter(training=training).count() == 60
     assert training.newest_rating_at is not None
     assert training.duration_s > 0
     assert set(training.metrics["held_out"]) >= {"members", "ratings"}
@@ -60,7 +60,7 @@ def test_the_ratings_are_read_whole_whatever_the_block(community, monkeypatch):
         monkeypatch.setattr("recommendations.training.store._BLOCK_ROWS", rows)
         found = ratings_read(since=None, progress=quiet).ratings
         read = sorted(
-            zip(found.users.tolist(), found.films.tolist(), found.stars.tolist(), strict=True)
+            zip(found.users.tolist(), found.movies.tolist(), found.stars.tolist(), strict=True)
         )
         assert read == sorted(Rating.objects.values_list("user_id", "movie_id", "score"))
 
@@ -81,30 +81,30 @@ def test_what_is_stored_is_what_was_learned(community, monkeypatch):
     train(force=True)
     model, head = kept["model"], active_head()
     # Nobody is left out of it, who was kept out while it was tried.
-    assert model.films.count.sum() == Rating.objects.count()
-    assert head.film_ids.tolist() == model.films.ids.tolist()
-    stored = head.films(np.arange(len(head.film_ids)))
-    assert (stored.genres == model.films.genres).all()
+    assert model.movies.count.sum() == Rating.objects.count()
+    assert head.movie_ids.tolist() == model.movies.ids.tolist()
+    stored = head.movies(np.arange(len(head.movie_ids)))
+    assert (stored.genres == model.movies.genres).all()
     for name in ("quality", "bias", "count", "rate"):
-        assert np.allclose(getattr(stored, name), getattr(model.films, name), atol=1e-5)
-    rows = FilmFactors.objects.order_by("movie_id").values_list("feed_sources", "taste")
+        assert np.allclose(getattr(stored, name), getattr(model.movies, name), atol=1e-5)
+    rows = MovieFactors.objects.order_by("movie_id").values_list("feed_sources", "taste")
     for column, lists in ((0, model.feed), (1, model.taste)):
         again = Lists.of([row[column] for row in rows]).neighbours(head, len(rows))
         assert again.starts.tolist() == lists.starts.tolist()
-        assert again.films.tolist() == lists.films.tolist()
+        assert again.movies.tolist() == lists.movies.tolist()
         assert np.allclose(again.weights, lists.weights)
     # The other way round they are the same links.
     by_target = Lists.of([row[0] for row in rows])
     by_source = Lists.of(
-        FilmFactors.objects.order_by("movie_id").values_list("feed_targets", flat=True)
+        MovieFactors.objects.order_by("movie_id").values_list("feed_targets", flat=True)
     )
     pairs = set(zip(by_target.owners.tolist(), by_target.places.tolist(), strict=True))
     assert pairs == set(zip(by_source.places.tolist(), by_source.owners.tolist(), strict=True))
 
 
-def test_fewer_ratings_are_enough_where_they_are_of_few_films():
-    def enough(n, films):
-        ratings = Ratings(np.arange(n), np.arange(n) % films, np.full(n, 4, dtype=np.float32))
+def test_fewer_ratings_are_enough_where_they_are_of_few_movies():
+    def enough(n, movies):
+        ratings = Ratings(np.arange(n), np.arange(n) % movies, np.full(n, 4, dtype=np.float32))
         return service._are_enough(ratings)
 
     assert enough(20_000, 19_000)
@@ -132,17 +132,17 @@ def test_too_few_ratings_are_told_and_the_first_formula_serves(community):
 
 @pytest.mark.parametrize("ratings", [0, 1, 2])
 def test_hardly_any_rating_breaks_nothing(make_user, make_movie, ratings):
-    ann, film = make_user("ann"), make_movie("Alien")
+    ann, movie = make_user("ann"), make_movie("Alien")
     other = make_movie("Brazil")
-    for movie in (film, other)[:ratings]:
+    for rated in (movie, other)[:ratings]:
         Rating.objects.create(
-            user=ann, movie=movie, score=4, created_at=ann.date_joined, updated_at=ann.date_joined
+            user=ann, movie=rated, score=4, created_at=ann.date_joined, updated_at=ann.date_joined
         )
     if ratings == 0:
         assert "Nothing trained" in train(force=True)
     else:
         train(force=True)
-    assert [match.movie_id for match in recommender.matches(ann, [film.pk])] == [film.pk]
+    assert [match.movie_id for match in recommender.matches(ann, [movie.pk])] == [movie.pk]
     recommender.feed(ann, Movie.objects.all())
 
 
@@ -150,8 +150,8 @@ def test_hardly_any_rating_breaks_nothing(make_user, make_movie, ratings):
 def test_a_community_of_one_opinion_is_learned_from(community, score):
     Rating.objects.update(score=score)
     train(force=True)
-    user, film = community[0][0], community[1][0]
-    match = recommender.matches(user, [film.pk])[0]
+    user, movie = community[0][0], community[1][0]
+    match = recommender.matches(user, [movie.pk])[0]
     assert 0 <= match.match_score <= 100
     assert (match.match_score > 50) == (score >= 4)
 
@@ -159,13 +159,13 @@ def test_a_community_of_one_opinion_is_learned_from(community, score):
 def test_a_dry_run_stores_nothing(community):
     told = train(force=True, dry_run=True)
     assert "Would train" in told
-    assert (Training.objects.count(), FilmFactors.objects.count()) == (0, 0)
+    assert (Training.objects.count(), MovieFactors.objects.count()) == (0, 0)
 
 
 def test_only_ratings_since_a_day_are_learned_from(community):
     Rating.objects.filter(movie=community[1][0]).update(updated_at="2001-01-01T00:00:00Z")
     train(force=True, ratings_since=service.timezone.now().replace(year=2002))
-    assert community[1][0].pk not in active_head().film_ids.tolist()
+    assert community[1][0].pk not in active_head().movie_ids.tolist()
     assert Training.objects.get().ratings_since.year == 2002
 
 
@@ -181,7 +181,7 @@ def test_three_trainings_are_kept_and_rollback_goes_back(community):
     ids = sorted(Training.objects.values_list("id", flat=True))
     assert len(ids) == 3
     assert active_head().training_id == ids[-1]
-    assert set(FilmFactors.objects.values_list("training_id", flat=True)) == set(ids)
+    assert set(MovieFactors.objects.values_list("training_id", flat=True)) == set(ids)
     assert f"Would go back from training {ids[2]}" in train(rollback=True, dry_run=True)
     assert active_head().training_id == ids[2]
     train(rollback=True)
@@ -213,7 +213,7 @@ def test_a_worse_training_is_refused_unless_forced(community, monkeypatch):
         train()
     assert active_head().training_id == first
     refused = Training.objects.get(state=Training.State.REFUSED)
-    assert not FilmFactors.objects.filter(training=refused).exists()
+    assert not MovieFactors.objects.filter(training=refused).exists()
     figures = iter([{"members": 9, "ndcg_at_10": 0.1}] * 3)
     train(force=True)
     assert active_head().training_id > first
@@ -230,15 +230,17 @@ def test_a_training_like_the_active_one_is_switched_to(community, monkeypatch):
 
 
 def test_a_rating_that_is_no_number_stops_training_with_its_row_named(community):
-    user, film = community[0][3], community[1][0]
-    Rating.objects.filter(user=user, movie=film).delete()
+    user, movie = community[0][3], community[1][0]
+    Rating.objects.filter(user=user, movie=movie).delete()
     with connection.cursor() as cursor:
         # What the deletion above left to be checked stands in the way of the next.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE social_rating DROP CONSTRAINT rating_score_half_stars")
     now = user.date_joined
-    Rating.objects.create(user=user, movie=film, score=float("nan"), created_at=now, updated_at=now)
-    with pytest.raises(CommandError, match=f"member {user.pk}, film {film.pk}"):
+    Rating.objects.create(
+        user=user, movie=movie, score=float("nan"), created_at=now, updated_at=now
+    )
+    with pytest.raises(CommandError, match=f"member {user.pk}, movie {movie.pk}"):
         train(force=True)
     assert Training.objects.count() == 0
 
@@ -252,20 +254,20 @@ def test_a_model_that_is_no_number_is_not_stored(community, monkeypatch):
         return model
 
     monkeypatch.setattr(service, "train", spoiled)
-    with pytest.raises(CommandError, match="feed weight of film"):
+    with pytest.raises(CommandError, match="feed weight of movie"):
         train(force=True)
     assert Training.objects.count() == 0
 
 
 def test_what_a_killed_run_left_is_cleared_away_by_the_next(community):
     left = Training.objects.create(algorithm="x")
-    FilmFactors.objects.create(
+    MovieFactors.objects.create(
         training=left, movie_id=1, feed_sources=b"", feed_targets=b"", taste=b""
     )
     assert active_head() is None
     assert "Cleared away 1 unfinished" in train(force=True)
     assert not Training.objects.filter(pk=left.pk).exists()
-    assert not FilmFactors.objects.filter(training_id=left.pk).exists()
+    assert not MovieFactors.objects.filter(training_id=left.pk).exists()
 
 
 def test_only_one_training_can_be_active_and_only_a_ready_one(community):
@@ -275,29 +277,29 @@ def test_only_one_training_can_be_active_and_only_a_ready_one(community):
             Training.objects.create(algorithm="x", **fields)
 
 
-def test_films_that_were_learned_from_are_not_in_use_for_that(community):
+def test_movies_that_were_learned_from_are_not_in_use_for_that(community):
     train(force=True)
-    ids = [film.pk for film in community[1]]
+    ids = [movie.pk for movie in community[1]]
     assert set(find_movies_in_use(ids)) == {"ratings"}
 
 
-def test_films_deleted_under_a_training_break_no_answer(community):
-    users, films = community
+def test_movies_deleted_under_a_training_break_no_answer(community):
+    users, movies = community
     train(force=True)
-    gone = [film.pk for film in films[:30]]
+    gone = [movie.pk for movie in movies[:30]]
     Movie.objects.filter(pk__in=gone).delete()
     feed = recommender.feed(users[0], Movie.objects.all())
     shown = {item.movie_id for item in feed.items[:100]}
     assert shown
     assert not shown & set(gone)
     assert recommender.matches(users[0], gone) == []
-    assert recommender.matches(users[0], [films[40].pk])[0].movie_id == films[40].pk
+    assert recommender.matches(users[0], [movies[40].pk])[0].movie_id == movies[40].pk
     assert recommender.onboarding(users[0])
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_second_training_at_the_same_time_says_so_and_ends():
-    made_up(members=20, films=30)
+    made_up(members=20, movies=30)
     told = []
 
     def second():
@@ -321,7 +323,7 @@ def test_a_second_training_at_the_same_time_says_so_and_ends():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_training_killed_half_way_leaves_the_old_one_serving():
-    users, _ = made_up(members=20, films=30)
+    users, _ = made_up(members=20, movies=30)
     train(force=True)
     serving = active_head().training_id
     before = [
@@ -345,7 +347,7 @@ def test_a_training_killed_half_way_leaves_the_old_one_serving():
     assert killed.returncode == -signal.SIGKILL
     assert active_head().training_id == serving
     assert Training.objects.filter(state=Training.State.BUILDING).count() == 1
-    assert set(FilmFactors.objects.values_list("training_id", flat=True)) == {serving}
+    assert set(MovieFactors.objects.values_list("training_id", flat=True)) == {serving}
     after = [
         item.movie_id for item in recommender.feed(users[0], Movie.objects.all()).items.bare(10)
     ]
@@ -355,17 +357,17 @@ def test_a_training_killed_half_way_leaves_the_old_one_serving():
 
 @pytest.mark.django_db(transaction=True)
 def test_ratings_that_change_while_training_runs_do_no_harm():
-    users, films = made_up(members=20, films=30)
+    users, movies = made_up(members=20, movies=30)
 
     def progress(step, part):
         if step == "learning":
             Rating.objects.filter(user=users[1]).delete()
-            Movie.objects.filter(pk=films[2].pk).delete()
+            Movie.objects.filter(pk=movies[2].pk).delete()
             User.objects.filter(pk=users[3].pk).delete()
 
     outcome = service.training_run(progress=progress, force=True)
     assert outcome.training.active
     head = head_of(outcome.training.pk)
-    assert films[2].pk in head.film_ids.tolist()
+    assert movies[2].pk in head.movie_ids.tolist()
     shown = recommender.feed(users[0], Movie.objects.all()).items.bare(100)
-    assert films[2].pk not in {item.movie_id for item in shown}
+    assert movies[2].pk not in {item.movie_id for item in shown}

@@ -19,9 +19,9 @@ def test_who_is_kept_out_among_many_is_kept_out_among_fewer_too():
 
 def test_a_model_of_two_tastes_is_right_about_strangers():
     dice = np.random.default_rng(2)
-    users, films = np.divmod(np.flatnonzero(dice.random(120 * 40) < 0.5), 40)
-    stars = np.where(users % 2 == films % 2, 5, 2).astype(np.float32)
-    ratings = Ratings(users + 1, films + 1, stars)
+    users, movies = np.divmod(np.flatnonzero(dice.random(120 * 40) < 0.5), 40)
+    stars = np.where(users % 2 == movies % 2, 5, 2).astype(np.float32)
+    ratings = Ratings(users + 1, movies + 1, stars)
     nothing = np.zeros(40, np.float32)
     years = np.zeros(40, np.int64)
     content = Content(np.arange(1, 41), np.zeros((40, 19), np.float32), years, nothing, nothing)

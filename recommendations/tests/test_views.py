@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def catalogue(make_movie):
-    """Twelve horror and twelve romance films, with people of their own."""
+    """Twelve horror and twelve romance movies, with people of their own."""
     made = {}
     for kind, director in (("Horror", "Ada Quill"), ("Romance", "Ben Roe")):
         for n in range(12):
@@ -27,7 +27,7 @@ def catalogue(make_movie):
 
 @pytest.fixture
 def community(make_user, catalogue):
-    """Ten members who love horror and ten who love romance; each leaves three films unrated."""
+    """Ten members who love horror and ten who love romance; each leaves three movies unrated."""
     now = timezone.now()
     ratings = []
     for n in range(20):
@@ -175,14 +175,14 @@ def test_the_match_score_splits_and_names_what_made_it(ann, client_of, community
     assert round(body["baseline"] + points, 1) == body["match_score"]
     weights = [part["weight"] for part in body["components"].values()]
     assert sum(weights) == pytest.approx(1, abs=0.02)
-    assert any("Horror films" in said for said in body["components"]["genre_affinity"]["evidence"])
+    assert any("Horror movies" in said for said in body["components"]["genre_affinity"]["evidence"])
     told = " ".join(body["components"]["rating_history"]["evidence"])
     assert "You gave Horror" in told
     assert "Ada Quill" in told
     assert body["because"]
 
 
-def test_scores_sort_a_members_films_as_the_member_would(ann, client_of, community, catalogue):
+def test_scores_sort_a_members_movies_as_the_member_would(ann, client_of, community, catalogue):
     api = client_of(ann)
     for n in range(5):
         rate(api, catalogue[f"Horror {n}"], 5)
@@ -194,21 +194,21 @@ def test_scores_sort_a_members_films_as_the_member_would(ann, client_of, communi
     assert loved > 70 > 40 > not_loved
 
 
-def test_a_film_that_nobody_rated_has_a_score(ann, client_of, make_movie):
+def test_a_movie_that_nobody_rated_has_a_score(ann, client_of, make_movie):
     body = client_of(ann).get(f"/movies/{make_movie('Unseen').pk}/match_score/").json()
     assert 0 < body["match_score"] < 100
     assert body["confidence"] == 0
     assert body["components"]["popularity"]["evidence"] == ["Nobody has rated it yet."]
 
 
-def test_an_unknown_film_is_404_and_a_stranger_401(ann, api, client_of):
+def test_an_unknown_movie_is_404_and_a_stranger_401(ann, api, client_of):
     for path in ("/movies/999999/match_score/", "/movies/999999/similar/"):
         assert client_of(ann).get(path).status_code == 404
     assert api.get("/movies/recommendations/").status_code == 401
     assert api.get("/movies/1/match_score/").status_code == 401
 
 
-def test_similar_films_share_taste_or_kind_and_say_so(api, community, catalogue):
+def test_similar_movies_share_taste_or_kind_and_say_so(api, community, catalogue):
     body = api.get(f"/movies/{catalogue['Horror 5'].pk}/similar/?page_size=11").json()
     assert all(item["movie"]["title"].startswith("Horror") for item in body["results"])
     assert all(0 < item["similarity"] <= 1 for item in body["results"])
@@ -225,7 +225,7 @@ def test_similar_works_from_content_where_nobody_has_rated(api, catalogue):
     assert {item["movie"]["genres"][0] for item in body["results"]} == {"Horror"}
 
 
-def test_a_catalogue_without_films_has_an_empty_feed(ann, client_of):
+def test_a_catalogue_without_movies_has_an_empty_feed(ann, client_of):
     body = client_of(ann).get("/movies/recommendations/").json()
     assert (body["count"], body["results"]) == (0, [])
 

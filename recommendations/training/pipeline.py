@@ -21,7 +21,7 @@ from recommendations.algorithms.fit import learned_anew, train
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import VERSION, Parameters
 from recommendations.algorithms.types import Content, Ratings
-from recommendations.models import FilmFactors, Training
+from recommendations.models import MovieFactors, Training
 from recommendations.training.store import (
     content_read,
     model_store,
@@ -36,9 +36,9 @@ Progress = Callable[[str, float], None]
 # of MovieLens's latest-small, nDCG@10 .241 against .237 and log loss .541 against .557 at 15,000
 # ratings, .270 against .297 and .538 against .541 at 29,000.
 MIN_RATINGS = 20_000
-# Fewer do where they are of few films: with the starter's 12,000 of 375, .263 against .294 and .544
+# Fewer do where they are of few movies: with the starter's 12,000 of 375, .263 against .294 and .544
 # against .467.
-MIN_RATINGS_OF_FEW_FILMS, FEW_FILMS_HAVE = 5_000, 10
+MIN_RATINGS_OF_FEW_MOVIES, FEW_MOVIES_HAVE = 5_000, 10
 #: Trainings kept with their rows, the active one among them.
 KEPT = 3
 # On the same held-out members a training may be so much worse than the active one: about two
@@ -104,7 +104,7 @@ def training_run(
         if not (len(ratings) if force else _are_enough(ratings)):
             raise TooFewRatingsError(
                 f"There are {len(ratings):,} ratings; below {MIN_RATINGS:,}, or "
-                f"{MIN_RATINGS_OF_FEW_FILMS:,} where films have {FEW_FILMS_HAVE} each, what can be "
+                f"{MIN_RATINGS_OF_FEW_MOVIES:,} where movies have {FEW_MOVIES_HAVE} each, what can be "
                 "learned is worse than the first formula, which needs no training."
             )
         training = Training(
@@ -136,7 +136,7 @@ def training_run(
             raise
         with long_transaction(), connection.cursor() as cursor:
             # Or the first answers would be planned for an empty table.
-            cursor.execute(f"ANALYZE {FilmFactors._meta.db_table}")
+            cursor.execute(f"ANALYZE {MovieFactors._meta.db_table}")
         outcome.cleared, outcome.removed = cleared, _prune()
         return outcome
 
@@ -145,7 +145,7 @@ def _learn(
     training: Training, ratings: Ratings, started: float, progress: Progress, *, force: bool
 ) -> tuple[Model, Outcome]:
     """The model with its figures. Raises WorseError where it should not serve."""
-    content = content_read(np.unique(ratings.films))
+    content = content_read(np.unique(ratings.movies))
     unseen = kept_out(ratings.users, members=training.member_count)
     parameters = Parameters.for_size(len(ratings), use_votes=settings.RECOMMEND_WITH_TMDB_VOTES)
     model = train(ratings[~unseen], content, parameters, progress=progress)
@@ -153,21 +153,21 @@ def _learn(
     progress("trying", 0.0)
     outcome = _try(training, model, ratings[unseen], content)
     training.metrics = {"held_out": outcome.figures}
-    training.film_count = len(model.films)
+    training.movie_count = len(model.movies)
     training.duration_s = round(time.monotonic() - started, 2)
     if not force and (worse := _worse(outcome)):
         raise WorseError(worse)
     # Who was kept out to try it is let in.
     model = learned_anew(model, ratings, content, progress=progress)
     _check(model)
-    training.film_count = len(model.films)
+    training.movie_count = len(model.movies)
     return model, outcome
 
 
 def _are_enough(ratings: Ratings) -> bool:
     n = len(ratings)
-    of_few = n >= FEW_FILMS_HAVE * len(np.unique(ratings.films))
-    return n >= MIN_RATINGS or (n >= MIN_RATINGS_OF_FEW_FILMS and of_few)
+    of_few = n >= FEW_MOVIES_HAVE * len(np.unique(ratings.movies))
+    return n >= MIN_RATINGS or (n >= MIN_RATINGS_OF_FEW_MOVIES and of_few)
 
 
 def training_rollback(*, dry_run: bool = False) -> tuple[Training, Training]:
@@ -217,19 +217,19 @@ def _clear_leftovers() -> int:
 
 def _check(model: Model) -> None:
     """Raise BadModelError where anything learned is no finite number."""
-    films = model.films
+    movies = model.movies
     for name in ("quality", "bias", "count", "rate"):
-        wrong = ~np.isfinite(getattr(films, name))
+        wrong = ~np.isfinite(getattr(movies, name))
         if wrong.any():
-            film = films.ids[int(wrong.argmax())]
-            raise BadModelError(f"The {name} learned of film {film} is no number.")
+            movie = movies.ids[int(wrong.argmax())]
+            raise BadModelError(f"The {name} learned of movie {movie} is no number.")
     for name, lists in (("feed", model.feed), ("taste", model.taste)):
         wrong = ~np.isfinite(lists.weights)
         if wrong.any():
             entry = int(wrong.argmax())
             place = int(np.searchsorted(lists.starts, entry, side="right")) - 1
             raise BadModelError(
-                f"The {name} weight of film {lists.films[entry]} for film {films.ids[place]} "
+                f"The {name} weight of movie {lists.movies[entry]} for movie {movies.ids[place]} "
                 "is no number."
             )
     values = {"intercept": model.coefficients.intercept, **model.coefficients.weights}
@@ -243,7 +243,7 @@ def _try(training: Training, model: Model, unseen: Ratings, content: Content) ->
     The active one has been made from all members since, so it cannot be tried again; its figures
     are of the same members, as they were then.
     """
-    active = Training.objects.filter(active=True).defer("films").first()
+    active = Training.objects.filter(active=True).defer("movies").first()
     of_active = active.metrics.get("held_out") if active else None
     return Outcome(training, tried(model, unseen, content), of_active)
 

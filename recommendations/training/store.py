@@ -27,24 +27,24 @@ from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import (
     Array,
     Content,
-    Films,
     Floats,
     Ids,
     Links,
+    Movies,
     Neighbours,
     Places,
     Ratings,
     positions,
 )
-from recommendations.models import FilmFactors, Training
+from recommendations.models import MovieFactors, Training
 
-# A film that everybody saw speaks for thousands. Of its words the strongest are kept for choosing
+# A movie that everybody saw speaks for thousands. Of its words the strongest are kept for choosing
 # the candidates of a feed; the candidates are then ranked by all that speaks for them.
 MAX_TARGETS = 500
 _GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}
 _GENRE_BITS = np.arange(len(GENRE_NAMES), dtype=np.uint32)
-#: What a training knows of each of its films, 34 bytes; held by each process.
-FILM = np.dtype(
+#: What a training knows of each of its movies, 34 bytes; held by each process.
+MOVIE = np.dtype(
     [
         ("id", "<i8"),
         ("genres", "<u4"),  # a bit each, in TMDb's order
@@ -61,8 +61,8 @@ _RATING_ROW = np.dtype(
         ("fields", ">i2"),
         ("user_length", ">i4"),
         ("user", ">i8"),
-        ("film_length", ">i4"),
-        ("film", ">i8"),
+        ("movie_length", ">i4"),
+        ("movie", ">i8"),
         ("stars_length", ">i4"),
         ("stars", ">f4"),
     ]
@@ -77,17 +77,17 @@ class Head:
 
     training_id: int
     algorithm: str
-    table: NDArray[np.void]  # (m,) of FILM, ids ascending
-    film_ids: Ids  # (m,) the same ids on their own
+    table: NDArray[np.void]  # (m,) of MOVIE, ids ascending
+    movie_ids: Ids  # (m,) the same ids on their own
     rates: Array  # (m,) the same rates
     totals: Totals
     coefficients: Coefficients
     parameters: Parameters
 
-    def films(self, places: Places) -> Films:
-        """The films in these places, as the maths takes them."""
+    def movies(self, places: Places) -> Movies:
+        """The movies in these places, as the maths takes them."""
         rows = self.table[places]
-        return Films(
+        return Movies(
             ids=rows["id"].astype(np.int64),
             genres=((rows["genres"][:, None] >> _GENRE_BITS) & 1).astype(np.float32),
             years=rows["year"].astype(np.int64),
@@ -104,7 +104,7 @@ _ENTRY = np.dtype([("place", "<i4"), ("weight", "<f4")])
 
 
 def packed(places: Places, weights: Floats) -> bytes:
-    """A list of films, by their place in the training, with weights."""
+    """A list of movies, by their place in the training, with weights."""
     entries = np.empty(len(places), dtype=_ENTRY)
     entries["place"], entries["weight"] = places, weights
     return entries.tobytes()
@@ -112,18 +112,18 @@ def packed(places: Places, weights: Floats) -> bytes:
 
 @dataclass(frozen=True)
 class Lists:
-    """Packed lists of f films laid end to end; e entries in parallel.
+    """Packed lists of f movies laid end to end; e entries in parallel.
 
     As narrow as they are stored, and not copied: fresh memory is most of what a list costs.
     """
 
     owners: NDArray[np.integer]  # (e,) whose list, 0 to f - 1
-    places: NDArray[np.integer]  # (e,) place of the film named, among the training's
+    places: NDArray[np.integer]  # (e,) place of the movie named, among the training's
     weights: Floats  # (e,)
 
     @classmethod
     def of(cls, lists: Sequence[bytes | None]) -> Lists:
-        """None is the list of a film that the training does not know: empty."""
+        """None is the list of a movie that the training does not know: empty."""
         held = [data or b"" for data in lists]
         entries = np.frombuffer(b"".join(held), _ENTRY)
         lengths = [len(data) // _ENTRY.itemsize for data in held]
@@ -132,7 +132,7 @@ class Lists:
 
     @classmethod
     def some(cls, lists: Lists, starts: Places, chosen: Places) -> Lists:
-        """The lists of these films, of all lists and where each begins (f + 1)."""
+        """The lists of these movies, of all lists and where each begins (f + 1)."""
         lengths = starts[chosen + 1] - starts[chosen]
         total = int(lengths.sum())
         # Each entry's place: where its list begins, and how far into the list it is.
@@ -145,7 +145,7 @@ class Lists:
         )
 
     def only(self, kept: NDArray[np.bool_]) -> Lists:
-        """The same with the lists of films that are not `kept` (f,) emptied."""
+        """The same with the lists of movies that are not `kept` (f,) emptied."""
         chosen = kept[self.owners]
         return Lists(self.owners[chosen], self.places[chosen], self.weights[chosen])
 
@@ -154,23 +154,23 @@ class Lists:
         lengths = np.bincount(self.owners, minlength=count)
         return np.concatenate(([0], np.cumsum(lengths)))
 
-    def naming(self, head: Head, film_ids: Ids) -> tuple[Places, Places]:
-        """(k,) each: the entries that name one of these films, and where it stands there."""
-        at = np.full(len(head.film_ids), -1, dtype=np.intp)
-        places, held = positions(head.film_ids, film_ids)
+    def naming(self, head: Head, movie_ids: Ids) -> tuple[Places, Places]:
+        """(k,) each: the entries that name one of these movies, and where it stands there."""
+        at = np.full(len(head.movie_ids), -1, dtype=np.intp)
+        places, held = positions(head.movie_ids, movie_ids)
         at[places[held]] = np.flatnonzero(held)
         named = np.flatnonzero((at >= 0)[self.places])
         return named, at[self.places[named]]
 
     def from_targets(self, head: Head, history: Ids) -> Links:
-        """Of the lists of films to score: what in the history speaks for each."""
+        """Of the lists of movies to score: what in the history speaks for each."""
         named, rated = self.naming(head, history)
-        films = self.owners[named].astype(np.intp)
-        return Links(films=films, rated=rated, weights=self.weights[named])
+        movies = self.owners[named].astype(np.intp)
+        return Links(movies=movies, rated=rated, weights=self.weights[named])
 
     def neighbours(self, head: Head, count: int) -> Neighbours:
-        """As the maths takes them, of `count` films."""
-        return Neighbours(self.starts(count), head.film_ids[self.places], self.weights)
+        """As the maths takes them, of `count` movies."""
+        return Neighbours(self.starts(count), head.movie_ids[self.places], self.weights)
 
 
 # --- The training in use -------------------------------------------------------------------------
@@ -180,12 +180,12 @@ class Lists:
 def head_of(training_id: int) -> Head:
     """The head of a training, read once a process: what is stored of it never changes."""
     training = Training.objects.get(id=training_id)
-    table = np.frombuffer(training.films, FILM)
+    table = np.frombuffer(training.movies, MOVIE)
     return Head(
         training_id=training_id,
         algorithm=training.algorithm,
         table=table,
-        film_ids=table["id"].astype(np.int64),
+        movie_ids=table["id"].astype(np.int64),
         rates=table["rate"].astype(np.float64),
         totals=Totals.from_dict(training.totals),
         coefficients=Coefficients.from_dict(training.coefficients),
@@ -235,7 +235,7 @@ def ratings_read(*, since: datetime | None, progress: Progress) -> RatingsRead:
         for block in _copied(cursor, sql, params):
             table = np.frombuffer(block, _RATING_ROW)
             compact = np.empty(len(table), dtype=_COMPACT)
-            for name in ("user", "film", "stars"):
+            for name in ("user", "movie", "stars"):
                 compact[name] = table[name]
             found.append(compact)
             rows += len(table)
@@ -243,10 +243,10 @@ def ratings_read(*, since: datetime | None, progress: Progress) -> RatingsRead:
     table = np.concatenate(found) if found else np.zeros(0, dtype=_COMPACT)
     del found
     # In the order in which the server read them: training sorts them itself.
-    return RatingsRead(Ratings(table["user"], table["film"], table["stars"]), newest_at)
+    return RatingsRead(Ratings(table["user"], table["movie"], table["stars"]), newest_at)
 
 
-_COMPACT = np.dtype([("user", "i8"), ("film", "i8"), ("stars", "f4")])
+_COMPACT = np.dtype([("user", "i8"), ("movie", "i8"), ("stars", "f4")])
 _BLOCK_ROWS = 200_000
 
 
@@ -269,18 +269,18 @@ def _copied(cursor: Any, sql: str, params: Sequence[Any]) -> Iterator[bytes]:
         yield rest
 
 
-def catalogue_rows(film_ids: Sequence[int]) -> list[tuple[int, list[str], int | None, float, int]]:
-    """id, genres, release_year, vote_average and vote_count of the films that exist, by id."""
+def catalogue_rows(movie_ids: Sequence[int]) -> list[tuple[int, list[str], int | None, float, int]]:
+    """id, genres, release_year, vote_average and vote_count of the movies that exist, by id."""
     return list(
-        Movie.objects.filter(id__any=film_ids)
+        Movie.objects.filter(id__any=movie_ids)
         .order_by("id")
         .values_list("id", "genres", "release_year", "vote_average", "vote_count")
     )
 
 
-def content_read(film_ids: Ids) -> Content:
-    """What the catalogue says of these films; those that are gone are left out. One query."""
-    return content(catalogue_rows(film_ids.tolist()))
+def content_read(movie_ids: Ids) -> Content:
+    """What the catalogue says of these movies; those that are gone are left out. One query."""
+    return content(catalogue_rows(movie_ids.tolist()))
 
 
 def content(rows: Sequence[tuple[int, list[str], int | None, float, int]]) -> Content:
@@ -293,7 +293,7 @@ def content(rows: Sequence[tuple[int, list[str], int | None, float, int]]) -> Co
         for name in row[1]:
             genres[place, _GENRE_COLUMN[name]] = 1.0
     found = Content(
-        film_ids=np.array([row[0] for row in rows], dtype=np.int64),
+        movie_ids=np.array([row[0] for row in rows], dtype=np.int64),
         genres=genres,
         years=np.array([row[2] or 0 for row in rows], dtype=np.int64),
         vote_average=np.array([row[3] for row in rows], dtype=np.float32),
@@ -307,69 +307,69 @@ def content(rows: Sequence[tuple[int, list[str], int | None, float, int]]) -> Co
 
 def model_store(*, training: Training, model: Model, progress: Progress) -> None:
     """Write a model's rows beside the ones that serve. To be called in a transaction."""
-    films = model.films
-    feed_places = _places(films.ids, model.feed)
-    taste_places = _places(films.ids, model.taste)
-    sources, targets, by_source = _by_source(model.feed, feed_places, len(films))
+    movies = model.movies
+    feed_places = _places(movies.ids, model.feed)
+    taste_places = _places(movies.ids, model.taste)
+    sources, targets, by_source = _by_source(model.feed, feed_places, len(movies))
     columns = "training_id, movie_id, feed_sources, feed_targets, taste"
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            f"COPY {FilmFactors._meta.db_table} ({columns}) FROM STDIN (FORMAT BINARY)"
+            f"COPY {MovieFactors._meta.db_table} ({columns}) FROM STDIN (FORMAT BINARY)"
         ) as copy,
     ):
         copy.set_types(["int8", "int8", "bytea", "bytea", "bytea"])
-        for place in range(len(films)):
+        for place in range(len(movies)):
             feed = slice(model.feed.starts[place], model.feed.starts[place + 1])
             taste = slice(model.taste.starts[place], model.taste.starts[place + 1])
             spoken = slice(sources[place], sources[place + 1])
             copy.write_row(
                 (
                     training.pk,
-                    int(films.ids[place]),
+                    int(movies.ids[place]),
                     packed(feed_places[feed], model.feed.weights[feed]),
                     packed(targets[spoken], by_source[spoken]),
                     packed(taste_places[taste], model.taste.weights[taste]),
                 )
             )
             if place % 1000 == 0:
-                progress("storing", place / len(films))
-    training.films = _table(films).tobytes()
+                progress("storing", place / len(movies))
+    training.movies = _table(movies).tobytes()
     training.totals = model.totals.as_dict()
     training.coefficients = model.coefficients.as_dict()
     training.parameters = model.parameters.as_dict()
-    training.film_count = len(films)
+    training.movie_count = len(movies)
     progress("storing", 1.0)
 
 
-def _table(films: Films) -> NDArray[np.void]:
-    table = np.empty(len(films), dtype=FILM)
-    bits = (films.genres > 0).astype(np.uint32) << _GENRE_BITS
+def _table(movies: Movies) -> NDArray[np.void]:
+    table = np.empty(len(movies), dtype=MOVIE)
+    bits = (movies.genres > 0).astype(np.uint32) << _GENRE_BITS
     table["genres"] = bits.sum(axis=1, dtype=np.uint32)
-    for column, values in (("id", films.ids), ("year", films.years), ("quality", films.quality)):
+    for column, values in (("id", movies.ids), ("year", movies.years), ("quality", movies.quality)):
         table[column] = values
-    for column, values in (("bias", films.bias), ("count", films.count), ("rate", films.rate)):
+    for column, values in (("bias", movies.bias), ("count", movies.count), ("rate", movies.rate)):
         table[column] = values
     return table
 
 
 def _places(ascending: Ids, lists: Neighbours) -> Places:
-    places, held = positions(ascending, lists.films)
-    assert held.all()  # a model names its own films alone
+    places, held = positions(ascending, lists.movies)
+    assert held.all()  # a model names its own movies alone
     return places
 
 
-def _by_source(feed: Neighbours, places: Places, films: int) -> tuple[Places, Places, Floats]:
-    """The same links by the film that speaks: starts (m + 1), targets and weights.
+def _by_source(feed: Neighbours, places: Places, movies: int) -> tuple[Places, Places, Floats]:
+    """The same links by the movie that speaks: starts (m + 1), targets and weights.
 
-    Of each film the MAX_TARGETS strongest.
+    Of each movie the MAX_TARGETS strongest.
     """
-    owners = np.repeat(np.arange(films, dtype=np.intp), np.diff(feed.starts))
+    owners = np.repeat(np.arange(movies, dtype=np.intp), np.diff(feed.starts))
     order = np.lexsort((-np.abs(feed.weights), places))
-    starts = np.concatenate(([0], np.cumsum(np.bincount(places, minlength=films))))
+    starts = np.concatenate(([0], np.cumsum(np.bincount(places, minlength=movies))))
     rank = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
     order = order[rank < MAX_TARGETS]
-    kept = np.bincount(places[order], minlength=films)
+    kept = np.bincount(places[order], minlength=movies)
     return np.concatenate(([0], np.cumsum(kept))), owners[order], feed.weights[order]
 
 
@@ -378,10 +378,10 @@ def _by_source(feed: Neighbours, places: Places, films: int) -> tuple[Places, Pl
 
 @dataclass(frozen=True)
 class Whole:
-    """A training in memory, for batches; films and lists as in `head.film_ids`."""
+    """A training in memory, for batches; movies and lists as in `head.movie_ids`."""
 
     head: Head
-    films: Films
+    movies: Movies
     feed: Lists  # by target
     targets: Lists  # by source
     taste: Lists
@@ -397,6 +397,6 @@ def whole_read(head: Head) -> Whole:
         )
     return Whole(
         head,
-        head.films(np.arange(len(head.film_ids))),
+        head.movies(np.arange(len(head.movie_ids))),
         *(Lists.of([row[column] for row in rows]) for column in range(3)),
     )

@@ -35,21 +35,21 @@ def kept_out(users: NDArray[np.integer], *, members: int) -> NDArray[np.bool_]:
 def tried(model: Model, ratings: Ratings, content: Content) -> dict[str, Any]:
     """Figures of a model on members it never saw, each told all but a fifth of their ratings.
 
-    `members`, `ratings` measured on; `ndcg_at_10` over members with a liked film held out; `auc`,
+    `members`, `ratings` measured on; `ndcg_at_10` over members with a liked movie held out; `auc`,
     `log_loss` and `ece` of the match score. No figure where there is nothing to measure on.
     """
-    known, asked = held_out(ratings.users, ratings.films, seed=_SEED)
+    known, asked = held_out(ratings.users, ratings.movies, seed=_SEED)
     gains, liked, chances = [], [], []
     for user in np.unique(ratings.users[asked]):
         mine = ratings.users == user
         told, wanted = ratings[mine & known], ratings[mine & asked]
-        history = History.of(model.films_of(told.films.astype(np.int64), content), told.stars)
-        films = model.films_of(wanted.films.astype(np.int64), content)
-        percent = score(history, films, *model.links(history, films), model.coefficients).percent
+        history = History.of(model.movies_of(told.movies.astype(np.int64), content), told.stars)
+        movies = model.movies_of(wanted.movies.astype(np.int64), content)
+        percent = score(history, movies, *model.links(history, movies), model.coefficients).percent
         liked.append(wanted.stars >= LIKED)
         chances.append(percent / 100)
         if liked[-1].any():
-            gains.append(_gain(model, history, films.ids[liked[-1]]))
+            gains.append(_gain(model, history, movies.ids[liked[-1]]))
     if not liked:
         return {"members": 0, "ratings": 0}
     truth, said = np.concatenate(liked), np.concatenate(chances)
@@ -67,10 +67,10 @@ def tried(model: Model, ratings: Ratings, content: Content) -> dict[str, Any]:
 
 
 def _gain(model: Model, history: History, relevant: Ids) -> float:
-    films = model.films
-    feed, taste = model.links(history, films)
-    order = rank(score(history, films, feed, taste, model.coefficients), history, films)
-    order = np.where(np.isin(films.ids, history.films.ids), -np.inf, order)
-    first = films.ids[np.argsort(-order, kind="stable")[:RANKED]]
+    movies = model.movies
+    feed, taste = model.links(history, movies)
+    order = rank(score(history, movies, feed, taste, model.coefficients), history, movies)
+    order = np.where(np.isin(movies.ids, history.movies.ids), -np.inf, order)
+    first = movies.ids[np.argsort(-order, kind="stable")[:RANKED]]
     hits = np.isin(first, relevant)[None, :]
     return float(metrics.ndcg(hits, np.array([len(relevant)]), at=RANKED)[0])

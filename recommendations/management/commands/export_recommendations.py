@@ -18,7 +18,7 @@ class Command(BaseCommand):
     help = "Write the best recommendations of every member, or of those named, as CSV."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--top", type=int, default=20, help="films a member (1 to 300)")
+        parser.add_argument("--top", type=int, default=20, help="movies a member (1 to 300)")
         parser.add_argument(
             "--out", required=True, metavar="FILE.csv", help="- for standard output"
         )

@@ -20,7 +20,7 @@ SECONDS_BETWEEN_LINES = 1.0
 
 class Command(BaseCommand):
     help = (
-        "Import a MovieLens folder (movies.csv, links.csv, ratings.csv): films, members named "
+        "Import a MovieLens folder (movies.csv, links.csv, ratings.csv): movies, members named "
         "ml-<id> (or as --prefix says) who cannot log in, and their ratings. Can be run again at any time."
     )
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             default=PREFIX,
             metavar="NAME",
             help=f"members are named NAME<id> (default {PREFIX}); another one keeps several sets "
-            "of ratings side by side, on shared films",
+            "of ratings side by side, on shared movies",
         )
 
     def handle(self, *, folder: Path, dry_run: bool, prefix: str, **options: Any) -> None:
@@ -70,8 +70,8 @@ class Command(BaseCommand):
             )
         self.stdout.write(
             f"{'Would write' if dry_run else 'Imported'}: "
-            f"films {summary.films_created:,} new, {summary.films_updated:,} changed, "
-            f"{summary.films_unchanged:,} as they were, {summary.films_repeated:,} named twice; "
+            f"movies {summary.movies_created:,} new, {summary.movies_updated:,} changed, "
+            f"{summary.movies_unchanged:,} as they were, {summary.movies_repeated:,} named twice; "
             f"members {summary.members_created:,} new, {summary.members_known:,} known; "
             f"ratings {ratings.created:,} new, {ratings.updated:,} changed, "
             f"{ratings.unchanged:,} as they were ({seconds:.1f} s)."

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations.datasets.starter import FilmsFileError, starter_load
+from recommendations.datasets.starter import MoviesFileError, starter_load
 
 
 class Command(BaseCommand):
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         started = time.monotonic()
         try:
             loaded = starter_load(dry_run=dry_run)
-        except FilmsFileError as error:
+        except MoviesFileError as error:
             raise CommandError(str(error)) from error
         if loaded.names_taken:
             self.stderr.write(
@@ -33,13 +33,13 @@ class Command(BaseCommand):
             )
         if not loaded.changed_anything:
             self.stdout.write(
-                f"The starter catalogue ({loaded.films_unchanged} films, {loaded.members_known} "
+                f"The starter catalogue ({loaded.movies_unchanged} movies, {loaded.members_known} "
                 "sample members) was there already; nothing was changed."
             )
             return
         self.stdout.write(
-            f"{'Would write' if dry_run else 'Loaded'}: films {loaded.films_created} new, "
-            f"{loaded.films_updated} changed, {loaded.films_unchanged} as they were; sample members "
+            f"{'Would write' if dry_run else 'Loaded'}: movies {loaded.movies_created} new, "
+            f"{loaded.movies_updated} changed, {loaded.movies_unchanged} as they were; sample members "
             f"{loaded.members_created} new, {loaded.members_known} known, with "
             f"{loaded.ratings:,} ratings, {loaded.reviews} reviews and {loaded.playlists} playlists "
             f"({time.monotonic() - started:.1f} s)."

@@ -39,7 +39,7 @@ class Command(BaseCommand):
                         unknown += 1
                         if unknown <= 10:
                             self.stderr.write(
-                                f"line {pair.line}: no such member or film:"
+                                f"line {pair.line}: no such member or movie:"
                                 f" {pair.username}, {pair.imdb_id}"
                             )
                 done += len(run)

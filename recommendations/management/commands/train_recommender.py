@@ -93,7 +93,7 @@ class Command(BaseCommand):
         done = "Would train" if options["dry_run"] else f"Training {training.pk} is active"
         self.stdout.write(
             f"{done}: {training.rating_count:,} ratings, {training.member_count:,} members, "
-            f"{training.film_count:,} films, {training.duration_s:.1f} s."
+            f"{training.movie_count:,} movies, {training.duration_s:.1f} s."
         )
         self.stdout.write(f"On members it never saw: {_told(outcome.figures)}.")
         if outcome.of_active is not None:
