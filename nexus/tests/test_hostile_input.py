@@ -1,6 +1,7 @@
-"""Bad values for every parameter, path part, body field and header: never a 5xx, always a reason.
+"""Bad values for every parameter, path part, body field and header: a client error that says why, and
+never a server error.
 
-The places are read from the published schema, so that a new one is tried without a word here.
+The inputs are read from the published schema, so that a new one is tested without a change here.
 """
 
 import base64
@@ -17,7 +18,7 @@ from accounts.tokens import family_create
 from nexus.dev.pytest_plugin import PASSWORD
 from social.models import Import, ImportRow
 
-# As they stand in a URL, percent-encoded where they must be.
+# Values in a URL, percent-encoded if necessary.
 TEXTS = [
     *("", "%20", "NaN", "nan", "inf", "-inf", "Infinity", "1e999", "-1e999", "1e5", "-1", "-0"),
     *("0", "2147483648", "9223372036854775808", "18446744073709551616", "9" * 400, "9" * 5000),
@@ -27,7 +28,7 @@ TEXTS = [
     "%E2%80%AE",
     "x" * 100_000,
 ]  # fmt: skip
-# Cursors that decode to something, or to nothing.
+# Cursors that decode to bad values, or not at all.
 CURSORS = [
     *("W10", "bnVsbA", "e30", "W251bGxd", "%C3%A9", "A", "====", "%ff", "W1tbXV1d", "-_-_"),
     *(
@@ -41,7 +42,7 @@ CURSORS = [
         )
     ),
 ]  # fmt: skip
-# As they stand in a JSON text; first those that the parser lets through to the fields.
+# JSON values: first those that the parser accepts, so that the fields see them.
 VALUES = [
     *("null", "true", "false", "0", "-0", "-1", "1.5", "2147483648", "9223372036854775808"),
     *("18446744073709551616", "9" * 400, "0.1e-400", "1e308", '""', '" "', '"005"', '"1_0"', '"١"'),
@@ -52,7 +53,7 @@ VALUES = [
     '"https://\\u0001"',
     *('"https://[::"', '"a@b@c"', '"' + "9" * 5000 + '"', "[" * 20 + "]" * 20),
 ]  # fmt: skip
-UNPARSED = [
+UNPARSABLE = [
     *("1e999", "-1e999", "1e400", "NaN", "Infinity", "-Infinity", "9" * 5000, '"\\u0000"'),
     *('"a\\u0000b"', '"\\ud800"', '"\\udc00x"', '["\\u0000"]', "[1e999]", '{"\\u0000": 1}'),
     *('{"\\ud800": 1}', "[" * 40 + "]" * 40, "[" * 1000 + "]" * 1000),
@@ -64,7 +65,7 @@ BODIES = [
     *('{"a": 1}'.encode("utf-16"), b'"\\u12"', b'{"a": "\n"}', b'{"a": 1' + b" " * 250_000 + b"x"),
     *(b"[" * 100_000, b'{"a":' * 50_000, b"[" * 1000 + b"]" * 1000, b"1" * 5000, b"-", b"1e", b"01"),
 ]  # fmt: skip
-NO_OBJECTS = [b"null", b"true", b"1", b'"text"', b"[]", b"[{}]", b"[null]"]
+NOT_OBJECTS = [b"null", b"true", b"1", b'"text"', b"[]", b"[{}]", b"[null]"]
 MEDIA_TYPES = [
     *("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/xml"),
     *("multipart/form-data; boundary=x", "application/json5", "json", "a/b/c", ";"),
@@ -100,26 +101,26 @@ PATHS = [
     "/robots.txt",
 ]  # fmt: skip
 JSON = "application/json"
-# What a client may be told at most, whatever it sent.
+# The size limit of an error response, whatever the request contains.
 MAX_PROBLEM_BYTES = 16_384
 
 
 @pytest.fixture
 def world(make_user, make_movie, client_of, settings):
-    """One member with a rating and a playlist, and a body for each write that would be accepted."""
+    """A member with a rating and a playlist, and a valid body for each write."""
     settings.RATE_LIMIT_SCALE = 10_000
     ann = make_user("ann")
     client = client_of(ann)
     client.raise_request_exception = False
-    film, other = make_movie("Alien", genres=["Horror"]), make_movie("Brazil")
-    rating = client.post("/ratings/", {"movie": film.pk, "score": 4, "review": "Good."}).json()[
+    movie, other = make_movie("Alien", genres=["Horror"]), make_movie("Brazil")
+    rating = client.post("/ratings/", {"movie": movie.pk, "score": 4, "review": "Good."}).json()[
         "id"
     ]
-    ids = [film.pk, other.pk]
+    ids = [movie.pk, other.pk]
     playlist = client.post("/playlists/", {"name": "Nights", "movie_ids": ids}).json()["id"]
     sent = Import.objects.create(user=ann, format="imdb", sha256="x", state="ready", step="")
     ImportRow.objects.create(
-        of=sent, number=1, file="r.csv", line=2, kind="watchlist", movie_id=film.pk
+        of=sent, number=1, file="r.csv", line=2, kind="watchlist", movie_id=movie.pk
     )
     refresh = family_create(user=ann).refresh
     uid, token = make_password_reset_credentials(ann)
@@ -138,13 +139,13 @@ def world(make_user, make_movie, client_of, settings):
         "/ratings/": {"movie": other.pk, "score": 3.5},
         "/ratings/{id}/": {"score": 3.5},
         "/ratings/{id}/report/": {"reason": "spam"},
-        "/watchlist/": {"movie": film.pk},
-        "/history/": {"movie": film.pk, "watched_at": "2020-02-29T12:00:00Z"},
+        "/watchlist/": {"movie": movie.pk},
+        "/history/": {"movie": movie.pk, "watched_at": "2020-02-29T12:00:00Z"},
         "/movies/{id}/feedback/": {"kind": "less"},
         "/playlists/": {"name": "More"},
         "/playlists/{id}/": {"name": "Fewer"},
         "/playlists/{id}/copy/": {"name": "Mine too"},
-        "/playlists/{id}/items/": {"movie_ids": [film.pk]},
+        "/playlists/{id}/items/": {"movie_ids": [movie.pk]},
         "/playlists/{id}/items/order/": {"movie_ids": ids},
         "/playlists/{id}/items/{movie_id}/": {"note": "Loud."},
         "/imports/{id}/rows/{number}/": {"skip": True},
@@ -160,10 +161,10 @@ def world(make_user, make_movie, client_of, settings):
             "/imports/": sent.pk,
             "/auth/sessions/": session,
         }
-        fitting = [each for start, each in pk.items() if template.startswith(start)]
+        matching = [value for start, value in pk.items() if template.startswith(start)]
         known = {
-            "id": fitting[0] if fitting else film.pk,
-            "movie_id": film.pk,
+            "id": matching[0] if matching else movie.pk,
+            "movie_id": movie.pk,
             "username": "ann",
             "number": 1,
             **parts,
@@ -182,16 +183,16 @@ def _operations(schema, *methods):
 
 
 def _fields(schema, parameters):
-    """The body's fields with what the schema says of each, or None where there is no body."""
-    for each in parameters:
-        if each["in"] == "body":
-            name = each["schema"]["$ref"].rpartition("/")[2]
+    """Return the schemas of the body's fields by name, or None if the operation has no body."""
+    for parameter in parameters:
+        if parameter["in"] == "body":
+            name = parameter["schema"]["$ref"].rpartition("/")[2]
             return schema["definitions"][name]["properties"]
     return None
 
 
 def _send(world, method, path, body=b"", *, query="", content_type=JSON, **headers):
-    """The response, with what the call changed taken back."""
+    """Send a request, roll back its changes and return the response."""
     if "/items/order/" in path:
         headers.setdefault("If-Match", "*")
     client, extra = world.client, {"content_type": content_type, "QUERY_STRING": query}
@@ -203,8 +204,8 @@ def _send(world, method, path, body=b"", *, query="", content_type=JSON, **heade
     return response
 
 
-def _faults(response, *names):
-    """What is wrong with an response to a bad input; `names` are those that a 400 may name."""
+def _find_faults(response, *names):
+    """Return what is wrong with the response to bad input; a 400 may only name fields in `names`."""
     status = response.status_code
     if status < 400:
         return []
@@ -213,58 +214,60 @@ def _faults(response, *names):
     body = json.loads(response.content)
     if status >= 500 and body["code"] != "tmdb_not_configured":
         return [f"{status} {body['code']}"]
-    found = []
+    faults = []
     if not {"type", "title", "status", "detail", "code", "request_id"} <= set(body):
-        found.append(f"keys {sorted(body)}")
+        faults.append(f"keys {sorted(body)}")
     if (body["status"], body["request_id"]) != (status, response["X-Request-ID"]):
-        found.append("the status or the request id differs from the response's")
+        faults.append("the status or the request id differs from the response's")
     if not body["detail"] or len(response.content) > MAX_PROBLEM_BYTES:
-        found.append(f"a problem document of {len(response.content)} bytes")
+        faults.append(f"a problem document of {len(response.content)} bytes")
     if names and status == 400 and body["code"] != "parse_error":
-        named = {each.partition(".")[0] for each in body.get("errors", {})}
+        named = {field.partition(".")[0] for field in body.get("errors", {})}
         if not named or not named <= set(names):
-            found.append(f"400 names {sorted(named)} ({body['detail']})")
-    return found
+            faults.append(f"400 names {sorted(named)} ({body['detail']})")
+    return faults
 
 
-def _report(found, method, path, value, response):
-    for each in _faults(response):
-        found.append(f"{method} {path[:60]} {str(value)[:60]!r}: {each}")
+def _add_faults(faults, method, path, value, response):
+    for fault in _find_faults(response):
+        faults.append(f"{method} {path[:60]} {str(value)[:60]!r}: {fault}")
 
 
 def test_no_query_parameter_causes_a_server_error(world):
-    found, tried = [], set()
+    faults, tested = [], set()
     for template, method, parameters in _operations(world.schema, "get"):
         needed = "query=alien&" if template == "/tmdb/search/" else ""
-        for each in parameters:
-            if each["in"] != "query":
+        for parameter in parameters:
+            if parameter["in"] != "query":
                 continue
-            name, values = each["name"], TEXTS
+            name, values = parameter["name"], TEXTS
             if name == "cursor":
-                # Most lists read theirs with the same few lines; the first and the feed's in full.
-                first = not any('"cursor"' in each for each in tried)
+                # Lists share the code that reads a cursor, except for the feed. Others get a sample.
+                first = not any('"cursor"' in key for key in tested)
                 values = CURSORS if first or template == "/feed/" else CURSORS[::5]
-            elif json.dumps(each) in tried:
-                # Filters that lists share have been tried in full on the first of them.
+            elif json.dumps(parameter) in tested:
+                # Lists share filters: all values are sent to the first list, a sample to the others.
                 values = TEXTS[::15]
-            tried.add(json.dumps(each))
+            tested.add(json.dumps(parameter))
             for value in values:
                 query = f"{'' if name in ('query', 'q') else needed}{name}={value}"
                 response = _send(world, method, world.path(template), query=query)
                 also = ["page"] if name == "page_size" else []
-                for fault in _faults(response, name, *also):
-                    found.append(f"{template} {query[:80]}: {fault}")
-    assert not found, "\n".join(found[:60])
-    assert len(tried) > 30
+                for fault in _find_faults(response, name, *also):
+                    faults.append(f"{template} {query[:80]}: {fault}")
+    assert not faults, "\n".join(faults[:60])
+    assert len(tested) > 30
 
 
 def test_every_operation_rejects_unknown_and_repeated_parameters_by_name(world):
-    found = []
+    faults = []
     for template, method, parameters in _operations(
         world.schema, "get", "post", "put", "patch", "delete"
     ):
         single = [
-            each["name"] for each in parameters if each["in"] == "query" and each["type"] != "array"
+            param["name"]
+            for param in parameters
+            if param["in"] == "query" and param["type"] != "array"
         ]
         bad = {"colour": "colour=red", "pag\ufffd": "pag%ff=1", "x" * 80: "x" * 80 + "=1"}
         bad.update({name: f"{name}=1&{name}=1" for name in single})
@@ -273,40 +276,42 @@ def test_every_operation_rejects_unknown_and_repeated_parameters_by_name(world):
             response = _send(world, method, world.path(template), body, query=query)
             named = response.json().get("errors", {})
             if response.status_code != 400 or name not in named:
-                found.append(f"{method} {template} {query}: {response.status_code} {sorted(named)}")
-    assert not found, "\n".join(found[:60])
+                faults.append(
+                    f"{method} {template} {query}: {response.status_code} {sorted(named)}"
+                )
+    assert not faults, "\n".join(faults[:60])
 
 
 def test_thousands_of_parameters_are_rejected(world):
     many = "&".join(f"p{n}=1" for n in range(2000))
     for query in (many, many[:5000], "x" * 100_000 + "=1", "&" * 5000, "=", ";", "=1"):
         response = _send(world, "GET", "/movies/", query=query)
-        assert _faults(response) == []
+        assert _find_faults(response) == []
         assert response.status_code == (400 if "1" in query else response.status_code)
 
 
 def test_no_path_parameter_causes_a_server_error(world):
-    found, known = [], set()
+    faults, known = [], set()
     for template, method, parameters in _operations(
         world.schema, "get", "post", "put", "patch", "delete"
     ):
-        names = [each["name"] for each in parameters if each["in"] == "path"]
+        names = [param["name"] for param in parameters if param["in"] == "path"]
         for name in names:
-            # Calls of one path share its converter: on the first of them it is tried in full.
+            # The operations of a path share its converter: the first gets all values, others a sample.
             values = TEXTS[::5] if (template, name) in known else TEXTS
             known.add((template, name))
             for value in values:
                 body = json.dumps(world.bodies.get(template, {}))
                 path = world.path(template, **{name: value})
                 response = _send(world, method, path, body)
-                _report(found, method, path, value, response)
+                _add_faults(faults, method, path, value, response)
                 if response.status_code not in (404, 405):
-                    found.append(f"{method} {path[:60]}: {response.status_code}")
-    assert not found, "\n".join(found[:60])
+                    faults.append(f"{method} {path[:60]}: {response.status_code}")
+    assert not faults, "\n".join(faults[:60])
 
 
 def test_no_body_field_causes_a_server_error(world):
-    found, tried, known = [], 0, set()
+    faults, tested, known = [], 0, set()
     for template, method, parameters in _operations(world.schema, "post", "put", "patch", "delete"):
         fields = _fields(world.schema, parameters) or {}
         good = {
@@ -315,40 +320,40 @@ def test_no_body_field_causes_a_server_error(world):
         for name, field in fields.items():
             others = [(key, value) for key, value in good.items() if key != name]
             rest = "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in others)
-            # A field that several calls share has been tried in full on the first of them.
+            # Operations share fields: the first gets all values, the others a sample.
             shared = json.dumps([name, field])
             values = VALUES[::6] if shared in known else VALUES
-            # What is no JSON never gets as far as the fields: once a call is enough.
-            unparsed = UNPARSED[::9] if name == next(iter(fields)) else []
+            # The parser rejects these before any field is validated, so one field is enough.
+            unparsable = UNPARSABLE[::9] if name == next(iter(fields)) else []
             known.add(shared)
-            for value in [*values, *unparsed]:
+            for value in [*values, *unparsable]:
                 body = f'{{"{name}": {value}{rest}}}'.encode()
                 response = _send(world, method, world.path(template), body)
-                tried += 1
-                # A name may make the password too like it, a password its confirmation wrong, and
-                # a uid is wrong together with its token.
-                for fault in _faults(response, name, "password", "password_confirm", "token"):
-                    found.append(f"{method} {template} {name}={value[:40]}: {fault}")
-    assert not found, "\n".join(found[:60])
-    assert tried > 1000
+                tested += 1
+                # A bad username may also make the password too similar, a bad password also fails its
+                # confirmation, and a bad uid also makes the token invalid.
+                for fault in _find_faults(response, name, "password", "password_confirm", "token"):
+                    faults.append(f"{method} {template} {name}={value[:40]}: {fault}")
+    assert not faults, "\n".join(faults[:60])
+    assert tested > 1000
 
 
 def test_a_body_that_is_not_a_json_object_is_400_for_every_operation(world):
-    found = []
-    bad = [*BODIES, *(value.encode() for value in UNPARSED), *NO_OBJECTS]
+    faults = []
+    bad = [*BODIES, *(value.encode() for value in UNPARSABLE), *NOT_OBJECTS]
     for number, (template, method, parameters) in enumerate(
         _operations(world.schema, "post", "put", "patch", "delete")
     ):
         if _fields(world.schema, parameters) is None:
             continue
         path = world.path(template)
-        # One parser reads them all: each call gets every third body, and the first gets all.
+        # All operations share one parser: the first gets all bodies, the others every third.
         for body in bad[number % 3 :: 3] if number else bad:
             response = _send(world, method, path, body)
-            _report(found, method, path, body[:60], response)
+            _add_faults(faults, method, path, body[:60], response)
             if response.status_code != 400:
-                found.append(f"{method} {template} {body[:40]!r}: {response.status_code}")
-    assert not found, "\n".join(found[:60])
+                faults.append(f"{method} {template} {body[:40]!r}: {response.status_code}")
+    assert not faults, "\n".join(faults[:60])
 
 
 def test_another_media_type_is_415(world):
@@ -358,7 +363,7 @@ def test_another_media_type_is_415(world):
         body = json.dumps(world.bodies.get(template, {"a": 1})).encode()
         for media_type in MEDIA_TYPES:
             response = _send(world, method, world.path(template), body, content_type=media_type)
-            assert _faults(response) == []
+            assert _find_faults(response) == []
             assert response.status_code == 415, (method, template, media_type)
             assert response.json()["code"] == "unsupported_media_type"
 
@@ -375,19 +380,19 @@ def test_a_body_over_the_limit_is_413_for_every_operation(world):
     exact, over = (b'{"a": "' + b"x" * (256 * 1024 - 9 + more) + b'"}' for more in (0, 1))
     for template, method, _ in _operations(world.schema, "post", "put", "patch", "delete"):
         if template == "/imports/":
-            # Files have a limit of their own, which social/transfer/tests/test_imports.py is at.
+            # social/transfer/tests/test_imports.py tests the limit of files.
             continue
         for content_type in (JSON, "text/plain"):
             response = _send(world, method, world.path(template), over, content_type=content_type)
             assert (response.status_code, response.json()["code"]) == (413, "too_large")
-            assert _faults(response) == []
+            assert _find_faults(response) == []
         response = _send(world, method, world.path(template), exact)
         assert response.status_code != 413
-        assert _faults(response) == []
+        assert _find_faults(response) == []
 
 
 def test_no_header_causes_a_server_error(world):
-    found = []
+    faults = []
     calls = [
         ("GET", "/movies/", b""),
         ("GET", "/profiles/me/", b""),
@@ -401,8 +406,8 @@ def test_no_header_causes_a_server_error(world):
         for header, values in HEADERS:
             for value in values:
                 response = _send(world, method, path, body, **{header: value})
-                _report(found, method, path, f"{header}: {value}", response)
-    assert not found, "\n".join(found[:60])
+                _add_faults(faults, method, path, f"{header}: {value}", response)
+    assert not faults, "\n".join(faults[:60])
 
 
 def test_no_path_causes_a_server_error(world):
@@ -412,9 +417,9 @@ def test_no_path_causes_a_server_error(world):
             body = b"{}" if method in ("POST", "PUT", "PATCH") else b""
             response = _send(world, method, path, body)
             assert response.status_code < 500, (method, path)
-            # The admin speaks HTML, and an response to HEAD has no body to look at.
+            # The admin responds with HTML, and a response to HEAD has no body.
             if method != "HEAD" and not path.startswith("/admin/"):
-                assert _faults(response) == [], (method, path)
+                assert _find_faults(response) == [], (method, path)
 
 
 def test_years_beyond_the_calendar_are_rejected_by_name(world):
@@ -430,4 +435,4 @@ def test_a_cursor_of_another_list_is_rejected_or_reads_a_page(world):
     cursor = first["next"].partition("cursor=")[2].partition("&")[0]
     for path in ("/movies/top_rated/", "/ratings/", "/playlists/", "/movies/recommendations/"):
         response = _send(world, "GET", path, query=f"cursor={cursor}")
-        assert _faults(response, "cursor") == []
+        assert _find_faults(response, "cursor") == []
