@@ -45,9 +45,9 @@ from nexus.tests.chains import (
     CORE,
     Ledger,
     Service,
-    chains_of,
-    grounded,
-    loaded,
+    add_realistic_values,
+    build_state_machine,
+    load_schema,
     run_calls,
     run_chains,
 )
@@ -80,7 +80,7 @@ class HttpService:
         response.raise_for_status()
         return str(response.json()["access"])
 
-    def settle(self, case: Case, response: Response) -> None:
+    def run_background_work(self, case: Case, response: Response) -> None:
         """Wait a moment until the import worker has finished the current step of an import."""
         is_working = case.path.startswith("/imports/") and response.status_code in (201, 202)
         deadline = time.monotonic() + IMPORT_WAIT_S
@@ -139,12 +139,17 @@ def fuzz(http: HttpService, movie_ids: list[int], ledger: Ledger, *, seconds: fl
     """Send chains and single requests until the time is over."""
     schema = requests.get(f"{http.url}/swagger.json", timeout=30).json()
     service = Service(
-        call=http.call, token=http.token, callers=("ann", "ben", "mod"), settle=http.settle
+        call=http.call,
+        token=http.token,
+        callers=("ann", "ben", "mod"),
+        run_background_work=http.run_background_work,
     )
     # One schema allows any value. The other has ids that exist, so that more requests succeed.
-    any_values = loaded(schema)
-    known_ids = grounded(schema, films=movie_ids, tmdb_ids=[FIRST_ID, FIRST_ID + 1, FIRST_ID + 2])
-    machine = chains_of(known_ids, service, ledger)
+    any_values = load_schema(schema)
+    known_ids = add_realistic_values(
+        schema, movie_ids=movie_ids, tmdb_ids=[FIRST_ID, FIRST_ID + 1, FIRST_ID + 2]
+    )
+    machine = build_state_machine(known_ids, service, ledger)
     modes = itertools.cycle([GenerationMode.NEGATIVE, GenerationMode.POSITIVE])
     began = reported_at = time.monotonic()
     for number in itertools.count():
@@ -158,7 +163,7 @@ def fuzz(http: HttpService, movie_ids: list[int], ledger: Ledger, *, seconds: fl
             reported_at = now
             print(
                 f"{now - began:>5.0f} s  {sum(ledger.calls.values())} requests, "
-                f"{ledger.with_status(200, 300, chained=True)} successful ones in chains, "
+                f"{ledger.count_status(200, 300, chained=True)} successful ones in chains, "
                 f"{len(ledger.findings)} findings",
                 flush=True,
             )
@@ -203,9 +208,9 @@ def main(arguments: list[str]) -> int:
     print("\n".join(ledger.table()))
     print(
         f"{sum(ledger.calls.values())} requests of {len({label for label, _ in ledger.calls})} "
-        f"operations. {ledger.with_status(0, 600, chained=True)} used a value of an earlier "
-        f"response; {ledger.with_status(200, 300, chained=True)} of these were successful. "
-        f"{ledger.with_status(500, 600)} x 5xx, which report a failure of TMDb."
+        f"operations. {ledger.count_status(0, 600, chained=True)} used a value of an earlier "
+        f"response; {ledger.count_status(200, 300, chained=True)} of these were successful. "
+        f"{ledger.count_status(500, 600)} x 5xx, which report a failure of TMDb."
     )
     if missing_chains:
         print(f"Chains that were never completed: {', '.join(sorted(missing_chains))}")

@@ -1,8 +1,8 @@
-"""Calls made up from the published schema, alone and in chains, with what they found.
+"""Requests that schemathesis generates from the published schema, alone and in chains.
 
-schemathesis makes the data and infers which answer feeds which call (`POST /playlists/` gives the id
-of `PATCH /playlists/{id}/`); this says what it cannot know: films that are there, whose token a call
-carries, and what is an error here.
+schemathesis generates the data and infers which response feeds which request (`POST /playlists/` gives
+the id of `PATCH /playlists/{id}/`). This module adds what it cannot know: movies that exist, whose token
+a request carries, and what counts as an error here.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from nexus.dev.pytest_plugin import PASSWORD
 load_all_checks()
 
 PROBLEM_KEYS = {"type", "title", "status", "detail", "code", "request_id"}
-#: The one kind of 5xx that is an answer of the contract's own here: TMDb's trouble.
+#: Codes of the only 5xx responses that are no error here: TMDb does not respond.
 EXPECTED_5XX = {"tmdb_not_configured", "tmdb_unavailable"}
-# Files that an import reads, beside the random bytes.
+# Files that an import can read; random bytes are uploaded too.
 FILES = (
     b"Date,Name,Year,Letterboxd URI,Rating\n2024-01-02,Alien,1979,https://boxd.it/a,4.5\n",
     b"Date,Name,Year,Letterboxd URI,Rating\n2024-01-02,Nil,1,https://boxd.it/b,5\nx,Ran,1985,x,9\n",
@@ -51,37 +51,37 @@ FILES = (
 )
 
 
-def told_as_a_problem(context: CheckContext, answer: Response, case: Case) -> None:
-    """Every error is a problem document, and none is the server's own."""
-    status = answer.status_code
+def check_problem(context: CheckContext, response: Response, case: Case) -> None:
+    """Assert that an error is a problem document and no server error."""
+    status = response.status_code
     if status < 400:
         return
-    kind = answer.headers.get("content-type", [""])[0]
+    kind = response.headers.get("content-type", [""])[0]
     assert kind == "application/problem+json", f"{status} as {kind}"
-    body = json.loads(answer.content)
+    body = json.loads(response.content)
     assert PROBLEM_KEYS <= set(body) <= PROBLEM_KEYS | {"errors"}, f"keys {sorted(body)}"
     assert status < 500 or body["code"] in EXPECTED_5XX, f"{status} {body['code']}"
-    assert body["status"] == status, "the document tells another status"
-    assert [body["request_id"]] == answer.headers["x-request-id"], "another request id"
+    assert body["status"] == status, "the document has another status"
+    assert [body["request_id"]] == response.headers["x-request-id"], "another request id"
     assert body["detail"], "no detail"
 
 
-def of_a_declared_media_type(context: CheckContext, answer: Response, case: Case) -> None:
-    """As the schema says, where there is a body: Swagger 2 cannot tell answers apart."""
-    if answer.status_code not in (204, 304):
-        content_type_conformance(context, answer, case)
+def check_media_type(context: CheckContext, response: Response, case: Case) -> None:
+    """Assert that a body has a declared media type. Swagger 2 declares one list for all statuses."""
+    if response.status_code not in (204, 304):
+        content_type_conformance(context, response, case)
 
 
 CHECKS = [
-    told_as_a_problem,
+    check_problem,
     status_code_conformance,
-    of_a_declared_media_type,
+    check_media_type,
     response_headers_conformance,
     response_schema_conformance,
 ]
 
 
-#: What clients live by: each must have been answered 2xx about a thing of an earlier answer.
+#: Each of these must succeed (2xx) on a resource of an earlier response.
 CORE = {
     "GET /playlists/{id}/",
     "PATCH /playlists/{id}/",
@@ -102,130 +102,133 @@ CORE = {
 }
 
 
-def refused_where_it_breaks_the_schema(context: CheckContext, answer: Response, case: Case) -> None:
-    """As the library's check, but that blanks around a text are no part of it: they are cut off.
+def check_rejection(context: CheckContext, response: Response, case: Case) -> None:
+    """Assert that data that violates the schema is rejected.
 
-    Of a form it cannot tell: what it left out of one may have been made up again as a file.
+    Data with surrounding blanks is exempt, because they are stripped. So are forms: schemathesis may
+    generate a field again, as a file, that it left out.
     """
     body = case.body if isinstance(case.body, dict) else {}
     texts = [*(case.query or {}).values(), *body.values()]
     if case.media_type == "multipart/form-data":
         return
-    if not any(isinstance(each, str) and each != each.strip() for each in texts):
-        negative_data_rejection(context, answer, case)
+    if not any(isinstance(text, str) and text != text.strip() for text in texts):
+        negative_data_rejection(context, response, case)
 
 
 @dataclass
 class Ledger:
-    """What was called, and what was wrong with the answers."""
+    """The requests that were sent, and what was wrong with the responses."""
 
-    #: Calls by operation and status.
+    #: Requests by operation and status.
     calls: Counter[tuple[str, int]] = field(default_factory=Counter)
-    #: Of these, the ones with a value out of an earlier answer in their path.
+    #: Those with a value of an earlier response in their path.
     chained: Counter[tuple[str, int]] = field(default_factory=Counter)
-    #: The ids of the requests that were answered 5xx.
+    #: The ids of the requests that got a 5xx.
     failed: set[str] = field(default_factory=set)
-    #: A description by operation, check and first line, so that each fault is told once.
+    #: Descriptions by operation, check and first line, so that each fault is reported once.
     findings: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
-    def check(self, case: Case, answer: Response, checks: Sequence[Any], **more: Any) -> None:
+    def check(self, case: Case, response: Response, checks: Sequence[Any], **more: Any) -> None:
         label = case.operation.label
-        self.calls[label, answer.status_code] += 1
-        if answer.status_code >= 500:
-            self.failed.update(answer.headers.get("x-request-id", []))
-        if answer.status_code in (414, 431):
-            # The server's, before there is an operation that could declare it.
-            checks = [told_as_a_problem]
+        self.calls[label, response.status_code] += 1
+        if response.status_code >= 500:
+            self.failed.update(response.headers.get("x-request-id", []))
+        if response.status_code in (414, 431):
+            # gunicorn sends these before an operation could declare them.
+            checks = [check_problem]
         try:
-            case.validate_response(answer, checks=list(checks), **more)
+            case.validate_response(response, checks=list(checks), **more)
         except FailureGroup as group:
             for failure in group.exceptions:
-                self._note(case, answer, failure)
+                self._note(case, response, failure)
         except AssertionError as failure:
-            self._note(case, answer, failure)
+            self._note(case, response, failure)
 
-    def _note(self, case: Case, answer: Response, failure: Any) -> None:
+    def _note(self, case: Case, response: Response, failure: Any) -> None:
         title = str(getattr(failure, "title", "Failure"))
         message = " ".join(str(getattr(failure, "message", failure)).split())[:300]
         key = (case.operation.label, title, message[:60])
         sent = f"{case.method} {case.formatted_path} {dict(case.query or {})} {case.body!r}"
         self.findings.setdefault(
-            key, f"{key[0]}: {title}: {message}\n    {sent[:300]}\n    {answer.text[:300]}"
+            key, f"{key[0]}: {title}: {message}\n    {sent[:300]}\n    {response.text[:300]}"
         )
 
-    def with_status(self, low: int, high: int, *, chained: bool = False) -> int:
+    def count_status(self, low: int, high: int, *, chained: bool = False) -> int:
         counted = self.chained if chained else self.calls
         return sum(number for (_, status), number in counted.items() if low <= status < high)
 
     def operations(self, *, chained: bool = False) -> set[str]:
-        """Those that answered 2xx at least once."""
+        """Return the operations that succeeded (2xx) at least once."""
         counted = self.chained if chained else self.calls
         return {label for (label, status) in counted if 200 <= status < 300}
 
     def table(self) -> Iterator[str]:
-        """A line an operation: calls, how many of them in chains, and calls by status."""
+        """Yield a line for each operation: requests, how many of them in chains, and by status."""
         yield f"{'operation':<48} {'calls':>6} {'chained':>7}  by status"
         for label in sorted({label for label, _ in self.calls}):
             by = {status: n for (name, status), n in sorted(self.calls.items()) if name == label}
             chained = sum(n for (name, _), n in self.chained.items() if name == label)
-            told = " ".join(f"{status}:{n}" for status, n in by.items())
-            yield f"{label:<48} {sum(by.values()):>6} {chained:>7}  {told}"
+            statuses = " ".join(f"{status}:{n}" for status, n in by.items())
+            yield f"{label:<48} {sum(by.values()):>6} {chained:>7}  {statuses}"
 
 
 @dataclass
 class Service:
-    """The service under test, and who calls it."""
+    """The service under test, and its callers."""
 
-    #: Called with a case and headers.
+    #: Sends a case with headers.
     call: Callable[[Case, dict[str, str]], Response]
-    #: A new access token of that caller, who is made again where they have gone.
+    #: Returns a new access token of a caller, whose account is created again if it was deleted.
     token: Callable[[str], str]
     callers: Sequence[str]
-    #: Around each chain, to take back what it changed.
-    undone: Callable[[], AbstractContextManager[Any]] = nullcontext
-    #: After each call, for what the service does in the background.
-    settle: Callable[[Case, Response], None] = lambda case, answer: None
+    #: Surrounds each chain and rolls back its changes.
+    rollback: Callable[[], AbstractContextManager[Any]] = nullcontext
+    #: Runs after each request, for the work the service does in the background.
+    run_background_work: Callable[[Case, Response], None] = lambda case, response: None
     _tokens: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, case: Case, caller: str) -> Response:
+    def send(self, case: Case, caller: str) -> Response:
         token = self._tokens.get(caller) or self.token(caller)
         self._tokens[caller] = token
-        answer = self.call(case, {"Authorization": f"Bearer {token}"})
-        self.settle(case, answer)
-        if answer.status_code == 401:
-            # The session may have ended with the call before.
+        response = self.call(case, {"Authorization": f"Bearer {token}"})
+        self.run_background_work(case, response)
+        if response.status_code == 401:
+            # The previous request may have ended the session.
             self._tokens.pop(caller)
-        return answer
+        return response
 
-    def forget(self) -> None:
-        """Of sessions that were taken back there are no tokens."""
-        if self.undone is not nullcontext:
+    def clear_tokens(self) -> None:
+        """Forget the tokens of sessions that were rolled back."""
+        if self.rollback is not nullcontext:
             self._tokens.clear()
 
 
-def loaded(raw: Mapping[str, Any]) -> Any:
-    """The schema as schemathesis knows it."""
-    # No configuration of the folder it is run in.
+def load_schema(raw: Mapping[str, Any]) -> Any:
+    """Load the schema into schemathesis."""
+    # Ignore a configuration file in the working directory.
     config = schemathesis.Config()
-    # Whose token a call carries is the Service's to say.
+    # Service adds the tokens.
     config.projects.default.generation.update(with_security_parameters=False)
     return schemathesis.openapi.from_dict({**deepcopy(raw), "host": "testserver"}, config=config)
 
 
-# Texts that only the service makes, one of two ways to say the same, and pages that are not there.
-_NOT_ASKED = {"cursor", "q", "min_score", "max_score"}
-# The order of a playlist is told with what it was.
+# Cursors, which only the service creates, and aliases of other parameters.
+_OMITTED_PARAMETERS = {"cursor", "q", "min_score", "max_score"}
+# Only the first page exists, and the order of a playlist needs If-Match.
 _PARAMETERS: dict[str, dict[str, Any]] = {"page": {"maximum": 1}, "If-Match": {"required": True}}
 
 
-def grounded(raw: Mapping[str, Any], *, films: Sequence[int], tmdb_ids: Sequence[int]) -> Any:
-    """The schema with values that lead somewhere, and links that cannot be inferred."""
+def add_realistic_values(
+    raw: Mapping[str, Any], *, movie_ids: Sequence[int], tmdb_ids: Sequence[int]
+) -> Any:
+    """Return the schema with values that exist, and links that schemathesis cannot infer."""
     schema = deepcopy(dict(raw))
-    film = {"type": "integer", "enum": list(films)}
+    movie = {"type": "integer", "enum": list(movie_ids)}
     tmdb_id = {"type": "integer", "enum": list(tmdb_ids)}
     known: dict[str, Any] = {
-        "movie": film,
-        "movie_ids": {"type": "array", "items": film, "maxItems": 3, "uniqueItems": True},
+        "movie": movie,
+        "movie_ids": {"type": "array", "items": movie, "maxItems": 3, "uniqueItems": True},
         "tmdb_id": tmdb_id,
         "tmdb_ids": {"type": "array", "items": tmdb_id, "maxItems": 3},
         "username": {"type": "string", "pattern": "^u[a-z0-9]{9,14}$"},
@@ -243,14 +246,14 @@ def grounded(raw: Mapping[str, Any], *, films: Sequence[int], tmdb_ids: Sequence
     }
     for template, item in schema["paths"].items():
         for parameter in item.get("parameters", []):
-            of_a_film = parameter["name"] == "movie_id" or template.startswith("/movies/{id}/")
-            if parameter["in"] == "path" and of_a_film:
-                parameter["enum"] = list(films)
-        for operation in (each for name, each in item.items() if name != "parameters"):
+            is_movie_id = parameter["name"] == "movie_id" or template.startswith("/movies/{id}/")
+            if parameter["in"] == "path" and is_movie_id:
+                parameter["enum"] = list(movie_ids)
+        for operation in (operation for name, operation in item.items() if name != "parameters"):
             operation["parameters"] = [
-                {**each, **_PARAMETERS.get(each["name"], {})}
-                for each in operation["parameters"]
-                if each["in"] != "query" or each["name"] not in _NOT_ASKED
+                {**parameter, **_PARAMETERS.get(parameter["name"], {})}
+                for parameter in operation["parameters"]
+                if parameter["in"] != "query" or parameter["name"] not in _OMITTED_PARAMETERS
             ]
             for parameter in operation["parameters"]:
                 if parameter["in"] == "body":
@@ -259,7 +262,7 @@ def grounded(raw: Mapping[str, Any], *, films: Sequence[int], tmdb_ids: Sequence
                     properties = parameter["schema"]["properties"]
                     properties.update({key: known[key] for key in known if key in properties})
                     if "imdb_id" in properties and "tmdb_id" in properties:
-                        # One or the other.
+                        # The body takes only one of the two.
                         del properties["imdb_id"]
                         parameter["schema"]["required"] = ["tmdb_id"]
     for source, status, target, link in LINKS:
@@ -271,16 +274,16 @@ def grounded(raw: Mapping[str, Any], *, films: Sequence[int], tmdb_ids: Sequence
         pointer = target_path.replace("~", "~0").replace("/", "~1")
         links[f"{target} {len(links)}"] = {
             "operationRef": f"#/paths/{pointer}/{target_method}",
-            # As its own links are: `*` in an expression is any item of a list.
+            # As in inferred links, `*` in an expression is any item of a list.
             "x-schemathesis": {"is_inferred": True},
             **link,
         }
-    return loaded(schema)
+    return load_schema(schema)
 
 
 _ITEMS, _ORDER = "get /playlists/{id}/items/", "put /playlists/{id}/items/order/"
 _OF_PLAYLIST = {"id": "$request.path.id", "If-Match": "$response.header.etag"}
-#: Source, status, target, and what goes from the one to the other.
+#: Source, status, target, and the values that the source gives the target.
 LINKS: list[tuple[str, str, str, dict[str, Any]]] = [
     (
         _ITEMS,
@@ -367,11 +370,11 @@ LINKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("get /auth/sessions/", "200", "post /auth/logout/all/", {}),
 ]  # fmt: skip
 
-# Parts of a path that only an earlier answer gives.
-_GIVEN = {"id", "username", "number"}
-# How long it takes to make and to send a case is no fault of the case.
-_LENIENT = list(HealthCheck)
-_ONCE = (Phase.explicit, Phase.generate)
+# Path parameters whose values come from an earlier response.
+_LINKED_PARAMETERS = {"id", "username", "number"}
+# Slow generation and slow requests are no failures.
+_SUPPRESSED = list(HealthCheck)
+_PHASES = (Phase.explicit, Phase.generate)
 
 
 def run_calls(
@@ -383,104 +386,102 @@ def run_calls(
     examples: int,
     seeded: bool,
 ) -> None:
-    """Each operation alone, with data that keep to the schema or with data that do not."""
-    checks = (
-        [*CHECKS, refused_where_it_breaks_the_schema] if mode is GenerationMode.NEGATIVE else CHECKS
-    )
+    """Send requests of each operation alone, with data that obeys or violates the schema."""
+    checks = [*CHECKS, check_rejection] if mode is GenerationMode.NEGATIVE else CHECKS
     turns = cycle(service.callers)
     for result in schema.get_all_operations():
         operation = result.ok()
 
-        def called(case: Case) -> None:
-            with service.undone():
-                answer = service.ask(case, next(turns))
-                ledger.check(case, answer, checks)
-            service.forget()
+        def send(case: Case) -> None:
+            with service.rollback():
+                response = service.send(case, next(turns))
+                ledger.check(case, response, checks)
+            service.clear_tokens()
 
         cases = operation.as_strategy(generation_mode=mode)
-        # Where nothing is sent, nothing bad can be.
+        # Operations without input have no bad data.
         with suppress(Unsatisfiable):
-            tried: Any = given(cases)
-            limited: Any = _settings(examples, seeded)
-            limited(tried(called))()
+            decorate: Any = given(cases)
+            configure: Any = _settings(examples, seeded)
+            configure(decorate(send))()
 
 
 def _prune(schema: Any) -> None:
-    """Take out inferred links that lead nowhere: they leave an id open, or take another thing's."""
+    """Remove inferred links that leave an id open, or take the id of another kind of resource."""
     schema.analysis.inject_links()
     paths = schema.raw_schema["paths"]
     for source, item in paths.items():
-        for operation in (each for name, each in item.items() if name != "parameters"):
-            for response in operation["responses"].values():
-                links = response.get("x-links", {})
+        for operation in (operation for name, operation in item.items() if name != "parameters"):
+            for declared in operation["responses"].values():
+                links = declared.get("x-links", {})
                 for name, link in list(links.items()):
                     target = link["operationRef"].split("/")[2].replace("~1", "/")
-                    given_ = {
+                    values = {
                         name.removeprefix("path."): expression
                         for name, expression in link.get("parameters", {}).items()
                     }
-                    open_ = {
-                        each["name"]
-                        for each in paths[target].get("parameters", [])
-                        if each["in"] == "path" and "enum" not in each
-                    } - set(given_)
+                    open_parameters = {
+                        parameter["name"]
+                        for parameter in paths[target].get("parameters", [])
+                        if parameter["in"] == "path" and "enum" not in parameter
+                    } - set(values)
                     other = source.split("/")[1] != target.split("/")[1]
-                    if open_ or (other and given_.get("id") == "$request.path.id"):
+                    if open_parameters or (other and values.get("id") == "$request.path.id"):
                         del links[name]
-    # What was read of the schema before holds the links as they were.
+    # The cached operations have the old links.
     schema._operations.clear_cache()
 
 
-def chains_of(schema: Any, service: Service, ledger: Ledger) -> Any:
-    """A machine for `run_chains`: each call takes what it can from the answers before it."""
+def build_state_machine(schema: Any, service: Service, ledger: Ledger) -> Any:
+    """Return a state machine for `run_chains`: each request uses values of earlier responses."""
     turns = cycle(service.callers)
     _prune(schema)
     machine: Any = schema.as_state_machine()
-    # An id or a token out of the air begins no chain; schemathesis tries that of each POST.
-    hopeless = {
+    # A random id or token starts no chain, although schemathesis tries that for each POST.
+    random_starts = {
         normalize_name(f"RANDOM -> {operation.label}")
-        for operation in (each.ok() for each in schema.get_all_operations())
+        for operation in (result.ok() for result in schema.get_all_operations())
         if "{" in operation.label or operation.path.startswith("/auth/token/")
     }
-    begun = machine.root_rules - hopeless
-    base: Any = type("Base", (machine,), {**dict.fromkeys(hopeless), "root_rules": begun})
+    root_rules = machine.root_rules - random_starts
+    base: Any = type("Base", (machine,), {**dict.fromkeys(random_starts), "root_rules": root_rules})
 
     class Chain(base):
         def setup(self) -> None:
             self.caller, self.number = next(turns), 0
-            self.context = service.undone()
+            self.context = service.rollback()
             self.context.__enter__()
 
         def teardown(self) -> None:
             self.context.__exit__(None, None, None)
-            service.forget()
+            service.clear_tokens()
 
         def _get_target_for_result(self, result: Any) -> Any:
-            # An empty list feeds nothing: what would follow takes an id out of the air.
+            # An empty list gives no value, and the next request would use a random id.
             if result.response.text.endswith('"results":[]}'):
                 return None
             return super()._get_target_for_result(result)
 
-        def step(self, given_: Any) -> Any:
+        def step(self, step_input: Any) -> Any:
             self.number += 1
-            # Now and then somebody else comes along: to report, to follow, to be refused.
+            # Every fourth request is another caller's: to report, to follow, to be refused.
             caller = next(turns) if self.number % 4 == 0 else self.caller
-            case = given_.case
-            answer = service.ask(case, caller)
-            self.after_call(answer, case)
-            ledger.check(case, answer, [*CHECKS, use_after_free], recorder=self.recorder)
-            taken = {name for location, name in given_.applied_parameters}
-            named = set(re.findall(r"{(\w+)}", case.operation.path)) & _GIVEN
-            if taken and (not named or taken & named):
-                ledger.chained[case.operation.label, answer.status_code] += 1
-            return StepOutput(answer, case)
+            case = step_input.case
+            response = service.send(case, caller)
+            self.after_call(response, case)
+            ledger.check(case, response, [*CHECKS, use_after_free], recorder=self.recorder)
+            applied = {name for location, name in step_input.applied_parameters}
+            path_parameters = set(re.findall(r"{(\w+)}", case.operation.path)) & _LINKED_PARAMETERS
+            if applied and (not path_parameters or applied & path_parameters):
+                ledger.chained[case.operation.label, response.status_code] += 1
+            return StepOutput(response, case)
 
     return Chain
 
 
 def run_chains(machine: Any, *, chains: int, steps: int, seeded: bool) -> None:
-    """Chains of at most this many calls."""
-    # Where nothing is taken back, Hypothesis may notice that a chain it tries again goes otherwise.
+    """Run chains of at most `steps` requests."""
+    # Without rollback, Hypothesis may find that a repeated chain behaves differently.
     with suppress(FlakyStrategyDefinition) if not seeded else nullcontext():
         machine.run(settings=_settings(chains, seeded, stateful_step_count=steps))
 
@@ -491,8 +492,8 @@ def _settings(examples: int, seeded: bool, **more: Any) -> settings:
         derandomize=seeded,
         database=None,
         deadline=None,
-        phases=_ONCE,
-        suppress_health_check=_LENIENT,
+        phases=_PHASES,
+        suppress_health_check=_SUPPRESSED,
         **more,
     )
 

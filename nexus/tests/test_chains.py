@@ -1,4 +1,4 @@
-"""Made-up calls and chains of calls over the whole schema; `make fuzz` does the same for longer."""
+"""Generated requests and chains of requests for the whole schema; `make fuzz` runs more of them."""
 
 from contextlib import contextmanager
 
@@ -14,9 +14,9 @@ from nexus.tests.chains import (
     CORE,
     Ledger,
     Service,
-    chains_of,
-    grounded,
-    loaded,
+    add_realistic_values,
+    build_state_machine,
+    load_schema,
     run_calls,
     run_chains,
 )
@@ -28,7 +28,7 @@ CALLERS = ("ann", "ben", "mod")
 
 
 @contextmanager
-def _undone():
+def _rollback():
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
@@ -40,25 +40,25 @@ def schema(api):
 
 
 @pytest.fixture
-def films(make_movie):
+def movie_ids(make_movie):
     years = {"Alien": 1979, "Brazil": 1985, "Ran": 1985}
     return [make_movie(title, release_year=year).pk for title, year in years.items()]
 
 
 @pytest.fixture
-def service(unlimited, settings, films, make_user, client_of):
-    """The service in this process, with a TMDb; what a call or a chain changes is taken back."""
+def service(unlimited, settings, movie_ids, make_user, client_of):
+    """Return the service in this process, with a fake TMDb; changes of a chain are rolled back."""
     for name in CALLERS:
         client = client_of(make_user(name, is_staff=name == "mod", is_superuser=name == "mod"))
-        client.post("/ratings/", {"movie": films[0], "score": 4, "review": f"By {name}."})
-        client.post("/playlists/", {"name": f"Of {name}", "movie_ids": films})
+        client.post("/ratings/", {"movie": movie_ids[0], "score": 4, "review": f"By {name}."})
+        client.post("/playlists/", {"name": f"Of {name}", "movie_ids": movie_ids})
     app = WSGIHandler()
 
     def token(name):
         user = User.objects.filter(username=name).first()
         return family_create(user=user or make_user(name)).access
 
-    def settle(case, answer):
+    def run_background_work(case, response):
         if case.path.startswith("/imports/") and case.method == "POST":
             run_imports()
 
@@ -71,8 +71,8 @@ def service(unlimited, settings, films, make_user, client_of):
             call=lambda case, headers: case.call(app=app, headers=headers),
             token=token,
             callers=CALLERS,
-            undone=_undone,
-            settle=settle,
+            rollback=_rollback,
+            run_background_work=run_background_work,
         )
     client_for.cache_clear()
     for signal in (request_started, request_finished):
@@ -88,26 +88,28 @@ def _operations(schema):
     }
 
 
-def test_generated_requests_get_responses_of_the_schema(schema, films, service):
+def test_generated_requests_get_responses_of_the_schema(schema, movie_ids, service):
     ledger = Ledger()
-    run_calls(loaded(schema), GenerationMode.NEGATIVE, service, ledger, examples=1, seeded=True)
+    run_calls(
+        load_schema(schema), GenerationMode.NEGATIVE, service, ledger, examples=1, seeded=True
+    )
     assert not ledger.findings, "\n".join(ledger.findings.values())
-    # All that take anything at all, which could be bad.
-    takes = {
+    # Operations without any input have no bad data.
+    with_input = {
         f"{method.upper()} {path}"
         for path, item in schema["paths"].items()
         for method in item.keys() - {"parameters"}
         if item.get("parameters") or item[method]["parameters"]
     }
-    assert {label for label, _ in ledger.calls} >= takes
+    assert {label for label, _ in ledger.calls} >= with_input
 
 
-def test_generated_chains_of_requests_get_responses_of_the_schema(schema, films, service):
+def test_generated_chains_of_requests_get_responses_of_the_schema(schema, movie_ids, service):
     ledger = Ledger()
-    near = grounded(schema, films=films, tmdb_ids=[FIRST_ID, FIRST_ID + 1])
-    run_chains(chains_of(near, service, ledger), chains=12, steps=14, seeded=True)
+    realistic = add_realistic_values(schema, movie_ids=movie_ids, tmdb_ids=[FIRST_ID, FIRST_ID + 1])
+    run_chains(build_state_machine(realistic, service, ledger), chains=12, steps=14, seeded=True)
     assert not ledger.findings, "\n".join(ledger.findings.values())
-    # About half of what it is: the chains are really taken. `make fuzz` holds each one of CORE to it.
-    assert ledger.with_status(200, 300, chained=True) >= 30
+    # About half of the usual numbers. `make fuzz` requires every operation of CORE.
+    assert ledger.count_status(200, 300, chained=True) >= 30
     assert len(ledger.operations(chained=True)) >= 12
     assert _operations(schema) >= CORE
