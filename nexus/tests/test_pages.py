@@ -1,4 +1,4 @@
-"""The pages for people, in a real browser against the real server."""
+"""The HTML pages, in Chromium against a running server."""
 
 import json
 import shutil
@@ -13,6 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from movies.views import MovieViewSet
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import api_routes
 
@@ -32,24 +33,24 @@ pytestmark = pytest.mark.skipif(
 
 
 class Browser:
-    """Chromium, with everything it asked for and complained of."""
+    """Chromium, with the requests it sent and the errors it logged."""
 
     def __init__(self, driver):
         self.driver = driver
         self.requests = []
-        self.complaints = []
+        self.errors = []
 
     def open(self, url, selector):
-        """Load a page and wait until this part of it is there."""
+        """Load a page and wait for an element."""
         self.driver.get(url)
         WebDriverWait(self.driver, WAIT_S).until(
             lambda driver: driver.find_elements(By.CSS_SELECTOR, selector)
         )
-        self.note()
+        self.collect_logs()
 
-    def note(self):
-        """Take in what the browser has logged since it was last asked."""
-        self.complaints += [
+    def collect_logs(self):
+        """Collect what the browser has logged since the last call."""
+        self.errors += [
             entry["message"]
             for entry in self.driver.get_log("browser")
             if entry["level"] == "SEVERE"
@@ -62,13 +63,13 @@ class Browser:
     def count(self, selector):
         return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
 
-    def says(self, text):
-        # Cheaper than the visible text, which needs a layout of the whole page.
+    def has_text(self, text):
+        # Faster than the visible text, which needs a layout of the whole page.
         script = "return document.body.textContent.includes(arguments[0])"
         return self.driver.execute_script(script, text)
 
-    def foreign(self, home):
-        """Requests that went to another host."""
+    def list_foreign_requests(self, home):
+        """Return the requests to another host."""
         return [
             url
             for url in self.requests
@@ -100,11 +101,11 @@ def chromium(tmp_path_factory):
 @pytest.fixture
 def browser(chromium):
     browser = Browser(chromium)
-    # Away from Chromium's own first page, whose requests are none of ours.
+    # Leave Chromium's own start page, whose requests are not the service's.
     browser.open("about:blank", "body")
     chromium.delete_all_cookies()
     browser.requests.clear()
-    browser.complaints.clear()
+    browser.errors.clear()
     return browser
 
 
@@ -114,18 +115,18 @@ def home(gunicorn):
 
 
 def _assert_clean(browser, home):
-    browser.note()
-    assert browser.complaints == []
+    browser.collect_logs()
+    assert browser.errors == []
     assert browser.requests
-    assert browser.foreign(home) == []
+    assert browser.list_foreign_requests(home) == []
 
 
 def test_swagger_ui_shows_every_operation_and_loads_from_no_other_host(browser, home):
     browser.open(f"{home}/swagger/", ".opblock")
     operations = sum(len(route.methods) for route in api_routes())
     WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.count(".opblock") == operations)
-    assert browser.says("Find movies worth your evening")
-    assert browser.says("TMDB")
+    assert browser.has_text("Find movies worth your evening")
+    assert browser.has_text("TMDB")
     _assert_clean(browser, home)
 
 
@@ -135,18 +136,19 @@ def test_swagger_ui_executes_a_request(browser, home, make_movie):
     driver = browser.driver
     driver.find_element(By.CSS_SELECTOR, "#operations-movies-movies_list .opblock-summary").click()
     for selector in (".try-out__btn", ".execute"):
-        found = f"#operations-movies-movies_list {selector}"
-        WebDriverWait(driver, WAIT_S).until(lambda _, found=found: browser.count(found))
-        button = driver.find_element(By.CSS_SELECTOR, found)
+        target = f"#operations-movies-movies_list {selector}"
+        WebDriverWait(driver, WAIT_S).until(lambda _, target=target: browser.count(target))
+        button = driver.find_element(By.CSS_SELECTOR, target)
         driver.execute_script("arguments[0].scrollIntoView(); arguments[0].click()", button)
-    WebDriverWait(driver, WAIT_S).until(lambda _: browser.says('"title": "Alien"'))
+    WebDriverWait(driver, WAIT_S).until(lambda _: browser.has_text('"title": "Alien"'))
     _assert_clean(browser, home)
 
 
 def test_redoc_shows_the_operations_and_loads_from_no_other_host(browser, home):
     browser.open(f"{home}/redoc/", "[data-section-id]")
-    WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.says("Find films."))
-    assert browser.says("Nexus Movie API")
+    summary = MovieViewSet.list.__doc__.splitlines()[0]
+    WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.has_text(summary))
+    assert browser.has_text("Nexus Movie API")
     _assert_clean(browser, home)
 
 
@@ -160,13 +162,13 @@ def test_the_admin_opens_from_login_to_every_list_and_form(
     browser, home, make_user, make_movie, client_of
 ):
     boss = make_user("boss", is_staff=True, is_superuser=True)
-    # The server does not know the quick hasher of the tests.
+    # The server is configured without the fast hasher of the tests.
     boss.password = PBKDF2PasswordHasher().encode(PASSWORD, "a-salt-for-this-test")
     boss.save()
-    film = make_movie("Alien", genres=["Horror"], directors=["Ridley Scott"], cast=["Ian Holm"])
+    movie = make_movie("Alien", genres=["Horror"], directors=["Ridley Scott"], cast=["Ian Holm"])
     member = client_of(boss)
-    assert member.post("/ratings/", {"movie": film.pk, "score": 4}).status_code == 201
-    playlist = {"name": "Nights", "movie_ids": [film.pk]}
+    assert member.post("/ratings/", {"movie": movie.pk, "score": 4}).status_code == 201
+    playlist = {"name": "Nights", "movie_ids": [movie.pk]}
     assert member.post("/playlists/", playlist).status_code == 201
 
     browser.open(f"{home}/admin/", "#login-form")

@@ -1,4 +1,4 @@
-"""The published schema against the routes, the rules of Swagger 2.0, and what is really answered."""
+"""The published schema compared with the routes, the rules of Swagger 2.0, and real responses."""
 
 import json
 import re
@@ -34,7 +34,7 @@ FORMATS = {
     "uri": re.compile(r"https?://\S+").fullmatch,
     "email": re.compile(r"[^@\s]+@[^@\s]+").fullmatch,
 }
-FIXED = {"swagger", "info", "basePath", "consumes", "produces", "paths", "definitions"}
+REQUIRED_KEYS = {"swagger", "info", "basePath", "consumes", "produces", "paths", "definitions"}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def operations(schema):
                 yield path, method, operation, item.get("parameters", [])
 
 
-def resolved(schema, node):
+def resolve(schema, node):
     while "$ref" in node:
         head, _, name = node["$ref"].rpartition("/")
         assert head == "#/definitions"
@@ -58,69 +58,74 @@ def resolved(schema, node):
     return node
 
 
-def mismatches(schema, node, value, where="$"):
-    """Where a value is not what the schema node says, undocumented keys included."""
-    node = resolved(schema, node)
+def find_mismatches(schema, node, value, where="$"):
+    """Return where a value differs from its schema node; undocumented keys count."""
+    node = resolve(schema, node)
     if value is None:
         return [] if node.get("x-nullable") else [f"{where}: null"]
     kind = node["type"]
     if not isinstance(value, TYPES[kind]) or (kind != "boolean" and isinstance(value, bool)):
-        return [f"{where}: {value!r} is no {kind}"]
-    found = []
+        return [f"{where}: {value!r} is not a {kind}"]
+    mismatches = []
     if "enum" in node and value not in node["enum"]:
-        found.append(f"{where}: {value!r} is not of {node['enum']}")
+        mismatches.append(f"{where}: {value!r} is not in {node['enum']}")
     if isinstance(value, str):
-        found += _text_mismatches(node, value, where)
+        mismatches += find_text_mismatches(node, value, where)
     elif kind in ("integer", "number"):
         if not node.get("minimum", value) <= value <= node.get("maximum", value):
-            found.append(f"{where}: {value} is out of range")
+            mismatches.append(f"{where}: {value} is out of range")
     elif isinstance(value, list):
-        for index, each in enumerate(value):
-            found += mismatches(schema, node["items"], each, f"{where}[{index}]")
+        for index, item in enumerate(value):
+            mismatches += find_mismatches(schema, node["items"], item, f"{where}[{index}]")
     elif isinstance(value, dict):
         known = node.get("properties", {})
-        found += [f"{where}.{key}: missing" for key in node.get("required", ()) if key not in value]
-        for key, each in value.items():
+        mismatches += [
+            f"{where}.{key}: missing" for key in node.get("required", ()) if key not in value
+        ]
+        for key, child_value in value.items():
             child = known.get(key, node.get("additionalProperties"))
             if child is None:
-                found.append(f"{where}.{key}: not in the schema")
+                mismatches.append(f"{where}.{key}: not in the schema")
             else:
-                found += mismatches(schema, child, each, f"{where}.{key}")
-    return found
+                mismatches += find_mismatches(schema, child, child_value, f"{where}.{key}")
+    return mismatches
 
 
-def _text_mismatches(node, value, where):
-    found = []
+def find_text_mismatches(node, value, where):
+    mismatches = []
     if not node.get("minLength", 0) <= len(value) <= node.get("maxLength", len(value)):
-        found.append(f"{where}: {value!r} has a wrong length")
+        mismatches.append(f"{where}: {value!r} has a wrong length")
     if "pattern" in node and not re.search(node["pattern"], value):
-        found.append(f"{where}: {value!r} is not like {node['pattern']}")
+        mismatches.append(f"{where}: {value!r} does not match {node['pattern']}")
     check = FORMATS.get(node.get("format"))
     try:
         if check is not None and check(value) is None:
-            found.append(f"{where}: {value!r} is no {node['format']}")
+            mismatches.append(f"{where}: {value!r} is not a {node['format']}")
     except ValueError:
-        found.append(f"{where}: {value!r} is no {node['format']}")
-    return found
+        mismatches.append(f"{where}: {value!r} is not a {node['format']}")
+    return mismatches
 
 
 def test_the_schema_documents_exactly_the_routes_and_their_methods(schema):
-    routed = {
+    routes = {
         (route.template.replace("{pk}", "{id}"), method.lower())
         for route in api_routes()
         for method in route.methods
     }
-    assert {(path, method) for path, method, *_ in operations(schema)} == routed
+
+    assert {(path, method) for path, method, *_ in operations(schema)} == routes
 
 
 def test_json_and_yaml_schemas_are_equal(schema, api):
-    answer = api.get("/swagger.yaml")
-    assert answer["Content-Type"].startswith("application/yaml")
-    assert yaml.safe_load(answer.content) == schema
+    response = api.get("/swagger.yaml")
+
+    assert response["Content-Type"].startswith("application/yaml")
+    assert yaml.safe_load(response.content) == schema
 
 
 def test_the_schema_is_public_and_the_same_for_every_caller(schema, make_user, client_of):
     staff = make_user("boss", is_staff=True, is_superuser=True)
+
     assert client_of(staff).get("/swagger.json").json() == schema
     assert "host" not in schema
 
@@ -134,25 +139,26 @@ def test_opening_an_html_page_first_does_not_truncate_the_schema(schema, api, mo
 
 def test_generating_the_schema_logs_nothing(schema, api, caplog, monkeypatch):
     monkeypatch.setattr("nexus.core.api.schema.SchemaGenerator._schema", None)
+
     assert api.get("/swagger.json").json() == schema
     assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_the_schema_is_valid_swagger_2(schema):
     assert schema["swagger"] == "2.0"
-    assert FIXED | {"securityDefinitions", "security"} == set(schema)
+    assert REQUIRED_KEYS | {"securityDefinitions", "security"} == set(schema)
     assert {"title", "version", "description", "license"} <= set(schema["info"])
     identifiers = [operation["operationId"] for *_, operation, _ in operations(schema)]
     assert len(identifiers) == len(set(identifiers))
     for path, method, operation, shared in operations(schema):
         parameters = shared + operation["parameters"]
-        names = [(each["in"], each["name"]) for each in parameters]
+        names = [(parameter["in"], parameter["name"]) for parameter in parameters]
         assert len(names) == len(set(names)), (method, path)
-        in_path = {each["name"] for each in parameters if each["in"] == "path"}
+        in_path = {param["name"] for param in parameters if param["in"] == "path"}
         assert in_path == set(re.findall(r"\{(\w+)\}", path))
-        assert sum(each["in"] == "body" for each in parameters) <= 1
-        for each in parameters:
-            _assert_parameter(schema, each)
+        assert sum(parameter["in"] == "body" for parameter in parameters) <= 1
+        for parameter in parameters:
+            _assert_parameter(schema, parameter)
         assert operation["responses"]
         for requirement in operation["security"]:
             assert set(requirement) <= set(schema["securityDefinitions"])
@@ -179,7 +185,7 @@ def _assert_parameter(schema, parameter):
 
 def _assert_node(schema, node, where):
     if "$ref" in node:
-        resolved(schema, node)
+        resolve(schema, node)
         return
     assert node["type"] in TYPES, where
     assert set(node.get("required", ())) <= set(node.get("properties", {})), where
@@ -217,7 +223,7 @@ def test_every_operation_has_a_summary_and_describes_its_statuses(schema):
             assert "404" in statuses, name
         if operation["security"]:
             assert "401" in statuses, name
-        if any(each["in"] == "body" for each in operation["parameters"]):
+        if any(parameter["in"] == "body" for parameter in operation["parameters"]):
             assert {"413", "415"} <= statuses, name
         for status, response in operation["responses"].items():
             if int(status) >= 400:
@@ -230,12 +236,12 @@ def test_the_schema_requires_a_token_where_anonymous_requests_are_401(schema, ap
     settings.RATE_LIMIT_SCALE = 10_000
     for path, method, operation, _ in operations(schema):
         if operation["tags"] == ["auth"] and not operation["security"]:
-            # These take credentials in their body, and a wrong one is 401 too.
+            # Their body holds credentials, and wrong ones are a 401 too.
             continue
         pk = UUID(int=1) if path.startswith(("/playlists/", "/auth/sessions/")) else 1
-        address = path.format(id=pk, movie_id=1, username="ann", number=1)
-        answer = api.generic(method.upper(), address, "{}", content_type="application/json")
-        assert (answer.status_code == 401) == (operation["security"] == [{"Bearer": []}]), path
+        url = path.format(id=pk, movie_id=1, username="ann", number=1)
+        response = api.generic(method.upper(), url, "{}", content_type="application/json")
+        assert (response.status_code == 401) == (operation["security"] == [{"Bearer": []}]), path
 
 
 def test_every_body_has_an_example_that_its_serializer_accepts(schema, make_user):
@@ -246,39 +252,41 @@ def test_every_body_has_an_example_that_its_serializer_accepts(schema, make_user
         for parameter in operation.get("parameters", ())
         if parameter["in"] == "body"
     }
-    taken = 0
+    count = 0
+
     for route in api_routes():
         for method, action in route.actions.items():
             body = getattr(route.view, action).contract.body
             if body is None or (method, route.template) not in documented:
                 continue
             node = documented[method, route.template]
-            example = resolved(schema, node)["example"]
-            assert mismatches(schema, node, example) == [], route
-            tried = body(data=example, partial=method == "patch", context={"request": request})
-            assert tried.is_valid(), (route, tried.errors)
-            taken += 1
-    assert taken == len(documented)
+            example = resolve(schema, node)["example"]
+            assert find_mismatches(schema, node, example) == [], route
+            serializer = body(data=example, partial=method == "patch", context={"request": request})
+            assert serializer.is_valid(), (route, serializer.errors)
+            count += 1
+
+    assert count == len(documented)
 
 
 def test_scores_are_documented_in_half_stars(schema):
     for path, method in (("/ratings/", "post"), ("/ratings/{id}/", "put")):
         (body,) = (
-            each for each in schema["paths"][path][method]["parameters"] if each["in"] == "body"
+            param for param in schema["paths"][path][method]["parameters"] if param["in"] == "body"
         )
-        assert resolved(schema, body["schema"])["properties"]["score"]["multipleOf"] == 0.5
+        assert resolve(schema, body["schema"])["properties"]["score"]["multipleOf"] == 0.5
 
 
 def test_operations_without_a_response_body_produce_no_json(schema):
     for path, method, operation, _ in operations(schema):
-        good = [status for status in operation["responses"] if status < "300"]
-        if good == ["204"]:
+        successes = [status for status in operation["responses"] if status < "300"]
+        if successes == ["204"]:
             assert operation["produces"] == ["application/problem+json"], (method, path)
 
 
 def test_no_response_schema_contains_a_secret(schema):
-    told = json.dumps([operation["responses"] for *_, operation, _ in operations(schema)])
-    pending, seen = set(re.findall(r"#/definitions/(\w+)", told)), set()
+    responses = json.dumps([operation["responses"] for *_, operation, _ in operations(schema)])
+    pending, seen = set(re.findall(r"#/definitions/(\w+)", responses)), set()
     while pending:
         name = pending.pop()
         seen.add(name)
@@ -289,7 +297,7 @@ def test_no_response_schema_contains_a_secret(schema):
 
 @pytest.fixture
 def world(make_user, make_movie, client_of, settings):
-    """A member, films with and without everything, ratings, a playlist, and a TMDb."""
+    """A member, movies with all fields and with few, ratings, a playlist, and a fake TMDb."""
     settings.RATE_LIMIT_SCALE = 10_000
     full = make_movie(
         "Alien",
@@ -308,11 +316,11 @@ def world(make_user, make_movie, client_of, settings):
     more = [make_movie(f"Film {number}", genres=["Horror"]) for number in range(3)]
     ann, bob = make_user("ann"), make_user("bob")
     client = client_of(ann)
-    for film, score in ((full, 5), (more[0], 2), (bare, 4)):
-        client.post("/ratings/", {"movie": film.pk, "score": score, "review": "Words."})
-        client_of(bob).post("/ratings/", {"movie": film.pk, "score": score})
+    for movie, score in ((full, 5), (more[0], 2), (bare, 4)):
+        client.post("/ratings/", {"movie": movie.pk, "score": score, "review": "Words."})
+        client_of(bob).post("/ratings/", {"movie": movie.pk, "score": score})
     ids = [full.pk, bare.pk]
-    # Somebody to follow, with a thing of each kind for the feed.
+    # A member to follow, with each kind of event for the feed.
     review = {"movie": more[1].pk, "score": 4.5, "review": "Fine."}
     reviewed = client_of(bob).post("/ratings/", review).json()["id"]
     client_of(bob).post("/playlists/", {"name": "Days", "movie_ids": ids})
@@ -323,7 +331,7 @@ def world(make_user, make_movie, client_of, settings):
         settings.TMDB_TOKEN = server.credential
         yield {
             "client": client,
-            "film": full,
+            "movie": full,
             "bare": bare,
             "more": more,
             "playlist": playlist,
@@ -333,7 +341,7 @@ def world(make_user, make_movie, client_of, settings):
 
 
 def _identity_calls(world):
-    """The caller's sessions and passwords; the caller is logged in at the end."""
+    """Yield requests about sessions and passwords; the caller is logged in at the end."""
     ann = User.objects.get(username="ann")
     uid, token = make_password_reset_credentials(User.objects.get(username="bob"))
     family_create(user=ann)
@@ -357,8 +365,8 @@ def _identity_calls(world):
 
 
 def _calls(world, api):
-    """Calls of every operation, each with the status it should get."""
-    film, bare, playlist = world["film"].pk, world["bare"].pk, f"/playlists/{world['playlist']}/"
+    """Yield requests of every operation with their expected statuses."""
+    movie, bare, playlist = world["movie"].pk, world["bare"].pk, f"/playlists/{world['playlist']}/"
     rating = world["client"].get("/ratings/").json()["results"][-1]["id"]
     account = {"username": "carl", "email": "carl@example.org", "password": PASSWORD}
     yield "POST", "/auth/register/", account, 201
@@ -377,19 +385,19 @@ def _calls(world, api):
         yield "GET", path, None, 200
     yield "GET", "/movies/?page_size=1&page=2", None, 200
     yield "GET", "/movies/?year=0", None, 400
-    for pk in (film, bare):
+    for pk in (movie, bare):
         for tail in ("", "match_score/", "similar/", "reviews/"):
             yield "GET", f"/movies/{pk}/{tail}", None, 200
     yield "GET", "/movies/404404/", None, 404
     yield "GET", "/movies/recommendations/", None, 200
     yield "GET", "/movies/recommendations/?diversity=0.5", None, 200
     yield "GET", "/movies/onboarding/", None, 200
-    yield "PUT", f"/movies/{film}/feedback/", {"kind": "more"}, 200
+    yield "PUT", f"/movies/{movie}/feedback/", {"kind": "more"}, 200
     yield "PUT", "/movies/404404/feedback/", {"kind": "hide"}, 404
-    yield "PUT", f"/movies/{film}/feedback/", {"kind": "loud"}, 400
+    yield "PUT", f"/movies/{movie}/feedback/", {"kind": "loud"}, 400
     yield "GET", "/feedback/", None, 200
-    yield "DELETE", f"/movies/{film}/feedback/", None, 204
-    yield "DELETE", f"/movies/{film}/feedback/", None, 404
+    yield "DELETE", f"/movies/{movie}/feedback/", None, 204
+    yield "DELETE", f"/movies/{movie}/feedback/", None, 404
     yield "GET", "/profiles/me/", None, 200
     yield "PUT", "/profiles/me/", {"bio": "Films."}, 200
     yield "PATCH", "/profiles/me/", {"favorite_genres": ["Drama"]}, 200
@@ -400,11 +408,11 @@ def _calls(world, api):
     yield "GET", "/profiles/nobody/", None, 404
     yield "GET", "/feed/?page_size=2", None, 200
     yield "GET", "/feed/?cursor=x", None, 400
-    yield "POST", "/watchlist/", {"movie": film}, 201
-    yield "POST", "/watchlist/", {"movie": film}, 200
+    yield "POST", "/watchlist/", {"movie": movie}, 201
+    yield "POST", "/watchlist/", {"movie": movie}, 200
     yield "GET", "/watchlist/", None, 200
-    yield "DELETE", f"/watchlist/{film}/", None, 204
-    seen = {"movie": film, "watched_at": "2020-02-29T20:15:00Z"}
+    yield "DELETE", f"/watchlist/{movie}/", None, 204
+    seen = {"movie": movie, "watched_at": "2020-02-29T20:15:00Z"}
     yield "POST", "/history/", seen, 201
     yield "POST", "/history/", seen, 200
     yield "GET", "/history/", None, 200
@@ -431,11 +439,11 @@ def _calls(world, api):
     yield "PUT", playlist, {"name": "Evenings"}, 200
     yield "PATCH", playlist, {"description": "For rain."}, 200
     yield "GET", playlist + "items/", None, 200
-    yield "POST", playlist + "items/", {"movie_ids": [film, 404404]}, 200
-    yield "PUT", playlist + "items/order/", {"movie_ids": [bare, film]}, 200
-    yield "PUT", playlist + "items/order/", {"movie_ids": [bare, film]}, 204
-    yield "PATCH", f"{playlist}items/{film}/", {"note": "Loud."}, 200
-    yield "DELETE", f"{playlist}items/{film}/", None, 204
+    yield "POST", playlist + "items/", {"movie_ids": [movie, 404404]}, 200
+    yield "PUT", playlist + "items/order/", {"movie_ids": [bare, movie]}, 200
+    yield "PUT", playlist + "items/order/", {"movie_ids": [bare, movie]}, 204
+    yield "PATCH", f"{playlist}items/{movie}/", {"note": "Loud."}, 200
+    yield "DELETE", f"{playlist}items/{movie}/", None, 204
     yield "DELETE", playlist, None, 204
     table = f"Date,Name,Year,Letterboxd URI,Rating\n2024-01-01,Alien,1979,u,4\n,,,,\n,Film 0,,u,{'9' * 9}"
     yield "POST", "/imports/", table, 201
@@ -471,42 +479,46 @@ def _calls(world, api):
 
 def _operation(schema, method, path):
     path = path.partition("?")[0]
-    # Fixed parts win over parameters, as in the route table.
-    for template in sorted(schema["paths"], key=lambda each: each.count("{")):
+    # Paths without parameters win, as in the URL configuration.
+    for template in sorted(schema["paths"], key=lambda path: path.count("{")):
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
             return template, schema["paths"][template][method.lower()]
     raise AssertionError(path)
 
 
 def test_real_responses_match_the_schema_of_their_status(schema, world, api):
-    called, wrong = set(), []
+    called, errors = set(), []
+
     for method, path, body, status in _calls(world, api):
         data = "" if body is None else json.dumps(body)
         headers = {"If-Match": "*"} if path.endswith("/order/") else {}
         if path == "/imports/" and body is not None:
             file = SimpleUploadedFile("ratings.csv", body.encode())
-            answer = world["client"].post(path, {"file": file}, format="multipart")
+            response = world["client"].post(path, {"file": file}, format="multipart")
         else:
-            answer = world["client"].generic(
+            response = world["client"].generic(
                 method, path, data, content_type="application/json", headers=headers
             )
-        assert answer.status_code == status, (method, path, answer.content)
+        assert response.status_code == status, (method, path, response.content)
         template, operation = _operation(schema, method, path)
         called.add((template, method.lower()))
-        response = operation["responses"][str(status)]
-        if response.get("schema", {}).get("type") == "file":
-            assert answer["Content-Type"] in operation["produces"]
-        elif "schema" in response:
-            found = mismatches(schema, response["schema"], answer.json())
-            wrong += [f"{method} {path} {status}: {each}" for each in found]
+        declared = operation["responses"][str(status)]
+        if declared.get("schema", {}).get("type") == "file":
+            assert response["Content-Type"] in operation["produces"]
+        elif "schema" in declared:
+            mismatches = find_mismatches(schema, declared["schema"], response.json())
+            errors += [f"{method} {path} {status}: {mismatch}" for mismatch in mismatches]
         else:
-            assert answer.content == b""
+            assert response.content == b""
         if body is not None and status < 300:
-            (sent,) = [
-                each for each in operation["parameters"] if each["in"] in ("body", "formData")
+            (parameter,) = [
+                param for param in operation["parameters"] if param["in"] in ("body", "formData")
             ]
-            known = resolved(schema, sent["schema"]) if "schema" in sent else {}
-            found = [each for each in known.get("required", ()) if each not in body]
-            wrong += [f"{method} {path}: {each} is required by the schema alone" for each in found]
-    assert wrong == []
+            node = resolve(schema, parameter["schema"]) if "schema" in parameter else {}
+            missing = [name for name in node.get("required", ()) if name not in body]
+            errors += [
+                f"{method} {path}: {name} is required by the schema alone" for name in missing
+            ]
+
+    assert errors == []
     assert called == {(path, method) for path, method, *_ in operations(schema)}
