@@ -16,7 +16,6 @@ from django.utils import timezone
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
 from movies.search import SEARCH_TOKENS
 from movies.weighted_rating import PRIOR_MEAN, PRIOR_VOTES
-from nexus.core.genres import GENRE_NAMES
 
 MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months without refresh.
 
@@ -24,7 +23,7 @@ MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months w
 LARGE_COLUMNS = ("overview", "tagline", "keywords", "search_vector")
 
 
-# What films are filtered by, apart from words, keywords and people, and the best ordered by.
+# The columns that filters compare. An index that includes them is read without the table.
 _FILTERED = (
     "genres",
     "release_year",
@@ -33,24 +32,10 @@ _FILTERED = (
     "vote_count",
     "runtime",
     "popularity",
-    "weighted_rating",
 )
 
 
-# Every so many-th film stands for all (nexus.core.api.pagination.Sample): of a million, 7,900. A prime,
-# so that no rhythm in which ids were given falls in with it.
-SAMPLE_EVERY = 127
-IN_SAMPLE = Q(
-    Exact(
-        Func(F("id"), Value(SAMPLE_EVERY), function="MOD", output_field=models.BigIntegerField()),
-        Value(0),
-    )
-)
-# Titles are too long to stand beside the rest.
-SAMPLE_COLUMNS = frozenset({*_FILTERED, "release_date", "created_at"})
-
-
-def _beside(column: str) -> list[str]:
+def _filtered_without(column: str) -> list[str]:
     return [name for name in _FILTERED if name != column]
 
 
@@ -164,85 +149,44 @@ class Movie(models.Model):
     objects = MovieQuerySet.as_manager()
 
     class Meta:
+        # docs/adr/0001-indexes-of-movies.md has the query that each index is for.
         indexes = [
-            # One for all, so that what is asked together is met within it (movies.search_tokens).
-            *(
-                GinIndex(
-                    OpClass("search_vector", "tsvector_ops"),
-                    OpClass("genres", "jsonb_path_ops"),
-                    OpClass("keywords", "jsonb_path_ops"),
-                    OpClass(SEARCH_TOKENS, "array_ops"),
-                    name=name,
-                    condition=condition,
-                )
-                for name, condition in (("movie_words", None), ("movie_sample_words", IN_SAMPLE))
+            GinIndex(
+                OpClass("search_vector", "tsvector_ops"),
+                OpClass("genres", "jsonb_path_ops"),
+                OpClass("keywords", "jsonb_path_ops"),
+                OpClass(SEARCH_TOKENS, "array_ops"),
+                name="movie_words",
             ),
-            models.Index(
-                F("popularity").desc(),
-                "id",
-                name="movie_sample",
-                include=sorted(SAMPLE_COLUMNS - {"popularity"}),
-                condition=IN_SAMPLE,
-            ),
-            # What a filter finds or an ordering walks is held against the other filters within the
-            # index: a list reads rows for its own page alone.
             *(
                 models.Index(
-                    F("popularity").desc(),
-                    "id",
-                    name=f"movie_{name.lower().replace(' ', '_')}",
-                    include=_beside("popularity"),
-                    condition=Q(genres__contains=[name]),
+                    column, "id", name=f"movie_{column}", include=_filtered_without(column)
                 )
-                for name in GENRE_NAMES
-            ),
-            *(
-                models.Index(column, "id", name=f"movie_by_{column}", include=_beside(column))
                 for column in ("release_year", "original_language", "vote_count")
             ),
+            # Read backwards, these serve the ascending orderings, whose ids are descending.
             *(
-                # Read backwards they serve the ascending orderings, whose ids run downwards.
                 models.Index(
-                    F(column).desc(), "id", name=f"movie_by_{column}", include=_beside(column)
+                    F(column).desc(),
+                    "id",
+                    name=f"movie_{column}",
+                    include=_filtered_without(column),
                 )
-                for column in ("popularity", "vote_average", "weighted_rating")
+                for column in ("popularity", "vote_average")
             ),
-            # The worst first: without those nobody voted for, which stand at 0.
-            models.Index(
-                F("vote_average").desc(),
-                "id",
-                name="movie_by_vote_average_voted",
-                include=_beside("vote_average"),
-                condition=Q(vote_count__gte=1),
-            ),
-            *(
-                models.Index(F(column).desc(), "id", name=f"movie_{column}_desc")
-                for column in ("rating_count", "created_at")
-            ),
-            models.Index("sort_title", "id", name="movie_sort_title"),
-            # Both directions of each nullable ordering, because nulls stand last in both.
             models.Index(
                 F("runtime").desc(nulls_last=True),
                 "id",
-                name="movie_by_runtime",
-                include=_beside("runtime"),
+                name="movie_runtime",
+                include=_filtered_without("runtime"),
             ),
-            models.Index(F("runtime").asc(nulls_last=True), "id", name="movie_runtime_asc"),
-            models.Index(
-                F("release_date").asc(nulls_last=True),
-                "id",
-                name="movie_by_release_date_asc",
-                include=_FILTERED,
-            ),
-            models.Index(
-                F("release_date").desc(nulls_last=True),
-                "id",
-                name="movie_by_release_date_desc",
-                include=_FILTERED,
-            ),
+            models.Index(F("weighted_rating").desc(), "id", name="movie_weighted_rating"),
+            models.Index(F("created_at").desc(), "id", name="movie_created_at_desc"),
+            models.Index(F("rating_count").desc(), "id", name="movie_rating_count_desc"),
+            models.Index("sort_title", "id", name="movie_sort_title"),
             *(
                 models.Index(F(column).desc(nulls_last=True), "id", name=f"movie_{column}")
-                for column in ("trend_day", "trend_week")
+                for column in ("release_date", "trend_day", "trend_week")
             ),
         ]
         constraints = [

@@ -388,14 +388,7 @@ def explain_page(movies, ordering):
     return movies.filter(first.where).order_by(*order).values("pk")[:20].explain()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name in ORDERING_NAMES
-        if name.lstrip("-") not in ("relevance", "runtime", "release_date")
-    ],
-)
+@pytest.mark.parametrize("name", [name for name in ORDERING_NAMES if "relevance" not in name])
 def test_a_page_of_all_movies_walks_the_index_of_its_ordering(large_table, name):
     plan = explain_page(Movie.objects.all(), ORDERINGS[name])
 
@@ -409,15 +402,15 @@ def test_a_page_after_a_cursor_begins_at_its_position_in_the_index(large_table):
     movies = Movie.objects.filter(after.where).order_by("-popularity", "id")
     plan = movies.values("pk")[:20].explain()
 
-    assert "Index Only Scan using movie_by_popularity" in plan
+    assert "Index Only Scan using movie_popularity" in plan
     assert "Index Cond: (popularity <= '1000" in plan
 
 
 @pytest.mark.parametrize(
     ("params", "index"),
     [
-        ({"genre": [(",", ["Western"])]}, "movie_w"),
-        ({"genre": [("|", ["Western", "War"])]}, "movie_w"),
+        ({"genre": [(",", ["Western"])]}, "movie_words"),
+        ({"genre": [("|", ["Western", "War"])]}, "movie_words"),
         ({"keyword": "paris"}, "movie_words"),
         ({"search": "1234"}, "movie_words"),
         ({"search": "film", "genre": [(",", ["Western"])], "year_gte": 2000}, "movie_words"),

@@ -36,8 +36,14 @@ class Key:
 
     @property
     def along_index(self) -> Any:
-        """The ORDER BY expression that an index on the column serves."""
-        return F(self.name).desc() if self.descending else F(self.name).asc()
+        """The ORDER BY expression that one index serves in both directions.
+
+        The index of a nullable column is descending with the nulls last.
+        """
+        nulls = {}
+        if self.nullable:
+            nulls = {"nulls_last": True} if self.descending else {"nulls_first": True}
+        return F(self.name).desc(**nulls) if self.descending else F(self.name).asc(**nulls)
 
     @property
     def sorted_only(self) -> Any:
