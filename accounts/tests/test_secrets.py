@@ -1,4 +1,4 @@
-"""Passwords, tokens and keys: in no answer but to whom they are for, no log line, cache or table."""
+"""Passwords, tokens and keys appear in no log, cache or table, and only in their own responses."""
 
 import json
 import logging
@@ -16,92 +16,114 @@ from nexus.dev.pytest_plugin import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
-NEW, NEWEST = "quite-another-horse-9", "yet-another-horse-11"
+SECOND_PASSWORD, THIRD_PASSWORD = "quite-another-horse-9", "yet-another-horse-11"
 
 
-class Lines(logging.Handler):
+class ListHandler(logging.Handler):
     def __init__(self):
         super().__init__(logging.DEBUG)
         self.setFormatter(JsonFormatter())
-        self.written = []
+        self.lines = []
 
     def emit(self, record):
-        self.written.append(self.format(record))
+        self.lines.append(self.format(record))
 
 
 @pytest.fixture
-def lines():
-    """All that is logged, at every level but SQL's own, which is off outside of DEBUG."""
-    handler, root = Lines(), logging.getLogger()
-    before = root.level
+def log_lines():
+    """All log lines of every level, except SQL statements, which Django logs in DEBUG mode only."""
+    handler, root = ListHandler(), logging.getLogger()
+    level_before = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     logging.getLogger("django.db.backends").setLevel(logging.INFO)
-    yield handler.written
+    yield handler.lines
     root.removeHandler(handler)
-    root.setLevel(before)
+    root.setLevel(level_before)
 
 
-def everything_stored():
-    """All rows of all models, and all keys and values of the cache."""
+class Conversation:
+    """Requests to the API, with the texts of the responses and the secrets in them."""
+
+    def __init__(self, api, secrets):
+        self.api = api
+        self.secrets = list(secrets)
+        self.responses = []
+
+    def post(self, path, body, *, secret_fields=(), **headers):
+        response = self.api.post(path, body, headers=headers)
+        text = response.content.decode()
+        for field in secret_fields:
+            token = response.json()[field]
+            self.secrets.append(token.rpartition(".")[2])
+            text = text.replace(token, "")
+        self.responses.append(text + str(response.headers))
+        return response
+
+    def request_reset(self, name):
+        self.post("/auth/password/reset/", {"email": f"{name}@example.org"})
+        wait_until_sent()
+
+
+def read_all_stores():
+    """Return all rows of all models, and all keys and values of the cache, as text."""
     models: list[type[Model]] = apps.get_models()
     rows = [list(model._base_manager.values()) for model in models]
     redis = get_redis_connection("default")
-    kept = [(key, redis.dump(key)) for key in redis.keys("*")]
-    return str(rows) + str(kept)
+    cached = [(key, redis.dump(key)) for key in redis.keys("*")]
+    return str(rows) + str(cached)
 
 
-def test_no_secret_is_told_logged_or_stored(api, client, lines, settings, make_user):
+def test_secrets_appear_in_no_other_response_log_line_or_store(
+    api, client, log_lines, settings, make_user
+):
     make_user("boss", is_staff=True, is_superuser=True)
-    told, secrets = [], [PASSWORD, NEW, NEWEST, settings.SECRET_KEY, *settings.JWT_SIGNING_KEYS]
-
-    def post(path, body, *, told_secrets=(), **headers):
-        answer = api.post(path, body, headers=headers)
-        text = answer.content.decode()
-        for name in told_secrets:
-            secrets.append(answer.json()[name].rpartition(".")[2])
-            text = text.replace(answer.json()[name], "")
-        told.append(text + str(answer.headers))
-        return answer
-
-    def asked(name):
-        answer = api.post("/auth/password/reset/", {"email": f"{name}@example.org"})
-        wait_until_sent()
-        told.append(answer.content.decode())
-
-    both = ("access", "refresh")
+    passwords = [PASSWORD, SECOND_PASSWORD, THIRD_PASSWORD]
+    talk = Conversation(api, [*passwords, settings.SECRET_KEY, *settings.JWT_SIGNING_KEYS])
+    pair_fields = ("access", "refresh")
     account = {"username": "ann", "email": "ann@example.org", "password": PASSWORD}
-    post("/auth/register/", account, told_secrets=both)
-    post("/auth/register/", account)
-    pair = post("/auth/token/", account, told_secrets=both).json()
-    post("/auth/token/", {**account, "password": NEW})
-    post("/auth/token/verify/", {"token": pair["access"]})
-    post("/auth/token/verify/", {"token": pair["access"] + "x"})
-    pair = post("/auth/token/refresh/", {"refresh": pair["refresh"]}, told_secrets=both).json()
-    bearer = {"Authorization": f"Bearer {pair['access']}"}
-    wrong = {"old_password": NEW, "new_password": NEWEST}
-    post("/auth/password/change/", wrong, **bearer)
-    right = {"old_password": PASSWORD, "new_password": NEW}
-    assert post("/auth/password/change/", right, **bearer).status_code == 204
-    asked("ann")
-    asked("nobody")
-    found = dict(re.findall(r"^(uid|token): (\S+)$", mail.outbox[0].body, re.MULTILINE))
-    secrets.append(found["token"])
-    reset = {**found, "new_password": "weak"}
-    assert post("/auth/password/reset/confirm/", reset).status_code == 400
-    reset = {**found, "new_password": NEWEST}
-    assert post("/auth/password/reset/confirm/", reset).status_code == 204
-    post("/auth/logout/", {"refresh": pair["refresh"]})
-    for password in (NEW, PASSWORD):
-        form = {"username": "boss", "password": password}
-        told.append(client.post("/admin/login/", form).content.decode())
-    told += [api.get(path).content.decode() for path in ("/swagger.json", "/metrics", "/")]
 
-    stored, logged = everything_stored(), "\n".join(lines)
-    assert len(lines) > 10
-    assert all(json.loads(line) for line in lines)
-    assert len(secrets) == 3 + 1 + len(settings.JWT_SIGNING_KEYS) + 2 * 3 + 1
-    for secret in secrets:
+    # Registration, login and tokens, successful and not.
+    talk.post("/auth/register/", account, secret_fields=pair_fields)
+    talk.post("/auth/register/", account)
+    pair = talk.post("/auth/token/", account, secret_fields=pair_fields).json()
+    talk.post("/auth/token/", {**account, "password": SECOND_PASSWORD})
+    talk.post("/auth/token/verify/", {"token": pair["access"]})
+    talk.post("/auth/token/verify/", {"token": pair["access"] + "x"})
+    refresh = {"refresh": pair["refresh"]}
+    pair = talk.post("/auth/token/refresh/", refresh, secret_fields=pair_fields).json()
+
+    # A failed and a successful password change.
+    bearer = {"Authorization": f"Bearer {pair['access']}"}
+    body = {"old_password": SECOND_PASSWORD, "new_password": THIRD_PASSWORD}
+    talk.post("/auth/password/change/", body, **bearer)
+    body = {"old_password": PASSWORD, "new_password": SECOND_PASSWORD}
+    assert talk.post("/auth/password/change/", body, **bearer).status_code == 204
+
+    # A failed and a successful password reset.
+    talk.request_reset("ann")
+    talk.request_reset("nobody")
+    credentials = dict(re.findall(r"^(uid|token): (\S+)$", mail.outbox[0].body, re.MULTILINE))
+    talk.secrets.append(credentials["token"])
+    body = {**credentials, "new_password": "weak"}
+    assert talk.post("/auth/password/reset/confirm/", body).status_code == 400
+    body = {**credentials, "new_password": THIRD_PASSWORD}
+    assert talk.post("/auth/password/reset/confirm/", body).status_code == 204
+    talk.post("/auth/logout/", {"refresh": pair["refresh"]})
+
+    # The admin and the public pages.
+    for password in (SECOND_PASSWORD, PASSWORD):
+        form = {"username": "boss", "password": password}
+        talk.responses.append(client.post("/admin/login/", form).content.decode())
+    talk.responses += [
+        api.get(path).content.decode() for path in ("/swagger.json", "/metrics", "/")
+    ]
+
+    stored, logged = read_all_stores(), "\n".join(log_lines)
+    assert len(log_lines) > 10
+    assert all(json.loads(line) for line in log_lines)
+    assert len(talk.secrets) == 3 + 1 + len(settings.JWT_SIGNING_KEYS) + 2 * 3 + 1
+    for secret in talk.secrets:
         assert secret not in logged
         assert secret not in stored
-        assert not [text for text in told if secret in text]
+        assert not [text for text in talk.responses if secret in text]

@@ -1,3 +1,5 @@
+"""Tokens: their claims, their keys, rotation and replay detection."""
+
 import threading
 from datetime import timedelta
 
@@ -14,46 +16,53 @@ from nexus.core.api.jwt import AccessToken
 
 pytestmark = pytest.mark.django_db
 
-OLD, NEW = "o" * 40, "n" * 40
+OLD_KEY, NEW_KEY = "o" * 40, "n" * 40
 
 
-def status_of(token):
+def get_profile_status(token):
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     return client.get("/profiles/me/").status_code
 
 
-def test_a_token_names_its_issuer_its_audience_and_its_key(make_user, settings):
+def test_token_names_its_issuer_its_audience_and_its_key(make_user, settings):
     access = family_create(user=make_user()).access
+
     claims = jwt.decode(access, settings.JWT_SIGNING_KEYS[0], ["HS256"], audience="nexus-movie-api")
+    key_id = jwt.get_unverified_header(access)["kid"]
+
     assert claims["iss"] == "nexus-movie-api"
     assert set(claims) == {
         *("token_type", "exp", "iat", "jti", "user_id", "family", "iss", "aud"),
     }
-    kid = jwt.get_unverified_header(access)["kid"]
-    assert len(kid) == 12
-    assert kid not in settings.JWT_SIGNING_KEYS[0]
+    assert len(key_id) == 12
+    assert key_id not in settings.JWT_SIGNING_KEYS[0]
 
 
-def test_tokens_are_not_signed_with_the_secret_key(settings):
+def test_secret_key_does_not_sign_tokens(settings):
     assert settings.SECRET_KEY not in settings.JWT_SIGNING_KEYS
 
 
-def test_a_key_in_front_signs_and_the_one_behind_it_still_verifies(make_user, settings):
+def test_tokens_of_the_old_key_work_until_the_key_is_removed(make_user, settings):
     user = make_user()
-    settings.JWT_SIGNING_KEYS = [OLD]
-    before = family_create(user=user)
-    settings.JWT_SIGNING_KEYS = [NEW, OLD]
-    after = family_create(user=user)
-    assert [status_of(pair.access) for pair in (before, after)] == [200, 200]
-    refresh_token_rotate(refresh=before.refresh)
-    settings.JWT_SIGNING_KEYS = [NEW]
-    assert [status_of(pair.access) for pair in (before, after)] == [401, 200]
+    settings.JWT_SIGNING_KEYS = [OLD_KEY]
+    old_pair = family_create(user=user)
+    settings.JWT_SIGNING_KEYS = [NEW_KEY, OLD_KEY]
+    new_pair = family_create(user=user)
+
+    statuses_with_both = [get_profile_status(pair.access) for pair in (old_pair, new_pair)]
+    refresh_token_rotate(refresh=old_pair.refresh)
+    settings.JWT_SIGNING_KEYS = [NEW_KEY]
+    statuses_with_new = [get_profile_status(pair.access) for pair in (old_pair, new_pair)]
+
+    assert statuses_with_both == [200, 200]
+    assert statuses_with_new == [401, 200]
     with pytest.raises(InvalidToken):
-        refresh_token_rotate(refresh=before.refresh)
+        refresh_token_rotate(refresh=old_pair.refresh)
 
 
-def forged(token, key, header=None, **changes):
+def forge(token, key, header=None, **changes):
+    """Sign the token's claims again, with changes."""
     claims = jwt.decode(token, options={"verify_signature": False})
     headers = {"kid": jwt.get_unverified_header(token)["kid"], **(header or {})}
     return jwt.encode({**claims, **changes}, key, "HS256", headers=headers)
@@ -70,73 +79,105 @@ def forged(token, key, header=None, **changes):
         {"token_type": "refresh"},
         {"family": None},
         {"header": {"kid": ""}},
-        {"header": {"kid": "unheard-of"}},
+        {"header": {"kid": "unknown"}},
         {"header": {"kid": "\ud83c"}},
     ],
     ids=str,
 )
-def test_a_token_with_a_claim_that_is_not_ours_is_refused(make_user, settings, changes):
-    good = family_create(user=make_user()).access
+def test_token_with_a_wrong_claim_is_rejected(make_user, settings, changes):
+    token = family_create(user=make_user()).access
     key = settings.JWT_SIGNING_KEYS[0]
-    assert status_of(forged(good, key)) == 200
-    assert status_of(forged(good, key, **changes)) == 401
-    assert status_of(forged(good, settings.SECRET_KEY.ljust(32))) == 401
+
+    status = get_profile_status(forge(token, key, **changes))
+
+    assert status == 401
+    assert get_profile_status(forge(token, key)) == 200
+
+
+def test_token_that_is_signed_with_the_secret_key_is_rejected(make_user, settings):
+    token = family_create(user=make_user()).access
+
+    status = get_profile_status(forge(token, settings.SECRET_KEY.ljust(32)))
+
+    assert status == 401
+
+
+def rotate_simultaneously(refresh, times):
+    """Rotate a refresh token in as many threads; return the new pairs."""
+    gate, pairs = threading.Barrier(times), []
+
+    def rotate():
+        gate.wait()
+        try:
+            pairs.append(refresh_token_rotate(refresh=refresh))
+        except InvalidToken:
+            pass
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=rotate) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return pairs
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_eight_concurrent_refreshes_at_most_one_has_a_living_successor(make_user):
+def test_simultaneous_uses_of_a_refresh_token_end_its_session(make_user):
     user = make_user()
+
     for _ in range(10):
-        refresh, minted = family_create(user=user).refresh, []
-        gate = threading.Barrier(8)
+        pairs = rotate_simultaneously(family_create(user=user).refresh, times=8)
 
-        def spend(refresh=refresh, minted=minted, gate=gate):
-            gate.wait()
-            try:
-                minted.append(refresh_token_rotate(refresh=refresh))
-            except InvalidToken:
-                pass
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=spend) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(minted) <= 1
-        # Seven replays: the family has ended, and what was minted with it.
-        assert [status_of(pair.access) for pair in minted] == [401] * len(minted)
+        assert len(pairs) <= 1
+        # The seven replays have ended the session, and the new tokens with it.
+        assert [get_profile_status(pair.access) for pair in pairs] == [401] * len(pairs)
 
 
 def test_only_the_ids_of_tokens_are_stored(make_user):
     pair = family_create(user=make_user())
-    newer = refresh_token_rotate(refresh=pair.refresh)
-    stored = str([list(model.objects.values()) for model in (TokenFamily, SpentRefreshToken)])
-    for token in (pair.access, pair.refresh, newer.access, newer.refresh):
-        assert token.rpartition(".")[2] not in stored
+    new_pair = refresh_token_rotate(refresh=pair.refresh)
+
+    rows = str([list(model.objects.values()) for model in (TokenFamily, SpentRefreshToken)])
+
+    for token in (pair.access, pair.refresh, new_pair.access, new_pair.refresh):
+        signature = token.rpartition(".")[2]
+        assert signature not in rows
 
 
-def test_a_session_does_not_begin_with_a_password_that_has_changed_meanwhile(make_user):
+def test_session_cannot_start_after_the_password_has_changed(make_user):
     user = make_user()
-    other = User.objects.get(pk=user.pk)
-    other.set_password("another-horse-9")
-    other.save()
+    same_user = User.objects.get(pk=user.pk)
+    same_user.set_password("another-horse-9")
+    same_user.save()
+
     with pytest.raises(InvalidToken):
         family_create(user=user)
 
 
-def test_an_access_token_outlives_neither_its_time_nor_its_family(make_user):
+def test_access_token_of_an_expired_session_is_rejected(make_user):
     token = AccessToken(family_create(user=make_user()).access.encode())
-    assert status_of(token) == 200
+    status_before = get_profile_status(token)
     TokenFamily.objects.filter(id=token[FAMILY_CLAIM]).update(expires_at=timezone.now())
-    assert status_of(token) == 401
+
+    status = get_profile_status(token)
+
+    assert (status_before, status) == (200, 401)
+
+
+def test_expired_access_token_is_rejected(make_user):
+    token = AccessToken(family_create(user=make_user()).access.encode())
     token.set_exp(lifetime=-timedelta(seconds=1))
-    assert status_of(token) == 401
+
+    assert get_profile_status(token) == 401
 
 
-def test_who_is_asking_takes_one_query(make_user, client_of, django_assert_num_queries):
+def test_authentication_takes_one_query(make_user, client_of, django_assert_num_queries):
     api = client_of(make_user())
-    # Whom the profile counts are two more.
+
+    # The profile counts followers and following with two more.
     with django_assert_num_queries(1 + 2):
-        assert api.get("/profiles/me/").status_code == 200
+        response = api.get("/profiles/me/")
+
+    assert response.status_code == 200
