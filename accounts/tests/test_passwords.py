@@ -1,3 +1,5 @@
+"""Changing a password and resetting it by mail."""
+
 import logging
 import re
 import threading
@@ -16,11 +18,11 @@ from nexus.dev.pytest_plugin import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
-NEW = "quite-another-horse-9"
+NEW_PASSWORD = "quite-another-horse-9"
 
 
 class SlowBackend(EmailBackend):
-    """A mail server that takes its time, until it is let go."""
+    """A mail server that waits for `gate`."""
 
     gate = threading.Event()
 
@@ -39,152 +41,207 @@ def ann(make_user):
     return make_user("ann")
 
 
-def client_with(pair):
+def make_client(pair):
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {pair.access}")
     return client
 
 
-def change(client, old=PASSWORD, new=NEW):
+def get_profile_status(pair):
+    return make_client(pair).get("/profiles/me/").status_code
+
+
+def change_password(client, old=PASSWORD, new=NEW_PASSWORD):
     return client.post("/auth/password/change/", {"old_password": old, "new_password": new})
 
 
-def logs_in(password, name="ann"):
-    sent = {"username": name, "password": password}
-    return APIClient().post("/auth/token/", sent).status_code == 200
+def can_log_in(password):
+    body = {"username": "ann", "password": password}
+    return APIClient().post("/auth/token/", body).status_code == 200
 
 
-def test_a_change_ends_every_other_session_and_keeps_this_one(ann):
-    here, there = family_create(user=ann), family_create(user=ann)
-    assert change(client_with(here)).status_code == 204
-    assert client_with(here).get("/profiles/me/").status_code == 200
-    assert client_with(there).get("/profiles/me/").status_code == 401
-    refreshed = APIClient().post("/auth/token/refresh/", {"refresh": there.refresh})
-    assert refreshed.status_code == 401
-    assert (logs_in(PASSWORD), logs_in(NEW)) == (False, True)
+def request_reset(email, client=None):
+    response = (client or APIClient()).post("/auth/password/reset/", {"email": email})
+    wait_until_sent()
+    return response
+
+
+def make_reset_body(user, **changes):
+    uid, token = make_password_reset_credentials(user)
+    return {"uid": uid, "token": token, "new_password": NEW_PASSWORD, **changes}
+
+
+def confirm_reset(body):
+    return APIClient().post("/auth/password/reset/confirm/", body)
+
+
+# --- Change --------------------------------------------------------------------------------------
+
+
+def test_change_ends_all_other_sessions(ann):
+    current, other = family_create(user=ann), family_create(user=ann)
+
+    response = change_password(make_client(current))
+
+    assert response.status_code == 204
+    assert [get_profile_status(pair) for pair in (current, other)] == [200, 401]
+    refresh = APIClient().post("/auth/token/refresh/", {"refresh": other.refresh})
+    assert refresh.status_code == 401
+    assert not can_log_in(PASSWORD)
+    assert can_log_in(NEW_PASSWORD)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "field", "code"),
     [
-        ("wrong", NEW, "old_password", "wrong_password"),
+        ("wrong", NEW_PASSWORD, "old_password", "wrong_password"),
         (PASSWORD, "12345678", "new_password", "weak_password"),
         (PASSWORD, "ann@example.org", "new_password", "weak_password"),
         (PASSWORD, "x" * 300, "new_password", "max_length"),
     ],
 )
-def test_a_change_that_is_refused_names_the_field_and_changes_nothing(ann, old, new, field, code):
-    here, there = family_create(user=ann), family_create(user=ann)
-    answer = change(client_with(here), old, new)
-    assert answer.status_code == 400
-    assert list(answer.json()["errors"]) == [field]
-    assert answer.json()["errors"][field][0]["code"] == code
-    assert client_with(there).get("/profiles/me/").status_code == 200
-    assert logs_in(PASSWORD)
+def test_rejected_change_names_the_field_and_changes_nothing(ann, old, new, field, code):
+    current, other = family_create(user=ann), family_create(user=ann)
+
+    response = change_password(make_client(current), old, new)
+
+    assert response.status_code == 400
+    assert list(response.json()["errors"]) == [field]
+    assert response.json()["errors"][field][0]["code"] == code
+    assert get_profile_status(other) == 200
+    assert can_log_in(PASSWORD)
 
 
-def test_with_a_stolen_session_a_password_cannot_be_guessed_for_long(ann):
-    client = client_with(family_create(user=ann))
-    statuses = [change(client, old="guess").status_code for _ in range(12)]
+def test_stolen_session_allows_ten_guesses_of_the_password(ann):
+    client = make_client(family_create(user=ann))
+
+    statuses = [change_password(client, old="guess").status_code for _ in range(12)]
+
     assert statuses == [400] * 10 + [429] * 2
-    assert change(client).status_code == 429
+    assert change_password(client).status_code == 429
 
 
-def ask(email, client=None):
-    answer = (client or APIClient()).post("/auth/password/reset/", {"email": email})
-    wait_until_sent()
-    return answer
+# --- Request of a reset --------------------------------------------------------------------------
 
 
-def test_a_reset_mail_lets_its_reader_choose_a_password_once(ann):
+def test_reset_mail_sets_a_password_once_and_ends_all_sessions(ann):
     pair = family_create(user=ann)
-    assert logs_in(PASSWORD)
-    assert ask("ANN@example.org").status_code == 204
+    assert can_log_in(PASSWORD)
+
+    request = request_reset("ANN@example.org")
     (message,) = mail.outbox
+    credentials = dict(re.findall(r"^(uid|token): (\S+)$", message.body, re.MULTILINE))
+    body = {**credentials, "new_password": NEW_PASSWORD}
+    confirmation = confirm_reset(body)
+    second_confirmation = confirm_reset(body)
+
+    assert (request.status_code, confirmation.status_code) == (204, 204)
     assert message.to == ["ann@example.org"]
-    found = dict(re.findall(r"^(uid|token): (\S+)$", message.body, re.MULTILINE))
-    body = {**found, "new_password": NEW}
-    assert APIClient().post("/auth/password/reset/confirm/", body).status_code == 204
-    assert client_with(pair).get("/profiles/me/").status_code == 401
+    assert get_profile_status(pair) == 401
     assert not KnownAddress.objects.exists()
-    assert (logs_in(PASSWORD), logs_in(NEW)) == (False, True)
-    again = APIClient().post("/auth/password/reset/confirm/", body)
-    assert (again.status_code, list(again.json()["errors"])) == (400, ["token"])
+    assert second_confirmation.status_code == 400
+    assert list(second_confirmation.json()["errors"]) == ["token"]
+    assert not can_log_in(PASSWORD)
+    assert can_log_in(NEW_PASSWORD)
 
 
-def test_the_mail_leads_to_the_clients_page_where_there_is_one(ann, settings):
+def test_mail_links_to_the_page_in_the_settings(ann, settings):
     settings.PASSWORD_RESET_URL = "https://app.example.org/reset?uid={uid}&token={token}"
-    ask("ann@example.org")
-    assert re.search(
-        r"https://app\.example\.org/reset\?uid=\w+&token=\w+-\w+\n", mail.outbox[0].body
-    )
-    assert "within 60 minutes" in mail.outbox[0].body
+
+    request_reset("ann@example.org")
+
+    body = mail.outbox[0].body
+    assert re.search(r"https://app\.example\.org/reset\?uid=\w+&token=\w+-\w+\n", body)
+    assert "within 60 minutes" in body
 
 
-def test_nobody_learns_from_the_answer_who_has_an_account(ann, make_user):
-    make_user("gone", is_active=False)
-    ghost = make_user("ghost")
-    ghost.set_unusable_password()
-    ghost.save()
-    answers = [ask(f"{name}@example.org") for name in ("ann", "nobody", "gone", "ghost")]
-    assert [answer.status_code for answer in answers] == [204] * 4
-    assert {answer.content for answer in answers} == {b""}
-    assert len({answer["RateLimit-Policy"] for answer in answers}) == 1
+def test_response_does_not_reveal_whether_an_account_exists(ann, make_user):
+    make_user("inactive", is_active=False)
+    user = make_user("passwordless")
+    user.set_unusable_password()
+    user.save()
+
+    names = ("ann", "nobody", "inactive", "passwordless")
+    responses = [request_reset(f"{name}@example.org") for name in names]
+
+    assert [response.status_code for response in responses] == [204] * 4
+    assert {response.content for response in responses} == {b""}
+    assert len({response["RateLimit-Policy"] for response in responses}) == 1
     assert [message.to for message in mail.outbox] == [["ann@example.org"]]
 
 
-def test_a_slow_mail_server_keeps_nobody_waiting(ann, settings):
-    settings.EMAIL_BACKEND = f"{__name__}.SlowBackend"
-    for name in ("ann", "nobody"):
-        sent = {"email": f"{name}@example.org"}
-        assert APIClient().post("/auth/password/reset/", sent).status_code == 204
-    assert mail.outbox == []
-    SlowBackend.gate.set()
-    wait_until_sent()
-    assert len(mail.outbox) == 1
+def test_mailbox_gets_three_mails_an_hour_and_the_response_stays_the_same(ann):
+    statuses = [request_reset("ann@example.org").status_code for _ in range(5)]
 
-
-def test_a_mail_server_that_fails_is_logged_without_what_the_mail_holds(ann, settings, caplog):
-    settings.EMAIL_BACKEND = f"{__name__}.BrokenBackend"
-    assert ask("ann@example.org").status_code == 204
-    (line,) = [each for each in caplog.records if each.name == "accounts.mail"]
-    assert line.getMessage() == "A mail was not sent: ConnectionRefusedError"
-    assert line.exc_info is None
-
-
-def test_a_mail_that_goes_nowhere_for_want_of_a_server_is_logged(ann, settings, caplog):
-    settings.EMAIL_BACKEND = settings.NO_EMAIL_BACKEND
-    assert ask("ann@example.org").status_code == 204
-    assert "EMAIL_URL is not set" in caplog.text
-
-
-def test_mails_that_pile_up_are_dropped_and_not_kept_for_ever(caplog):
-    gate = threading.Event()
-
-    class Held:
-        def send(self):
-            gate.wait(10)
-
-    send_in_background(Held())
-    for _ in range(MAX_QUEUED_MAILS):
-        send_in_background(None)
-    gate.set()
-    wait_until_sent()
-    assert [each.levelno for each in caplog.records if each.name == "accounts.mail"] == [
-        logging.ERROR
-    ]
-
-
-def test_a_mailbox_gets_three_mails_an_hour_and_the_answer_stays_the_same(ann):
-    statuses = [ask("ann@example.org").status_code for _ in range(5)]
     assert statuses == [204] * 5
     assert len(mail.outbox) == 3
 
 
-def test_an_address_asks_for_so_many_resets(api, settings):
+def test_client_address_has_a_limit_of_requests(api, settings):
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "password_reset": (2, 3600)}
-    seen = [ask(f"a{n}@example.org", api).status_code for n in range(4)]
-    assert seen == [204, 204, 429, 429]
+
+    statuses = [request_reset(f"a{n}@example.org", api).status_code for n in range(4)]
+
+    assert statuses == [204, 204, 429, 429]
+
+
+# --- Sending mails -------------------------------------------------------------------------------
+
+
+def test_request_does_not_wait_for_a_slow_mail_server(ann, settings):
+    settings.EMAIL_BACKEND = f"{__name__}.SlowBackend"
+
+    statuses = [
+        APIClient().post("/auth/password/reset/", {"email": f"{name}@example.org"}).status_code
+        for name in ("ann", "nobody")
+    ]
+    sent_before = list(mail.outbox)
+    SlowBackend.gate.set()
+    wait_until_sent()
+
+    assert statuses == [204, 204]
+    assert sent_before == []
+    assert len(mail.outbox) == 1
+
+
+def test_failure_of_the_mail_server_is_logged_without_the_mail(ann, settings, caplog):
+    settings.EMAIL_BACKEND = f"{__name__}.BrokenBackend"
+
+    response = request_reset("ann@example.org")
+
+    assert response.status_code == 204
+    (record,) = [record for record in caplog.records if record.name == "accounts.mail"]
+    assert record.getMessage() == "A mail was not sent: ConnectionRefusedError"
+    assert record.exc_info is None
+
+
+def test_mail_without_a_mail_server_is_logged(ann, settings, caplog):
+    settings.EMAIL_BACKEND = settings.NO_EMAIL_BACKEND
+
+    response = request_reset("ann@example.org")
+
+    assert response.status_code == 204
+    assert "EMAIL_URL is not set" in caplog.text
+
+
+def test_mails_beyond_the_queue_are_dropped(caplog):
+    gate = threading.Event()
+
+    class SlowMessage:
+        def send(self):
+            gate.wait(10)
+
+    send_in_background(SlowMessage())
+    for _ in range(MAX_QUEUED_MAILS):
+        send_in_background(None)
+    gate.set()
+    wait_until_sent()
+
+    records = [record for record in caplog.records if record.name == "accounts.mail"]
+    assert [record.levelno for record in records] == [logging.ERROR]
+
+
+# --- Confirmation of a reset ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -198,68 +255,69 @@ def test_an_address_asks_for_so_many_resets(api, settings):
         {"token": "c0ffee-" + "0" * 32},
     ],
 )
-def test_a_reset_with_something_else_is_refused_on_the_token(ann, changes):
-    uid, token = make_password_reset_credentials(ann)
-    body = {"uid": uid, "token": token, "new_password": NEW, **changes}
-    answer = APIClient().post("/auth/password/reset/confirm/", body)
-    assert answer.status_code == 400
-    assert answer.json()["errors"]["token"][0]["code"] == "wrong_token"
+def test_wrong_uid_or_token_is_rejected_on_the_token(ann, changes):
+    response = confirm_reset(make_reset_body(ann, **changes))
+
+    assert response.status_code == 400
+    assert response.json()["errors"]["token"][0]["code"] == "wrong_token"
 
 
-def test_a_weak_password_gets_one_message_for_each_fault_wherever_it_is_chosen(ann, client_of):
-    uid, token = make_password_reset_credentials(ann)
-    weak = "123"
-    new = {"username": "bob", "email": "bob@example.org", "password": weak}
-    reset = {"uid": uid, "token": token, "new_password": weak}
-    change = {"old_password": PASSWORD, "new_password": weak}
-    anybody = APIClient()
-    answers = [
-        anybody.post("/auth/register/", new).json()["errors"]["password"],
-        anybody.post("/auth/password/reset/confirm/", reset).json()["errors"]["new_password"],
-        client_of(ann).post("/auth/password/change/", change).json()["errors"]["new_password"],
+def test_weak_password_gets_the_same_messages_everywhere(ann, client_of):
+    registration = {"username": "bob", "email": "bob@example.org", "password": "123"}
+
+    errors = [
+        APIClient().post("/auth/register/", registration).json()["errors"]["password"],
+        confirm_reset(make_reset_body(ann, new_password="123")).json()["errors"]["new_password"],
+        change_password(client_of(ann), new="123").json()["errors"]["new_password"],
     ]
-    assert answers[0] == answers[1] == answers[2]
-    assert [error["code"] for error in answers[0]] == ["weak_password"] * 3
+
+    assert errors[0] == errors[1] == errors[2]
+    assert [error["code"] for error in errors[0]] == ["weak_password"] * 3
 
 
-def test_a_weak_new_password_is_named_and_the_mail_can_be_used_again(ann):
-    uid, token = make_password_reset_credentials(ann)
-    body = {"uid": uid, "token": token, "new_password": "password"}
-    answer = APIClient().post("/auth/password/reset/confirm/", body)
-    assert answer.json()["errors"]["new_password"][0]["code"] == "weak_password"
-    body["new_password"] = NEW
-    assert APIClient().post("/auth/password/reset/confirm/", body).status_code == 204
+def test_mail_can_be_used_again_after_a_weak_password(ann):
+    body = make_reset_body(ann)
+
+    weak = confirm_reset({**body, "new_password": "password"})
+    strong = confirm_reset(body)
+
+    assert weak.json()["errors"]["new_password"][0]["code"] == "weak_password"
+    assert strong.status_code == 204
 
 
-def test_a_reset_ends_with_its_time_and_with_the_account(ann, settings):
-    uid, token = make_password_reset_credentials(ann)
-    body = {"uid": uid, "token": token, "new_password": NEW}
+def test_expired_mail_is_rejected(ann, settings):
+    body = make_reset_body(ann)
     settings.PASSWORD_RESET_TIMEOUT = -1
-    assert APIClient().post("/auth/password/reset/confirm/", body).status_code == 400
-    settings.PASSWORD_RESET_TIMEOUT = 3600
+
+    assert confirm_reset(body).status_code == 400
+
+
+def test_mail_of_a_deactivated_account_is_rejected(ann):
+    body = make_reset_body(ann)
     User.objects.update(is_active=False)
-    assert APIClient().post("/auth/password/reset/confirm/", body).status_code == 400
+
+    assert confirm_reset(body).status_code == 400
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_resets_with_one_mail_one_succeeds(make_user):
-    ann = make_user("ann")
-    uid, token = make_password_reset_credentials(ann)
-    ended, gate = [], threading.Barrier(2)
+def test_one_of_two_simultaneous_resets_with_one_mail_succeeds(make_user):
+    uid, token = make_password_reset_credentials(make_user("ann"))
+    outcomes, gate = [], threading.Barrier(2)
 
     def reset(password):
         gate.wait()
         try:
             user_password_reset(uid=uid, token=token, new_password=password)
-            ended.append("set")
+            outcomes.append("success")
         except Exception as error:
-            ended.append(type(error).__name__)
+            outcomes.append(type(error).__name__)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=reset, args=(NEW + end,)) for end in "ab"]
+    threads = [threading.Thread(target=reset, args=(NEW_PASSWORD + end,)) for end in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(ended) == ["ValidationError", "set"]
+
+    assert sorted(outcomes) == ["ValidationError", "success"]
