@@ -1,4 +1,4 @@
-"""Real servers in folders of their own; each user of them is a process, as it is on a machine."""
+"""Real servers in folders of their own. Each process that uses them is a Python subprocess."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     reason="the embedded servers are not installed",
 )
 
-HOLD = """
+USE_SERVERS = """
 import os, sys
 from pathlib import Path
 from nexus.dev import embedded
@@ -31,16 +31,16 @@ with embedded.run_servers(Path(sys.argv[1])):
           flush=True)
     sys.stdin.read()
 """
-URLS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "TEST_DATABASE", "PRODUCTION", "HTTPS")
+VARIABLES = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "TEST_DATABASE", "PRODUCTION", "HTTPS")
 
 
-class User:
-    """A process that holds the embedded servers until it is told to go."""
+class ServerUser:
+    """A process that uses the embedded servers until `stop`."""
 
     def __init__(self, folder, **popen):
-        environment = {name: value for name, value in os.environ.items() if name not in URLS}
+        environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(folder)],
+            [sys.executable, "-c", USE_SERVERS, str(folder)],
             cwd=ROOT,
             env={**environment, **popen.pop("env", {})},
             stdin=subprocess.PIPE,
@@ -48,16 +48,16 @@ class User:
             text=True,
             **popen,
         )
-        self.database, self.cache, self.key_length = "", "", 0
+        self.database_url, self.cache_url, self.key_length = "", "", 0
 
-    def ready(self):
+    def wait_until_ready(self):
         line = self.process.stdout.readline()
         assert line, "the servers did not start"
-        self.database, self.cache, length = line.rsplit(" ", 2)
+        self.database_url, self.cache_url, length = line.rsplit(" ", 2)
         self.key_length = int(length)
         return self
 
-    def leave(self):
+    def stop(self):
         with self.process:
             self.process.communicate(timeout=60)
         assert self.process.returncode == 0
@@ -66,146 +66,167 @@ class User:
         with self.process:
             self.process.kill()
 
+    def connect(self):
+        return psycopg.connect(self.database_url, connect_timeout=5)
 
-def use(folder, **popen):
-    return User(folder, **popen).ready()
-
-
-def database(user):
-    return psycopg.connect(user.database, connect_timeout=5)
-
-
-def answers(user):
-    with database(user) as connection:
-        assert connection.execute("SELECT 1").fetchone() == (1,)
-    with redis.Redis.from_url(user.cache) as cache:
-        assert cache.ping()
-    return True
+    def can_use_servers(self):
+        with self.connect() as connection, redis.Redis.from_url(self.cache_url) as cache:
+            return connection.execute("SELECT 1").fetchone() == (1,) and cache.ping()
 
 
-def sockets_of(user):
-    postgres = Path(parse_qs(urlsplit(user.database).query)["host"][0]) / ".s.PGSQL.5432"
-    return postgres, Path(urlsplit(user.cache).path)
+def start_user(folder, **popen):
+    return ServerUser(folder, **popen).wait_until_ready()
 
 
-def stopped(user, folder):
-    for pid_file in (folder / "postgres" / "postmaster.pid", folder / "valkey" / "valkey.pid"):
-        if pid_file.exists():
-            return False
-    return not any(path.exists() for path in sockets_of(user))
+def are_servers_stopped(user, folder):
+    """Return whether neither pid files nor sockets of the servers are left."""
+    query = parse_qs(urlsplit(user.database_url).query)
+    paths = (
+        folder / "postgres" / "postmaster.pid",
+        folder / "valkey" / "valkey.pid",
+        Path(query["host"][0]) / ".s.PGSQL.5432",
+        Path(urlsplit(user.cache_url).path),
+    )
+    return not any(path.exists() for path in paths)
 
 
 @pytest.fixture(scope="module")
-def made():
-    """A folder in which the servers have been started once and a row was written."""
+def folder():
+    """A folder in which the servers were started once and a row was written."""
     with tempfile.TemporaryDirectory(prefix="nexus-test-") as name:
         folder = Path(name) / "data"
-        user = use(folder)
-        assert answers(user)
+        user = start_user(folder)
+        assert user.can_use_servers()
         assert user.key_length >= 64
-        with database(user) as connection:
-            connection.execute("CREATE TABLE kept AS SELECT 42 AS value")
-        user.leave()
-        assert stopped(user, folder)
+        with user.connect() as connection:
+            connection.execute("CREATE TABLE stored AS SELECT 42 AS value")
+        user.stop()
+        assert are_servers_stopped(user, folder)
         yield folder
 
 
-def test_a_second_start_takes_seconds_and_finds_the_data(made):
+def test_second_start_is_fast_and_the_data_is_still_there(folder):
     started = time.monotonic()
-    user = use(made)
-    assert time.monotonic() - started < 10
-    with database(user) as connection:
-        assert connection.execute("SELECT value FROM kept").fetchone() == (42,)
-    user.leave()
-    assert stopped(user, made)
+
+    user = start_user(folder)
+    duration_s = time.monotonic() - started
+    with user.connect() as connection:
+        row = connection.execute("SELECT value FROM stored").fetchone()
+    user.stop()
+
+    assert duration_s < 10
+    assert row == (42,)
+    assert are_servers_stopped(user, folder)
 
 
-def test_a_second_user_shares_them_and_the_last_one_stops_them(made):
-    first = use(made)
-    second = use(made)
-    assert (second.database, second.cache) == (first.database, first.cache)
-    first.leave()
-    assert answers(second)
-    second.leave()
-    assert stopped(second, made)
+def test_last_of_two_users_stops_the_shared_servers(folder):
+    first = start_user(folder)
+    second = start_user(folder)
+
+    first.stop()
+    works_after_first = second.can_use_servers()
+    second.stop()
+
+    assert second.database_url == first.database_url
+    assert second.cache_url == first.cache_url
+    assert works_after_first
+    assert are_servers_stopped(second, folder)
 
 
-def test_users_who_come_at_once_share_them(made):
-    users = [User(made) for _ in range(4)]
+def test_simultaneous_users_share_the_servers(folder):
+    users = [ServerUser(folder) for _ in range(4)]
+
     for user in users:
-        user.ready()
-    assert len({user.database for user in users}) == 1
+        user.wait_until_ready()
     for user in users:
-        user.leave()
-    assert stopped(users[0], made)
+        user.stop()
+
+    assert len({user.database_url for user in users}) == 1
+    assert are_servers_stopped(users[0], folder)
 
 
-def test_a_killed_user_leaves_no_lock_behind(made):
-    killed = use(made)
+def test_killed_user_leaves_no_lock_behind(folder):
+    killed = start_user(folder)
     killed.kill()
-    # Nobody stopped them, so the next one finds them running and is the last to leave.
-    user = use(made)
-    assert user.database == killed.database
-    assert answers(user)
-    user.leave()
-    assert stopped(user, made)
+
+    # The servers are still running, and this is their last user.
+    user = start_user(folder)
+    works = user.can_use_servers()
+    user.stop()
+
+    assert user.database_url == killed.database_url
+    assert works
+    assert are_servers_stopped(user, folder)
 
 
-def test_a_stale_pid_file_does_not_hinder(made):
-    user = use(made)
-    pid_file = made / "postgres" / "postmaster.pid"
+def test_stale_pid_file_of_another_process_is_ignored(folder):
+    user = start_user(folder)
+    pid_file = folder / "postgres" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
-    user.leave()
-    # The pid is now another's: of this very process, which is no PostgreSQL.
+    user.stop()
+    # Both files now name this process, which is not a server.
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
-    (made / "valkey" / "valkey.pid").write_text(f"{os.getpid()}\n")
-    user = use(made)
-    assert answers(user)
-    user.leave()
-    assert stopped(user, made)
+    (folder / "valkey" / "valkey.pid").write_text(f"{os.getpid()}\n")
+
+    user = start_user(folder)
+    works = user.can_use_servers()
+    user.stop()
+
+    assert works
+    assert are_servers_stopped(user, folder)
 
 
-def test_servers_that_were_killed_start_again(made):
-    user = use(made)
-    for pid_file in (made / "postgres" / "postmaster.pid", made / "valkey" / "valkey.pid"):
+def test_killed_servers_start_again(folder):
+    killed = start_user(folder)
+    for pid_file in (folder / "postgres" / "postmaster.pid", folder / "valkey" / "valkey.pid"):
         os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
-    user.kill()
-    again = use(made)
-    with database(again) as connection:
-        assert connection.execute("SELECT value FROM kept").fetchone() == (42,)
-    assert answers(again)
-    again.leave()
-    assert stopped(again, made)
+    killed.kill()
+
+    user = start_user(folder)
+    with user.connect() as connection:
+        row = connection.execute("SELECT value FROM stored").fetchone()
+    works = user.can_use_servers()
+    user.stop()
+
+    assert row == (42,)
+    assert works
+    assert are_servers_stopped(user, folder)
 
 
-@pytest.mark.parametrize("name", ["x" * 130, "My Films & 'more' (é)"])
-def test_a_long_or_odd_path_works(name):
+@pytest.mark.parametrize("name", ["x" * 130, "My Movies & 'more' (é)"])
+def test_long_path_and_special_characters_work(name):
     with tempfile.TemporaryDirectory(prefix="nexus-test-") as parent:
         folder = Path(parent) / name / "data"
         folder.parent.mkdir()
-        user = use(folder, env={"TMPDIR": parent})
-        assert answers(user)
-        user.leave()
-        assert stopped(user, folder)
+
+        user = start_user(folder, env={"TMPDIR": parent})
+        works = user.can_use_servers()
+        user.stop()
+
+        assert works
+        assert are_servers_stopped(user, folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_normal_user_has_servers_of_their_own():
+def test_user_without_privileges_has_their_own_servers():
     nobody = pwd.getpwnam("nobody")
     check = [sys.executable, "-c", "import nexus.dev.embedded"]
     try:
         subprocess.run(check, cwd=ROOT, user="nobody", capture_output=True, env={}, check=True)
     except (PermissionError, subprocess.CalledProcessError):
-        pytest.skip("this Python or checkout cannot be read by a normal user")
+        pytest.skip("this Python or checkout is not readable for other users")
     with tempfile.TemporaryDirectory(prefix="nexus-test-") as parent:
         os.chown(parent, nobody.pw_uid, nobody.pw_gid)
         folder = Path(parent) / "data"
-        user = use(folder, user="nobody", group=nobody.pw_gid, env={"HOME": parent})
-        assert (folder / "postgres").stat().st_uid == nobody.pw_uid
-        with database(user) as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
-        user.leave()
-        assert stopped(user, folder)
+
+        user = start_user(folder, user="nobody", group=nobody.pw_gid, env={"HOME": parent})
+        owner = (folder / "postgres").stat().st_uid
+        works = user.can_use_servers()
+        user.stop()
+
+        assert owner == nobody.pw_uid
+        assert works
+        assert are_servers_stopped(user, folder)
 
 
 @pytest.mark.parametrize(
@@ -219,11 +240,12 @@ def test_a_normal_user_has_servers_of_their_own():
         ({}, True),
     ],
 )
-def test_embedded_servers_are_for_machines_where_none_are_configured(
+def test_servers_are_needed_outside_production_if_a_url_is_missing(
     monkeypatch, variables, expected
 ):
-    for name in URLS:
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+
     assert is_needed() is expected
