@@ -1,4 +1,4 @@
-"""Ratings, reports and playlists for moderators, who take away but do not write in a member's name."""
+"""Admin for moderators. They hide and delete members' content but do not add any."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from social.services.playlists import playlist_item_annotate, playlist_item_remo
 from social.services.ratings import rating_delete, rating_update
 
 
-class _NoAddition:
+class NoAddMixin:
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
 
 @admin.register(Rating)
-class RatingAdmin(_NoAddition, admin.ModelAdmin):
+class RatingAdmin(NoAddMixin, admin.ModelAdmin):
     list_display = ("user", "movie", "score", "contains_spoilers", "hidden_at", "created_at")
     list_filter = ("score", "contains_spoilers", ("hidden_at", admin.EmptyFieldListFilter))
     actions = ("hide", "restore")
     list_select_related = ("user", "movie")
     search_fields = ("=user__username", "movie__title")
-    search_help_text = "A username, or part of a film's title."
+    search_help_text = "A username, or part of a movie's title."
     raw_id_fields = ("user", "movie")
     readonly_fields = ("user", "movie", "score", "hidden_at", "created_at", "updated_at")
     ordering = ("-id",)
@@ -58,18 +58,19 @@ class RatingAdmin(_NoAddition, admin.ModelAdmin):
             rating_delete(rating_id=rating_id)
 
 
-class _OpenFirst(admin.SimpleListFilter):
-    """Open reports, unless others are asked for: the page is a queue."""
+class ReportStateFilter(admin.SimpleListFilter):
+    """Shows open reports by default, because the page is the moderation queue."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        closed = [choice for choice in ReviewReport.State.choices if choice[0] != "open"]
-        return [*closed, ("all", "all")]
+        resolved = [choice for choice in ReviewReport.State.choices if choice[0] != "open"]
+        return [*resolved, ("all", "all")]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         for choice in super().choices(changelist):
+            # Django labels the choice without a value "All". Here it selects the open reports.
             yield {**choice, "display": "open" if choice["display"] == "All" else choice["display"]}
 
     def queryset(
@@ -81,24 +82,24 @@ class _OpenFirst(admin.SimpleListFilter):
 
 
 @admin.register(ReviewReport)
-class ReviewReportAdmin(_NoAddition, admin.ModelAdmin):
-    """The moderation queue: the oldest open report first, to be upheld or dismissed."""
+class ReviewReportAdmin(NoAddMixin, admin.ModelAdmin):
+    """The moderation queue: the oldest open report first. The actions uphold or dismiss it."""
 
-    list_display = ("id", "reason", "comment", "member", "review", "state", "created_at")
-    list_filter = (_OpenFirst, "reason")
+    list_display = ("id", "reason", "comment", "author", "review", "state", "created_at")
+    list_filter = (ReportStateFilter, "reason")
     list_select_related = ("rating__user",)
     raw_id_fields = ("rating", "reporter")
-    readonly_fields = ("member", "whole_review")
+    readonly_fields = ("author", "full_review")
     ordering = ("created_at", "id")
     actions = ("uphold", "dismiss")
     show_full_result_count = False
 
     def has_change_permission(self, request: HttpRequest, obj: ReviewReport | None = None) -> bool:
-        # Its fields are read; what becomes of it is decided by the actions.
+        # The actions decide a report; its fields are read-only.
         return obj is None and super().has_change_permission(request)
 
     @admin.display(description="review by")
-    def member(self, report: ReviewReport) -> str:
+    def author(self, report: ReviewReport) -> str:
         return report.rating.user.username
 
     @admin.display(description="review")
@@ -106,18 +107,18 @@ class ReviewReportAdmin(_NoAddition, admin.ModelAdmin):
         return Truncator(report.rating.review).chars(200)
 
     @admin.display(description="review")
-    def whole_review(self, report: ReviewReport) -> str:
+    def full_review(self, report: ReviewReport) -> str:
         return report.rating.review
 
     @admin.action(
-        description="Hide the review, and uphold all reports of it", permissions=["change"]
+        description="Hide the review and uphold all reports of it", permissions=["change"]
     )
     def uphold(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
         for rating_id in set(queryset.values_list("rating_id", flat=True)):
             review_hide(rating_id=rating_id)
 
     @admin.action(
-        description="Leave the review, and dismiss all reports of it", permissions=["change"]
+        description="Leave the review and dismiss all reports of it", permissions=["change"]
     )
     def dismiss(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
         for rating_id in set(queryset.values_list("rating_id", flat=True)):
@@ -125,7 +126,7 @@ class ReviewReportAdmin(_NoAddition, admin.ModelAdmin):
 
 
 @admin.register(Playlist)
-class PlaylistAdmin(_NoAddition, admin.ModelAdmin):
+class PlaylistAdmin(NoAddMixin, admin.ModelAdmin):
     list_display = ("name", "owner", "visibility", "movie_count", "created_at")
     list_filter = ("visibility",)
     list_select_related = ("owner",)
@@ -155,7 +156,7 @@ class PlaylistAdmin(_NoAddition, admin.ModelAdmin):
 
 
 @admin.register(PlaylistItem)
-class PlaylistItemAdmin(_NoAddition, admin.ModelAdmin):
+class PlaylistItemAdmin(NoAddMixin, admin.ModelAdmin):
     list_display = ("playlist", "position", "movie", "added_at")
     list_select_related = ("playlist", "movie")
     search_fields = ("playlist__name", "movie__title")
@@ -178,8 +179,8 @@ class PlaylistItemAdmin(_NoAddition, admin.ModelAdmin):
 
 
 @admin.register(Import)
-class ImportAdmin(_NoAddition, admin.ModelAdmin):
-    """How far each import is, and why it failed, for who is asked; the rows stay the member's."""
+class ImportAdmin(NoAddMixin, admin.ModelAdmin):
+    """Shows support the progress of an import and why it failed, but not its rows."""
 
     list_display = ("id", "user", "filename", "format", "state", "position", "total", "reason")
     list_filter = ("state", "format")
@@ -190,5 +191,5 @@ class ImportAdmin(_NoAddition, admin.ModelAdmin):
     show_full_result_count = False
 
     def has_change_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
-        # Members apply and undo their own.
+        # Only members apply and undo their imports.
         return False

@@ -1,4 +1,4 @@
-"""Query parameters of ratings, reviews and playlists, and what they do to a queryset."""
+"""Query parameters of social's lists, and the filters and orderings that they select."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from social.models import MAX_SCORE, MIN_SCORE, PlaylistQuerySet, RatingQuerySet
 from social.selectors.feed import FEED_START, KINDS, PUBLISHED, FeedPosition
 
 
-def _both_ways(*names: str) -> dict[str, Ordering]:
-    """Each name ascending and, with `-`, descending; ids run along, so one index serves both."""
+def _build_orderings(*names: str) -> dict[str, Ordering]:
+    """Return an ascending and, with `-`, a descending ordering by each column.
+
+    Ids have the same direction as the column, so that one index serves both orderings.
+    """
     return {
         sign + name: Ordering((Key(name, bool(sign)), Key("id", bool(sign))))
         for name in names
@@ -30,8 +33,8 @@ def _both_ways(*names: str) -> dict[str, Ordering]:
     }
 
 
-RATING_ORDERINGS = _both_ways("created_at", "score")
-PLAYLIST_ORDERINGS = _both_ways("created_at", "updated_at", "name", "movie_count")
+RATING_ORDERINGS = _build_orderings("created_at", "score")
+PLAYLIST_ORDERINGS = _build_orderings("created_at", "updated_at", "name", "movie_count")
 NEWEST_FIRST = RATING_ORDERINGS["-created_at"]
 FOLLOWS_NEWEST_FIRST = Ordering((Key("created_at", True), Key("id", True)))
 WATCHLIST_NEWEST_FIRST = Ordering((Key("added_at", True), Key("id", True)))
@@ -40,7 +43,7 @@ BY_POSITION = Ordering((Key("position"),))
 
 
 class RatingListQuery(PageQuery):
-    """What narrows the caller's ratings, their order and the page."""
+    """Filters, ordering and page of a list of ratings."""
 
     movie = IdField(required=False)
     min_score = StrictFloatField(required=False, min_value=MIN_SCORE, max_value=MAX_SCORE)
@@ -50,13 +53,13 @@ class RatingListQuery(PageQuery):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
         if attrs.get("min_score", MIN_SCORE) > attrs.get("max_score", MAX_SCORE):
-            message = "min_score is above max_score: nothing can match."
+            message = "min_score is greater than max_score, so no rating can match."
             raise serializers.ValidationError({"min_score": [message]})
         return attrs
 
 
 class ViewingListQuery(PageQuery):
-    """Of which film, and the page."""
+    """Filter and page of the list of viewings."""
 
     movie = IdField(required=False)
 
@@ -66,12 +69,12 @@ class StatsQuery(QuerySerializer):
         required=False,
         min_value=FIRST_YEAR,
         max_value=LAST_YEAR,
-        help_text="A year in review, in UTC; all years without.",
+        help_text="Only ratings and viewings of this year (UTC). Default: all years.",
     )
 
 
 class FeedQuery(QuerySerializer):
-    """Where in the feed, and how much of it."""
+    """Position and page size of the feed."""
 
     page_size = StrictIntegerField(
         required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAX_PAGE_SIZE
@@ -80,7 +83,7 @@ class FeedQuery(QuerySerializer):
         required=False,
         allow_blank=True,
         max_length=1000,
-        help_text="Empty or left out to begin, then as `next` has it.",
+        help_text="Not sent or empty for the first page, then as in `next`.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -107,15 +110,15 @@ def parse_feed_cursor(query: dict[str, Any]) -> FeedPosition:
 
 
 class ReviewListQuery(PageQuery):
-    """Which reviews of a film, and the page."""
+    """Filter and page of a movie's reviews."""
 
     hide_spoilers = serializers.BooleanField(
-        default=False, help_text="Leave out reviews marked as telling the plot."
+        default=False, help_text="Leave out reviews that contain spoilers."
     )
 
 
 class MemberPlaylistsQuery(PageQuery):
-    """What narrows a member's playlists, their order and the page."""
+    """Filter, ordering and page of a member's playlists."""
 
     search = serializers.CharField(
         required=False,
@@ -127,7 +130,7 @@ class MemberPlaylistsQuery(PageQuery):
 
 
 class PlaylistListQuery(MemberPlaylistsQuery):
-    """What narrows the playlists, their order and the page."""
+    """Filters, ordering and page of the list of playlists."""
 
     owner = serializers.RegexField(
         r"\A[\w.@+-]+\Z", required=False, max_length=150, help_text="A username, in any case."
@@ -135,13 +138,13 @@ class PlaylistListQuery(MemberPlaylistsQuery):
 
 
 def filter_ratings(ratings: RatingQuerySet, params: dict[str, Any]) -> RatingQuerySet:
-    """The ratings that pass a validated RatingListQuery."""
+    """Keep the ratings that match a validated RatingListQuery."""
     lookups = {"movie": "movie_id", "min_score": "score__gte", "max_score": "score__lte"}
     return ratings.filter(**{lookups[name]: params[name] for name in lookups if name in params})
 
 
 def filter_playlists(playlists: PlaylistQuerySet, params: dict[str, Any]) -> PlaylistQuerySet:
-    """The playlists that pass a validated PlaylistListQuery."""
+    """Keep the playlists that match a validated PlaylistListQuery."""
     if "owner" in params:
         owner = User.objects.filter(username__lower=without_case(params["owner"]))
         playlists = playlists.filter(owner_id=Subquery(owner.values("id")[:1]))

@@ -1,11 +1,9 @@
-"""What members do: follow, rate, review, collect films in lists, and keep a diary."""
+"""What members do: rate, review, follow, keep playlists, a watchlist and a history."""
 
-from social.models.diary import Viewing, ViewingQuerySet, WatchlistItem, WatchlistItemQuerySet
+from social.models.diary import Viewing, WatchlistItem
 from social.models.follows import (
     Block,
     Follow,
-    FollowQuerySet,
-    member_visible_to,
     members_visible_to,
 )
 from social.models.imports import Import, ImportFile, ImportRow
@@ -15,7 +13,6 @@ from social.models.playlists import (
     MAX_NOTE_LENGTH,
     Playlist,
     PlaylistItem,
-    PlaylistItemQuerySet,
     PlaylistQuerySet,
 )
 from social.models.ratings import (
@@ -38,21 +35,16 @@ __all__ = [
     "MIN_SCORE",
     "Block",
     "Follow",
-    "FollowQuerySet",
     "Import",
     "ImportFile",
     "ImportRow",
     "Playlist",
     "PlaylistItem",
-    "PlaylistItemQuerySet",
     "PlaylistQuerySet",
     "Rating",
     "RatingQuerySet",
     "ReviewReport",
     "Viewing",
-    "ViewingQuerySet",
     "WatchlistItem",
-    "WatchlistItemQuerySet",
-    "member_visible_to",
     "members_visible_to",
 ]

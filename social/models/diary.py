@@ -1,4 +1,4 @@
-"""What a member means to see, and what they saw and when."""
+"""The watchlist, and the history of viewings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from social.models.ratings import MOVIE_COLUMNS
 
 class WatchlistItemQuerySet(models.QuerySet["WatchlistItem"]):
     def with_movie(self) -> Self:
-        """With what a MovieSummary shows of each film, in the same query."""
+        """Join the columns of each movie's summary."""
         return self.select_related("movie").only("user_id", "added_at", *MOVIE_COLUMNS)
 
 
 class WatchlistItem(models.Model):
-    """A film that a member means to see."""
+    """A movie that a member wants to watch."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="watchlist")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="watchlist_items")
@@ -41,12 +41,12 @@ class WatchlistItem(models.Model):
 
 class ViewingQuerySet(models.QuerySet["Viewing"]):
     def with_movie(self) -> Self:
-        """With what a MovieSummary shows of each film, in the same query."""
+        """Join the columns of each movie's summary."""
         return self.select_related("movie").only("user_id", "watched_at", *MOVIE_COLUMNS)
 
 
 class Viewing(models.Model):
-    """One time that a member saw a film; the same moment twice is the same viewing."""
+    """A member watched a movie at a moment. A second row for the same moment is not possible."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="viewings")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="viewings")

@@ -1,4 +1,4 @@
-"""Who follows and who blocks whom, and with that the one rule of who may see whose things."""
+"""Follows and blocks, and the rule that decides which members a viewer may see."""
 
 from __future__ import annotations
 
@@ -11,47 +11,51 @@ from django.db.models import F, Q
 from accounts.models import User, Visibility
 
 
-def member_visible_to(viewer_id: int | None, member: str = "") -> Q:
-    """The one rule: whether a viewer may see a member, and with them whatever is theirs.
+def build_visibility_filter(viewer_id: int | None, member: str = "") -> Q:
+    """Return the condition that a viewer may see a member and everything the member owns.
 
-    A member shows to a viewer while active, if the profile is public or the viewer's own, and
-    neither has blocked the other. Nobody (None) is blocked by nobody. `member` is the path to the
-    member from what is filtered, as `user` from a rating; empty where members are.
+    The member must be active, public or the viewer, and neither may have blocked the other. A
+    viewer without an account (None) sees public members.
+
+    `member` is the name of the foreign key to the member, such as `user` of a rating. It is empty
+    if the filtered model is User.
     """
     path, key = (f"{member}__", f"{member}_id") if member else ("", "id")
-    rule = Q(**{f"{path}is_active": True})
-    public = Q(**{f"{path}visibility": Visibility.PUBLIC})
+    is_active = Q(**{f"{path}is_active": True})
+    is_public = Q(**{f"{path}visibility": Visibility.PUBLIC})
     if viewer_id is None:
-        return rule & public
-    blocks = Block.objects
+        return is_active & is_public
+    is_viewer = Q(**{key: viewer_id})
+    blocked = Block.objects.filter(blocker_id=viewer_id).values("blocked_id")
+    blockers = Block.objects.filter(blocked_id=viewer_id).values("blocker_id")
     return (
-        rule
-        & (public | Q(**{key: viewer_id}))
-        & ~Q(**{f"{key}__in": blocks.filter(blocker_id=viewer_id).values("blocked_id")})
-        & ~Q(**{f"{key}__in": blocks.filter(blocked_id=viewer_id).values("blocker_id")})
+        is_active
+        & (is_public | is_viewer)
+        & ~Q(**{f"{key}__in": blocked})
+        & ~Q(**{f"{key}__in": blockers})
     )
 
 
 def members_visible_to(viewer_id: int | None) -> models.QuerySet[User]:
-    """The members whom a viewer may see."""
-    return User.objects.filter(member_visible_to(viewer_id))
+    """Return the members whom a viewer may see."""
+    return User.objects.filter(build_visibility_filter(viewer_id))
 
 
 class FollowQuerySet(models.QuerySet["Follow"]):
     def followers_visible_to(self, viewer_id: int | None) -> Self:
-        """Those whose follower the viewer may see, with that member's name and picture."""
-        return self._showing(viewer_id, "follower")
+        """Keep follows whose follower the viewer may see, and join the follower's public fields."""
+        return self._with_visible(viewer_id, "follower")
 
     def followed_visible_to(self, viewer_id: int | None) -> Self:
-        """Those whose followed member the viewer may see, with that member's name and picture."""
-        return self._showing(viewer_id, "followed")
+        """Keep follows whose followed member the viewer may see, and join their public fields."""
+        return self._with_visible(viewer_id, "followed")
 
-    def _showing(self, viewer_id: int | None, side: str) -> Self:
-        shown = [f"{side}__{name}" for name in ("username", "display_name", "avatar_url")]
+    def _with_visible(self, viewer_id: int | None, member: str) -> Self:
+        columns = [f"{member}__{name}" for name in ("username", "display_name", "avatar_url")]
         return (
-            self.filter(member_visible_to(viewer_id, side))
-            .select_related(side)
-            .only("created_at", *shown)
+            self.filter(build_visibility_filter(viewer_id, member))
+            .select_related(member)
+            .only("created_at", *columns)
         )
 
 

@@ -1,4 +1,4 @@
-"""Lists of films, ordered and annotated."""
+"""Playlists: ordered lists of movies with notes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from movies.models import Movie
-from social.models.follows import member_visible_to
+from social.models.follows import build_visibility_filter
 from social.models.ratings import MOVIE_COLUMNS
 
 MAX_NAME_LENGTH = 200
@@ -20,35 +20,35 @@ MAX_DESCRIPTION_LENGTH = 2000
 MAX_NOTE_LENGTH = 500
 
 
-def _name_words() -> SearchVector:
-    """The words of a playlist's name, as the index below holds them."""
+def _name_vector() -> SearchVector:
+    """Return the search vector of the name, in the form that the index below stores."""
     return SearchVector("name", config="simple")
 
 
 class PlaylistQuerySet(models.QuerySet["Playlist"]):
     def readable_by(self, user_id: int | None) -> Self:
-        """What may be opened by its link: all but private lists, and of members who may be seen."""
+        """Keep the playlists that a member may read if they know the URL."""
         return self.filter(
             ~Q(visibility=Playlist.Visibility.PRIVATE) | Q(owner_id=user_id),
-            member_visible_to(user_id, "owner"),
+            build_visibility_filter(user_id, "owner"),
         )
 
     def listed_for(self, user_id: int | None) -> Self:
-        """What shows in lists: public ones of members who may be seen, and the member's own."""
+        """Keep the playlists that are listed for a member: public ones and their own."""
         return self.filter(
             Q(visibility=Playlist.Visibility.PUBLIC) | Q(owner_id=user_id),
-            member_visible_to(user_id, "owner"),
+            build_visibility_filter(user_id, "owner"),
         )
 
     def named_like(self, text: str) -> Self:
-        """Those whose name has all words of the text, in any case."""
+        """Keep the playlists whose name contains all words of the text, in any case."""
         query = SearchQuery(text, config="simple")
-        return self.alias(name_words=_name_words()).filter(name_words=query)
+        return self.alias(name_vector=_name_vector()).filter(name_vector=query)
 
     def with_owner(self) -> Self:
-        """With the owner's name, in the same query."""
-        own = [field.name for field in Playlist._meta.concrete_fields if field.name != "owner"]
-        return self.select_related("owner").only(*own, "owner__username")
+        """Join the owner's username."""
+        columns = [field.name for field in Playlist._meta.concrete_fields if field.name != "owner"]
+        return self.select_related("owner").only(*columns, "owner__username")
 
 
 class Playlist(models.Model):
@@ -57,16 +57,16 @@ class Playlist(models.Model):
         UNLISTED = "unlisted"
         PRIVATE = "private"
 
-    #: Random, so that the link of an unlisted list cannot be guessed.
+    #: Random, so that the URL of an unlisted playlist cannot be guessed.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="playlists")
     name = models.CharField(max_length=MAX_NAME_LENGTH)
     description = models.TextField(blank=True, max_length=MAX_DESCRIPTION_LENGTH)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
-    #: One more with each change of its items; the ETag that a reorder must match.
+    #: Incremented by each change of the items. A reorder must send it as If-Match.
     version = models.PositiveIntegerField(default=1, editable=False)
     movie_count = models.PositiveIntegerField(default=0, editable=False)
-    #: When it first became public; for the feed.
+    #: When it first became public. The feed shows it at this time.
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -78,7 +78,7 @@ class Playlist(models.Model):
             models.CheckConstraint(condition=~Q(name=""), name="playlist_name_not_empty"),
         ]
         indexes = [
-            # One an ordering; of all lists, because a member's view joins public ones and their own.
+            # One for each ordering. Not only of public playlists: a list also has the viewer's own.
             *(
                 models.Index(F(column).desc(), F("id").desc(), name=f"playlist_by_{column}")
                 for column in ("created_at", "updated_at", "name", "movie_count")
@@ -91,7 +91,7 @@ class Playlist(models.Model):
                 condition=Q(visibility="public"),
                 name="playlist_owner_published",
             ),
-            GinIndex(_name_words(), name="playlist_name_words"),
+            GinIndex(_name_vector(), name="playlist_name_words"),
         ]
 
     def __str__(self) -> str:
@@ -100,9 +100,11 @@ class Playlist(models.Model):
 
 class PlaylistItemQuerySet(models.QuerySet["PlaylistItem"]):
     def with_movie(self) -> Self:
-        """With what a MovieSummary shows of each film, in the same query."""
-        own = [field.name for field in PlaylistItem._meta.concrete_fields if field.name != "movie"]
-        return self.select_related("movie").only(*own, *MOVIE_COLUMNS)
+        """Join the columns of each movie's summary."""
+        columns = [
+            field.name for field in PlaylistItem._meta.concrete_fields if field.name != "movie"
+        ]
+        return self.select_related("movie").only(*columns, *MOVIE_COLUMNS)
 
 
 class PlaylistItem(models.Model):
@@ -122,7 +124,7 @@ class PlaylistItem(models.Model):
             models.UniqueConstraint(
                 fields=["playlist", "position"],
                 name="playlist_item_position",
-                # A reorder passes through doubles on its way.
+                # While a reorder runs, two items may have the same position.
                 deferrable=models.Deferrable.DEFERRED,
             ),
         ]

@@ -1,4 +1,4 @@
-"""Stars, reviews, and what members report of reviews."""
+"""Ratings with their reviews, and reports of reviews."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models.functions import Floor
 from django.utils import timezone
 
 from movies.models import SMALL_COLUMNS, Movie
-from social.models.follows import member_visible_to
+from social.models.follows import build_visibility_filter
 
 MIN_SCORE, MAX_SCORE = 1.0, 5.0
 MAX_REVIEW_LENGTH = 10_000
@@ -23,41 +23,42 @@ MOVIE_COLUMNS = tuple(f"movie__{name}" for name in SMALL_COLUMNS)
 
 class RatingQuerySet(models.QuerySet["Rating"]):
     def with_movie(self) -> Self:
-        """With what a MovieSummary shows of each film, in the same query."""
-        own = [field.name for field in Rating._meta.concrete_fields if field.name != "movie"]
-        return self.select_related("movie").only(*own, *MOVIE_COLUMNS)
+        """Join the columns of each movie's summary."""
+        return self.select_related("movie").only(*_columns_except("movie"), *MOVIE_COLUMNS)
 
     def with_movie_and_author(self) -> Self:
-        """With what a MovieSummary shows of each film and the member's name, in the same query."""
-        theirs = ("movie", "user")
-        own = [field.name for field in Rating._meta.concrete_fields if field.name not in theirs]
-        return self.select_related("movie", "user").only(*own, *MOVIE_COLUMNS, "user__username")
+        """Join the columns of each movie's summary and the member's username."""
+        columns = _columns_except("movie", "user")
+        return self.select_related("movie", "user").only(*columns, *MOVIE_COLUMNS, "user__username")
 
     def with_author(self) -> Self:
-        """With the member's name, in the same query."""
-        own = [field.name for field in Rating._meta.concrete_fields if field.name != "user"]
-        return self.select_related("user").only(*own, "user__username")
+        """Join the member's username."""
+        return self.select_related("user").only(*_columns_except("user"), "user__username")
 
     def visible_to(self, viewer_id: int | None) -> Self:
-        """Ratings by members whom the viewer may see."""
-        return self.filter(member_visible_to(viewer_id, "user"))
+        """Keep ratings by members whom the viewer may see."""
+        return self.filter(build_visibility_filter(viewer_id, "user"))
 
     def reviews_visible_to(self, viewer_id: int | None) -> Self:
-        """Reviews with words, not hidden by a moderator, by members whom the viewer may see."""
+        """Keep reviews that are not hidden, by members whom the viewer may see."""
         return self.exclude(review="").filter(hidden_at__isnull=True).visible_to(viewer_id)
 
 
+def _columns_except(*names: str) -> list[str]:
+    return [field.name for field in Rating._meta.concrete_fields if field.name not in names]
+
+
 class Rating(models.Model):
-    """One member's stars for one film, with a review where they wrote one."""
+    """A member's score for a movie, with an optional review."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="ratings")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="ratings")
     score = models.FloatField("stars, 1 to 5 in halves")
     review = models.TextField(blank=True, validators=[MaxLengthValidator(MAX_REVIEW_LENGTH)])
     contains_spoilers = models.BooleanField(default=False)
-    #: When a moderator hid the review; the stars still count.
+    #: When a moderator hid the review. The score still counts.
     hidden_at = models.DateTimeField(null=True, blank=True, editable=False)
-    #: When the first words came, where there are any and that was after the stars; for the feed.
+    #: When the review was written, if that was after the score. The feed shows it at this time.
     reviewed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -75,7 +76,7 @@ class Rating(models.Model):
             ),
         ]
         indexes = [
-            # The engine reads thousands of these for one feed, from the index alone.
+            # Recommendations read thousands of scores for one request, from these two indexes alone.
             models.Index(
                 fields=["user", "-created_at", "-id"],
                 include=["movie", "score"],
@@ -107,22 +108,22 @@ class Rating(models.Model):
 
     @property
     def public_review(self) -> str:
-        """The review as others see it: empty where a moderator hid it."""
+        """The review as others see it: empty if a moderator hid it."""
         return "" if self.hidden_at else self.review
 
 
 class ReviewReport(models.Model):
-    """What one member holds against another's review, until a moderator has looked."""
+    """A member's complaint about another member's review, for the moderators."""
 
     class Reason(models.TextChoices):
-        SPOILER = "spoiler", "tells the plot without a mark"
-        ABUSE = "abuse", "insults or threatens"
-        SPAM = "spam", "advertises"
+        SPOILER = "spoiler", "spoilers without a warning"
+        ABUSE = "abuse", "insults or threats"
+        SPAM = "spam", "advertising"
         OTHER = "other", "something else"
 
     class State(models.TextChoices):
         OPEN = "open", "open"
-        UPHELD = "upheld", "upheld, the review is hidden"
+        UPHELD = "upheld", "upheld (the review is hidden)"
         DISMISSED = "dismissed", "dismissed"
 
     rating = models.ForeignKey(Rating, models.CASCADE, related_name="reports")
@@ -143,7 +144,7 @@ class ReviewReport(models.Model):
             ),
         ]
         indexes = [
-            # The queue: the oldest open ones first.
+            # The moderation queue: the oldest open report first.
             models.Index(
                 fields=["created_at", "id"], condition=Q(state="open"), name="report_queue"
             ),

@@ -1,4 +1,4 @@
-"""Members as others find them."""
+"""Reads of members: by username, with their profile and follow counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from social.models import Follow, members_visible_to
 
 @dataclass(frozen=True)
 class FollowCounts:
-    """How many follow a member and are followed, as the two lists show them to a viewer."""
+    """The sizes of a member's lists of followers and followed members, as a viewer sees them."""
 
     followers: int
     following: int
@@ -21,7 +21,10 @@ class FollowCounts:
 
 @dataclass(frozen=True)
 class Profile:
-    """A member in the eyes of a viewer; `is_following` is None for nobody and for oneself."""
+    """A member as a viewer sees them.
+
+    `is_following` is None without a viewer and if the member is the viewer.
+    """
 
     member: User
     counts: FollowCounts
@@ -29,7 +32,10 @@ class Profile:
 
 
 def get_visible_member(*, username: str, viewer_id: int | None) -> User:
-    """The member of a username, without case. Raises NotFound where the viewer may not see them."""
+    """Return the member with a username, in any case.
+
+    Raises NotFound if there is none whom the viewer may see.
+    """
     named = members_visible_to(viewer_id).filter(username__lower=without_case(username))
     member = named.first()
     if member is None:
@@ -38,10 +44,10 @@ def get_visible_member(*, username: str, viewer_id: int | None) -> User:
 
 
 def get_member(*, username: str) -> User:
-    """The member of a username, without case, to be seen or not. Raises NotFound for none.
+    """Return the member with a username, in any case, whether visible to anybody or not.
 
-    For what a member did themselves, as blocking, and may take back though they see the other no
-    more; it must not tell them apart from none in any other case.
+    Raises NotFound if there is none. For undoing the caller's own follows and blocks of members who
+    are no longer visible. The response must not reveal that an invisible member exists.
     """
     member = User.objects.filter(username__lower=without_case(username)).first()
     if member is None:
@@ -50,10 +56,10 @@ def get_member(*, username: str) -> User:
 
 
 def count_follows(*, member_id: int, viewer_id: int | None) -> FollowCounts:
-    """The counts of a member's two lists, each up to MAX_LIST_DEPTH as every count is.
+    """Count a member's followers and followed members up to MAX_LIST_DEPTH, in two queries.
 
-    Counted anew: what a counter would hold changes with each viewer, and with each member who goes
-    private or is deactivated, for all whom they follow. In two queries.
+    They are not stored, because they depend on the viewer and on the visibility of every member in
+    the lists.
     """
     follows = Follow.objects.order_by()
     followers = follows.followers_visible_to(viewer_id).filter(followed_id=member_id)
@@ -65,7 +71,7 @@ def count_follows(*, member_id: int, viewer_id: int | None) -> FollowCounts:
 
 
 def get_profile(*, username: str, viewer_id: int | None) -> Profile:
-    """A member's profile, in four queries at most. Raises NotFound like get_visible_member."""
+    """Return a member's profile, in at most four queries. Raises like get_visible_member."""
     member = get_visible_member(username=username, viewer_id=viewer_id)
     counts = count_follows(member_id=member.pk, viewer_id=viewer_id)
     if viewer_id is None or viewer_id == member.pk:

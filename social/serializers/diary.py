@@ -1,4 +1,4 @@
-"""The watchlist and viewings as clients send and see them."""
+"""Requests and responses of the watchlist and of viewings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EARLIEST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 
 
 class WatchlistWriteSerializer(serializers.Serializer[Any]):
-    movie = IdField(help_text="A film's id.")
+    movie = IdField(help_text="A movie's id.")
 
     class Meta:
         swagger_schema_fields = {"example": {"movie": 1}}
@@ -28,19 +28,21 @@ class WatchlistItemSerializer(serializers.Serializer[Any]):
 
 
 class ViewingWriteSerializer(serializers.Serializer[Any]):
-    movie = IdField(help_text="A film's id.")
-    watched_at = UTCDateTimeField(
-        required=False, help_text="Now where it is not sent; not in the future."
-    )
+    movie = IdField(help_text="A movie's id.")
+    watched_at = UTCDateTimeField(required=False, help_text="Default: now. Not in the future.")
 
     class Meta:
         swagger_schema_fields = {"example": {"movie": 1, "watched_at": "2026-01-31T20:15:00Z"}}
 
     def validate_watched_at(self, value: datetime) -> datetime:
         if value > timezone.now():
-            raise serializers.ValidationError("This is in the future.", code="future")
+            raise serializers.ValidationError(
+                "This time is in the future. Send the present or a past time.", code="future"
+            )
         if value < EARLIEST:
-            raise serializers.ValidationError("There were no films then.", code="too_early")
+            raise serializers.ValidationError(
+                f"There were no movies before {FIRST_YEAR}.", code="too_early"
+            )
         return value
 
 

@@ -1,4 +1,4 @@
-"""Ratings and reviews as clients send and see them."""
+"""Requests and responses of ratings, reviews and reports."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from social.models import (
 
 
 class ScoreField(StrictFloatField):
-    """Stars: 1 to 5 in halves."""
+    """A score: 1 to 5 in steps of 0.5."""
 
     class Meta:
         swagger_schema_fields = {"multipleOf": 0.5}
 
-    default_error_messages = {"half_stars": "Stars come in halves: 1, 1.5, 2 and so on to 5."}
+    default_error_messages = {"half_stars": "Scores have steps of 0.5: 1, 1.5, 2 and so on to 5."}
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("help_text", "Stars, 1 to 5 in halves.")
+        kwargs.setdefault("help_text", "1 to 5 in steps of 0.5.")
         super().__init__(min_value=MIN_SCORE, max_value=MAX_SCORE, **kwargs)
 
     def to_internal_value(self, data: Any) -> float:
@@ -45,9 +45,9 @@ class ScoreField(StrictFloatField):
 
 
 class RatingEditSerializer(serializers.Serializer[Any]):
-    """A rating as PUT and PATCH take it; what is left out stays as it is."""
+    """The body of PUT and PATCH of a rating. Fields that are not sent do not change."""
 
-    movie = IdField(required=False, help_text="The film it is of; a rating stays with its film.")
+    movie = IdField(required=False, help_text="The rated movie's id. It cannot change.")
     score = ScoreField()
     review = StrictCharField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
     contains_spoilers = serializers.BooleanField(required=False)
@@ -59,11 +59,11 @@ class RatingEditSerializer(serializers.Serializer[Any]):
 
 
 class RatingWriteSerializer(RatingEditSerializer):
-    """A rating as POST takes it."""
+    """The body of POST of a rating."""
 
-    movie = IdField(help_text="A film's id.")
+    movie = IdField(help_text="A movie's id.")
     keep_in_watchlist = serializers.BooleanField(
-        default=False, help_text="A rated film leaves the caller's watchlist, unless this is true."
+        default=False, help_text="A rated movie leaves the caller's watchlist, unless this is true."
     )
 
     class Meta:
@@ -78,7 +78,7 @@ class RatingWriteSerializer(RatingEditSerializer):
 
 
 class ReviewSerializer(SharedFieldsSerializer):
-    """A rating with its words, as the public sees it."""
+    """A review of a movie, with its score."""
 
     id = serializers.IntegerField()
     user = serializers.CharField(source="user.username")
@@ -90,14 +90,14 @@ class ReviewSerializer(SharedFieldsSerializer):
 
 
 class PublicRatingSerializer(SharedFieldsSerializer):
-    """A rating as others see it; wants `with_movie_and_author()`."""
+    """A rating as others see it. Needs `Rating.objects.with_movie_and_author()`."""
 
     id = serializers.IntegerField()
     user = serializers.CharField(source="user.username")
     movie = MovieSummarySerializer()
     score = serializers.FloatField()
     review = serializers.CharField(
-        source="public_review", help_text="Empty where there is none, or a moderator hid it."
+        source="public_review", help_text="Empty without a review, or if a moderator hid it."
     )
     contains_spoilers = serializers.BooleanField()
     created_at = UTCDateTimeField()
@@ -113,7 +113,7 @@ class ReportWriteSerializer(serializers.Serializer[Any]):
 
 
 class ReportSerializer(serializers.Serializer[Any]):
-    """What the caller reported."""
+    """The caller's report of a review."""
 
     rating = serializers.IntegerField(source="rating_id")
     reason = serializers.ChoiceField(choices=ReviewReport.Reason.values)
@@ -122,7 +122,7 @@ class ReportSerializer(serializers.Serializer[Any]):
 
 
 class RatingSerializer(SharedFieldsSerializer):
-    """A rating as its member sees it."""
+    """A rating as its author sees it. Needs `Rating.objects.with_movie()`."""
 
     id = serializers.IntegerField()
     movie = MovieSummarySerializer()
@@ -130,7 +130,7 @@ class RatingSerializer(SharedFieldsSerializer):
     review = serializers.CharField()
     contains_spoilers = serializers.BooleanField()
     review_hidden = serializers.SerializerMethodField(
-        help_text="Whether a moderator hid the review from everybody else."
+        help_text="Whether a moderator hid the review from everybody but its author."
     )
     created_at = UTCDateTimeField()
     updated_at = UTCDateTimeField()

@@ -1,4 +1,4 @@
-"""Statistics as clients see them."""
+"""The response of a member's statistics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DirectorStatSerializer(serializers.Serializer[Any]):
 
 
 class DecadeStatSerializer(serializers.Serializer[Any]):
-    decade = serializers.IntegerField(help_text="Its first year: 1990.")
+    decade = serializers.IntegerField(help_text="Its first year, such as 1990.")
     count = serializers.IntegerField()
     average_score = serializers.FloatField()
 
@@ -39,19 +39,19 @@ class MovieScoreSerializer(serializers.Serializer[Any]):
 
 class LovedGenreSerializer(GenreStatSerializer):
     shrunk_score = serializers.FloatField(
-        help_text="The mean of its ratings and of five more at the member's own mean."
+        help_text="Its average if five more ratings had the member's own average."
     )
 
 
 class StreakSerializer(serializers.Serializer[Any]):
-    """Days in a row on which a film was seen, in UTC."""
+    """Consecutive days (UTC) with a viewing."""
 
-    current_days = serializers.IntegerField(help_text="Up to today or yesterday; else 0.")
+    current_days = serializers.IntegerField(help_text="0 unless it ends today or yesterday.")
     longest_days = serializers.IntegerField()
 
 
 class ComparisonSerializer(serializers.Serializer[Any]):
-    """Over those films alone that at least five other members rated."""
+    """Averages over the movies that at least five other members rated."""
 
     films = serializers.IntegerField()
     own_average = serializers.FloatField(allow_null=True)
@@ -59,7 +59,7 @@ class ComparisonSerializer(serializers.Serializer[Any]):
 
 
 class StatsSerializer(serializers.Serializer[Any]):
-    """A member's ratings and viewings in numbers."""
+    """Statistics of a member's ratings and viewings."""
 
     year = serializers.IntegerField(allow_null=True, help_text="Null for all years.")
     total_ratings = serializers.IntegerField()
@@ -67,17 +67,17 @@ class StatsSerializer(serializers.Serializer[Any]):
     rating_histogram = serializers.DictField(
         child=serializers.IntegerField(), help_text='"1.0" to "5.0" in halves.'
     )
-    watched_count = serializers.IntegerField(help_text="Films seen, each once.")
+    watched_count = serializers.IntegerField(help_text="Movies watched, each counted once.")
     viewing_count = serializers.IntegerField(
-        help_text="Times a film was seen; one rated and never noted as seen counts once."
+        help_text="A rated movie without a viewing counts once."
     )
     watch_time_minutes = serializers.IntegerField()
     watch_time_hours = serializers.FloatField()
-    top_genres = GenreStatSerializer(many=True, help_text="By the number of films rated.")
+    top_genres = GenreStatSerializer(many=True, help_text="By the number of rated movies.")
     loved_genres = LovedGenreSerializer(many=True, help_text="By shrunk_score.")
     top_directors = DirectorStatSerializer(many=True)
     decades = DecadeStatSerializer(many=True)
-    months = MonthStatSerializer(many=True, help_text="The last twelve in which a film was rated.")
+    months = MonthStatSerializer(many=True, help_text="The last twelve months with a rating.")
     streak = StreakSerializer()
     compared_with_others = ComparisonSerializer()
     highest_rated = MovieScoreSerializer(many=True)
