@@ -122,6 +122,8 @@ def fetch_page(
     if count <= MAX_LIST_DEPTH:
         if position is not None:
             queryset = queryset.filter(reduce(or_, (part.where for part in ranges)))
+        if count == 0:
+            return []
         return _fetch(queryset, [key.sorted_only for key in ordering.keys], start, size)
     rows: list[Any] = []
     for part in ranges:
