@@ -7,7 +7,7 @@ from movies.models import Movie
 
 
 def run_concurrently(*calls):
-    """Run these calls in threads that start together; what they returned, in order."""
+    """Run these calls in threads that start together. Return their results in order."""
     barrier, results = Barrier(len(calls)), [None] * len(calls)
 
     def run(number, call):
@@ -17,7 +17,7 @@ def run_concurrently(*calls):
         finally:
             connection.close()
 
-    threads = [Thread(target=run, args=each) for each in enumerate(calls)]
+    threads = [Thread(target=run, args=(number, call)) for number, call in enumerate(calls)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -26,5 +26,6 @@ def run_concurrently(*calls):
 
 
 def assert_rating_counters_match():
+    """Assert that every movie's count and sum agree with its ratings."""
     for movie in Movie.objects.annotate(n=Count("ratings"), total=Sum("ratings__score")):
         assert (movie.rating_count, movie.rating_sum) == (movie.n, movie.total or 0.0)

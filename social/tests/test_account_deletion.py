@@ -12,7 +12,7 @@ from social.tests.helpers import run_concurrently
 pytestmark = pytest.mark.django_db
 
 
-def test_leaving_takes_all_a_member_owns_and_their_ratings_out_of_the_counts(
+def test_deleting_an_account_deletes_its_data_and_subtracts_its_ratings(
     make_user, make_movie, client_of
 ):
     ann, bob = make_user("ann"), make_user("bob")
@@ -23,66 +23,75 @@ def test_leaving_takes_all_a_member_owns_and_their_ratings_out_of_the_counts(
     api = client_of(ann)
     api.post("/playlists/", {"name": "Mine", "movie_ids": [movies[0].pk]})
 
-    answer = api.delete("/profiles/me/", {"password": PASSWORD})
+    response = api.delete("/profiles/me/", {"password": PASSWORD})
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
     assert not User.objects.filter(username="ann").exists()
     assert list(Rating.objects.values_list("user__username", flat=True)) == ["bob"]
     assert not Playlist.objects.exists()
     assert not TokenFamily.objects.exists()
+
     counts = Movie.objects.order_by("id").values_list("rating_count", "rating_sum", "average_score")
+
     assert list(counts) == [(1, 2.0, 2.0), (0, 0.0, None)]
     assert api.get("/profiles/me/").status_code == 401
 
 
 @pytest.mark.parametrize("body", [{}, {"password": ""}, {"password": "wrong"}, {"password": None}])
-def test_leaving_without_the_password_changes_nothing(make_user, client_of, body):
-    answer = client_of(make_user("ann")).delete("/profiles/me/", body)
-    assert answer.status_code == 400
-    assert "password" in answer.json()["errors"]
+def test_deleting_an_account_requires_the_password(make_user, client_of, body):
+    response = client_of(make_user("ann")).delete("/profiles/me/", body)
+
+    assert response.status_code == 400
+    assert "password" in response.json()["errors"]
     assert User.objects.count() == 1
 
 
-def test_guessing_the_password_of_an_open_session_is_bounded(make_user, client_of):
+def test_wrong_passwords_for_account_deletion_are_rate_limited(make_user, client_of):
     api = client_of(make_user("ann"))
+
     statuses = [
         api.delete("/profiles/me/", {"password": f"guess {n}"}).status_code for n in range(12)
     ]
+
     assert statuses == [400] * 10 + [429] * 2
 
 
-def test_leaving_takes_a_member_out_of_all_that_counted_or_named_them(
-    make_user, make_movie, client_of
-):
+def test_deleting_an_account_leaves_no_reference_to_it(make_user, make_movie, client_of):
     ann, bob = make_user("ann"), make_user("bob")
     client = client_of(ann)
-    film, cid = make_movie("Alien"), make_user("cid")
+    movie, cid = make_movie("Alien"), make_user("cid")
     for follower, followed in ((ann, bob), (bob, ann), (cid, ann), (bob, cid)):
         follow_set(follower_id=follower.pk, followed_id=followed.pk)
     block_set(blocker_id=ann.pk, blocked_id=make_user("dan").pk)
-    review = client_of(bob).post("/ratings/", {"movie": film.pk, "score": 2, "review": "Dull."})
-    client.post("/ratings/", {"movie": film.pk, "score": 5})
-    client.post("/watchlist/", {"movie": film.pk})
-    client.post("/history/", {"movie": film.pk})
+    review = client_of(bob).post("/ratings/", {"movie": movie.pk, "score": 2, "review": "Dull."})
+    client.post("/ratings/", {"movie": movie.pk, "score": 5})
+    client.post("/watchlist/", {"movie": movie.pk})
+    client.post("/history/", {"movie": movie.pk})
+
     client.post(f"/ratings/{review.json()['id']}/report/", {"reason": "spam"})
 
     assert client.delete("/profiles/me/", {"password": PASSWORD}).status_code == 204
 
     follows = Follow.objects.values_list("follower__username", "followed__username")
+
     assert list(follows) == [("bob", "cid")]
-    film.refresh_from_db()
-    assert (film.rating_count, film.rating_sum) == (1, 2.0)
+
+    movie.refresh_from_db()
+
+    assert (movie.rating_count, movie.rating_sum) == (1, 2.0)
+
     left = {
         relation.related_model._meta.label: relation.related_model.objects.filter(
             **{relation.field.name: ann.pk}
         ).count()
         for relation in User._meta.related_objects
     }
+
     assert set(left.values()) == {0}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_leaving_while_others_follow_keeps_the_counts(make_user, client_of):
+def test_accounts_can_be_deleted_while_others_follow_them(make_user, client_of):
     leaving = [make_user(f"leaver{number}") for number in range(3)]
     staying = [make_user(f"stayer{number}") for number in range(5)]
     calls = [
@@ -94,18 +103,24 @@ def test_leaving_while_others_follow_keeps_the_counts(make_user, client_of):
         for client in map(client_of, staying)
         for other in leaving
     ]
-    answers = run_concurrently(*calls)
-    assert {answer.status_code for answer in answers} <= {204, 404}
+
+    responses = run_concurrently(*calls)
+
+    assert {response.status_code for response in responses} <= {204, 404}
     assert not User.objects.filter(username__startswith="leaver").exists()
     assert not Follow.objects.exists()
 
 
-def test_leaving_takes_the_moderators_log_of_the_member_along(make_user, client_of, admin_user):
+def test_deleting_an_account_deletes_the_admin_log_entries_that_name_it(
+    make_user, client_of, admin_user
+):
     ann, bob = make_user("ann"), make_user("bob")
     client = client_of(ann)
     for user in (ann, bob):
         LogEntry.objects.log_actions(admin_user.pk, [user], CHANGE)
+
     LogEntry.objects.log_actions(admin_user.pk, list(ann.token_families.all()), DELETION)
+
     assert client.delete("/profiles/me/", {"password": PASSWORD}).status_code == 204
     assert [entry.object_repr for entry in LogEntry.objects.all()] == ["bob"]
 

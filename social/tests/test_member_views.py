@@ -36,11 +36,11 @@ def client(ann, client_of):
     return client_of(ann)
 
 
-def names(answer):
-    assert answer.status_code == 200
-    body = answer.json()
+def usernames(response):
+    assert response.status_code == 200
+    body = response.json()
     assert body["count"] == len(body["results"])
-    return [each["username"] for each in body["results"]]
+    return [result["username"] for result in body["results"]]
 
 
 def follow_pairs():
@@ -50,57 +50,66 @@ def follow_pairs():
 # --- Profiles ------------------------------------------------------------------------------------
 
 
-def test_a_public_profile_shows_to_all_and_its_name_is_taken_in_any_case(api, client, ann, bob):
-    answer = api.get("/profiles/ANN/")
-    assert answer.status_code == 200
-    assert set(answer.json()) == PROFILE_FIELDS
-    assert (answer.json()["username"], answer.json()["bio"]) == ("ann", "Films.")
-    assert answer.json()["is_following"] is None
+def test_a_public_profile_is_found_by_its_username_in_any_case(api, client, ann, bob):
+    response = api.get("/profiles/ANN/")
+
+    assert response.status_code == 200
+    assert set(response.json()) == PROFILE_FIELDS
+    assert (response.json()["username"], response.json()["bio"]) == ("ann", "Films.")
+    assert response.json()["is_following"] is None
     assert client.get("/profiles/ann/").json()["is_following"] is None
     assert client.get("/profiles/bob/").json()["is_following"] is False
+
     client.put("/profiles/bob/follow/")
+
     shown = client.get("/profiles/bob/").json()
+
     assert (shown["is_following"], shown["followers"], shown["following"]) == (True, 1, 0)
 
 
-def test_no_profile_tells_the_address_or_what_is_private(api, ann):
+def test_a_profile_does_not_reveal_private_fields(api, ann):
     assert not {"email", "id", "visibility"} & set(api.get("/profiles/ann/").json())
 
 
-def test_a_private_profile_shows_to_its_member_alone(api, client, ann, bob, client_of):
+def test_a_private_profile_is_visible_only_to_its_member(api, client, ann, bob, client_of):
     User.objects.filter(pk=ann.pk).update(visibility="private")
+
     for tail in ("", "stats/", "ratings/", "playlists/", "followers/", "following/"):
         assert client.get(f"/profiles/ann/{tail}").status_code == 200
         for other in (api, client_of(bob)):
-            answer = other.get(f"/profiles/ann/{tail}")
-            assert (answer.status_code, answer.json()["detail"]) == (404, "Not found.")
+            response = other.get(f"/profiles/ann/{tail}")
+            assert (response.status_code, response.json()["detail"]) == (404, "Not found.")
 
 
 def test_a_profile_lists_its_ratings_with_their_reviews(api, ann, make_movie):
     for title, review in (("Alien", "Tense."), ("Brazil", "")):
         rating_set(user_id=ann.pk, movie_id=make_movie(title).pk, score=4, review=review)
-    answer = api.get("/profiles/ann/ratings/?ordering=created_at").json()
-    assert [each["movie"]["title"] for each in answer["results"]] == ["Alien", "Brazil"]
-    assert [each["review"] for each in answer["results"]] == ["Tense.", ""]
-    assert answer["results"][0]["user"] == "ann"
-    assert "review_hidden" not in answer["results"][0]
+
+    response = api.get("/profiles/ann/ratings/?ordering=created_at").json()
+
+    assert [result["movie"]["title"] for result in response["results"]] == ["Alien", "Brazil"]
+    assert [result["review"] for result in response["results"]] == ["Tense.", ""]
+    assert response["results"][0]["user"] == "ann"
+    assert "review_hidden" not in response["results"][0]
 
 
-def test_a_profile_lists_its_public_playlists_and_to_its_member_all(api, client, ann, bob):
+def test_a_profile_lists_public_playlists_and_to_its_member_all(api, client, ann, bob):
     for visibility in Playlist.Visibility.values:
         client.post("/playlists/", {"name": visibility, "visibility": visibility})
     Playlist.objects.create(owner=bob, name="Another's")
     url = "/profiles/ann/playlists/?ordering=created_at"
-    assert [each["name"] for each in api.get(url).json()["results"]] == ["public"]
-    assert [each["name"] for each in client.get(url).json()["results"]] == [
+
+    assert [result["name"] for result in api.get(url).json()["results"]] == ["public"]
+    assert [result["name"] for result in client.get(url).json()["results"]] == [
         "public",
         "unlisted",
         "private",
     ]
 
 
-def test_the_statistics_of_a_profile_are_its_members(api, ann, make_movie):
+def test_a_profile_has_the_statistics_of_its_member(api, ann, make_movie):
     rating_set(user_id=ann.pk, movie_id=make_movie("Alien", runtime=117).pk, score=4)
+
     assert api.get("/profiles/ann/stats/").json()["watch_time_minutes"] == 117
     assert api.get("/profiles/ann/stats/?year=1999").json()["total_ratings"] == 0
 
@@ -109,35 +118,39 @@ def test_profile_pages_take_a_fixed_number_of_queries(
     client, ann, bob, make_user, make_movie, client_of, django_assert_num_queries
 ):
     for number in range(3):
-        rating_set(user_id=bob.pk, movie_id=make_movie(f"Film {number}").pk, score=4)
+        rating_set(user_id=bob.pk, movie_id=make_movie(f"Movie {number}").pk, score=4)
         Playlist.objects.create(owner=bob, name="Nights")
         follow_set(follower_id=make_user(f"fan{number}").pk, followed_id=bob.pk)
-    pages = {
-        "": 5,  # the session, the profile, both counts, whether the caller follows
-        "stats/": 4,  # the session, the member, the numbers, the films at both ends
+    expected_queries = {
+        "": 5,  # the session, the profile, both counts, the caller's follow
+        "stats/": 4,  # the session, the member, the figures, the highest and lowest rated
         "ratings/": 4,  # the session, the member, the count, the page
-        "playlists/": 5,  # the same, and what the caller has seen
+        "playlists/": 5,  # the same, and the seen counts
         "followers/": 4,
-        "following/": 3,  # nobody, and so no page
+        "following/": 3,  # the count is 0, so no page is read
     }
-    for tail, number in pages.items():
-        with django_assert_num_queries(number):
+
+    for tail, count in expected_queries.items():
+        with django_assert_num_queries(count):
             assert client.get(f"/profiles/bob/{tail}").status_code == 200
 
 
-def test_a_name_is_found_by_its_index(ann, bob, django_user_model):
+def test_the_lookup_of_a_username_uses_its_index(ann, bob, django_user_model):
     rows = django_user_model.objects.bulk_create(
         User(username=f"member{number}", email=f"m{number}@example.org") for number in range(2000)
     )
+
     assert rows
+
     named = User.objects.filter(username__lower="member7")
+
     assert "user_username_unique_without_case" in named.explain()
 
 
 # --- Following -----------------------------------------------------------------------------------
 
 
-def test_following_twice_and_letting_go_twice_is_once(client, ann, bob):
+def test_following_and_unfollowing_are_idempotent(client, ann, bob):
     for _ in range(2):
         assert client.put("/profiles/BOB/follow/").status_code == 204
     assert follow_pairs() == [(ann.pk, bob.pk)]
@@ -147,20 +160,23 @@ def test_following_twice_and_letting_go_twice_is_once(client, ann, bob):
     assert follow_pairs() == []
 
 
-@pytest.mark.parametrize("tie", ["follow", "block"])
-def test_nobody_ties_themselves_to_themselves_or_to_nobody(client, ann, tie):
-    answer = client.put(f"/profiles/ann/{tie}/")
-    assert (answer.status_code, answer.json()["code"]) == (403, "oneself")
+@pytest.mark.parametrize("relation", ["follow", "block"])
+def test_following_or_blocking_oneself_or_an_unknown_member_is_rejected(client, ann, relation):
+    response = client.put(f"/profiles/ann/{relation}/")
+
+    assert (response.status_code, response.json()["code"]) == (403, "oneself")
     for method in (client.put, client.delete):
-        assert method(f"/profiles/nobody/{tie}/").status_code == 404
+        assert method(f"/profiles/nobody/{relation}/").status_code == 404
     assert not Follow.objects.exists()
     assert not Block.objects.exists()
 
 
-def test_who_goes_private_falls_silent_and_can_still_be_let_go(client, ann, bob, client_of):
+def test_a_followed_member_who_becomes_private_can_be_unfollowed(client, ann, bob, client_of):
     client.put("/profiles/bob/follow/")
+
     User.objects.filter(pk=bob.pk).update(visibility="private")
-    assert names(client.get("/profiles/ann/following/")) == []
+
+    assert usernames(client.get("/profiles/ann/following/")) == []
     assert client.put("/profiles/bob/follow/").status_code == 204
     assert client.delete("/profiles/bob/follow/").status_code == 204
     for method in (client.put, client.delete):
@@ -168,21 +184,30 @@ def test_who_goes_private_falls_silent_and_can_still_be_let_go(client, ann, bob,
     assert follow_pairs() == []
 
 
-def test_followers_and_followed_are_listed_latest_first(api, client, ann, bob, make_user):
+def test_followers_and_followed_members_are_listed_newest_first(api, client, ann, bob, make_user):
     cid = make_user("cid")
+
     for follower, followed in ((ann, bob), (cid, bob), (ann, cid)):
         follow_set(follower_id=follower.pk, followed_id=followed.pk)
-    assert names(api.get("/profiles/bob/followers/")) == ["cid", "ann"]
-    assert names(api.get("/profiles/ann/following/")) == ["cid", "Bob"]
+
+    assert usernames(api.get("/profiles/bob/followers/")) == ["cid", "ann"]
+    assert usernames(api.get("/profiles/ann/following/")) == ["cid", "Bob"]
+
     shown = api.get("/profiles/bob/followers/").json()["results"][1]
+
     assert set(shown) == {"username", "display_name", "avatar_url", "since"}
     assert shown["display_name"] == "Ann"
+
     page = api.get("/profiles/bob/followers/?cursor=&page_size=1").json()
+
     rest = api.get(page["next"]).json()
-    assert [each["username"] for each in rest["results"]] == ["ann"]
+
+    assert [result["username"] for result in rest["results"]] == ["ann"]
 
 
-def test_a_profile_counts_whom_its_lists_show(api, client, ann, bob, make_user, client_of):
+def test_follow_counts_of_a_profile_match_its_lists_for_each_viewer(
+    api, client, ann, bob, make_user, client_of
+):
     fans = [make_user(name) for name in ("cid", "dan", "eve", "fay")]
     for fan in fans:
         follow_set(follower_id=fan.pk, followed_id=ann.pk)
@@ -190,6 +215,7 @@ def test_a_profile_counts_whom_its_lists_show(api, client, ann, bob, make_user, 
     User.objects.filter(username="cid").update(is_active=False)
     User.objects.filter(username="dan").update(visibility="private")
     Block.objects.create(blocker=fans[2], blocked=bob)
+
     for viewer, path, count in (
         (api, "/profiles/ann/", 2),
         (client_of(bob), "/profiles/ann/", 1),
@@ -201,20 +227,23 @@ def test_a_profile_counts_whom_its_lists_show(api, client, ann, bob, make_user, 
         assert (shown["followers"], shown["following"]) == (count, count)
         for name in ("followers", "following"):
             assert viewer.get(f"/profiles/ann/{name}/").json()["count"] == count
+
     changed = client.patch("/profiles/me/", {"bio": "New."}).json()
+
     assert (changed["bio"], changed["followers"]) == ("New.", 2)
 
 
-def test_the_counts_of_somebody_whom_many_follow_read_so_many_rows_and_no_more(
-    ann, monkeypatch, django_assert_num_queries
-):
+def test_follow_counts_stop_at_the_maximum_list_depth(ann, monkeypatch, django_assert_num_queries):
     fans = User.objects.bulk_create(
         User(username=f"fan{number}", email=f"fan{number}@example.org") for number in range(300)
     )
     Follow.objects.bulk_create(Follow(follower=fan, followed=ann) for fan in fans)
+
     with django_assert_num_queries(2):
         assert count_follows(member_id=ann.pk, viewer_id=None) == FollowCounts(300, 0)
+
     monkeypatch.setattr(members, "MAX_LIST_DEPTH", 100)
+
     assert count_follows(member_id=ann.pk, viewer_id=ann.pk) == FollowCounts(100, 0)
 
 
@@ -227,6 +256,7 @@ def test_following_more_than_the_limit_is_rejected(client, ann, bob):
     last, first_too_many = others[0], bob
 
     within_limit = client.put(f"/profiles/{last.username}/follow/")
+
     over_limit = client.put(f"/profiles/{first_too_many.username}/follow/")
 
     assert within_limit.status_code == 204
@@ -234,14 +264,17 @@ def test_following_more_than_the_limit_is_rejected(client, ann, bob):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_twenty_follows_at_once_are_one(client, ann, bob):
-    answers = run_concurrently(*[lambda: client.put("/profiles/bob/follow/")] * 20)
-    assert {answer.status_code for answer in answers} == {204}
+def test_concurrent_identical_follows_create_one(client, ann, bob):
+    responses = run_concurrently(*[lambda: client.put("/profiles/bob/follow/")] * 20)
+
+    assert {response.status_code for response in responses} == {204}
     assert follow_pairs() == [(ann.pk, bob.pk)]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_followers_of_each_other_and_blocks_at_once_keep_the_counts(make_user, client_of):
+def test_concurrent_follows_and_blocks_leave_no_follow_between_blocked_members(
+    make_user, client_of
+):
     users = [make_user(f"member{number}") for number in range(5)]
     clients = [client_of(user) for user in users]
     calls = [
@@ -257,10 +290,13 @@ def test_followers_of_each_other_and_blocks_at_once_keep_the_counts(make_user, c
         lambda client=client, user=user: client.put(f"/profiles/{user.username}/block/")
         for client, user in zip(clients[2:], users, strict=False)
     ]
+
     for start in range(0, len(calls), 16):
-        answers = run_concurrently(*calls[start : start + 16])
-        assert {answer.status_code for answer in answers} <= {204, 403, 404}
+        responses = run_concurrently(*calls[start : start + 16])
+        assert {response.status_code for response in responses} <= {204, 403, 404}
+
     blocked = set(Block.objects.values_list("blocker_id", "blocked_id"))
+
     assert len(blocked) == 3
     assert not blocked & set(Follow.objects.values_list("follower_id", "followed_id"))
 
@@ -268,25 +304,26 @@ def test_followers_of_each_other_and_blocks_at_once_keep_the_counts(make_user, c
 # --- Blocking ------------------------------------------------------------------------------------
 
 
-def test_a_block_ends_following_both_ways_and_hides_each_from_the_other(
+def test_a_block_ends_follows_and_hides_both_members_from_each_other(
     client, ann, bob, client_of, make_movie
 ):
-    film = make_movie("Alien")
+    movie = make_movie("Alien")
     for user in (ann, bob):
-        rating_set(user_id=user.pk, movie_id=film.pk, score=4, review="Tense.")
+        rating_set(user_id=user.pk, movie_id=movie.pk, score=4, review="Tense.")
     for follower, followed in ((ann, bob), (bob, ann)):
         follow_set(follower_id=follower.pk, followed_id=followed.pk)
+
     for _ in range(2):
         assert client.put("/profiles/bob/block/").status_code == 204
     assert follow_pairs() == []
     for who, other in ((client, "bob"), (client_of(bob), "ann")):
         assert who.get(f"/profiles/{other}/").status_code == 404
         assert who.put(f"/profiles/{other}/follow/").status_code == 404
-        reviews = who.get(f"/movies/{film.pk}/reviews/").json()["results"]
-        assert other not in [each["user"].lower() for each in reviews]
-    assert names(client.get("/blocks/")) == ["Bob"]
-    assert names(client_of(bob).get("/blocks/")) == []
-    # Who is blocked learns of no way to answer in kind.
+        reviews = who.get(f"/movies/{movie.pk}/reviews/").json()["results"]
+        assert other not in [result["user"].lower() for result in reviews]
+    assert usernames(client.get("/blocks/")) == ["Bob"]
+    assert usernames(client_of(bob).get("/blocks/")) == []
+    # To a blocked member, the blocker looks like an unknown member.
     assert client_of(bob).put("/profiles/ann/block/").status_code == 404
 
     assert client.delete("/profiles/bob/block/").status_code == 204
@@ -294,9 +331,9 @@ def test_a_block_ends_following_both_ways_and_hides_each_from_the_other(
     assert not Follow.objects.exists()
 
 
-def test_reviews_are_not_stored_by_any_cache(api, client, make_movie):
+def test_reviews_are_never_cached(api, client, make_movie):
     url = f"/movies/{make_movie('Alien').pk}/reviews/"
 
     responses = [api.get(url), client.get(url)]
 
-    assert [each["Cache-Control"] for each in responses] == ["private, no-store"] * 2
+    assert [response["Cache-Control"] for response in responses] == ["private, no-store"] * 2

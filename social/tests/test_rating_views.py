@@ -35,24 +35,27 @@ def movie(make_movie):
 # --- POST ----------------------------------------------------------------------------------------
 
 
-def test_a_first_rating_answers_201_with_the_film(client, movie):
-    answer = client.post("/ratings/", {"movie": movie.id, "score": 4.5, "review": "Tense."})
-    assert answer.status_code == 201
-    body = answer.json()
+def test_a_first_rating_returns_201_with_the_movie(client, movie):
+    response = client.post("/ratings/", {"movie": movie.id, "score": 4.5, "review": "Tense."})
+
+    assert response.status_code == 201
+    body = response.json()
     assert set(body) == RATING_FIELDS
     assert (body["score"], body["review"], body["contains_spoilers"]) == (4.5, "Tense.", False)
     assert body["movie"]["title"] == "Alien"
     assert (body["movie"]["average_score"], body["movie"]["rating_count"]) == (4.5, 1)
     assert body["created_at"].endswith("Z")
-    assert answer["Cache-Control"] == "private, no-store"
+    assert response["Cache-Control"] == "private, no-store"
 
 
-def test_a_second_rating_replaces_the_first_and_keeps_what_is_not_sent(client, movie):
-    sent = {"movie": movie.id, "score": 4.5, "review": "Tense.", "contains_spoilers": True}
-    first = client.post("/ratings/", sent).json()
-    answer = client.post("/ratings/", {"movie": movie.id, "score": 2})
-    assert answer.status_code == 200
-    body = answer.json()
+def test_a_second_rating_replaces_the_first_and_keeps_fields_not_sent(client, movie):
+    payload = {"movie": movie.id, "score": 4.5, "review": "Tense.", "contains_spoilers": True}
+    first = client.post("/ratings/", payload).json()
+
+    response = client.post("/ratings/", {"movie": movie.id, "score": 2})
+
+    assert response.status_code == 200
+    body = response.json()
     assert (body["id"], body["created_at"]) == (first["id"], first["created_at"])
     assert (body["score"], body["review"], body["contains_spoilers"]) == (2.0, "Tense.", True)
     assert body["movie"]["average_score"] == 2.0
@@ -60,14 +63,16 @@ def test_a_second_rating_replaces_the_first_and_keeps_what_is_not_sent(client, m
         client.post("/ratings/", {"movie": movie.id, "score": 2, "review": ""}).json()["review"]
         == ""
     )
+
     assert_rating_counters_match()
 
 
 @pytest.mark.parametrize("score", [1, 1.0, 1.5, 3, 4.5, 5, "3.5"])
-def test_every_half_star_is_taken(client, movie, score):
-    answer = client.post("/ratings/", {"movie": movie.id, "score": score})
-    assert answer.status_code == 201
-    assert answer.json()["score"] == float(score)
+def test_every_half_step_is_a_valid_score(client, movie, score):
+    response = client.post("/ratings/", {"movie": movie.id, "score": score})
+
+    assert response.status_code == 201
+    assert response.json()["score"] == float(score)
 
 
 @pytest.mark.parametrize(
@@ -82,28 +87,31 @@ def test_every_half_star_is_taken(client, movie, score):
         (1e300, "invalid"),
     ],
 )
-def test_a_score_that_is_none_is_400_on_the_field(client, movie, score, code):
-    answer = client.post("/ratings/", {"movie": movie.id, "score": score})
-    assert answer.status_code == 400
-    assert [each["code"] for each in answer.json()["errors"]["score"]] == [code]
+def test_an_invalid_score_is_rejected(client, movie, score, code):
+    response = client.post("/ratings/", {"movie": movie.id, "score": score})
+
+    assert response.status_code == 400
+    assert [error["code"] for error in response.json()["errors"]["score"]] == [code]
     assert not Rating.objects.exists()
 
 
 @pytest.mark.parametrize(
     "movie_id", ["005", "1_0", "١", True, 1.0, 0, -1, 2**63, 10**30, None, "", "x", [1], {"id": 1}]
 )
-def test_a_malformed_movie_is_400_on_the_field(client, movie_id):
-    answer = client.post("/ratings/", {"movie": movie_id, "score": 3})
-    assert answer.status_code == 400
-    assert set(answer.json()["errors"]) == {"movie"}
+def test_a_malformed_movie_id_is_rejected(client, movie_id):
+    response = client.post("/ratings/", {"movie": movie_id, "score": 3})
+
+    assert response.status_code == 400
+    assert set(response.json()["errors"]) == {"movie"}
 
 
 @pytest.mark.parametrize("movie_id", [987654321, 2**63 - 1])
-def test_an_unknown_movie_is_400_on_the_field(client, movie_id):
-    answer = client.post("/ratings/", {"movie": movie_id, "score": 3})
-    assert answer.status_code == 400
-    assert answer["Content-Type"] == "application/problem+json"
-    assert answer.json()["errors"]["movie"][0]["code"] == "does_not_exist"
+def test_an_unknown_movie_is_rejected(client, movie_id):
+    response = client.post("/ratings/", {"movie": movie_id, "score": 3})
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["errors"]["movie"][0]["code"] == "does_not_exist"
 
 
 @pytest.mark.parametrize(
@@ -121,25 +129,30 @@ def test_an_unknown_movie_is_400_on_the_field(client, movie_id):
         "",
     ],
 )
-def test_a_body_that_cannot_be_stored_is_400(client, raw):
-    answer = client.post("/ratings/", raw, content_type="application/json")
-    assert answer.status_code == 400
-    assert answer.json()["status"] == 400
+def test_a_malformed_body_is_rejected(client, raw):
+    response = client.post("/ratings/", raw, content_type="application/json")
+
+    assert response.status_code == 400
+    assert response.json()["status"] == 400
 
 
-def test_a_review_may_have_ten_thousand_characters_and_no_more(client, movie):
+def test_a_review_has_at_most_ten_thousand_characters(client, movie):
     longest = {"movie": movie.id, "score": 3, "review": "é" * 10_000}
+
     assert client.post("/ratings/", longest).json()["review"] == "é" * 10_000
-    answer = client.post("/ratings/", {**longest, "review": "é" * 10_001})
-    assert answer.status_code == 400
-    assert answer.json()["errors"]["review"][0]["code"] == "max_length"
+
+    response = client.post("/ratings/", {**longest, "review": "é" * 10_001})
+
+    assert response.status_code == 400
+    assert response.json()["errors"]["review"][0]["code"] == "max_length"
 
 
 @pytest.mark.parametrize("field", [{"review": 5}, {"review": None}, {"contains_spoilers": []}])
-def test_a_wrong_type_is_400_on_its_field(client, movie, field):
-    answer = client.post("/ratings/", {"movie": movie.id, "score": 3, **field})
-    assert answer.status_code == 400
-    assert set(answer.json()["errors"]) == set(field)
+def test_a_field_of_the_wrong_type_is_rejected(client, movie, field):
+    response = client.post("/ratings/", {"movie": movie.id, "score": 3, **field})
+
+    assert response.status_code == 400
+    assert set(response.json()["errors"]) == set(field)
 
 
 # --- One rating ----------------------------------------------------------------------------------
@@ -150,48 +163,62 @@ def rating(client, movie):
     return client.post("/ratings/", {"movie": movie.id, "score": 4, "review": "Tense."}).json()
 
 
-def test_the_owner_reads_changes_and_withdraws_a_rating(client, movie, rating):
+def test_the_owner_can_read_change_and_delete_a_rating(client, movie, rating):
     url = f"/ratings/{rating['id']}/"
+
     assert client.get(url).json() == rating
+
     changed = client.patch(url, {"review": "Very tense."})
+
     assert changed.status_code == 200
     assert (changed.json()["score"], changed.json()["review"]) == (4.0, "Very tense.")
+
     put = client.put(url, {"movie": movie.id, "score": 1.5, "contains_spoilers": True})
+
     assert put.status_code == 200
     assert (put.json()["score"], put.json()["contains_spoilers"]) == (1.5, True)
     assert put.json()["movie"]["average_score"] == 1.5
     assert client.patch(url, {}).json()["score"] == 1.5
+
     assert_rating_counters_match()
+
     assert client.delete(url).status_code == 204
     assert client.get(url).status_code == 404
     assert client.delete(url).status_code == 404
+
     movie.refresh_from_db()
+
     assert (movie.rating_count, movie.rating_sum, movie.average_score) == (0, 0.0, None)
 
 
-def test_put_without_a_score_is_400(client, rating):
-    answer = client.put(f"/ratings/{rating['id']}/", {"review": "x"})
-    assert answer.status_code == 400
-    assert answer.json()["errors"]["score"][0]["code"] == "required"
+def test_put_without_a_score_is_rejected(client, rating):
+    response = client.put(f"/ratings/{rating['id']}/", {"review": "x"})
+
+    assert response.status_code == 400
+    assert response.json()["errors"]["score"][0]["code"] == "required"
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_a_rating_does_not_move_to_another_film(client, rating, make_movie, method):
+def test_a_rating_cannot_move_to_another_movie(client, rating, make_movie, method):
     other = make_movie("Aliens")
-    answer = getattr(client, method)(f"/ratings/{rating['id']}/", {"movie": other.id, "score": 3})
-    assert answer.status_code == 400
-    assert set(answer.json()["errors"]) == {"movie"}
+
+    response = getattr(client, method)(f"/ratings/{rating['id']}/", {"movie": other.id, "score": 3})
+
+    assert response.status_code == 400
+    assert set(response.json()["errors"]) == {"movie"}
     assert client.get(f"/ratings/{rating['id']}/").json() == rating
 
 
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
-def test_a_stranger_finds_no_rating(make_user, client_of, rating, method):
+def test_another_member_gets_404_for_a_rating(make_user, client_of, rating, method):
     stranger = client_of(make_user("bob"))
-    answer = getattr(stranger, method)(
+
+    response = getattr(stranger, method)(
         f"/ratings/{rating['id']}/", {"score": 1} if method != "get" else None
     )
-    assert answer.status_code == 404
-    assert answer.json()["code"] == "not_found"
+
+    assert response.status_code == 404
+    assert response.json()["code"] == "not_found"
     assert Rating.objects.get().score == 4
 
 
@@ -204,18 +231,20 @@ def test_a_stranger_finds_no_rating(make_user, client_of, rating, method):
         ("get", "/profiles/stats/"),
     ],
 )
-def test_the_anonymous_get_401_everywhere(api, db, method, path):
-    answer = getattr(api, method)(path)
-    assert answer.status_code == 401
-    assert "Bearer" in answer["WWW-Authenticate"]
-    assert answer.json()["code"] == "not_authenticated"
+def test_anonymous_callers_get_401(api, db, method, path):
+    response = getattr(api, method)(path)
+
+    assert response.status_code == 401
+    assert "Bearer" in response["WWW-Authenticate"]
+    assert response.json()["code"] == "not_authenticated"
 
 
 @pytest.mark.parametrize("pk", ["0", "005", "1_0", "-1", "9223372036854775808", "x"])
-def test_a_malformed_id_is_404(client, pk):
-    answer = client.get(f"/ratings/{pk}/")
-    assert answer.status_code == 404
-    assert answer.json()["status"] == 404
+def test_a_malformed_rating_id_returns_404(client, pk):
+    response = client.get(f"/ratings/{pk}/")
+
+    assert response.status_code == 404
+    assert response.json()["status"] == 404
 
 
 # --- The list ------------------------------------------------------------------------------------
@@ -223,23 +252,25 @@ def test_a_malformed_id_is_404(client, pk):
 
 @pytest.fixture
 def rated(client, make_movie):
-    movies = [make_movie(f"Film {number}") for number in range(4)]
+    movies = [make_movie(f"Movie {number}") for number in range(4)]
     for movie, score in zip(movies, (3, 5, 1.5, 3), strict=True):
         client.post("/ratings/", {"movie": movie.id, "score": score})
     return movies
 
 
-def titles(answer):
-    assert answer.status_code == 200, answer.json()
-    return [each["movie"]["title"] for each in answer.json()["results"]]
+def titles(response):
+    assert response.status_code == 200, response.json()
+    return [result["movie"]["title"] for result in response.json()["results"]]
 
 
-def test_the_list_holds_the_callers_ratings_newest_first(client, rated, make_user, client_of):
+def test_the_list_has_the_callers_ratings_newest_first(client, rated, make_user, client_of):
     client_of(make_user("bob")).post("/ratings/", {"movie": rated[0].id, "score": 2})
-    answer = client.get("/ratings/")
-    assert titles(answer) == ["Film 3", "Film 2", "Film 1", "Film 0"]
-    assert answer.json()["count"] == 4
-    assert set(answer.json()["results"][0]) == RATING_FIELDS
+
+    response = client.get("/ratings/")
+
+    assert titles(response) == ["Movie 3", "Movie 2", "Movie 1", "Movie 0"]
+    assert response.json()["count"] == 4
+    assert set(response.json()["results"][0]) == RATING_FIELDS
 
 
 @pytest.mark.parametrize(
@@ -253,22 +284,24 @@ def test_the_list_holds_the_callers_ratings_newest_first(client, rated, make_use
         ("max_score=1.5", "2"),
     ],
 )
-def test_filters_and_orderings(client, rated, query, expected):
-    assert titles(client.get(f"/ratings/?{query}")) == [f"Film {each}" for each in expected]
+def test_filters_and_orderings_select_the_expected_rows(client, rated, query, expected):
+    assert titles(client.get(f"/ratings/?{query}")) == [f"Movie {number}" for number in expected]
 
 
-def test_the_movie_filter_finds_one(client, rated):
-    assert titles(client.get(f"/ratings/?movie={rated[1].id}")) == ["Film 1"]
+def test_the_movie_filter_returns_one_rating(client, rated):
+    assert titles(client.get(f"/ratings/?movie={rated[1].id}")) == ["Movie 1"]
     assert titles(client.get("/ratings/?movie=987654321")) == []
 
 
 @pytest.mark.parametrize("ordering", ["created_at", "-created_at", "score", "-score"])
-def test_cursors_read_the_whole_list_once(client, rated, ordering):
+def test_cursors_read_every_row_once(client, rated, ordering):
     url, seen = f"/ratings/?page_size=1&cursor=&ordering={ordering}", []
+
     while url:
-        answer = client.get(url)
-        seen += titles(answer)
-        url = answer.json()["next"]
+        response = client.get(url)
+        seen += titles(response)
+        url = response.json()["next"]
+
     assert seen == titles(client.get(f"/ratings/?ordering={ordering}"))
 
 
@@ -288,44 +321,50 @@ def test_cursors_read_the_whole_list_once(client, rated, ordering):
         *("min_score=4&max_score=3", "movie=1&movie=2", "ordering=%ED%A0%80"),
     ],
 )
-def test_a_malformed_parameter_is_400_and_named(client, db, query):
-    answer = client.get(f"/ratings/?{query}")
-    assert answer.status_code == 400
-    assert set(answer.json()["errors"]) == {query.split("=")[0]}
+def test_an_invalid_parameter_is_rejected_by_name(client, db, query):
+    response = client.get(f"/ratings/?{query}")
+
+    assert response.status_code == 400
+    assert set(response.json()["errors"]) == {query.split("=")[0]}
 
 
-def test_the_list_takes_three_queries(client, rated, django_assert_num_queries):
-    with django_assert_num_queries(3):  # the session, the count, the page with its films
+def test_the_list_of_ratings_takes_three_queries(client, rated, django_assert_num_queries):
+    with django_assert_num_queries(3):  # the session, the count, the page with its movies
         client.get("/ratings/")
 
 
-# --- At once -------------------------------------------------------------------------------------
+# --- Concurrency -------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
-def test_twenty_identical_ratings_at_once_are_one(client, movie):
-    sent = {"movie": movie.id, "score": 4.5}
-    answers = run_concurrently(*[lambda: client.post("/ratings/", sent)] * 20)
-    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
-    assert len({answer.json()["id"] for answer in answers}) == 1
+def test_twenty_concurrent_identical_ratings_create_one(client, movie):
+    payload = {"movie": movie.id, "score": 4.5}
+
+    responses = run_concurrently(*[lambda: client.post("/ratings/", payload)] * 20)
+
+    assert sorted(response.status_code for response in responses) == [200] * 19 + [201]
+    assert len({response.json()["id"] for response in responses}) == 1
     assert Rating.objects.get().score == 4.5
+
     assert_rating_counters_match()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_counters_hold_after_many_changes_at_once(make_user, client_of, movie):
+def test_concurrent_changes_of_ratings_keep_the_movie_counters(make_user, client_of, movie):
     clients = [client_of(make_user(f"member{number}")) for number in range(3)]
     first = clients[0].post("/ratings/", {"movie": movie.id, "score": 2}).json()
 
     def rate(client: APIClient, score):
         return lambda: client.post("/ratings/", {"movie": movie.id, "score": score})
 
-    answers = run_concurrently(
+    responses = run_concurrently(
         *(rate(client, score) for client in clients for score in (1, 2.5, 3, 4.5, 5)),
         lambda: clients[0].patch(f"/ratings/{first['id']}/", {"score": 3.5}),
         lambda: clients[0].delete(f"/ratings/{first['id']}/"),
         lambda: clients[0].delete(f"/ratings/{first['id']}/"),
     )
-    assert {answer.status_code for answer in answers} <= {200, 201, 204, 404}
+
+    assert {response.status_code for response in responses} <= {200, 201, 204, 404}
     assert Movie.objects.get().rating_count >= 2
+
     assert_rating_counters_match()

@@ -17,10 +17,11 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_a_method_that_is_not_there_is_405_and_none_fails(make_user, client_of, path):
+def test_methods_that_a_route_does_not_offer_return_405(make_user, client_of, path):
     client = client_of(make_user("ann"))
+
     for method in METHODS:
         playlist = client.post("/playlists/", {"name": "Nights"}).json()["id"]
-        answer = client.generic(method, path.format(id=playlist))
-        assert answer.status_code < 500
-        assert (answer.status_code == 405) == (method not in ROUTES[path]), method
+        response = client.generic(method, path.format(id=playlist))
+        assert response.status_code < 500
+        assert (response.status_code == 405) == (method not in ROUTES[path]), method
