@@ -98,11 +98,17 @@ def run_servers(data_dir: Path = DATA_DIR, *, durable: bool = True) -> Iterator[
 
 def set_placeholders() -> None:
     """Set the variables that settings require, for a command that connects to no server."""
-    if is_needed():
-        os.environ.setdefault("DATABASE_URL", "postgres://localhost/placeholder")
-        os.environ.setdefault("REDIS_URL", "redis://localhost/0")
-        os.environ.setdefault("SECRET_KEY", "placeholder")
-        os.environ.setdefault("HTTPS", "0")
+    if not is_needed():
+        return
+    placeholders = {
+        "DATABASE_URL": "postgres://localhost/placeholder",
+        "REDIS_URL": "redis://localhost/0",
+        "SECRET_KEY": "placeholder",
+        "HTTPS": "0",
+    }
+    for name, value in placeholders.items():
+        if not os.environ.get(name):
+            os.environ[name] = value
 
 
 @contextmanager
