@@ -200,7 +200,8 @@ def community(
 
     The same movies and seed give the same members; ages count back from whenever they are stored.
     """
-    rng = random.Random(f"{seed}:movies")  # noqa: S311 - a taste is no secret
+    # The text is the seed. Another text makes another community, and other figures in the README.
+    rng = random.Random(f"{seed}:films")  # noqa: S311 - a taste is no secret
     # What is widely known is on the whole better liked; luck does the rest.
     qualities = [
         1.2 - 2.4 * place / len(movies) + rng.gauss(0, 0.6) for place in range(len(movies))
