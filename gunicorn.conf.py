@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
 # A path, because gunicorn reads this file before Django is set up.
-_IMPORT_WORKER = "social.transfer.worker"
+_IMPORT_WORKER = "social.transfer.worker.ImportWorker"
 
 _port = env.read("PORT", env.parse_integer, minimum=1, maximum=65535, default=8000)
 bind = f"0.0.0.0:{_port}"
@@ -75,9 +75,11 @@ def on_exit(server: Arbiter) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Start the thread that processes imports."""
-    import_string(f"{_IMPORT_WORKER}.start")()
+    worker.import_worker = import_string(_IMPORT_WORKER)()
+    worker.import_worker.start()
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """Stop the import thread after its current step, so that another worker continues at once."""
-    import_string(f"{_IMPORT_WORKER}.stop")()
+    """Stop the import thread after its current batch, so that another worker continues at once."""
+    if hasattr(worker, "import_worker"):
+        worker.import_worker.stop()

@@ -1,6 +1,11 @@
-"""A member's data on its way in: the file, its rows with a verdict each, and what was done."""
+"""Imports: an uploaded file, its rows with a verdict each, and what applying a row changed.
+
+The code that works on them is social.transfer.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -8,14 +13,15 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from social.transfer.formats.records import Kind
+from social.transfer.formats.records import RecordKind
 
 
 class Import(models.Model):
-    """One file of a member's, from its reading to its undoing.
+    """One uploaded file, from reading it to undoing what it wrote.
 
-    `step` is what is being worked on, by whichever process holds the lease; `position` is the
-    number of the last row that step is done with. Both move in the transaction that did the work.
+    `step` is the work that is waiting or running, in the process that holds the lease. `position`
+    is the number of the last row the step has processed; undoing counts from the last row
+    backwards. Both change in the transaction that does the work.
     """
 
     class State(models.TextChoices):
@@ -49,17 +55,17 @@ class Import(models.Model):
     position = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     on_conflict = models.CharField(max_length=10, choices=OnConflict, default=OnConflict.NEWER)
-    #: Why it failed.
+    #: Why the import failed.
     reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
-    #: When the present step was asked for; the oldest is worked on first.
+    #: When the current step was requested; the oldest is processed first.
     queued_at = models.DateTimeField(default=timezone.now)
     applied_at = models.DateTimeField(null=True)
     undone_at = models.DateTimeField(null=True)
-    #: Who works on it, and until when nobody else may.
+    #: The token of the process that works on the import, and when others may take it over.
     lease = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
-    #: How often a step was begun without getting any further.
+    #: How often the step was started since it last made progress.
     attempts = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -78,9 +84,22 @@ class Import(models.Model):
     def __str__(self) -> str:
         return f"Import {self.pk}"
 
+    def request_step(self, state: State, step: Step) -> None:
+        """Set the fields that make a worker start a step."""
+        self.state, self.step, self.position, self.attempts = state, step, 0, 0
+        self.queued_at, self.lease, self.leased_until = timezone.now(), None, None
+
+    def continue_with(self, step: Step) -> None:
+        """Set the fields that make the same worker go on with the next step."""
+        self.step, self.position = step, 0
+
+    def finish(self, state: State) -> None:
+        """Set the fields of an import whose last step is done."""
+        self.state, self.step, self.position = state, self.Step.NONE, self.total
+
 
 class ImportFile(models.Model):
-    """What was sent, until it has been read."""
+    """The content of an uploaded file; deleted once the file has been read."""
 
     of = models.OneToOneField(Import, models.CASCADE, primary_key=True, related_name="file")
     content = models.BinaryField()
@@ -89,8 +108,32 @@ class ImportFile(models.Model):
         return f"File of import {self.pk}"
 
 
+class ImportRowQuerySet(models.QuerySet["ImportRow"]):
+    def store_results(self, rows: Sequence[ImportRow]) -> None:
+        """Store what matching, applying or undoing changed on rows that exist.
+
+        An upsert, because bulk_update() writes a CASE per column with a branch per row: 689 ms for
+        500 rows instead of 97.
+        """
+        self.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=[
+                "verdict",
+                "code",
+                "reason",
+                "candidates",
+                "movie_id",
+                "playlist_id",
+                "outcome",
+                "undo",
+            ],
+        )
+
+
 class ImportRow(models.Model):
-    """One row of a file: what it says, what was found for it, and what was done with it."""
+    """One row of a file: its values, the movie it refers to, and what was done with it."""
 
     class Verdict(models.TextChoices):
         PENDING = "pending"
@@ -109,7 +152,7 @@ class ImportRow(models.Model):
         UNCHANGED = "unchanged"
         KEPT = "kept"
         UNDONE = "undone"
-        #: The member changed it since, so that undoing left it alone.
+        #: The member has changed it since, so undoing did not touch it.
         CHANGED_SINCE = "changed_since"
 
     of = models.ForeignKey(Import, models.CASCADE, related_name="rows", db_index=False)
@@ -118,27 +161,30 @@ class ImportRow(models.Model):
     file = models.CharField(max_length=300)
     line = models.PositiveIntegerField()
     kind = models.CharField(
-        max_length=20, blank=True, choices=[(kind.value, kind.value) for kind in Kind]
+        max_length=20, blank=True, choices=[(kind.value, kind.value) for kind in RecordKind]
     )
     title = models.CharField(max_length=500, blank=True)
     year = models.PositiveSmallIntegerField(null=True)
     tmdb_id = models.PositiveIntegerField(null=True)
     imdb_id = models.CharField(max_length=12, null=True)  # noqa: DJ001 (as in the catalogue)
-    #: A catalogue id that the file itself names, as our own exports do.
+    #: A catalogue id in the file, which only our own exports contain.
     named_movie_id = models.BigIntegerField(null=True)
     values = models.JSONField(default=dict)
     verdict = models.CharField(max_length=10, choices=Verdict, default=Verdict.PENDING)
-    #: Why the verdict is what it is: a code and a sentence.
+    #: The reason for the verdict: a code and a sentence.
     code = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=300, blank=True)
     candidates = ArrayField(models.BigIntegerField(), default=list)
-    # No foreign keys: a film is not held in the catalogue by what somebody once sent.
+    # Not foreign keys: an old import must not keep a movie or playlist from being deleted.
     movie_id = models.BigIntegerField(null=True)
     playlist_id = models.UUIDField(null=True)
+    #: Whether the member chose the movie.
     chosen = models.BooleanField(default=False)
     outcome = models.CharField(max_length=15, blank=True, choices=Outcome, default=Outcome.NONE)
-    #: {"before": .., "after": ..}, where something was written.
+    #: {"before": …, "after": …} if applying the row wrote something.
     undo = models.JSONField(null=True)
+
+    objects = ImportRowQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -1,4 +1,4 @@
-"""Imports as their members look at them."""
+"""Reads of imports across models."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from social.models import ImportRow
 
 @dataclass(frozen=True)
 class ImportCounts:
-    """How many rows have each verdict, and what became of those that were written."""
+    """The number of rows by verdict and by outcome; every verdict and outcome has a number."""
 
     verdicts: dict[str, int]
     outcomes: dict[str, int]
 
 
-def import_counts(*, import_id: int) -> ImportCounts:
-    """In one query; every verdict and outcome is there, zero too."""
+def count_import_rows(import_id: int) -> ImportCounts:
+    """Count an import's rows in one query, without those that have no verdict or outcome yet."""
     verdicts = {name: 0 for name in ImportRow.Verdict.values if name != "pending"}
     outcomes = {name: 0 for name in ImportRow.Outcome.values if name}
     rows = ImportRow.objects.filter(of_id=import_id).order_by()
@@ -32,8 +32,8 @@ def import_counts(*, import_id: int) -> ImportCounts:
     return ImportCounts(verdicts, outcomes)
 
 
-def movies_of_rows(rows: Sequence[ImportRow]) -> dict[int, Movie]:
-    """The films that some rows mean or may mean, by id; one query."""
+def get_movies_of_rows(rows: Sequence[ImportRow]) -> dict[int, Movie]:
+    """Return the movies and candidates of some rows by id, in one query."""
     ids = {row.movie_id for row in rows if row.movie_id is not None}
     ids.update(candidate for row in rows for candidate in row.candidates)
     if not ids:

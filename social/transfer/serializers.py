@@ -1,4 +1,4 @@
-"""Imports as clients send and see them."""
+"""Request bodies, query parameters and responses of imports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from movies.serializers import MovieSummarySerializer
 from nexus.core.api.fields import IdField, UTCDateTimeField
 from nexus.core.api.query_params import PageQuery
 from social.models import Import, ImportRow
-from social.transfer.formats.detection import Format
-from social.transfer.formats.records import Kind
+from social.transfer.formats.detection import FileFormat
+from social.transfer.formats.records import RecordKind
 from social.transfer.services import MAX_FILE_BYTES
 
 VERDICTS = [verdict for verdict in ImportRow.Verdict.values if verdict != "pending"]
@@ -21,9 +21,11 @@ _MEGABYTES = MAX_FILE_BYTES // 1024**2
 
 
 class ImportRowsQuery(PageQuery):
-    """Which of an import's rows, and the page of them."""
+    """Filter and page of an import's rows."""
 
-    verdict = serializers.ChoiceField(choices=VERDICTS, required=False)
+    verdict = serializers.ChoiceField(
+        choices=VERDICTS, required=False, help_text="Only rows with this verdict."
+    )
 
 
 class ImportUploadSerializer(serializers.Serializer[Any]):
@@ -35,14 +37,14 @@ class ImportUploadSerializer(serializers.Serializer[Any]):
 
 
 class ImportApplySerializer(serializers.Serializer[Any]):
-    """How an import is to be applied."""
+    """How to apply an import."""
 
     on_conflict = serializers.ChoiceField(
         choices=Import.OnConflict.values,
         required=False,
         help_text=(
-            "What stands where the member has said something else of a film: the newer by date"
-            " (at first so), what they have (keep), or what the file has (replace)."
+            "Which rating or review stays if you have one already and the file has another: the"
+            " newer of both (`newer`, the default), yours (`keep`) or the file's (`replace`)."
         ),
     )
 
@@ -51,10 +53,12 @@ class ImportApplySerializer(serializers.Serializer[Any]):
 
 
 class ImportRowEditSerializer(serializers.Serializer[Any]):
-    """A correction of a row: the film it means, or whether it is left out."""
+    """A correction of a row: its movie, or whether it is skipped."""
 
-    movie = IdField(required=False, help_text="A candidate's id, or any other film's.")
-    skip = serializers.BooleanField(required=False)
+    movie = IdField(required=False, help_text="The id of a candidate or of any other movie.")
+    skip = serializers.BooleanField(
+        required=False, help_text="true skips the row, false includes it again."
+    )
 
     class Meta:
         swagger_schema_fields = {"example": {"movie": 1}}
@@ -67,53 +71,59 @@ class ImportRowEditSerializer(serializers.Serializer[Any]):
 
 class ImportProgressSerializer(serializers.Serializer[Any]):
     step = serializers.ChoiceField(
-        choices=Import.Step.values, help_text="Empty where nothing is being done."
+        choices=Import.Step.values, help_text="The running or waiting step; empty if there is none."
     )
-    done = serializers.IntegerField(source="position", help_text="Rows of this step.")
-    total = serializers.IntegerField(help_text="0 until the file is read.")
+    done = serializers.IntegerField(source="position", help_text="Rows the step has processed.")
+    total = serializers.IntegerField(help_text="Rows of the import; 0 until the file is read.")
 
 
 class ImportSerializer(serializers.Serializer[Any]):
-    """An import and how far it is."""
+    """An import and its progress."""
 
     id = serializers.IntegerField()
     filename = serializers.CharField()
-    format = serializers.ChoiceField(choices=list(Format))
+    format = serializers.ChoiceField(choices=list(FileFormat))
     state = serializers.ChoiceField(choices=Import.State.values)
     on_conflict = serializers.ChoiceField(choices=Import.OnConflict.values)
     progress = ImportProgressSerializer(source="*")
-    reason = serializers.CharField(help_text="Why it failed.")
+    reason = serializers.CharField(help_text="Why the import failed; empty if it did not.")
     created_at = UTCDateTimeField()
     applied_at = UTCDateTimeField(allow_null=True)
     undone_at = UTCDateTimeField(allow_null=True)
 
 
 class RowMovieSerializer(MovieSummarySerializer):
-    """A MovieSummary where there is one: a definition of its own, as only this one may be null."""
+    """The movie of a row. A class of its own, because in the schema only this one may be null."""
 
     class Meta(MovieSummarySerializer.Meta):
         ref_name = "RowMovie"
 
 
 class ImportRowSerializer(serializers.Serializer[Any]):
-    """A row, its verdict and what was done with it; wants the context's `films` by id."""
+    """A row, its verdict and its outcome; requires the context `movies`, movies by id."""
 
     number = serializers.IntegerField()
-    file = serializers.CharField(help_text="Of an archive, the file in it.")
-    line = serializers.IntegerField(help_text="The line, or the element of a JSON array.")
-    kind = serializers.ChoiceField(choices=["", *Kind], help_text="Empty where it is invalid.")
+    file = serializers.CharField(help_text="The name of the file, in an archive its path.")
+    line = serializers.IntegerField(help_text="The line, or the number of the JSON element.")
+    kind = serializers.ChoiceField(
+        choices=["", *RecordKind], help_text="Empty if the row is invalid."
+    )
     title = serializers.CharField()
     year = serializers.IntegerField(allow_null=True)
     score = serializers.SerializerMethodField()
     review = serializers.SerializerMethodField()
     at = serializers.SerializerMethodField()
     verdict = serializers.ChoiceField(choices=ImportRow.Verdict.values)
-    code = serializers.CharField(help_text="Why, as one word: conflict, not_in_catalogue, …")
-    reason = serializers.CharField(help_text="Why, as a sentence.")
+    code = serializers.CharField(
+        help_text="The reason for the verdict as a code: conflict, not_in_catalogue, …"
+    )
+    reason = serializers.CharField(help_text="The reason for the verdict as a sentence.")
     movie = serializers.SerializerMethodField()
     candidates = serializers.SerializerMethodField()
-    chosen = serializers.BooleanField(help_text="Whether the member said which film.")
-    outcome = serializers.ChoiceField(choices=OUTCOMES, help_text="Empty until it is applied.")
+    chosen = serializers.BooleanField(help_text="Whether you chose the movie.")
+    outcome = serializers.ChoiceField(
+        choices=OUTCOMES, help_text="What applying or undoing did; empty before."
+    )
 
     @swagger_serializer_method(serializers.FloatField(allow_null=True))
     def get_score(self, row: ImportRow) -> float | None:
@@ -127,22 +137,23 @@ class ImportRowSerializer(serializers.Serializer[Any]):
     @swagger_serializer_method(UTCDateTimeField(allow_null=True))
     def get_at(self, row: ImportRow) -> str | None:
         names = ("rated_at", "watched_at", "added_at", "created_at", "since")
-        found = next((row.values[name] for name in names if row.values.get(name)), None)
-        return found and found.replace("+00:00", "Z")
+        date = next((row.values[name] for name in names if row.values.get(name)), None)
+        return date and date.replace("+00:00", "Z")
 
     @swagger_serializer_method(RowMovieSerializer(allow_null=True))
     def get_movie(self, row: ImportRow) -> Any:
-        film = self.context["films"].get(row.movie_id)
-        return None if film is None else RowMovieSerializer(film).data
+        movie = self.context["movies"].get(row.movie_id)
+        return None if movie is None else RowMovieSerializer(movie).data
 
     @swagger_serializer_method(MovieSummarySerializer(many=True))
     def get_candidates(self, row: ImportRow) -> Any:
-        films = [self.context["films"].get(each) for each in row.candidates]
-        return MovieSummarySerializer([film for film in films if film], many=True).data
+        movies = self.context["movies"]
+        candidates = [movies[movie_id] for movie_id in row.candidates if movie_id in movies]
+        return MovieSummarySerializer(candidates, many=True).data
 
 
 class ImportRowPageSerializer(serializers.Serializer[Any]):
-    """A page of rows, in the envelope of all lists."""
+    """A page of rows, in the envelope of every list."""
 
     count = serializers.IntegerField()
     count_is_lower_bound = serializers.BooleanField(required=False)
@@ -151,20 +162,20 @@ class ImportRowPageSerializer(serializers.Serializer[Any]):
     results = ImportRowSerializer(many=True)
 
 
-def _whole_numbers(name: str, keys: list[str]) -> type[serializers.Serializer[Any]]:
+def _make_count_serializer(name: str, keys: list[str]) -> type[serializers.Serializer[Any]]:
     fields = {key: serializers.IntegerField() for key in keys}
     return type(name, (serializers.Serializer,), fields)
 
 
-ImportVerdictsSerializer = _whole_numbers("ImportVerdictsSerializer", VERDICTS)
-ImportOutcomesSerializer = _whole_numbers(
+ImportVerdictsSerializer = _make_count_serializer("ImportVerdictsSerializer", VERDICTS)
+ImportOutcomesSerializer = _make_count_serializer(
     "ImportOutcomesSerializer", [outcome for outcome in OUTCOMES if outcome]
 )
 
 
 class ImportDetailSerializer(ImportSerializer):
-    """An import with its rows and how many of each kind there are."""
+    """An import, the number of its rows by verdict and outcome, and a page of them."""
 
-    verdicts = ImportVerdictsSerializer(help_text="Rows by verdict.")
-    outcomes = ImportOutcomesSerializer(help_text="Rows by what was done with them.")
+    verdicts = ImportVerdictsSerializer(help_text="The number of rows by verdict.")
+    outcomes = ImportOutcomesSerializer(help_text="The number of rows by outcome.")
     rows = ImportRowPageSerializer()

@@ -1,13 +1,12 @@
-"""What a member asks of an import: to take a file, correct a row, apply, undo, forget.
+"""What a member can do with an import: upload a file, correct a row, apply, undo, delete.
 
-The work itself is left to social.transfer.job_queue; here it is only asked for.
+Reading, applying and undoing run in the background (transfer.job_queue); the services here request
+them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from threading import Event
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -18,159 +17,146 @@ from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, Problem, field_error
 from social.models import Import, ImportFile, ImportRow
 from social.queries import lock_existing
-from social.transfer.formats.detection import recognised
-from social.transfer.formats.records import OF_A_FILM, FileError
-from social.transfer.pipeline.validation import duplicates_mark, verdicts_set
+from social.transfer.formats.detection import detect_format
+from social.transfer.formats.records import MOVIE_KINDS, FileError
+from social.transfer.pipeline.validation import mark_duplicates, set_verdicts
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
-# What a member may keep at once; older ones are theirs to delete.
+# A member who has this many must delete one first.
 MAX_IMPORTS = 20
 
 State = Import.State
-#: Set where work has been asked for in this process, so that its worker looks at once.
-asked = Event()
 
 
-@dataclass(frozen=True)
-class Taken:
-    made: Import
-    created: bool
+def import_create(*, user_id: int, filename: str, content: bytes) -> tuple[Import, bool]:
+    """Store a file to be read; return the import and whether it is new.
 
-
-def import_create(*, user_id: int, filename: str, content: bytes) -> Taken:
-    """Take a file to be read; the same file again, while it is not applied, is the same import.
-
-    Raises ValidationError (400) on `file` for what is no file of a known kind, Problem (409) where
-    the member has MAX_IMPORTS already.
+    The same file is the same import until that is applied. Raises ValidationError (400) on `file`
+    for a file of an unknown format, Problem (409) if the member has MAX_IMPORTS.
     """
-    name = "".join(char for char in filename if char.isprintable())[-200:]
+    name = "".join(character for character in filename if character.isprintable())[-200:]
     try:
-        file_format = recognised(content, name=name)
-    except FileError as problem:
-        raise field_error("file", problem.reason, problem.code) from None
+        file_format = detect_format(content, name=name)
+    except FileError as error:
+        raise field_error("file", error.reason, error.code) from None
     digest = hashlib.sha256(content).hexdigest()
     try:
         with transaction.atomic():
             if not lock_existing(User, [user_id]):
                 raise AuthenticationFailed("This account is gone.", code="user_not_found")
-            if known := _unapplied(user_id, digest):
-                return Taken(known, created=False)
+            if existing := _find_unapplied(user_id, digest):
+                return existing, False
             if Import.objects.filter(user_id=user_id).count() >= MAX_IMPORTS:
-                detail = f"You keep {MAX_IMPORTS} imports already; delete one first."
+                detail = f"You have {MAX_IMPORTS} imports, the maximum. Delete one first."
                 raise Problem(409, "too_many_imports", detail)
-            made = Import.objects.create(
+            job = Import.objects.create(
                 user_id=user_id, filename=name, format=file_format, sha256=digest
             )
-            ImportFile.objects.create(of=made, content=content)
-            transaction.on_commit(asked.set)
-            return Taken(made, created=True)
+            ImportFile.objects.create(of=job, content=content)
+            return job, True
     except IntegrityError:
-        # Of two at once, the constraint lets one through.
-        known = _unapplied(user_id, digest)
-        if known is None:
+        # A concurrent request has created it; the constraint allows only one.
+        existing = _find_unapplied(user_id, digest)
+        if existing is None:
             raise
-        return Taken(known, created=False)
+        return existing, False
 
 
 @transaction.atomic
 def import_row_correct(
     *, import_id: int, number: int, movie_id: int | None = None, skip: bool | None = None
 ) -> ImportRow:
-    """Say which film a row means, or that it is to be left out or, with `skip` false, not so.
+    """Set a row's movie, or whether the row is skipped.
 
-    Raises NotFound for no such row, Problem (409) where the import is not ready to be applied,
-    ValidationError (400) where the row takes no film or there is no such film.
+    Raises NotFound for an unknown row, Problem (409) if the import is not ready, ValidationError
+    (400) if the row is invalid, is not about a movie, or the movie is unknown.
     """
-    job = _locked(import_id)
+    job = _lock_import(import_id)
     if job.state not in (State.READY, State.UNDONE):
-        raise _conflict("not_ready", "Rows can be corrected before an import is applied.", job)
+        raise _state_conflict("not_ready", "Rows can be corrected until the import is applied", job)
     row = ImportRow.objects.filter(of=job, number=number).first()
     if row is None:
         raise NotFound
     if row.verdict == ImportRow.Verdict.INVALID:
         raise field_error("movie" if movie_id else "skip", f"This row is invalid: {row.reason}")
+    old_movie_id = row.movie_id
     if skip:
-        row.verdict, row.code, row.reason = ImportRow.Verdict.SKIPPED, "", "Left out as asked."
-        row.save(update_fields=["verdict", "code", "reason"])
+        row.verdict, row.code = ImportRow.Verdict.SKIPPED, ""
+        row.reason = "You have chosen to skip this row."
     else:
         if movie_id is not None:
-            _choose(row, movie_id)
-        verdicts_set(user_id=job.user_id, rows=[row])
-        row.save(update_fields=["verdict", "code", "reason", "movie_id", "chosen", "playlist_id"])
-    duplicates_mark(import_id=job.pk)
+            _choose_movie(row, movie_id)
+        set_verdicts(user_id=job.user_id, rows=[row])
+    row.save(update_fields=["verdict", "code", "reason", "movie_id", "chosen", "playlist_id"])
+    affected = [key for key in (old_movie_id, row.movie_id) if key is not None]
+    mark_duplicates(import_id=job.pk, movie_ids=affected)
     row.refresh_from_db()
     return row
 
 
-def _choose(row: ImportRow, movie_id: int) -> None:
-    if row.kind not in OF_A_FILM:
-        raise field_error("movie", "This row is not about a film.")
+def _choose_movie(row: ImportRow, movie_id: int) -> None:
+    if row.kind not in MOVIE_KINDS:
+        raise field_error("movie", "This row is not about a movie.")
     if not Movie.objects.filter(id=movie_id).exists():
-        raise field_error("movie", f"There is no film with the id {movie_id}.", "does_not_exist")
+        raise field_error("movie", f"There is no movie with the id {movie_id}.", "does_not_exist")
     row.movie_id, row.chosen = movie_id, True
 
 
 @transaction.atomic
 def import_apply(*, import_id: int, on_conflict: str | None = None) -> bool:
-    """Have the matched rows written; whether that begins now, since twice is as good as once.
+    """Request that the matched rows are written; return False if they already are or will be.
 
-    Raises Problem (409) while the file is being read or the import undone, and for a failed one.
+    Raises Problem (409) while the import is read or undone, and for a failed one.
     """
-    job = _locked(import_id)
+    job = _lock_import(import_id)
     if job.state in (State.APPLYING, State.APPLIED):
         return False
     if job.state not in (State.READY, State.UNDONE):
-        raise _conflict("not_ready", "It can be applied once it is ready.", job)
+        raise _state_conflict("not_ready", "An import can be applied when it is ready", job)
     if on_conflict is not None:
         job.on_conflict = on_conflict
-    job.applied_at = timezone.now()
-    job.undone_at = None
-    _ask(job, State.APPLYING, Import.Step.APPLY)
+    job.applied_at, job.undone_at = timezone.now(), None
+    job.request_step(State.APPLYING, Import.Step.APPLY)
+    job.save()
     return True
 
 
 @transaction.atomic
 def import_undo(*, import_id: int) -> bool:
-    """Have what an import wrote taken back; whether that begins now.
+    """Request that what the import wrote is taken back; return False if it already is or will be.
 
-    Raises Problem (409) where it has not been applied, or is being applied at the moment.
+    Raises Problem (409) if the import is not applied.
     """
-    job = _locked(import_id)
+    job = _lock_import(import_id)
     if job.state in (State.UNDOING, State.UNDONE):
         return False
     if job.state != State.APPLIED:
-        raise _conflict("not_applied", "It can be undone once it is applied.", job)
-    _ask(job, State.UNDOING, Import.Step.UNDO)
+        raise _state_conflict("not_applied", "An import can be undone when it is applied", job)
+    job.request_step(State.UNDOING, Import.Step.UNDO)
+    job.save()
     return True
 
 
 @transaction.atomic
 def import_delete(*, import_id: int) -> None:
-    """Forget an import; what it wrote stays. Raises Problem (409) while it is writing."""
-    job = _locked(import_id)
+    """Delete an import; what it wrote stays. Raises Problem (409) while it writes."""
+    job = _lock_import(import_id)
     if job.state in (State.APPLYING, State.UNDOING):
-        raise _conflict("busy", "It can be deleted once it is done.", job)
+        raise _state_conflict("busy", "An import cannot be deleted while it writes", job)
     job.delete()
 
 
-def _ask(job: Import, state: State, step: Import.Step) -> None:
-    job.state, job.step, job.position, job.attempts = state, step, 0, 0
-    job.queued_at, job.lease, job.leased_until = timezone.now(), None, None
-    job.save()
-    transaction.on_commit(asked.set)
-
-
-def _locked(import_id: int) -> Import:
+def _lock_import(import_id: int) -> Import:
     job = Import.objects.select_for_update().filter(id=import_id).first()
     if job is None:
         raise NotFound
     return job
 
 
-def _unapplied(user_id: int, digest: str) -> Import | None:
+def _find_unapplied(user_id: int, digest: str) -> Import | None:
     unapplied = Import.objects.filter(user_id=user_id, sha256=digest, applied_at=None)
     return unapplied.exclude(state=State.FAILED).first()
 
 
-def _conflict(code: str, sentence: str, job: Import) -> Problem:
-    return Problem(409, code, f"{sentence} Now it is {job.state}.")
+def _state_conflict(code: str, rule: str, job: Import) -> Problem:
+    return Problem(409, code, f"{rule}; this one is {job.state}.")

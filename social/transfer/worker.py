@@ -1,68 +1,54 @@
-"""A thread of each serving process that works on imports beside its requests.
+"""The thread of each serving process that runs imports next to its requests.
 
-No other kind of server: gunicorn starts it in each of its workers, and `manage.py run_imports` does
-the same by hand. A process looks at once for what it was asked itself, and every POLL_S for what
-others were.
+gunicorn.conf.py starts one in each worker process.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from threading import Event, Thread
 
 from django.db import connections
 
-from social.transfer.job_queue import run_imports
-from social.transfer.services import asked
+from social.transfer.job_queue import process_imports
 
-POLL_S = 2.0
-# Longer than a piece takes: after it the process ends all the same, and the lease runs out.
-_STOP_S = 10.0
+POLL_INTERVAL_S = 0.5
+# Longer than a batch takes. A process that ends during one leaves it undone, and its lease expires.
+STOP_TIMEOUT_S = 10.0
 
 _LOG = logging.getLogger(__name__)
 
 
-class Worker:
+class ImportWorker:
     def __init__(self) -> None:
-        self._stopping = Event()
+        self._stop_requested = Event()
         self._thread = Thread(target=self._run, name="imports", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the piece at hand."""
-        self._stopping.set()
-        asked.set()
-        self._thread.join(_STOP_S)
+        """Stop after the current batch."""
+        self._stop_requested.set()
+        self._thread.join(STOP_TIMEOUT_S)
 
     def _run(self) -> None:
-        away = False
-        while not self._stopping.is_set():
-            asked.clear()
+        is_failing = False
+        while not self._stop_requested.wait(POLL_INTERVAL_S):
             try:
-                run_imports(go_on=lambda: not self._stopping.is_set())
-                away = False
+                self._process_imports()
+                is_failing = False
             except Exception:
-                # Without the database there is nothing to do; it is said once.
-                if not away:
-                    _LOG.exception("Imports wait until the database answers.")
-                away = True
+                # The database is unavailable. Log it once, not every poll.
+                if not is_failing:
+                    _LOG.exception("Imports wait until the database is available.")
+                is_failing = True
             finally:
                 connections.close_all()
-            asked.wait(POLL_S)
 
-
-_running: list[Worker] = []
-
-
-def start() -> None:
-    """Start this process's worker."""
-    _running.append(Worker())
-    _running[-1].start()
-
-
-def stop() -> None:
-    """Stop it, where there is one."""
-    while _running:
-        _running.pop().stop()
+    def _process_imports(self) -> None:
+        with closing(process_imports()) as jobs:
+            for _ in jobs:
+                if self._stop_requested.is_set():
+                    return

@@ -1,53 +1,62 @@
-"""Work on the imports that members have asked for, as the serving processes do."""
+"""Run the imports that are waiting, as the serving processes do."""
 
 from __future__ import annotations
 
 import signal
-import time
 from argparse import ArgumentParser
+from contextlib import closing
+from threading import Event
 from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from social.models import Import
-from social.transfer.job_queue import run_imports
+from social.transfer.job_queue import process_imports
 
-POLL_S = 2.0
+POLL_INTERVAL_S = 2.0
 
 
 class Command(BaseCommand):
     help = (
-        "Read, match, apply and undo the imports that wait, then end. The serving processes do the"
-        " same; this is for one that serves nothing, or to see what happens. Ctrl-C ends it after"
-        " the piece at hand, and whoever comes next goes on from there."
+        "Read, match, apply and undo the imports that are waiting, then exit. The serving processes"
+        " do this too; the command is for a host that serves nothing, or to watch the progress."
+        " Ctrl-C stops after the current batch, and another process continues from there."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--watch", action="store_true", help="wait for more, until Ctrl-C")
-        parser.add_argument("--dry-run", action="store_true", help="say what waits, do nothing")
+        parser.add_argument("--watch", action="store_true", help="wait for more until Ctrl-C")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="list what is waiting and do nothing"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["dry_run"]:
-            for job in Import.objects.exclude(step="").order_by("queued_at", "id"):
-                self._tell(job)
+            for job in Import.objects.exclude(step=Import.Step.NONE).order_by("queued_at", "id"):
+                self._print_progress(job)
             return
-        self._stopping = False
+        self._stop_requested = Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-        done = run_imports(go_on=self._goes_on, on_progress=self._tell)
-        while options["watch"] and self._goes_on():
-            time.sleep(POLL_S)
-            done += run_imports(go_on=self._goes_on, on_progress=self._tell)
-        self.stdout.write(f"{done:,} finished.")
+            signal.signal(number, self._request_stop)
+        finished = self._process_imports()
+        while options["watch"] and not self._stop_requested.wait(POLL_INTERVAL_S):
+            finished += self._process_imports()
+        self.stdout.write(f"{finished:,} finished.")
 
-    def _goes_on(self) -> bool:
-        return not self._stopping
+    def _process_imports(self) -> int:
+        finished = 0
+        with closing(process_imports()) as jobs:
+            for job in jobs:
+                self._print_progress(job)
+                finished += job.step == Import.Step.NONE
+                if self._stop_requested.is_set():
+                    break
+        return finished
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._stopping = True
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stop_requested.set()
 
-    def _tell(self, job: Import) -> None:
+    def _print_progress(self, job: Import) -> None:
         if job.step:
-            part = f" of {job.total:,}" if job.total else ""
-            self.stderr.write(f"import {job.pk}, {job.step}: {job.position:,}{part}")
+            total = f" of {job.total:,}" if job.total else ""
+            self.stderr.write(f"import {job.pk}, {job.step}: {job.position:,}{total}")

@@ -1,4 +1,7 @@
-"""Bytes into text, and CSV of which a bad line spoils nothing but itself. Free of Django."""
+"""CSV files: decode bytes to text and split tables into rows. Free of Django.
+
+A broken row costs only itself, so one stray quotation mark does not lose the rest of a file.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,25 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from social.transfer.formats.records import FileError, RowError
+from social.transfer.formats.records import FileError, InvalidRow, RowError
 
-# The longest row there may be, in characters; a quote that is never closed is told by it.
-MAX_RECORD = 100_000
+# The longest row, in characters. It bounds how far the end of an unclosed quotation is searched.
+MAX_ROW_LENGTH = 100_000
 MAX_COLUMNS = 100
-# Ten times the rows that are taken: a file of line breaks alone would fill the memory with lines.
+# Ten times the rows of an import: a file of line breaks alone would fill the memory with lines.
 MAX_LINES = 1_000_000
-_SNIFFED = 4_000
+# Bytes that are inspected to recognize UTF-16.
+_SAMPLE_BYTES = 4_000
 
-_LEADING_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+_FORMULA_START = re.compile(r"'*[=+\-@\t\r\n]")
 
 
-def decoded(data: bytes) -> str:
-    """The text of a file: UTF-8, UTF-16, or Windows-1252, by its mark or by what fits.
+def decode(data: bytes) -> str:
+    """Return the text of a file in UTF-8, UTF-16 or Windows-1252.
 
-    Of a file that is UTF-8 but for some lines, those lines alone are read as Windows-1252. Raises
-    FileError where there are more than MAX_LINES.
+    The encoding follows from the byte order mark, else from what the bytes allow. In a file that is
+    UTF-8 except for some lines, only those lines are read as Windows-1252. Raises FileError if
+    there are more than MAX_LINES.
     """
     if data.count(b"\n") + data.count(b"\r") > 2 * MAX_LINES:
         raise FileError("too_many_lines", f"The file has more than {MAX_LINES:,} lines.")
@@ -34,104 +39,102 @@ def decoded(data: bytes) -> str:
     ):
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    head = data[:_SNIFFED]
-    if len(head) >= 8:
-        # Without its mark, UTF-16 shows by a NUL in every other place.
-        even, odd = head[::2].count(0), head[1::2].count(0)
-        if min(even, odd) == 0 and max(even, odd) > len(head) * 0.3:
+    sample = data[:_SAMPLE_BYTES]
+    if len(sample) >= 8:
+        # UTF-16 without a mark has a NUL in every other byte of its Latin letters.
+        even, odd = sample[::2].count(0), sample[1::2].count(0)
+        if min(even, odd) == 0 and max(even, odd) > len(sample) * 0.3:
             return data.decode("utf-16-le" if odd else "utf-16-be", "replace")
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return "".join(_line(line) for line in data.splitlines(keepends=True))
+        return "".join(_decode_line(line) for line in data.splitlines(keepends=True))
 
 
-def _line(line: bytes) -> str:
+def _decode_line(line: bytes) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError:
         return line.decode("cp1252", "replace")
 
 
-# --- CSV -----------------------------------------------------------------------------------------
+# --- Tables --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a table: its first line, and its cells by the folded name of their column."""
+class CsvRow:
+    """The cells of a row by the normalized name of their column."""
 
-    line: int
     cells: dict[str, str]
 
     def get(self, *names: str) -> str:
-        """The first of these columns that the table has and that is not empty here."""
+        """Return the first of these columns that exists and is not empty, else an empty text."""
         for name in names:
             if self.cells.get(name, "").strip():
                 return self.cells[name]
         return ""
 
 
-@dataclass(frozen=True)
-class BadRow:
-    line: int
-    text: str
-    problem: RowError
-
-
-def fold_name(name: str) -> str:
+def normalize_column(name: str) -> str:
     return " ".join(name.strip().strip("\ufeff").lower().split())
 
 
-def header_of(text: str) -> list[str]:
-    """The folded column names of a table, from its first line that is not empty."""
-    for line in lines_of(text[:MAX_RECORD]):
+def read_header(text: str) -> list[str]:
+    """Return the normalized column names from the first line that is not empty."""
+    for line in split_lines(text[:MAX_ROW_LENGTH]):
         if line.strip(", \t"):
-            return [fold_name(cell) for cell in _cells(line)[:MAX_COLUMNS]]
+            return [normalize_column(cell) for cell in _split_cells(line)[:MAX_COLUMNS]]
     return []
 
 
-def lines_of(text: str) -> list[str]:
-    """The lines of a text. Not splitlines(), which also splits at what may stand in a title."""
+def split_lines(text: str) -> list[str]:
+    """Split at line feeds and carriage returns; str.splitlines() splits inside titles too."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def table(text: str, *, needed: Iterable[str], first_line: int = 1) -> Iterator[Row | BadRow]:
-    """The rows of a CSV table with a header. Raises FileError where the header cannot be used."""
-    lines = lines_of(text)
-    head = 0
-    while head < len(lines) and not lines[head].strip(", \t"):
-        head += 1
-    names = [fold_name(cell) for cell in _cells(lines[head])] if head < len(lines) else []
-    _check_header(names, set(needed))
-    for at, cells in _records(lines, head + 1, len(names)):
-        line = first_line + at
+def read_table(
+    text: str, *, required: Iterable[str], first_line: int = 1
+) -> Iterator[tuple[int, CsvRow] | InvalidRow]:
+    """Yield each row of a table with its line number. Raises FileError for an unusable header."""
+    lines = split_lines(text)
+    header = 0
+    while header < len(lines) and not lines[header].strip(", \t"):
+        header += 1
+    columns = (
+        [normalize_column(cell) for cell in _split_cells(lines[header])]
+        if header < len(lines)
+        else []
+    )
+    _check_header(columns, set(required))
+    for index, cells in _split_rows(lines, header + 1, len(columns)):
+        line = first_line + index
         if isinstance(cells, RowError):
-            yield BadRow(line, "", cells)
+            yield InvalidRow(line, cells)
             continue
         if not any(cell.strip() for cell in cells):
             continue
-        problem = _shape_problem(cells, len(names))
-        if problem is not None:
-            yield BadRow(line, _first_words(cells), problem)
+        error = _find_row_error(cells, len(columns))
+        if error is not None:
+            yield InvalidRow(line, error, ", ".join(cell for cell in cells[:4] if cell.strip()))
             continue
-        yield Row(line, dict(zip(names, cells, strict=False)))
+        yield line, CsvRow(dict(zip(columns, cells, strict=False)))
 
 
-def _check_header(names: list[str], needed: set[str]) -> None:
-    if len(names) > MAX_COLUMNS:
+def _check_header(columns: list[str], required: set[str]) -> None:
+    if len(columns) > MAX_COLUMNS:
         raise FileError("bad_header", f"The table has more than {MAX_COLUMNS} columns.")
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        listed = ", ".join(name[:40] for name in twice[:5])
-        raise FileError("duplicate_header", f"More than one column is called {listed}.")
-    missing = sorted(needed - set(names))
+    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
+    if repeated:
+        names = ", ".join(name[:40] for name in repeated[:5])
+        raise FileError("duplicate_header", f"More than one column is named {names}.")
+    missing = sorted(required - set(columns))
     if missing:
         raise FileError("bad_header", f"The columns {', '.join(missing)} are missing.")
 
 
-def _shape_problem(cells: list[str], width: int) -> RowError | None:
+def _find_row_error(cells: list[str], width: int) -> RowError | None:
     if any("\x00" in cell for cell in cells):
-        return RowError("nul_character", "The row holds a NUL character.")
+        return RowError("nul_character", "The row contains a NUL character.")
     if len(cells) < width:
         return RowError("half_row", f"The row has {len(cells)} of {width} columns.")
     if any(cell.strip() for cell in cells[width:]):
@@ -139,53 +142,49 @@ def _shape_problem(cells: list[str], width: int) -> RowError | None:
     return None
 
 
-def _first_words(cells: list[str]) -> str:
-    return ", ".join(cell for cell in cells[:4] if cell.strip())
-
-
-def _records(
+def _split_rows(
     lines: list[str], start: int, width: int
 ) -> Iterator[tuple[int, list[str] | RowError]]:
-    """The cells of each record and the place of its first line.
+    """Yield the cells of each row with the index of its first line.
 
-    A record goes on over lines until its quotes are even in number. One that does not end within
-    MAX_RECORD, or has then not `width` cells, is given up after its first line, so that a stray
-    quote costs one row and not the rest of the file.
+    A row continues over lines until its quotation marks are even in number. If it does not end
+    within MAX_ROW_LENGTH, or does not have `width` cells then, only its first line is invalid and
+    the next line starts a new row.
     """
-    at = start
-    while at < len(lines):
-        end, cells = at + 1, None
-        if len(lines[at]) > MAX_RECORD:
-            yield at, RowError("too_long", f"The row is longer than {MAX_RECORD:,} characters.")
-        elif lines[at].count('"') % 2 == 0:
-            yield at, _cells(lines[at])
+    index = start
+    while index < len(lines):
+        line = lines[index]
+        if len(line) > MAX_ROW_LENGTH:
+            yield index, RowError("too_long", f"The row is over {MAX_ROW_LENGTH:,} characters.")
+        elif line.count('"') % 2 == 0:
+            yield index, _split_cells(line)
         else:
-            found = _end_of_record(lines, at)
-            if found is not None:
-                cells = _cells("\n".join(lines[at:found]))
-            if found is not None and cells is not None and len(cells) == width:
-                yield at, cells
-                end = found
-            else:
-                yield at, RowError("unclosed_quote", "A quotation mark is not closed.")
-        at = end
+            end = _find_row_end(lines, index)
+            cells = _split_cells("\n".join(lines[index:end])) if end is not None else []
+            if end is not None and len(cells) == width:
+                yield index, cells
+                index = end
+                continue
+            yield index, RowError("unclosed_quote", "A quotation mark is not closed.")
+        index += 1
 
 
-def _end_of_record(lines: list[str], start: int) -> int | None:
+def _find_row_end(lines: list[str], start: int) -> int | None:
+    """Return the index after the last line of a row that starts with an open quotation."""
     quotes = length = 0
-    for at in range(start, len(lines)):
-        quotes += lines[at].count('"')
-        length += len(lines[at])
-        if length > MAX_RECORD:
+    for index in range(start, len(lines)):
+        quotes += lines[index].count('"')
+        length += len(lines[index])
+        if length > MAX_ROW_LENGTH:
             return None
-        if at > start and quotes % 2 == 0:
-            return at + 1
+        if index > start and quotes % 2 == 0:
+            return index + 1
     return None
 
 
-def _cells(record: str) -> list[str]:
+def _split_cells(row: str) -> list[str]:
     try:
-        return next(csv.reader([record]), [])
+        return next(csv.reader([row]), [])
     except csv.Error:
         return []
 
@@ -193,15 +192,15 @@ def _cells(record: str) -> list[str]:
 # --- Formulas ------------------------------------------------------------------------------------
 
 
-def escaped(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula.
+def escape_formula(cell: str) -> str:
+    """Return a cell that no spreadsheet evaluates as a formula.
 
-    What begins like one, after any apostrophes, gets one apostrophe more, so that `unescaped`
-    gives back every text as it was. Source: OWASP, CSV Injection.
+    A text that begins like a formula, possibly after apostrophes, gets one more apostrophe in
+    front, so that `unescape_formula` restores every text. Source: OWASP, CSV Injection.
     """
-    return f"'{cell}" if _LEADING_FORMULA.match(cell) else cell
+    return f"'{cell}" if _FORMULA_START.match(cell) else cell
 
 
-def unescaped(cell: str) -> str:
-    """What `escaped` was given."""
-    return cell[1:] if cell.startswith("'") and _LEADING_FORMULA.match(cell) else cell
+def unescape_formula(cell: str) -> str:
+    """Return the text that `escape_formula` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA_START.match(cell) else cell

@@ -1,30 +1,27 @@
-"""Which service wrote a file, told by its content, and its entries. Free of Django."""
+"""Which service a file comes from, decided by its content. Free of Django."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
-from typing import Any
+from enum import Enum, StrEnum, auto
 
 from social.transfer.formats import imdb, letterboxd, own_export, tmdb, trakt
-from social.transfer.formats.csv_reader import decoded, header_of
-from social.transfer.formats.json_reader import elements
-from social.transfer.formats.records import Entries, Entry, FileError, RowError, invalid
-from social.transfer.formats.zip_archive import Archive, Member
+from social.transfer.formats.csv_reader import decode, read_header
+from social.transfer.formats.json_reader import read_array
+from social.transfer.formats.records import FileError, InvalidRow, RowError
+from social.transfer.formats.zip_archive import ArchiveFile, ZipArchive
 
-MAX_ROWS = 100_000
-# Enough to tell a header by.
-_HEAD = 64 * 1024
+# The bytes at the start of a file that contain the whole header.
+HEAD_BYTES = 64 * 1024
 
-_NOT_KNOWN = (
-    "This is no file that can be imported: Letterboxd's ZIP or one of its CSV files, IMDb's CSV,"
-    " Trakt's JSON, TMDb's CSV, or our own export."
+UNKNOWN_FORMAT = (
+    "The file is none of those that can be imported: Letterboxd's ZIP or one of its CSV files,"
+    " IMDb's CSV, Trakt's JSON, TMDb's CSV or our own export."
 )
 
 
-class Format(StrEnum):
+class FileFormat(StrEnum):
+    """The services that files can come from."""
+
     OWN = "nexus"
     LETTERBOXD = "letterboxd"
     IMDB = "imdb"
@@ -32,174 +29,117 @@ class Format(StrEnum):
     TMDB = "tmdb"
 
 
-def recognised(data: bytes, *, name: str) -> Format:
-    """Whose file this is, by a look at its beginning or its directory. Raises FileError."""
+class Layout(Enum):
+    """What a single file contains; each has a reader of its own."""
+
+    OWN_TABLE = auto()
+    IMDB_TABLE = auto()
+    TMDB_TABLE = auto()
+    TRAKT_ARRAY = auto()
+    LETTERBOXD_LIST = auto()
+    LETTERBOXD_IMPORT_TABLE = auto()
+    LETTERBOXD_TABLE = auto()
+
+
+_FORMATS = {
+    Layout.OWN_TABLE: FileFormat.OWN,
+    Layout.IMDB_TABLE: FileFormat.IMDB,
+    Layout.TMDB_TABLE: FileFormat.TMDB,
+    Layout.TRAKT_ARRAY: FileFormat.TRAKT,
+    Layout.LETTERBOXD_LIST: FileFormat.LETTERBOXD,
+    Layout.LETTERBOXD_IMPORT_TABLE: FileFormat.LETTERBOXD,
+    Layout.LETTERBOXD_TABLE: FileFormat.LETTERBOXD,
+}
+
+
+def detect_format(data: bytes, *, name: str) -> FileFormat:
+    """Return the service a file comes from. Raises FileError if it is none of FileFormat.
+
+    Reads only the start of a file, or of the files of an archive.
+    """
     if not data.strip(b"\x00 \t\r\n"):
         raise FileError("empty_file", "The file is empty.")
-    if data.startswith(b"PK"):
-        archive = Archive(data)
-        if own_export.MARK in archive.names():
-            return Format.OWN
-        files = _files(archive)
-        for member in files:
-            found = _format(_head(archive, member), member.name)
-            if found is not None:
-                return found
-        raise FileError("unknown_format", _NOT_KNOWN)
-    found = _format(decoded(data[:_HEAD]), name)
-    if found is None:
-        raise FileError("unknown_format", _NOT_KNOWN)
-    return found
-
-
-def read(data: bytes, *, name: str, today: date) -> Entries:
-    """All entries of a file, in order; at most MAX_ROWS. Raises FileError.
-
-    What is wrong with one row or one file of an archive is an entry with a `problem`.
-    """
-    for number, entry in enumerate(_read(data, name=name, today=today), 1):
-        if number > MAX_ROWS:
-            raise FileError("too_many_rows", f"The file has more than {MAX_ROWS:,} rows.")
-        yield entry
-
-
-def _read(data: bytes, *, name: str, today: date) -> Entries:
-    if not data.startswith(b"PK"):
-        yield from _Reading(today).text(decoded(data), name, alone=True, strict=True)
-        return
-    archive = Archive(data)
-    for refused, problem in archive.refused:
-        yield invalid(refused, 0, problem)
-    if own_export.MARK in archive.names():
-        yield from _read_own(archive, today)
+    if is_zip(data):
+        file_format = _detect_archive_format(ZipArchive(data))
     else:
-        yield from _read_archive(archive, today)
+        file_format = _detect_head_format(decode(data[:HEAD_BYTES]), name)
+    if file_format is None:
+        raise FileError("unknown_format", UNKNOWN_FORMAT)
+    return file_format
 
 
-def _read_own(archive: Archive, today: date) -> Entries:
-    by_name = {member.name: member for member in archive.members}
-    own_export.check_mark(_head(archive, by_name[own_export.MARK]))
-    for name in own_export.FILES:
-        if name not in by_name:
-            continue
-        try:
-            yield from own_export.read(_text(archive, by_name[name]), file=name, today=today)
-        except (FileError, RowError) as problem:
-            yield invalid(name, 0, RowError(problem.code, problem.reason))
+def _detect_archive_format(archive: ZipArchive) -> FileFormat | None:
+    if own_export.MANIFEST in archive.names():
+        return FileFormat.OWN
+    for file in get_importable_files(archive):
+        file_format = _detect_head_format(read_head(archive, file), file.name)
+        if file_format is not None:
+            return file_format
+    return None
 
 
-def _read_archive(archive: Archive, today: date) -> Entries:
-    files = _files(archive)
-    reading = _Reading(today)
-    kinds = {}
-    for member in files:
-        kinds[member.name] = _letterboxd_kind(archive, member)
-    alone = "ratings" not in kinds.values(), "diary" not in kinds.values()
-    for member in files:
-        try:
-            text = _text(archive, member)
-            if kinds[member.name] == "ratings":
-                reading.rated = letterboxd.scores(text)
-            is_alone = alone[1] if kinds[member.name] == "reviews" else alone[0]
-            yield from reading.text(text, member.name, alone=is_alone, strict=False)
-        except (FileError, RowError) as problem:
-            yield invalid(member.name, 0, RowError(problem.code, problem.reason))
+def _detect_head_format(head: str, name: str) -> FileFormat | None:
+    layout = detect_layout(head, name)
+    if layout is None or (layout is Layout.TRAKT_ARRAY and not _is_trakt_array(head)):
+        return None
+    return _FORMATS[layout]
 
 
-@dataclass
-class _Reading:
-    today: date
-    #: What ratings.csv of the same archive gives each film.
-    rated: Mapping[tuple[str, str], str] | None = None
+def detect_layout(text: str, name: str) -> Layout | None:
+    """Return what a file contains, by its start and its columns; None if it is unknown.
 
-    def text(self, text: str, name: str, *, alone: bool, strict: bool) -> Entries:
-        """The entries of one file; of one that is not known, none, or FileError where `strict`."""
-        today: Any = {"file": name, "today": self.today}
-        header = header_of(text)
-        if _is_json(text):
-            yield from trakt.read(text, **today)
-        elif _is_list(header):
-            yield from letterboxd.read_list(text, **today)
-        elif own_export.is_table(header):
-            yield from own_export.read_table(text, **today)
-        elif imdb.is_table(header):
-            yield from imdb.read(text, **today)
-        elif tmdb.is_table(header):
-            yield from tmdb.read(text, **today)
-        elif (kind := letterboxd.kind_of(header, name)) is not None:
-            yield from letterboxd.read(
-                text, kind=kind, alone=alone, rated=self.rated or {}, **today
-            )
-        elif letterboxd.is_import_table(header):
-            yield from letterboxd.read_import_table(text, **today)
-        elif strict:
-            raise FileError("unknown_format", _NOT_KNOWN)
-
-
-def _format(text: str, name: str) -> Format | None:
-    header = header_of(text)
+    Raises FileError if its name does not say which of Letterboxd's tables it is.
+    """
+    header = read_header(text)
     if text.lstrip()[:1] == "[":
-        return Format.TRAKT if _looks_like_trakt(text) else None
+        return Layout.TRAKT_ARRAY
     if own_export.is_table(header):
-        return Format.OWN
+        return Layout.OWN_TABLE
     if imdb.is_table(header):
-        return Format.IMDB
+        return Layout.IMDB_TABLE
     if tmdb.is_table(header):
-        return Format.TMDB
-    if _is_list(header) or letterboxd.is_import_table(header):
-        return Format.LETTERBOXD
-    return Format.LETTERBOXD if letterboxd.kind_of(header, name) else None
+        return Layout.TMDB_TABLE
+    if letterboxd.is_list(header):
+        return Layout.LETTERBOXD_LIST
+    if letterboxd.detect_table(header, name) is not None:
+        return Layout.LETTERBOXD_TABLE
+    if letterboxd.is_import_table(header):
+        return Layout.LETTERBOXD_IMPORT_TABLE
+    return None
 
 
-def _is_json(text: str) -> bool:
-    return text.lstrip()[:1] == "["
-
-
-def _is_list(header: list[str]) -> bool:
-    return bool(header) and header[0].startswith(letterboxd.LIST_MARK)
-
-
-def _looks_like_trakt(text: str) -> bool:
-    """By its first element; cut off behind it, as the head of a file is."""
-    for _, value in elements(text):
-        return isinstance(value, RowError) or trakt.is_element(value)
+def _is_trakt_array(head: str) -> bool:
+    """Look at the first element only: the head of a file may end inside the second."""
+    for item in read_array(head):
+        return isinstance(item, InvalidRow) or trakt.is_element(item[1])
     return True
 
 
-def _files(archive: Archive) -> list[Member]:
-    """The files of an archive that may hold something, in the order they are to be read.
+def is_zip(data: bytes) -> bool:
+    return data.startswith(b"PK")
 
-    Of Letterboxd's folders lists/ alone: deleted/, orphaned/ and likes/ are not what is asked for.
+
+def get_importable_files(archive: ZipArchive) -> list[ArchiveFile]:
+    """Return the files of an archive that may contain records, in the order they are read.
+
+    Of the folders of Letterboxd's export only lists/ is read: deleted/, orphaned/ and likes/ are no
+    part of the account.
     """
-    order = {f"{name}.csv": place for place, name in enumerate(letterboxd.FILES)}
-    wanted = [
-        member
-        for member in archive.members
-        if (
-            member.name.lower().endswith(".csv")
-            and ("/" not in member.name or member.name.lower().startswith("lists/"))
-        )
-        or (member.name.lower().endswith(".json") and not member.name.startswith("."))
-    ]
-    return sorted(wanted, key=lambda each: (order.get(each.name.lower(), len(order)), each.name))
+    order = {f"{table}.csv": index for index, table in enumerate(letterboxd.TABLES)}
+    files = [file for file in archive.files if _is_importable(file.name)]
+    return sorted(files, key=lambda file: (order.get(file.name.lower(), len(order)), file.name))
 
 
-def _text(archive: Archive, member: Member) -> str:
-    return decoded(archive.read(member))
+def _is_importable(name: str) -> bool:
+    lower_name = name.lower()
+    if lower_name.endswith(".csv"):
+        return "/" not in name or lower_name.startswith("lists/")
+    return lower_name.endswith(".json") and not name.startswith(".")
 
 
-def _head(archive: Archive, member: Member) -> str:
+def read_head(archive: ZipArchive, file: ArchiveFile) -> str:
+    """Return the start of a file of an archive; an empty text if the file is damaged."""
     try:
-        return decoded(archive.head(member, _HEAD))
+        return decode(archive.read_start(file, HEAD_BYTES))
     except RowError:
         return ""
-
-
-def _letterboxd_kind(archive: Archive, member: Member) -> str | None:
-    try:
-        return letterboxd.kind_of(header_of(_head(archive, member)), member.name)
-    except FileError:
-        return None
-
-
-__all__ = ["MAX_ROWS", "Entry", "Format", "read", "recognised"]

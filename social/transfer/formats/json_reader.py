@@ -1,4 +1,7 @@
-"""A JSON array one element at a time, of which what comes before a fault counts. Free of Django."""
+"""JSON arrays, read one element at a time, so that the elements before an error count.
+
+Free of Django.
+"""
 
 from __future__ import annotations
 
@@ -7,71 +10,83 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from social.transfer.formats.records import FileError, RowError
+from social.transfer.formats.records import FileError, InvalidRow, RowError
 
-# What a file can make us build: a hundred thousand rows of twenty values each.
-MAX_PARTS = 2_000_000
+# Bounds the memory a file can take: a hundred thousand rows of twenty values each.
+MAX_VALUES = 2_000_000
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+def _reject_constant(name: str) -> None:
+    """Raise for NaN and Infinity, which json.loads accepts."""
+    raise ValueError(f"{name} is not a JSON value")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_constant=_reject_constant)
 
 
-def elements(text: str) -> Iterator[tuple[int, Any | RowError]]:
-    """Each element with its number from 1; a RowError as the last one where the rest is broken.
+def read_array(text: str) -> Iterator[tuple[int, Any] | InvalidRow]:
+    """Yield each element with its number from 1, and an InvalidRow last if the rest is not JSON.
 
-    Raises FileError where the text is no array, or one built to fill the memory.
+    Raises FileError if the text is not an array or contains more than MAX_VALUES.
     """
-    if sum(text.count(mark) for mark in ",[{") > MAX_PARTS:
-        raise FileError("too_large", f"The JSON holds more than {MAX_PARTS:,} values.")
-    at = _after_space(text, 0)
-    if text[at : at + 1] != "[":
+    if sum(text.count(character) for character in ",[{") > MAX_VALUES:
+        raise FileError("too_large", f"The JSON contains more than {MAX_VALUES:,} values.")
+    position = _skip_space(text, 0)
+    if text[position : position + 1] != "[":
         raise FileError("bad_json", "The JSON is not an array.")
-    at = _after_space(text, at + 1)
+    position = _skip_space(text, position + 1)
     number = 0
-    while text[at : at + 1] != "]":
+    while text[position : position + 1] != "]":
         number += 1
         try:
-            value, at = _DECODER.raw_decode(text, at)
+            value, position = _DECODER.raw_decode(text, position)
         except (ValueError, RecursionError):
-            yield number, RowError("bad_json", "From here on the file is not JSON.")
+            yield InvalidRow(number, _not_json())
             return
         yield number, value
-        at = _after_space(text, at)
-        mark = text[at : at + 1]
-        if mark == ",":
-            at = _after_space(text, at + 1)
-        elif mark != "]":
-            yield number + 1, RowError("bad_json", "From here on the file is not JSON.")
+        position = _skip_space(text, position)
+        separator = text[position : position + 1]
+        if separator == ",":
+            position = _skip_space(text, position + 1)
+        elif separator != "]":
+            yield InvalidRow(number + 1, _not_json())
             return
 
 
-def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+def _skip_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _not_json() -> RowError:
+    return RowError("bad_json", "From here on, the file is not valid JSON.")
 
 
 # --- Values of an element ------------------------------------------------------------------------
 
 
-def as_dict(value: Any) -> dict[str, Any]:
-    """Raises RowError where the value is no object."""
+def to_dict(value: Any) -> dict[str, Any]:
+    """Raises RowError if the value is not an object."""
     if not isinstance(value, dict):
-        raise RowError("bad_shape", "The element is no object.")
+        raise RowError("bad_shape", "The element is not a JSON object.")
     return value
 
 
-def text_of(value: Any) -> str:
-    """A text or number as text, nothing as none. Raises RowError for anything else."""
+def to_text(value: Any) -> str:
+    """Return a text or number as text, and null as an empty text. Raises RowError for the rest."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        # Beyond what any of our numbers is, digits alone could take seconds to write.
+        # No value of ours is larger, and writing the digits of a huge integer takes seconds.
         return str(value) if abs(value) < 1e18 else "too large"
-    raise RowError("bad_shape", "A value is neither text nor number.")
+    raise RowError("bad_shape", "A value is neither text nor a number.")
+
+
+def get_movie_title(element: Any) -> str:
+    """Return the title of an element's `movie` if there is one, to show with an invalid row."""
+    movie = element.get("movie") if isinstance(element, dict) else None
+    title = movie.get("title") if isinstance(movie, dict) else None
+    return title if isinstance(title, str) else ""

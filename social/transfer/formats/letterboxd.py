@@ -1,44 +1,64 @@
-"""Letterboxd's export: https://letterboxd.com/settings/data/ and its import format.
+"""Letterboxd's export (https://letterboxd.com/settings/data/) and its import format.
 
-Import format: https://letterboxd.com/about/importing-data/
+The import format is what our own export writes as letterboxd.csv:
+https://letterboxd.com/about/importing-data/
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from social.transfer.formats.csv_reader import BadRow, Row, lines_of, table, unescaped
+from social.transfer.formats.csv_reader import (
+    CsvRow,
+    read_table,
+    split_lines,
+    unescape_formula,
+)
 from social.transfer.formats.records import (
-    MAX_DESCRIPTION,
-    MAX_NAME,
-    MAX_NOTE,
-    MAX_REVIEW,
-    Entries,
-    Entry,
     FileError,
-    Kind,
+    InvalidRow,
+    Record,
+    RecordKind,
     RowError,
-    clean,
-    invalid,
-    read_id,
-    read_imdb_id,
-    read_moment,
-    read_score,
-    read_title,
-    read_year,
+    parse_rows,
+)
+from social.transfer.formats.values import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_LIST_NAME_LENGTH,
+    MAX_NOTE_LENGTH,
+    MAX_REVIEW_LENGTH,
+    clean_text,
+    parse_datetime,
+    parse_id,
+    parse_imdb_id,
+    parse_score,
+    parse_title,
+    parse_year,
 )
 
-LIST_MARK = "letterboxd list export"
-#: Names of the files of an export, by what they are.
-FILES = ("ratings", "diary", "reviews", "watched", "watchlist")
+#: The files of an export that are tables of movies, in the order they are read.
+TABLES = ("ratings", "diary", "reviews", "watched", "watchlist")
+_LIST_HEADER = "letterboxd list export"
 
 
-def kind_of(header: list[str], name: str) -> str | None:
-    """Which file of an export a table is, by its columns; None for no such table.
+@dataclass(frozen=True)
+class ExportContents:
+    """What the files of one export contain together, so that no record is read twice."""
 
-    Films seen and films to see have the same columns, so there the file's name has to tell.
+    has_ratings: bool = False
+    has_diary: bool = False
+    #: The scores of ratings.csv by title and year, both as written.
+    scores: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def detect_table(header: list[str], name: str) -> str | None:
+    """Return which of TABLES a file is, by its columns; None if it is none of them.
+
+    watched.csv and watchlist.csv have the same columns, so their names decide. Raises FileError
+    if the name does not.
     """
     columns = set(header)
     if not {"name", "letterboxd uri"} <= columns:
@@ -49,172 +69,183 @@ def kind_of(header: list[str], name: str) -> str | None:
         return "diary"
     if "rating" in columns:
         return "ratings"
-    for each in ("watchlist", "watched"):
-        if each in name.lower():
-            return each
+    for table in ("watchlist", "watched"):
+        if table in name.lower():
+            return table
     raise FileError(
         "ambiguous_file",
-        "Films seen and films to see look alike in Letterboxd's files: name it watched.csv or"
-        " watchlist.csv.",
+        "Letterboxd's watched.csv and watchlist.csv have the same columns. Give the file one of"
+        " these names.",
     )
 
 
-def scores(text: str) -> dict[tuple[str, str], str]:
-    """What ratings.csv gives each film, by its name and year as they are written."""
+def read_scores(text: str) -> dict[tuple[str, str], str]:
+    """Return the scores of ratings.csv by title and year, all as written."""
     try:
-        return {
-            (row.get("name"), row.get("year")): row.get("rating")
-            for row in table(text, needed=("name", "rating"))
-            if isinstance(row, Row)
-        }
+        rows = list(read_table(text, required=("name", "rating")))
     except FileError:
         return {}
+    return {
+        (row.get("name"), row.get("year")): row.get("rating")
+        for _, row in (item for item in rows if not isinstance(item, InvalidRow))
+    }
 
 
 def read(
-    text: str,
-    *,
-    file: str,
-    kind: str,
-    today: date,
-    alone: bool,
-    rated: Mapping[tuple[str, str], str],
-) -> Entries:
-    """The entries of one file of an export.
-
-    `alone` is whether its scores and viewings are in no other file of the same import; `rated` is
-    what ratings.csv gives each film, for reviews without a score of their own.
-    """
-    for row in table(text, needed=("name",)):
-        if isinstance(row, BadRow):
-            yield invalid(file, row.line, row.problem, title=row.text)
-            continue
-        try:
-            yield from list(_row(row, file, kind, today, alone, rated))
-        except RowError as problem:
-            yield invalid(file, row.line, problem, title=row.get("name"))
+    text: str, *, file: str, table: str, today: date, contents: ExportContents
+) -> Iterator[Record]:
+    """Yield the records of one table; `contents` describes the export the file is part of."""
+    return parse_rows(
+        read_table(text, required=("name",)),
+        lambda row, line: _parse_row(row, file, line, table, today, contents),
+        file=file,
+        get_title=lambda row: row.get("name"),
+    )
 
 
-def _row(
-    row: Row,
-    file: str,
-    kind: str,
-    today: date,
-    alone: bool,
-    rated: Mapping[tuple[str, str], str],
-) -> Entries:
-    film: dict[str, Any] = {
-        "title": read_title(row.get("name")),
-        "year": read_year(row.get("year")),
+def _parse_row(
+    row: CsvRow, file: str, line: int, table: str, today: date, contents: ExportContents
+) -> Iterator[Record]:
+    movie: dict[str, Any] = {
+        "title": parse_title(row.get("name")),
+        "year": parse_year(row.get("year")),
     }
-    logged, _ = read_moment(row.get("date"), today=today)
-    watched, day_only = read_moment(row.get("watched date"), today=today)
+    logged_at, _ = parse_datetime(row.get("date"), today=today)
+    watched_at, day_only = parse_datetime(row.get("watched date"), today=today)
     score = row.get("rating")
-    if kind == "ratings" or (kind == "diary" and alone and score):
-        stars, note = read_score(score, out_of=5)
-        at = logged if kind == "ratings" else watched or logged
-        values = {"score": stars, "rated_at": at, "note": note}
-        yield Entry(Kind.RATING, file, row.line, **film, values=values)
-    if kind == "reviews":
-        review = clean(row.get("review"), what="review", longest=MAX_REVIEW)
+    values: dict[str, Any]
+    if table == "ratings" or (table == "diary" and score and not contents.has_ratings):
+        stars, note = parse_score(score, out_of=5)
+        rated_at = logged_at if table == "ratings" else watched_at or logged_at
+        values = {"score": stars, "rated_at": rated_at, "note": note}
+        yield Record(RecordKind.RATING, file, line, **movie, values=values)
+    if table == "reviews":
+        review = clean_text(row.get("review"), name="review", max_length=MAX_REVIEW_LENGTH)
         if not review:
             raise RowError("no_review", "The review is empty.")
-        own = rated.get((row.get("name"), row.get("year"))) or score
-        given, note = read_score(own, out_of=5) if own else (None, "")
-        values = {"score": given, "review": review, "rated_at": logged or watched, "note": note}
-        yield Entry(Kind.REVIEW, file, row.line, **film, values=values)
-    if kind == "diary" or (kind == "reviews" and alone and watched):
-        values = {"watched_at": watched or logged, "day_only": day_only or watched is None}
-        yield Entry(Kind.VIEWING, file, row.line, **film, values=values)
-    if kind == "watched":
-        values = {"watched_at": logged, "day_only": True}
-        yield Entry(Kind.SEEN, file, row.line, **film, values=values)
-    if kind == "watchlist":
-        yield Entry(Kind.WATCHLIST, file, row.line, **film, values={"added_at": logged})
+        # ratings.csv has the member's current score, a review the score at the time.
+        current = contents.scores.get((row.get("name"), row.get("year"))) or score
+        stars_or_none, note = parse_score(current, out_of=5) if current else (None, "")
+        values = {
+            "score": stars_or_none,
+            "review": review,
+            "rated_at": logged_at or watched_at,
+            "note": note,
+        }
+        yield Record(RecordKind.REVIEW, file, line, **movie, values=values)
+    if table == "diary" or (table == "reviews" and watched_at and not contents.has_diary):
+        values = {
+            "watched_at": watched_at or logged_at,
+            "day_only": day_only or watched_at is None,
+        }
+        yield Record(RecordKind.VIEWING, file, line, **movie, values=values)
+    if table == "watched":
+        values = {"watched_at": logged_at, "day_only": True}
+        yield Record(RecordKind.SEEN, file, line, **movie, values=values)
+    if table == "watchlist":
+        yield Record(RecordKind.WATCHLIST, file, line, **movie, values={"added_at": logged_at})
 
 
-def read_list(text: str, *, file: str, today: date) -> Entries:
-    """A file of lists/: three lines about the list, then its films."""
-    lines = lines_of(text)
-    films = next(
-        (at for at, line in enumerate(lines) if line.lower().startswith("position,")), len(lines)
+# --- Lists ---------------------------------------------------------------------------------------
+
+
+def is_list(header: list[str]) -> bool:
+    return bool(header) and header[0].startswith(_LIST_HEADER)
+
+
+def read_list(text: str, *, file: str, today: date) -> Iterator[Record]:
+    """Yield the records of a list: a line naming the format, a table about the list, its movies.
+
+    Raises FileError if the list has no name or no movies.
+    """
+    lines = split_lines(text)
+    items_start = next(
+        (index for index, line in enumerate(lines) if line.lower().startswith("position,")), None
     )
-    about = "\n".join(lines[1:films])
-    heads = [row for row in table(about, needed=("name",), first_line=2) if isinstance(row, Row)]
-    if not heads or films == len(lines):
-        raise FileError("bad_list", "The list has no name or no table of films.")
+    if items_start is None:
+        raise FileError("bad_list", "The list has no table of movies.")
+    yield _parse_list(lines[1:items_start], file, today)
+    yield from parse_rows(
+        read_table("\n".join(lines[items_start:]), required=("name",), first_line=items_start + 1),
+        lambda row, line: [_parse_list_item(row, file, line)],
+        file=file,
+        get_title=lambda row: row.get("name"),
+    )
+
+
+def _parse_list(lines: list[str], file: str, today: date) -> Record:
+    table = read_table("\n".join(lines), required=("name",), first_line=2)
+    rows = [row for row in table if not isinstance(row, InvalidRow)]
+    if not rows:
+        raise FileError("bad_list", "The list has no name.")
+    line, row = rows[0]
     try:
-        name = clean(heads[0].get("name"), what="list's name", longest=MAX_NAME)
-        description = clean(
-            heads[0].get("description"), what="description", longest=MAX_DESCRIPTION
+        name = clean_text(row.get("name"), name="list's name", max_length=MAX_LIST_NAME_LENGTH)
+        description = clean_text(
+            row.get("description"), name="description", max_length=MAX_DESCRIPTION_LENGTH
         )
-        created, _ = read_moment(heads[0].get("date"), today=today)
-        if not name:
-            raise RowError("no_name", "The list has no name.")
-    except RowError as problem:
-        raise FileError(problem.code, problem.reason) from None
-    values = {"list": file, "name": name, "description": description, "created_at": created}
-    yield Entry(Kind.PLAYLIST, file, heads[0].line, title=name, values=values)
-    rest = "\n".join(lines[films:])
-    for row in table(rest, needed=("name",), first_line=films + 1):
-        if isinstance(row, BadRow):
-            yield invalid(file, row.line, row.problem, title=row.text)
-            continue
-        try:
-            title, year = read_title(row.get("name")), read_year(row.get("year"))
-            note = clean(row.get("description"), what="note", longest=MAX_NOTE)
-        except RowError as problem:
-            yield invalid(file, row.line, problem, title=row.get("name"))
-            continue
-        values = {"list": file, "note": note}
-        yield Entry(Kind.PLAYLIST_ITEM, file, row.line, title=title, year=year, values=values)
+        created_at, _ = parse_datetime(row.get("date"), today=today)
+    except RowError as error:
+        raise FileError(error.code, error.reason) from None
+    if not name:
+        raise FileError("no_name", "The list has no name.")
+    values = {"list": file, "name": name, "description": description, "created_at": created_at}
+    return Record(RecordKind.PLAYLIST, file, line, title=name, values=values)
 
 
-# --- Letterboxd's import format, which our export writes as letterboxd.csv -----------------------
+def _parse_list_item(row: CsvRow, file: str, line: int) -> Record:
+    title, year = parse_title(row.get("name")), parse_year(row.get("year"))
+    note = clean_text(row.get("description"), name="note", max_length=MAX_NOTE_LENGTH)
+    values = {"list": file, "note": note}
+    return Record(RecordKind.PLAYLIST_ITEM, file, line, title=title, year=year, values=values)
+
+
+# --- The import format ---------------------------------------------------------------------------
 
 
 def is_import_table(header: list[str]) -> bool:
     columns = set(header)
-    marks = {"watcheddate", "rating10", "letterboxduri", "tmdbid", "imdbid"}
-    return "title" in columns and bool(columns & marks) and "movie_id" not in columns
+    known = {"watcheddate", "rating10", "letterboxduri", "tmdbid", "imdbid"}
+    return "title" in columns and bool(columns & known) and "movie_id" not in columns
 
 
-def read_import_table(text: str, *, file: str, today: date) -> Entries:
-    for row in table(text, needed=("title",)):
-        if isinstance(row, BadRow):
-            yield invalid(file, row.line, row.problem, title=row.text)
-            continue
-        try:
-            yield from list(_import_row(row, file, today))
-        except RowError as problem:
-            yield invalid(file, row.line, problem, title=row.get("title"))
+def read_import_table(text: str, *, file: str, today: date) -> Iterator[Record]:
+    return parse_rows(
+        read_table(text, required=("title",)),
+        lambda row, line: _parse_import_row(row, file, line, today),
+        file=file,
+        get_title=lambda row: row.get("title"),
+    )
 
 
-def _import_row(row: Row, file: str, today: date) -> Entries:
-    film: dict[str, Any] = {
-        "title": read_title(unescaped(row.get("title"))),
-        "year": read_year(row.get("year")),
-        "tmdb_id": read_id(row.get("tmdbid")),
-        "imdb_id": read_imdb_id(row.get("imdbid")),
+def _parse_import_row(row: CsvRow, file: str, line: int, today: date) -> Iterator[Record]:
+    movie: dict[str, Any] = {
+        "title": parse_title(unescape_formula(row.get("title"))),
+        "year": parse_year(row.get("year")),
+        "tmdb_id": parse_id(row.get("tmdbid")),
+        "imdb_id": parse_imdb_id(row.get("imdbid")),
     }
-    watched, day_only = read_moment(row.get("watcheddate"), today=today)
-    review = clean(unescaped(row.get("review")), what="review", longest=MAX_REVIEW)
+    watched_at, day_only = parse_datetime(row.get("watcheddate"), today=today)
+    review = clean_text(
+        unescape_formula(row.get("review")), name="review", max_length=MAX_REVIEW_LENGTH
+    )
     score: float | None = None
     note = ""
     if row.get("rating"):
-        score, note = read_score(row.get("rating"), out_of=5)
+        score, note = parse_score(row.get("rating"), out_of=5)
     elif row.get("rating10"):
-        score, note = read_score(row.get("rating10"), out_of=10)
+        score, note = parse_score(row.get("rating10"), out_of=10)
+    values: dict[str, Any]
     if score is not None:
-        values: dict[str, Any] = {"score": score, "rated_at": watched, "note": note}
+        values = {"score": score, "rated_at": watched_at, "note": note}
         if review:
             values["review"] = review
-        yield Entry(Kind.RATING, file, row.line, **film, values=values)
+        yield Record(RecordKind.RATING, file, line, **movie, values=values)
     elif review:
-        values = {"score": None, "review": review, "rated_at": watched}
-        yield Entry(Kind.REVIEW, file, row.line, **film, values=values)
-    if watched is not None:
-        values = {"watched_at": watched, "day_only": day_only}
-        yield Entry(Kind.VIEWING, file, row.line, **film, values=values)
+        values = {"score": None, "review": review, "rated_at": watched_at}
+        yield Record(RecordKind.REVIEW, file, line, **movie, values=values)
+    if watched_at is not None:
+        values = {"watched_at": watched_at, "day_only": day_only}
+        yield Record(RecordKind.VIEWING, file, line, **movie, values=values)
     elif score is None and not review:
-        yield Entry(Kind.SEEN, file, row.line, **film, values={"watched_at": None})
+        yield Record(RecordKind.SEEN, file, line, **movie, values={"watched_at": None})

@@ -1,263 +1,303 @@
-"""Our own export: the JSON of its archive, which is read back whole, and its tables.
+"""Our own export: the JSON files of its archive, and each of its CSV tables alone.
 
-Everything but account.json is read back: who it was is no part of what they had.
+transfer.exports writes it. Everything is read back except account.json, which says whose it was.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
 from nexus.core.genres import TMDB_GENRES
-from social.transfer.formats.csv_reader import BadRow, Row, table, unescaped
-from social.transfer.formats.json_reader import as_dict, elements, text_of
+from social.transfer.formats.csv_reader import CsvRow, read_table, unescape_formula
+from social.transfer.formats.json_reader import get_movie_title, read_array, to_dict, to_text
 from social.transfer.formats.records import (
-    MAX_DESCRIPTION,
-    MAX_NAME,
-    MAX_NOTE,
-    MAX_REVIEW,
-    Entries,
-    Entry,
     FileError,
-    Kind,
+    Record,
+    RecordKind,
     RowError,
-    clean,
-    invalid,
-    read_id,
-    read_imdb_id,
-    read_moment,
-    read_score,
-    read_title,
-    read_year,
+    make_invalid_record,
+    parse_rows,
+)
+from social.transfer.formats.values import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_LIST_NAME_LENGTH,
+    MAX_NOTE_LENGTH,
+    MAX_REVIEW_LENGTH,
+    clean_text,
+    parse_datetime,
+    parse_id,
+    parse_imdb_id,
+    parse_score,
+    parse_title,
+    parse_year,
 )
 
-MARK = "nexus-export.json"
+#: The file that marks an archive as our export, and its content.
+MANIFEST = "nexus-export.json"
 FORMAT, VERSION = "nexus-export", 1
-MAX_ID = 2**63 - 1
+MOVIE_COLUMNS = ("movie_id", "tmdb_id", "imdb_id", "title", "year")
+MAX_MOVIE_ID = 2**63 - 1
 VISIBILITIES = ("public", "unlisted", "private")
-MAX_DISPLAY_NAME, MAX_BIO, MAX_URL, MAX_USERNAME = 100, 1000, 500, 150
+MAX_DISPLAY_NAME_LENGTH, MAX_BIO_LENGTH, MAX_URL_LENGTH = 100, 1000, 500
+MAX_USERNAME_LENGTH = 150
 
 
-def check_mark(text: str) -> None:
-    """Raises FileError for an archive of a version we do not know."""
+def check_manifest(text: str) -> None:
+    """Raises FileError for an archive of another version."""
     try:
-        mark = json.loads(text)
+        manifest = json.loads(text)
     except (ValueError, RecursionError):
-        mark = None
-    if not isinstance(mark, dict) or (mark.get("format"), mark.get("version")) != (FORMAT, VERSION):
-        raise FileError("unknown_version", "This export is of a version not known here.")
+        manifest = None
+    if not isinstance(manifest, dict) or (manifest.get("format"), manifest.get("version")) != (
+        FORMAT,
+        VERSION,
+    ):
+        raise FileError("unknown_version", f"Only version {VERSION} of our export can be imported.")
 
 
-def read(text: str, *, file: str, today: date) -> Entries:
-    """The entries of one JSON file of the archive."""
-    for number, value in elements(text):
-        if isinstance(value, RowError):
-            yield invalid(file, number, value)
-            continue
-        try:
-            yield from _READERS[file](as_dict(value), file, number, today)
-        except RowError as problem:
-            yield invalid(file, number, problem, title=_title(value))
+def read(text: str, *, file: str, today: date) -> Iterator[Record]:
+    """Yield the records of one JSON file of the archive."""
+    parse_element = _PARSERS[file]
+    return parse_rows(
+        read_array(text),
+        lambda value, number: parse_element(to_dict(value), file, number, today),
+        file=file,
+        get_title=get_movie_title,
+    )
 
 
-def _title(value: Any) -> str:
-    movie = value.get("movie") if isinstance(value, dict) else None
-    title = movie.get("title") if isinstance(movie, dict) else None
-    return title if isinstance(title, str) else ""
-
-
-def _film(value: Any) -> dict[str, Any]:
-    movie = as_dict(value)
+def _parse_movie(value: Any) -> dict[str, Any]:
+    movie = to_dict(value)
     return {
-        "title": read_title(text_of(movie.get("title"))),
-        "year": read_year(text_of(movie.get("year"))),
-        "tmdb_id": read_id(text_of(movie.get("tmdb_id"))),
-        "imdb_id": read_imdb_id(text_of(movie.get("imdb_id"))),
-        "movie_id": read_id(text_of(movie.get("id")), largest=MAX_ID),
+        "title": parse_title(to_text(movie.get("title"))),
+        "year": parse_year(to_text(movie.get("year"))),
+        "tmdb_id": parse_id(to_text(movie.get("tmdb_id"))),
+        "imdb_id": parse_imdb_id(to_text(movie.get("imdb_id"))),
+        "movie_id": parse_id(to_text(movie.get("id")), largest=MAX_MOVIE_ID),
     }
 
 
-def _flag(value: Any) -> bool:
+def _parse_bool(value: Any, name: str) -> bool:
     if not isinstance(value, bool):
-        raise RowError("bad_shape", "A mark is neither true nor false.")
+        raise RowError("bad_shape", f"{name} is neither true nor false.")
     return value
 
 
-def _text(value: Any, *, what: str, longest: int) -> str:
-    """Text as it stands, with its spaces: what is read back must be what was written."""
-    text = text_of(value)
-    clean(text, what=what, longest=longest)
-    if len(text) > longest:
-        raise RowError("too_long", f"The {what} is longer than {longest:,} characters.")
+def _parse_text(value: Any, *, name: str, max_length: int) -> str:
+    """Return the text with its surrounding space, so that it is imported as it was exported."""
+    text = to_text(value)
+    clean_text(text, name=name, max_length=max_length)
+    if len(text) > max_length:
+        raise RowError("too_long", f"The {name} is longer than {max_length:,} characters.")
     return text
 
 
-def _moments(value: dict[str, Any], today: date, *names: str) -> dict[str, str | None]:
-    return {name: read_moment(text_of(value.get(name)), today=today)[0] for name in names}
+def _parse_dates(
+    values: Mapping[str, Any], today: date, names: tuple[str, ...]
+) -> dict[str, str | None]:
+    return {name: parse_datetime(to_text(values.get(name)), today=today)[0] for name in names}
 
 
-def _rating(value: dict[str, Any], file: str, number: int, today: date) -> Entries:
-    stars, note = read_score(text_of(value.get("score")), out_of=5)
+def _parse_rating(element: dict[str, Any], file: str, number: int, today: date) -> Iterator[Record]:
+    stars, note = parse_score(to_text(element.get("score")), out_of=5)
+    spoilers = element.get("contains_spoilers", False)
     values = {
         "score": stars,
-        "review": _text(value.get("review"), what="review", longest=MAX_REVIEW),
-        "contains_spoilers": _flag(value.get("contains_spoilers", False)),
+        "review": _parse_text(element.get("review"), name="review", max_length=MAX_REVIEW_LENGTH),
+        "contains_spoilers": _parse_bool(spoilers, "contains_spoilers"),
         "note": note,
-        **_moments(value, today, "rated_at", "updated_at", "reviewed_at"),
+        **_parse_dates(element, today, ("rated_at", "updated_at", "reviewed_at")),
     }
-    yield Entry(Kind.RATING, file, number, **_film(value.get("movie")), values=values)
+    movie = _parse_movie(element.get("movie"))
+    yield Record(RecordKind.RATING, file, number, **movie, values=values)
 
 
-def _watchlist_item(value: dict[str, Any], file: str, number: int, today: date) -> Entries:
-    values = _moments(value, today, "added_at")
-    yield Entry(Kind.WATCHLIST, file, number, **_film(value.get("movie")), values=values)
+def _parse_watchlist_item(
+    element: dict[str, Any], file: str, number: int, today: date
+) -> Iterator[Record]:
+    values = _parse_dates(element, today, ("added_at",))
+    movie = _parse_movie(element.get("movie"))
+    yield Record(RecordKind.WATCHLIST, file, number, **movie, values=values)
 
 
-def _viewing(value: dict[str, Any], file: str, number: int, today: date) -> Entries:
-    values = _moments(value, today, "watched_at")
+def _parse_viewing(
+    element: dict[str, Any], file: str, number: int, today: date
+) -> Iterator[Record]:
+    values = _parse_dates(element, today, ("watched_at",))
     if values["watched_at"] is None:
         raise RowError("no_date", "The viewing has no date.")
-    yield Entry(Kind.VIEWING, file, number, **_film(value.get("movie")), values=values)
+    movie = _parse_movie(element.get("movie"))
+    yield Record(RecordKind.VIEWING, file, number, **movie, values=values)
 
 
-def _playlist(value: dict[str, Any], file: str, number: int, today: date) -> Entries:
-    name = _text(value.get("name"), what="list's name", longest=MAX_NAME)
+def _parse_playlist(
+    element: dict[str, Any], file: str, number: int, today: date
+) -> Iterator[Record]:
+    name = _parse_text(element.get("name"), name="list's name", max_length=MAX_LIST_NAME_LENGTH)
     if not name.strip():
         raise RowError("no_name", "The list has no name.")
-    visibility = value.get("visibility")
+    visibility = element.get("visibility")
     if visibility not in VISIBILITIES:
-        raise RowError("bad_visibility", "The list is neither public, unlisted nor private.")
+        raise RowError("bad_visibility", f"The visibility is not one of {', '.join(VISIBILITIES)}.")
     key = f"{file}:{number}"
     values = {
         "list": key,
         "name": name,
-        "description": _text(value.get("description"), what="description", longest=MAX_DESCRIPTION),
+        "description": _parse_text(
+            element.get("description"), name="description", max_length=MAX_DESCRIPTION_LENGTH
+        ),
         "visibility": visibility,
-        **_moments(value, today, "created_at", "published_at"),
+        **_parse_dates(element, today, ("created_at", "published_at")),
     }
-    yield Entry(Kind.PLAYLIST, file, number, title=name, values=values)
-    items = value.get("items")
+    yield Record(RecordKind.PLAYLIST, file, number, title=name, values=values)
+    items = element.get("items")
     for item in items if isinstance(items, list) else []:
         try:
-            item = as_dict(item)
-            values = {
-                "list": key,
-                "note": _text(item.get("note"), what="note", longest=MAX_NOTE),
-                **_moments(item, today, "added_at"),
-            }
-            film = _film(item.get("movie"))
-        except RowError as problem:
-            yield invalid(file, number, problem, title=_title(item))
-            continue
-        yield Entry(Kind.PLAYLIST_ITEM, file, number, **film, values=values)
+            yield _parse_playlist_item(item, key, file, number, today)
+        except RowError as error:
+            yield make_invalid_record(file, number, error, title=get_movie_title(item))
 
 
-def _profile(value: dict[str, Any], file: str, number: int, today: date) -> Entries:
-    values: dict[str, Any] = {
-        "display_name": _text(
-            value.get("display_name"), what="display name", longest=MAX_DISPLAY_NAME
-        ),
-        "bio": _text(value.get("bio"), what="bio", longest=MAX_BIO),
-        "avatar_url": _text(value.get("avatar_url"), what="avatar's address", longest=MAX_URL),
-        "favorite_genres": value.get("favorite_genres") or [],
-        "visibility": value.get("visibility", "public"),
+def _parse_playlist_item(item: Any, key: str, file: str, number: int, today: date) -> Record:
+    fields = to_dict(item)
+    values = {
+        "list": key,
+        "note": _parse_text(fields.get("note"), name="note", max_length=MAX_NOTE_LENGTH),
+        **_parse_dates(fields, today, ("added_at",)),
     }
-    if values["avatar_url"] and not values["avatar_url"].startswith("https://"):
-        raise RowError("bad_address", "The avatar's address is not https.")
-    genres = values["favorite_genres"]
+    movie = _parse_movie(fields.get("movie"))
+    return Record(RecordKind.PLAYLIST_ITEM, file, number, **movie, values=values)
+
+
+def _parse_profile(
+    element: dict[str, Any], file: str, number: int, today: date
+) -> Iterator[Record]:
+    avatar_url = _parse_text(
+        element.get("avatar_url"), name="avatar's URL", max_length=MAX_URL_LENGTH
+    )
+    if avatar_url and not avatar_url.startswith("https://"):
+        raise RowError("bad_address", "The avatar's URL does not begin with https://.")
+    genres = element.get("favorite_genres") or []
     if not isinstance(genres, list) or any(
-        not isinstance(each, str) or each not in TMDB_GENRES for each in genres
+        not isinstance(genre, str) or genre not in TMDB_GENRES for genre in genres
     ):
-        raise RowError("bad_genres", "The favourite genres are not all genres known here.")
-    values["favorite_genres"] = list(dict.fromkeys(genres))
-    if values["visibility"] not in ("public", "private"):
+        raise RowError("bad_genres", "The favorite genres contain an unknown genre.")
+    visibility = element.get("visibility", "public")
+    if visibility not in ("public", "private"):
         raise RowError("bad_visibility", "The profile is neither public nor private.")
-    yield Entry(Kind.PROFILE, file, number, title="Profile", values=values)
+    values = {
+        "display_name": _parse_text(
+            element.get("display_name"), name="display name", max_length=MAX_DISPLAY_NAME_LENGTH
+        ),
+        "bio": _parse_text(element.get("bio"), name="bio", max_length=MAX_BIO_LENGTH),
+        "avatar_url": avatar_url,
+        "favorite_genres": list(dict.fromkeys(genres)),
+        "visibility": visibility,
+    }
+    yield Record(RecordKind.PROFILE, file, number, title="Profile", values=values)
 
 
-def _member(kind: Kind) -> Callable[[dict[str, Any], str, int, date], Entries]:
-    def read_member(value: dict[str, Any], file: str, number: int, today: date) -> Entries:
-        username = clean(text_of(value.get("username")), what="username", longest=MAX_USERNAME)
-        if not username:
-            raise RowError("no_username", "The row names no member.")
-        values = {"username": username, **_moments(value, today, "since")}
-        yield Entry(kind, file, number, title=username, values=values)
-
-    return read_member
+def _parse_follow(element: dict[str, Any], file: str, number: int, today: date) -> Iterator[Record]:
+    yield _parse_member(RecordKind.FOLLOW, element, file, number, today)
 
 
-#: The archive's files in the order they are read: blocks after follows, which they end.
-_READERS: dict[str, Callable[[dict[str, Any], str, int, date], Entries]] = {
-    "profile.json": _profile,
-    "ratings.json": _rating,
-    "watchlist.json": _watchlist_item,
-    "history.json": _viewing,
-    "playlists.json": _playlist,
-    "following.json": _member(Kind.FOLLOW),
-    "blocks.json": _member(Kind.BLOCK),
+def _parse_block(element: dict[str, Any], file: str, number: int, today: date) -> Iterator[Record]:
+    yield _parse_member(RecordKind.BLOCK, element, file, number, today)
+
+
+def _parse_member(
+    kind: RecordKind, element: dict[str, Any], file: str, number: int, today: date
+) -> Record:
+    username = clean_text(
+        to_text(element.get("username")), name="username", max_length=MAX_USERNAME_LENGTH
+    )
+    if not username:
+        raise RowError("no_username", "The row has no username.")
+    values = {"username": username, **_parse_dates(element, today, ("since",))}
+    return Record(kind, file, number, title=username, values=values)
+
+
+#: The files in the order they are read: blocks after follows, because a block ends a follow.
+_PARSERS: dict[str, Callable[[dict[str, Any], str, int, date], Iterator[Record]]] = {
+    "profile.json": _parse_profile,
+    "ratings.json": _parse_rating,
+    "watchlist.json": _parse_watchlist_item,
+    "history.json": _parse_viewing,
+    "playlists.json": _parse_playlist,
+    "following.json": _parse_follow,
+    "blocks.json": _parse_block,
 }
-FILES = tuple(_READERS)
+FILES = tuple(_PARSERS)
 
 
-# --- The tables, each of which can be sent alone --------------------------------------------------
-
-FILM_COLUMNS = ("movie_id", "tmdb_id", "imdb_id", "title", "year")
+# --- CSV tables ----------------------------------------------------------------------------------
 
 
 def is_table(header: list[str]) -> bool:
-    return set(FILM_COLUMNS) <= set(header)
+    return set(MOVIE_COLUMNS) <= set(header)
 
 
-def read_table(text: str, *, file: str, today: date) -> Entries:
-    lists: set[str] = set()
-    for row in table(text, needed=FILM_COLUMNS):
-        if isinstance(row, BadRow):
-            yield invalid(file, row.line, row.problem, title=row.text)
-            continue
-        try:
-            yield from list(_table_row(row, file, today, lists))
-        except RowError as problem:
-            yield invalid(file, row.line, problem, title=row.get("title"))
+def read_csv(text: str, *, file: str, today: date) -> Iterator[Record]:
+    """Yield the records of ratings.csv, watchlist.csv, history.csv or playlists.csv."""
+    playlists: set[str] = set()
+    return parse_rows(
+        read_table(text, required=MOVIE_COLUMNS),
+        lambda row, line: _parse_row(row, file, line, today, playlists),
+        file=file,
+        get_title=lambda row: row.get("title"),
+    )
 
 
-def _table_row(row: Row, file: str, today: date, lists: set[str]) -> Entries:
-    film: dict[str, Any] = {
-        "title": read_title(unescaped(row.get("title"))),
-        "year": read_year(row.get("year")),
-        "tmdb_id": read_id(row.get("tmdb_id")),
-        "imdb_id": read_imdb_id(row.get("imdb_id")),
-        "movie_id": read_id(row.get("movie_id"), largest=MAX_ID),
+def _parse_row(
+    row: CsvRow, file: str, line: int, today: date, playlists: set[str]
+) -> Iterator[Record]:
+    """Yield the record of a row, after that of its playlist if `playlists` lacks its name."""
+    movie: dict[str, Any] = {
+        "title": parse_title(unescape_formula(row.get("title"))),
+        "year": parse_year(row.get("year")),
+        "tmdb_id": parse_id(row.get("tmdb_id")),
+        "imdb_id": parse_imdb_id(row.get("imdb_id")),
+        "movie_id": parse_id(row.get("movie_id"), largest=MAX_MOVIE_ID),
     }
     cells = row.cells
     values: dict[str, Any]
     if "score" in cells:
-        stars, note = read_score(row.get("score"), out_of=5)
+        stars, note = parse_score(row.get("score"), out_of=5)
+        review = unescape_formula(cells.get("review", ""))
         values = {
             "score": stars,
-            "review": clean(unescaped(cells.get("review", "")), what="review", longest=MAX_REVIEW),
+            "review": clean_text(review, name="review", max_length=MAX_REVIEW_LENGTH),
             "contains_spoilers": row.get("contains_spoilers").strip().lower() == "true",
             "note": note,
-            **_moments(dict(cells), today, "rated_at", "updated_at", "reviewed_at"),
+            **_parse_dates(cells, today, ("rated_at", "updated_at", "reviewed_at")),
         }
-        yield Entry(Kind.RATING, file, row.line, **film, values=values)
+        yield Record(RecordKind.RATING, file, line, **movie, values=values)
     elif "watched_at" in cells:
-        values = _moments(dict(cells), today, "watched_at")
+        values = {**_parse_dates(cells, today, ("watched_at",))}
         if values["watched_at"] is None:
             raise RowError("no_date", "The viewing has no date.")
-        yield Entry(Kind.VIEWING, file, row.line, **film, values=values)
+        yield Record(RecordKind.VIEWING, file, line, **movie, values=values)
     elif "playlist" in cells:
-        name = clean(unescaped(row.get("playlist")), what="list's name", longest=MAX_NAME)
+        name = clean_text(
+            unescape_formula(row.get("playlist")),
+            name="list's name",
+            max_length=MAX_LIST_NAME_LENGTH,
+        )
         if not name:
             raise RowError("no_name", "The list has no name.")
-        if name not in lists:
-            lists.add(name)
+        note = clean_text(
+            unescape_formula(cells.get("note", "")), name="note", max_length=MAX_NOTE_LENGTH
+        )
+        values = {"list": name, "note": note, **_parse_dates(cells, today, ("added_at",))}
+        item = Record(RecordKind.PLAYLIST_ITEM, file, line, **movie, values=values)
+        if name not in playlists:
+            playlists.add(name)
             values = {"list": name, "name": name, "description": ""}
-            yield Entry(Kind.PLAYLIST, file, row.line, title=name, values=values)
-        note = clean(unescaped(cells.get("note", "")), what="note", longest=MAX_NOTE)
-        values = {"list": name, "note": note, **_moments(dict(cells), today, "added_at")}
-        yield Entry(Kind.PLAYLIST_ITEM, file, row.line, **film, values=values)
+            yield Record(RecordKind.PLAYLIST, file, line, title=name, values=values)
+        yield item
     else:
-        values = _moments(dict(cells), today, "added_at")
-        yield Entry(Kind.WATCHLIST, file, row.line, **film, values=values)
+        values = {**_parse_dates(cells, today, ("added_at",))}
+        yield Record(RecordKind.WATCHLIST, file, line, **movie, values=values)

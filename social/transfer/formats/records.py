@@ -1,31 +1,27 @@
-"""What an import file says, in our terms, whichever service wrote it. Free of Django."""
+"""The records an import file contains, in one shape for every service.
+
+The format modules next to this one turn files into records; pipeline.read stores them as rows.
+Free of Django.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_TMDB_ID
-
-MAX_TITLE = 500
-MAX_REVIEW = 10_000
-MAX_NAME = 200
-MAX_DESCRIPTION = 2_000
-MAX_NOTE = 500
-# Nobody saw a film before there were films, nor tomorrow (a day more, for clocks ahead of UTC).
-FIRST_DAY = date(FIRST_YEAR, 1, 1)
+RowT = TypeVar("RowT")
+MAX_TITLE_LENGTH = 500
 
 
-class Kind(StrEnum):
-    """What a row would make."""
+class RecordKind(StrEnum):
+    """What a record adds to the account."""
 
     RATING = "rating"
     REVIEW = "review"
     VIEWING = "viewing"
-    #: Seen, with no day known: a viewing only where nothing else says so.
+    #: Watched on an unknown day: adds a viewing only if no other record implies one.
     SEEN = "seen"
     WATCHLIST = "watchlist"
     PLAYLIST = "playlist"
@@ -35,41 +31,54 @@ class Kind(StrEnum):
     BLOCK = "block"
 
 
-#: The kinds that are about a film.
-OF_A_FILM = frozenset(
-    {Kind.RATING, Kind.REVIEW, Kind.VIEWING, Kind.SEEN, Kind.WATCHLIST, Kind.PLAYLIST_ITEM}
+#: The kinds that refer to a movie.
+MOVIE_KINDS = frozenset(
+    {
+        RecordKind.RATING,
+        RecordKind.REVIEW,
+        RecordKind.VIEWING,
+        RecordKind.SEEN,
+        RecordKind.WATCHLIST,
+        RecordKind.PLAYLIST_ITEM,
+    }
 )
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One row: what it is about and what it says, or why it says nothing (`problem`).
+class Record:
+    """One record of a file: the movie it refers to and its values, or why it is invalid (`error`).
 
-    `values` is plain JSON data, by kind:
-    rating {score, review?, contains_spoilers?, rated_at?, updated_at?, note?}, review {review,
-    score?, contains_spoilers?, rated_at?}, viewing and seen {watched_at?, day_only?}, watchlist
-    {added_at?}, playlist {list, name, description, visibility?, created_at?}, playlist_item {list,
-    note, added_at?}, profile {..}, follow and block {username}.
+    `values` is plain JSON data. Its keys by kind ("?" marks optional ones; every date is ISO 8601):
+
+    rating         score, review?, contains_spoilers?, rated_at?, updated_at?, reviewed_at?, note?
+    review         review, score?, rated_at?, note?
+    viewing, seen  watched_at?, day_only?
+    watchlist      added_at?
+    playlist       list, name, description, visibility?, created_at?, published_at?
+    playlist_item  list, note, added_at?
+    profile        the fields of the profile
+    follow, block  username, since?
+
+    `list` identifies a playlist within the file. The `note` of a rating or review says how parsing
+    changed its score; the `note` of a playlist item is the member's own text.
     """
 
-    kind: Kind | None
+    kind: RecordKind | None
     file: str
     line: int
     title: str = ""
     year: int | None = None
     tmdb_id: int | None = None
     imdb_id: str | None = None
+    #: An id in our catalogue, which only our own exports contain.
     movie_id: int | None = None
     values: dict[str, Any] | None = None
     #: A code and a sentence.
-    problem: tuple[str, str] | None = None
-
-
-Entries = Iterator[Entry]
+    error: tuple[str, str] | None = None
 
 
 class RowError(Exception):
-    """A row that cannot be used: a code and the reason in a sentence."""
+    """A row that cannot be imported: a code and the reason in a sentence."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -78,7 +87,7 @@ class RowError(Exception):
 
 
 class FileError(Exception):
-    """A file that cannot be used at all: a code and the reason in a sentence."""
+    """A file that cannot be imported: a code and the reason in a sentence."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -86,131 +95,42 @@ class FileError(Exception):
         self.reason = reason
 
 
-def invalid(file: str, line: int, problem: RowError, *, title: str = "") -> Entry:
-    return Entry(None, file, line, title=shown(title), problem=(problem.code, problem.reason))
+@dataclass(frozen=True)
+class InvalidRow:
+    """A row whose structure is broken, with as much of its text as was readable."""
+
+    line: int
+    error: RowError
+    text: str = ""
 
 
-def shown(text: str) -> str:
-    """Text that came with a bad row, in a length and form that can be stored."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TITLE]
+def sanitize(text: str) -> str:
+    """Return text of an invalid row in a form and length that can be stored."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TITLE_LENGTH]
 
 
-# --- Values --------------------------------------------------------------------------------------
+def make_invalid_record(file: str, line: int, error: RowError, *, title: str = "") -> Record:
+    return Record(None, file, line, title=sanitize(title), error=(error.code, error.reason))
 
 
-def clean(text: str, *, what: str, longest: int) -> str:
-    """The text without surrounding space. Raises RowError where it cannot be stored."""
-    text = text.strip()
-    if "\x00" in text:
-        raise RowError("nul_character", f"The {what} holds a NUL character.")
-    if len(text) > longest:
-        raise RowError("too_long", f"The {what} is longer than {longest:,} characters.")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise RowError("bad_text", f"The {what} holds half a character.") from None
-    return text
+def parse_rows(
+    rows: Iterable[tuple[int, RowT] | InvalidRow],
+    parse_row: Callable[[RowT, int], Iterable[Record]],
+    *,
+    file: str,
+    get_title: Callable[[RowT], str],
+) -> Iterator[Record]:
+    """Yield the records of each row; a row that raises RowError becomes one invalid record.
 
-
-def read_title(text: str) -> str:
-    title = clean(text, what="title", longest=MAX_TITLE)
-    if not title:
-        raise RowError("no_title", "The row names no film.")
-    return title
-
-
-def read_year(text: str) -> int | None:
-    text = text.strip()
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) == 4):
-        raise RowError("bad_year", f"“{shown(text)[:20]}” is no year.")
-    year = int(text)
-    if not FIRST_YEAR <= year <= LAST_YEAR:
-        raise RowError("bad_year", f"{year} is no year of a film.")
-    return year
-
-
-def read_imdb_id(text: str) -> str | None:
-    text = text.strip()
-    digits = text.removeprefix("tt")
-    if not text:
-        return None
-    if digits == text or not (digits.isascii() and digits.isdigit() and 7 <= len(digits) <= 10):
-        raise RowError("bad_id", f"“{shown(text)[:20]}” is no id of IMDb's.")
-    return text
-
-
-def read_id(text: str, *, largest: int = MAX_TMDB_ID) -> int | None:
-    text = text.strip()
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 1 <= int(text) <= largest):
-        raise RowError("bad_id", f"“{shown(text)[:20]}” is no id.")
-    return int(text)
-
-
-def read_score(text: str, *, out_of: int) -> tuple[float, str]:
-    """Half stars from 1 to 5 of a score out of 5 or 10, and a note where that changed it.
-
-    Other services begin at half a star, ours at one: less than one star becomes one. A score
-    between half stars (TMDb has half points out of 10) is rounded to the nearer, halves upwards.
+    `parse_row` takes a row and its line.
     """
-    text = text.strip()
-    number = text.replace(".", "", 1)
-    if not (number.isascii() and number.isdigit() and len(text) <= 6):
-        raise RowError("bad_score", f"“{shown(text)[:20]}” is no score.")
-    value = float(text)
-    if not 0 < value <= out_of:
-        raise RowError("score_out_of_range", f"The score {text} is not above 0 and up to {out_of}.")
-    stars = value * 5 / out_of
-    halves = int(stars * 2 + 0.5) / 2
-    if halves < 1:
-        return 1.0, f"{stars:g} stars became 1, the lowest score here."
-    if halves != stars:
-        return halves, f"{stars:g} stars became {halves:g}, the nearest half."
-    return halves, ""
-
-
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
-    )
-}
-
-
-def read_moment(text: str, *, today: date) -> tuple[str | None, bool]:
-    """A day or moment as ISO 8601 in UTC, and whether only the day is known; None for none.
-
-    Takes 2024-01-31, 2024-01-31T20:15:00.000Z, 2024-01-31 20:15:00 UTC, and IMDb's old
-    Sat Jan 31 00:00:00 2013.
-    """
-    text = text.strip()
-    if not text:
-        return None, False
-    try:
-        moment, day_only = _moment(text)
-    except (ValueError, OverflowError):
-        raise RowError("bad_date", f"“{shown(text)[:40]}” is no date.") from None
-    if moment.date() < FIRST_DAY:
-        raise RowError("bad_date", f"{moment.date()} is before there were films.")
-    if (moment.date() - today).days > 1:
-        raise RowError("date_in_future", f"{moment.date()} is in the future.")
-    return moment.isoformat(), day_only
-
-
-def _moment(text: str) -> tuple[datetime, bool]:
-    if len(text) > 40 or not text.isascii():
-        raise ValueError
-    parts = text.lower().split()
-    if len(parts) == 5 and parts[1] in _MONTHS:
-        day = date(int(parts[4]), _MONTHS[parts[1]], int(parts[2]))
-        return datetime.combine(day, time(), UTC), True
-    if len(text) == 10:
-        return datetime.combine(date.fromisoformat(text), time(), UTC), True
-    if text.lower().endswith(" utc"):
-        text = text[:-4]
-    moment = datetime.fromisoformat(text)
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment, False
+    for item in rows:
+        if isinstance(item, InvalidRow):
+            yield make_invalid_record(file, item.line, item.error, title=item.text)
+            continue
+        line, row = item
+        try:
+            records = list(parse_row(row, line))
+        except RowError as error:
+            records = [make_invalid_record(file, line, error, title=get_title(row))]
+        yield from records

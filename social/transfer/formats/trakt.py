@@ -1,77 +1,67 @@
-"""Trakt's JSON: ratings, history, watched and watchlist, by what their elements hold.
+"""Trakt's JSON arrays of ratings, history, watched movies and the watchlist.
 
-Their shapes: https://trakt.docs.apiary.io/#reference/sync
+The fields of an element say which it is: https://trakt.docs.apiary.io/#reference/sync
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from social.transfer.formats.json_reader import as_dict, elements, text_of
-from social.transfer.formats.records import (
-    Entries,
-    Entry,
-    Kind,
-    RowError,
-    invalid,
-    read_id,
-    read_imdb_id,
-    read_moment,
-    read_score,
-    read_title,
-    read_year,
+from social.transfer.formats.json_reader import get_movie_title, read_array, to_dict, to_text
+from social.transfer.formats.records import Record, RecordKind, RowError, parse_rows
+from social.transfer.formats.values import (
+    parse_datetime,
+    parse_id,
+    parse_imdb_id,
+    parse_score,
+    parse_title,
+    parse_year,
 )
 
-_MOMENTS = ("rated_at", "watched_at", "last_watched_at", "listed_at")
+_DATE_FIELDS = ("rated_at", "watched_at", "last_watched_at", "listed_at")
 
 
 def is_element(value: Any) -> bool:
-    """Whether this looks like an element of one of Trakt's arrays."""
-    return isinstance(value, dict) and any(name in value for name in _MOMENTS)
+    """Return whether this looks like an element of one of Trakt's arrays."""
+    return isinstance(value, dict) and any(name in value for name in _DATE_FIELDS)
 
 
-def read(text: str, *, file: str, today: date) -> Entries:
-    for number, value in elements(text):
-        if isinstance(value, RowError):
-            yield invalid(file, number, value)
-            continue
-        try:
-            yield _entry(as_dict(value), file, number, today)
-        except RowError as problem:
-            yield invalid(file, number, problem, title=_title(value))
-
-
-def _title(value: Any) -> str:
-    film = value.get("movie") if isinstance(value, dict) else None
-    title = film.get("title") if isinstance(film, dict) else None
-    return title if isinstance(title, str) else ""
-
-
-def _entry(value: dict[str, Any], file: str, number: int, today: date) -> Entry:
-    kind = value.get("type")
-    if kind not in (None, "movie") or ("movie" not in value and "show" in value):
-        raise RowError("not_a_film", f"This is no film but: {str(kind or 'show')[:40]}.")
-    movie = as_dict(value.get("movie"))
-    ids = as_dict(movie.get("ids") or {})
-    film: dict[str, Any] = {
-        "title": read_title(text_of(movie.get("title"))),
-        "year": read_year(text_of(movie.get("year"))),
-        "tmdb_id": read_id(text_of(ids.get("tmdb"))),
-        "imdb_id": read_imdb_id(text_of(ids.get("imdb"))),
-    }
-    if "rated_at" in value or "rating" in value:
-        stars, note = read_score(text_of(value.get("rating")), out_of=10)
-        at, _ = read_moment(text_of(value.get("rated_at")), today=today)
-        values: dict[str, Any] = {"score": stars, "rated_at": at, "note": note}
-        return Entry(Kind.RATING, file, number, **film, values=values)
-    if "listed_at" in value:
-        at, _ = read_moment(text_of(value.get("listed_at")), today=today)
-        return Entry(Kind.WATCHLIST, file, number, **film, values={"added_at": at})
-    at, day_only = read_moment(
-        text_of(value.get("watched_at") or value.get("last_watched_at")), today=today
+def read(text: str, *, file: str, today: date) -> Iterator[Record]:
+    return parse_rows(
+        read_array(text),
+        lambda value, number: [_parse_element(to_dict(value), file, number, today)],
+        file=file,
+        get_title=get_movie_title,
     )
-    if at is None:
+
+
+def _parse_element(element: dict[str, Any], file: str, number: int, today: date) -> Record:
+    media_type = element.get("type")
+    if media_type not in (None, "movie") or ("movie" not in element and "show" in element):
+        raise RowError("not_a_film", f"This is not a movie but: {str(media_type or 'show')[:40]}.")
+    fields = to_dict(element.get("movie"))
+    ids = to_dict(fields.get("ids") or {})
+    movie: dict[str, Any] = {
+        "title": parse_title(to_text(fields.get("title"))),
+        "year": parse_year(to_text(fields.get("year"))),
+        "tmdb_id": parse_id(to_text(ids.get("tmdb"))),
+        "imdb_id": parse_imdb_id(to_text(ids.get("imdb"))),
+    }
+    values: dict[str, Any]
+    if "rated_at" in element or "rating" in element:
+        stars, note = parse_score(to_text(element.get("rating")), out_of=10)
+        rated_at, _ = parse_datetime(to_text(element.get("rated_at")), today=today)
+        values = {"score": stars, "rated_at": rated_at, "note": note}
+        return Record(RecordKind.RATING, file, number, **movie, values=values)
+    if "listed_at" in element:
+        added_at, _ = parse_datetime(to_text(element.get("listed_at")), today=today)
+        return Record(RecordKind.WATCHLIST, file, number, **movie, values={"added_at": added_at})
+    watched_at, day_only = parse_datetime(
+        to_text(element.get("watched_at") or element.get("last_watched_at")), today=today
+    )
+    if watched_at is None:
         raise RowError("no_date", "The viewing has no date.")
-    values = {"watched_at": at, "day_only": day_only}
-    return Entry(Kind.VIEWING, file, number, **film, values=values)
+    values = {"watched_at": watched_at, "day_only": day_only}
+    return Record(RecordKind.VIEWING, file, number, **movie, values=values)

@@ -1,6 +1,6 @@
-"""ZIP archives from strangers: read in memory, within bounds, and never unpacked to a disk.
+"""ZIP archives from users, read in memory and within limits, never unpacked to disk.
 
-A name in the archive is only ever compared with the names we know, so a path leads nowhere.
+Names in the archive are only compared with names we know, so a path in a name has no effect.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ from social.transfer.formats.records import FileError, RowError
 MAX_FILES = 2_000
 MAX_FILE_BYTES = 32 * 1024 * 1024
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
-# Exports are text, which shrinks to a fifth or, where it repeats itself much, a fiftieth.
-MAX_RATIO = 200
-_RATIO_FROM_BYTES = 1024 * 1024
-_MAX_NAME = 300
+# Exports are text, which compresses to a fifth, or to a fiftieth if it is very repetitive.
+MAX_COMPRESSION_RATIO = 200
+_RATIO_APPLIES_FROM_BYTES = 1024 * 1024
+_MAX_NAME_LENGTH = 300
+# The end record is 22 bytes and may be followed by a comment of up to 65,535.
+_MAX_END_RECORD_BYTES = 65_557
+# The directory takes 46 bytes a file and its name.
+_MAX_DIRECTORY_BYTES = MAX_FILES * 500
 
-# What zipfile raises of an archive made to break it.
-_DAMAGE = (
+_END_RECORD = struct.Struct("<4s4H2LH")
+
+# The exceptions zipfile raises when it reads a damaged file.
+_READ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -32,126 +38,134 @@ _DAMAGE = (
     RuntimeError,
     struct.error,
 )
-_END = struct.Struct("<4s4H2LH")
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveFile:
     name: str
     info: zipfile.ZipInfo
 
 
-class Archive:
-    """An archive that passed every check its directory allows; what it claims is checked again."""
+class ZipArchive:
+    """An archive whose directory passed every check.
+
+    The directory can lie about sizes, so they are checked again when a file is read.
+    """
 
     def __init__(self, data: bytes) -> None:
-        """Raises FileError."""
-        _check_end(data)
+        """Raises FileError if the archive cannot be used."""
+        _check_end_record(data)
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, struct.error):
             raise FileError("bad_archive", "The ZIP archive is damaged.") from None
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
-        if len(infos) > MAX_FILES:
-            raise FileError("too_many_files", f"The archive has more than {MAX_FILES:,} files.")
-        total = sum(info.file_size for info in infos)
-        packed = sum(info.compress_size for info in infos)
-        if total > MAX_TOTAL_BYTES:
-            megabytes = MAX_TOTAL_BYTES // 1024**2
-            raise FileError("archive_too_large", f"Unpacked, the archive is over {megabytes} MiB.")
-        if total > _RATIO_FROM_BYTES and total > packed * MAX_RATIO:
-            raise FileError("zip_bomb", "The archive unpacks to far more than a real one would.")
-        self._left = MAX_TOTAL_BYTES
-        self.members: list[Member] = []
-        self.refused: list[tuple[str, RowError]] = []
-        seen: set[str] = set()
-        for name, info in _stripped(infos):
-            problem = _problem(name, info, seen)
-            seen.add(name)
-            if problem is None:
-                self.members.append(Member(name, info))
+        _check_sizes(infos)
+        self._bytes_left = MAX_TOTAL_BYTES
+        self.files: list[ArchiveFile] = []
+        #: Names and errors of files that are not read.
+        self.rejected: list[tuple[str, RowError]] = []
+        names: set[str] = set()
+        for name, info in _strip_common_folder(infos):
+            error = _find_file_error(name, info, names)
+            names.add(name)
+            if error is None:
+                self.files.append(ArchiveFile(name, info))
             else:
-                self.refused.append((name[:_MAX_NAME], problem))
+                self.rejected.append((name[:_MAX_NAME_LENGTH], error))
 
     def names(self) -> list[str]:
-        return [member.name for member in self.members]
+        return [file.name for file in self.files]
 
-    def head(self, member: Member, length: int) -> bytes:
-        """Its first bytes. Raises RowError where it is damaged."""
+    def read_start(self, file: ArchiveFile, length: int) -> bytes:
+        """Return the first bytes of a file. Raises RowError if it is damaged."""
         try:
-            with self._zip.open(member.info) as file:
-                return file.read(length)
-        except _DAMAGE:
+            with self._zip.open(file.info) as stream:
+                return stream.read(length)
+        except _READ_ERRORS:
             raise RowError("damaged_file", "This file of the archive is damaged.") from None
 
-    def read(self, member: Member) -> bytes:
-        """Its content. Raises RowError where it is damaged or more than it said it would be."""
-        bound = min(MAX_FILE_BYTES, self._left)
+    def read(self, file: ArchiveFile) -> bytes:
+        """Return the content of a file. Raises RowError if it is damaged or too large."""
+        limit = min(MAX_FILE_BYTES, self._bytes_left)
         try:
-            with self._zip.open(member.info) as file:
-                data = file.read(bound + 1)
-        except _DAMAGE:
+            with self._zip.open(file.info) as stream:
+                data = stream.read(limit + 1)
+        except _READ_ERRORS:
             raise RowError("damaged_file", "This file of the archive is damaged.") from None
-        if len(data) > bound:
+        if len(data) > limit:
             raise RowError("file_too_large", "This file of the archive is too large.")
-        self._left -= len(data)
+        self._bytes_left -= len(data)
         return data
 
 
-def _check_end(data: bytes) -> None:
-    """Look at the archive's last record before zipfile reads the directory it promises."""
-    at = data.rfind(b"PK\x05\x06", max(0, len(data) - 65_557))
-    if at < 0 or len(data) - at < _END.size:
-        raise FileError("bad_archive", "The ZIP archive is cut off.")
-    _, disk, first_disk, here, entries, size, _, _ = _END.unpack_from(data, at)
-    if (
-        data[max(0, at - 20) : at].startswith(b"PK\x06\x07")
-        or entries == 0xFFFF
-        or disk
-        or first_disk
-    ):
-        raise FileError("bad_archive", "The ZIP archive is of a kind (ZIP64, split) not read here.")
-    if max(here, entries) > MAX_FILES or size > MAX_FILES * 500:
+def _check_end_record(data: bytes) -> None:
+    """Check the archive's last record before zipfile reads the directory it announces."""
+    start = data.rfind(b"PK\x05\x06", max(0, len(data) - _MAX_END_RECORD_BYTES))
+    if start < 0 or len(data) - start < _END_RECORD.size:
+        raise FileError("bad_archive", "The end of the ZIP archive is missing.")
+    _, disk, directory_disk, disk_entries, entries, size, _, _ = _END_RECORD.unpack_from(
+        data, start
+    )
+    is_zip64 = data[max(0, start - 20) : start].startswith(b"PK\x06\x07") or entries == 0xFFFF
+    if is_zip64 or disk or directory_disk:
+        raise FileError("bad_archive", "ZIP64 and split ZIP archives are not supported.")
+    if max(disk_entries, entries) > MAX_FILES or size > _MAX_DIRECTORY_BYTES:
         raise FileError("too_many_files", f"The archive has more than {MAX_FILES:,} files.")
 
 
-def _stripped(infos: list[zipfile.ZipInfo]) -> Iterator[tuple[str, zipfile.ZipInfo]]:
-    """Names without the one folder that all of them are in, as re-packed archives have it."""
-    real = [info for info in infos if not _is_litter(info.filename)]
-    tops = {info.filename.partition("/")[0] for info in real}
-    folder = ""
-    if len(tops) == 1 and all("/" in info.filename for info in real):
-        top = tops.pop()
-        folder = f"{top}/" if top not in ("", ".", "..", "lists") else ""
-    for info in real:
-        yield info.filename.removeprefix(folder), info
+def _check_sizes(infos: list[zipfile.ZipInfo]) -> None:
+    if len(infos) > MAX_FILES:
+        raise FileError("too_many_files", f"The archive has more than {MAX_FILES:,} files.")
+    size = sum(info.file_size for info in infos)
+    compressed_size = sum(info.compress_size for info in infos)
+    if size > MAX_TOTAL_BYTES:
+        megabytes = MAX_TOTAL_BYTES // 1024**2
+        raise FileError("archive_too_large", f"The archive unpacks to over {megabytes} MiB.")
+    if size > _RATIO_APPLIES_FROM_BYTES and size > compressed_size * MAX_COMPRESSION_RATIO:
+        raise FileError(
+            "zip_bomb", f"The archive unpacks to over {MAX_COMPRESSION_RATIO} times its size."
+        )
 
 
-def _is_litter(name: str) -> bool:
+def _strip_common_folder(
+    infos: list[zipfile.ZipInfo],
+) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+    """Yield names without the folder that contains all files, as in archives packed again."""
+    relevant = [info for info in infos if not _is_system_file(info.filename)]
+    top_folders = {info.filename.partition("/")[0] for info in relevant}
+    prefix = ""
+    if len(top_folders) == 1 and all("/" in info.filename for info in relevant):
+        folder = top_folders.pop()
+        prefix = f"{folder}/" if folder not in ("", ".", "..", "lists") else ""
+    for info in relevant:
+        yield info.filename.removeprefix(prefix), info
+
+
+def _is_system_file(name: str) -> bool:
     return name.startswith("__MACOSX/") or name.endswith((".DS_Store", "Thumbs.db"))
 
 
-def _problem(name: str, info: zipfile.ZipInfo, seen: set[str]) -> RowError | None:
-    parts = name.split("/")
+def _find_file_error(name: str, info: zipfile.ZipInfo, names: set[str]) -> RowError | None:
     if (
-        len(name) > _MAX_NAME
+        len(name) > _MAX_NAME_LENGTH
         or "\\" in name
         or "\x00" in info.orig_filename
-        or ".." in parts
+        or ".." in name.split("/")
         or name.startswith("/")
         or name[1:2] == ":"
     ):
-        return RowError("bad_path", "A file's name leads out of the archive.")
+        return RowError("bad_path", "The file's name is too long or is a path out of the archive.")
     if info.flag_bits & 0x1:
         return RowError("encrypted", "This file of the archive is encrypted.")
-    if name in seen:
-        return RowError("duplicate_file", "The archive has this file twice; the first counts.")
+    if name in names:
+        return RowError("duplicate_file", "The archive contains this file twice; the first counts.")
     if name.lower().endswith((".zip", ".gz", ".7z", ".rar", ".bz2", ".xz", ".tar")):
-        return RowError("nested_archive", "An archive in the archive is not opened.")
+        return RowError("nested_archive", "Archives inside the archive are not read.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return RowError("bad_compression", "This file of the archive is packed in a rare way.")
+        return RowError("bad_compression", "Only stored and deflated files are supported.")
     if (info.external_attr >> 16) & 0o170000 == 0o120000:
-        return RowError("bad_path", "A link in the archive is not followed.")
+        return RowError("bad_path", "Symbolic links in the archive are not followed.")
     if info.file_size > MAX_FILE_BYTES:
         return RowError("file_too_large", "This file of the archive is too large.")
     return None

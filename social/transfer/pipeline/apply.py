@@ -1,8 +1,9 @@
-"""Writing an import's rows, a piece at a time, each with what it needs to be taken back.
+"""Fourth step of an import: write the matched rows to the account, and what undoing them needs.
 
-Ratings, viewings and watchlist items keep the moments of the file, so that a history of years does
-not come up as today's news, and they are written in bulk: through the services of single writes a
-thousand ratings cost six thousand queries. Playlists, follows and blocks go through their services.
+Ratings, viewings and watchlist items keep the dates of the file, so that years of history do not
+appear as today's activity, and are written in bulk: the services of single writes would take six
+queries a row. Playlists, follows and blocks go through their services. The step after it, on
+request, is undo.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
@@ -26,6 +26,7 @@ from social.models import (
     Import,
     ImportRow,
     Playlist,
+    PlaylistItem,
     Rating,
     Viewing,
     WatchlistItem,
@@ -34,20 +35,22 @@ from social.models import (
 from social.queries import lock_existing
 from social.services.follows import block_set, follow_set
 from social.services.playlists import playlist_create, playlist_items_add
-from social.transfer.formats.records import OF_A_FILM, Kind
-from social.transfer.pipeline.storage import rows_store
+from social.transfer.formats.records import MOVIE_KINDS, RecordKind
+from social.transfer.leases import Lease, lock_import, retry_on_conflict
 from social.transfer.pipeline.validation import (
-    differs,
-    is_seen_at,
-    lists_of,
-    moment,
-    profile_changes,
+    differs_from,
+    get_playlist_ids,
+    get_profile_changes,
+    get_viewing_times,
+    is_viewing_in,
+    to_datetime,
 )
 
-ROWS_AT_ONCE = 250
+BATCH_SIZE = 250
 
 Outcome = ImportRow.Outcome
 Verdict = ImportRow.Verdict
+#: The fields of a rating that an import sets and undoing restores.
 RATING_FIELDS = (
     "score",
     "review",
@@ -58,302 +61,313 @@ RATING_FIELDS = (
 )
 
 
-def apply_piece(job: Import) -> None:
-    """Write the next rows that are matched."""
-    left = ImportRow.objects.filter(of_id=job.pk, number__gt=job.position).order_by("number")
-    rows = list(left[:ROWS_AT_ONCE])
-    wanted = [row for row in rows if row.verdict in (Verdict.MATCHED, Verdict.UNCHANGED)]
-    movies = {row.movie_id for row in wanted if row.movie_id is not None}
-    known = lock_existing(Movie, sorted(movies))
-    writer = _Writer(job)
-    by_kind: dict[str, list[ImportRow]] = {}
-    for row in wanted:
-        # Since the dry run a film may have left the catalogue.
-        if row.kind not in OF_A_FILM or row.movie_id in known:
+@retry_on_conflict
+def apply_batch(lease: Lease) -> Import:
+    """Write the next rows, each with its outcome.
+
+    Rows lock the member's own things first and movies last, like the services of single writes.
+    """
+    with lock_import(lease) as job:
+        rows = ImportRow.objects.filter(of_id=job.pk, number__gt=job.position)
+        batch = list(rows.order_by("number")[:BATCH_SIZE])
+        writable = _select_writable(batch)
+        for row in writable:
             row.outcome, row.undo = Outcome.UNCHANGED, None
-            by_kind.setdefault(row.kind, []).append(row)
-    writer.ratings([*by_kind.get(Kind.RATING, []), *by_kind.get(Kind.REVIEW, [])])
-    writer.viewings([*by_kind.get(Kind.VIEWING, []), *by_kind.get(Kind.SEEN, [])])
-    writer.watchlist(by_kind.get(Kind.WATCHLIST, []))
-    writer.playlists(by_kind.get(Kind.PLAYLIST, []))
-    writer.playlist_items(by_kind.get(Kind.PLAYLIST_ITEM, []))
-    writer.profile(by_kind.get(Kind.PROFILE, []))
-    writer.members([*by_kind.get(Kind.FOLLOW, []), *by_kind.get(Kind.BLOCK, [])])
-    rows_store(wanted)
-    job.position += len(rows)
-    if job.position >= job.total or not rows:
-        job.state, job.step, job.position = Import.State.APPLIED, Import.Step.NONE, job.total
+        _write_ratings(job, select_kinds(writable, RecordKind.RATING, RecordKind.REVIEW))
+        _write_viewings(job, select_kinds(writable, RecordKind.VIEWING, RecordKind.SEEN))
+        _write_watchlist(job, select_kinds(writable, RecordKind.WATCHLIST))
+        _write_playlists(job, select_kinds(writable, RecordKind.PLAYLIST))
+        _write_playlist_items(job, select_kinds(writable, RecordKind.PLAYLIST_ITEM))
+        _write_profile(job, select_kinds(writable, RecordKind.PROFILE))
+        _write_follows(job, select_kinds(writable, RecordKind.FOLLOW))
+        _write_blocks(job, select_kinds(writable, RecordKind.BLOCK))
+        ImportRow.objects.store_results(writable)
+        job.position += len(batch)
+        if len(batch) < BATCH_SIZE:
+            job.finish(Import.State.APPLIED)
+    return job
 
 
-class _Writer:
-    """The writes of one piece, in the order locks are taken: the member's own things, then films."""
+def _select_writable(rows: Sequence[ImportRow]) -> list[ImportRow]:
+    """Return the matched rows whose movie is still in the catalogue, and lock their movies."""
+    matched = [row for row in rows if row.verdict in (Verdict.MATCHED, Verdict.UNCHANGED)]
+    movie_ids = {row.movie_id for row in matched if row.movie_id is not None}
+    existing = lock_existing(Movie, sorted(movie_ids))
+    return [row for row in matched if row.kind not in MOVIE_KINDS or row.movie_id in existing]
 
-    def __init__(self, job: Import) -> None:
-        self.job = job
-        self.user_id = job.user_id
-        self.now = timezone.now()
 
-    # --- Ratings and reviews ---------------------------------------------------------------------
+def select_kinds(rows: Sequence[ImportRow], *kinds: RecordKind) -> list[ImportRow]:
+    return [row for row in rows if row.kind in kinds]
 
-    def ratings(self, rows: Sequence[ImportRow]) -> None:
-        if not rows:
-            return
-        theirs = Rating.objects.select_for_update().filter(
-            user_id=self.user_id, movie_id__any={row.movie_id for row in rows}
-        )
-        held_ratings = {each.movie_id: each for each in theirs.order_by("movie_id")}
-        scores = {movie_id: each.score for movie_id, each in held_ratings.items()}
-        made: dict[int, Rating] = {}
-        changed: dict[int, Rating] = {}
-        for row in sorted(rows, key=lambda each: each.number):
-            assert row.movie_id is not None
-            rating = held_ratings.get(row.movie_id)
-            if rating is None:
-                rating = self._new_rating(row)
-                if rating is None:
-                    continue
-                held_ratings[row.movie_id] = made[row.movie_id] = rating
+
+def get_movie_id(row: ImportRow) -> int:
+    assert row.movie_id is not None
+    return row.movie_id
+
+
+# --- Ratings and reviews -------------------------------------------------------------------------
+
+
+def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
+    locked = Rating.objects.select_for_update().filter(
+        user_id=job.user_id, movie_id__any={get_movie_id(row) for row in rows}
+    )
+    ratings = {rating.movie_id: rating for rating in locked.order_by("movie_id")}
+    old_scores = {movie_id: rating.score for movie_id, rating in ratings.items()}
+    created: dict[int, Rating] = {}
+    updated: dict[int, Rating] = {}
+    for row in rows:
+        movie_id = get_movie_id(row)
+        rating = ratings.get(movie_id)
+        if rating is None:
+            # A review without a score waits for a row that rates the movie.
+            if row.values.get("score") is not None:
+                rating = ratings[movie_id] = created[movie_id] = _make_rating(job, row)
                 row.outcome = Outcome.CREATED
-                row.undo = {"before": None, "after": rating_state(rating)}
-                continue
-            before = rating_state(rating)
-            row.outcome = self._merge(rating, row)
-            if row.outcome == Outcome.UPDATED:
-                row.undo = {"before": before, "after": rating_state(rating)}
-                if row.movie_id not in made:
-                    changed[row.movie_id] = rating
-        Rating.objects.bulk_create(made.values(), batch_size=500)
-        Rating.objects.bulk_update(changed.values(), RATING_FIELDS, batch_size=125)
-        movies_apply_ratings(
-            changes=[
-                RatingChange(movie_id, scores.get(movie_id), rating.score, rating.created_at)
-                for movie_id, rating in {**made, **changed}.items()
-                if scores.get(movie_id) != rating.score
-            ]
-        )
-
-    def _new_rating(self, row: ImportRow) -> Rating | None:
-        values = row.values
-        assert row.movie_id is not None
-        if values.get("score") is None:
-            return None
-        at = moment(values.get("rated_at")) or self.now
-        return Rating(
-            user_id=self.user_id,
-            movie_id=row.movie_id,
-            score=values["score"],
-            review=values.get("review") or "",
-            contains_spoilers=bool(values.get("contains_spoilers")),
-            created_at=at,
-            updated_at=moment(values.get("updated_at")) or at,
-            reviewed_at=moment(values.get("reviewed_at")),
-        )
-
-    def _merge(self, rating: Rating, row: ImportRow) -> Outcome:
-        """Fill in what the member has not said; what they said stays or goes by `on_conflict`."""
-        values = row.values
-        if not differs(rating, row):
-            return Outcome.UNCHANGED
-        at = moment(values.get("updated_at")) or moment(values.get("rated_at"))
-        wins = self.job.on_conflict == Import.OnConflict.REPLACE or (
-            self.job.on_conflict == Import.OnConflict.NEWER
-            and at is not None
-            and at > rating.updated_at
-        )
-        before = (rating.score, rating.review, rating.contains_spoilers)
-        if wins and values.get("score") is not None:
-            rating.score = values["score"]
-        review = values.get("review") or ""
-        if review and (wins or not rating.review):
-            rating.review = review
-            rating.contains_spoilers = bool(values.get("contains_spoilers"))
-        elif wins and values.get("contains_spoilers"):
-            rating.contains_spoilers = True
-        if (rating.score, rating.review, rating.contains_spoilers) == before:
-            return Outcome.KEPT
-        rating.updated_at = max(rating.updated_at, at or self.now)
-        return Outcome.UPDATED
-
-    # --- Viewings and the watchlist --------------------------------------------------------------
-
-    def viewings(self, rows: Sequence[ImportRow]) -> None:
-        if not rows:
-            return
-        of_movies = {
-            "user_id": self.user_id,
-            "movie_id__any": {row.movie_id for row in rows},
-        }
-        seen: dict[int, set[datetime]] = {}
-        for movie_id, at in Viewing.objects.filter(**of_movies).values_list(
-            "movie_id", "watched_at"
-        ):
-            seen.setdefault(movie_id, set()).add(at)
-        rated = set(Rating.objects.filter(**of_movies).values_list("movie_id", flat=True))
-        made = []
-        for row in sorted(rows, key=lambda each: each.number):
-            assert row.movie_id is not None
-            theirs = seen.setdefault(row.movie_id, set())
-            if row.kind == Kind.SEEN and (theirs or row.movie_id in rated):
-                continue
-            if row.kind == Kind.VIEWING and is_seen_at(theirs, row):
-                continue
-            at = moment(row.values.get("watched_at")) or self.job.created_at
-            theirs.add(at)
-            made.append(Viewing(user_id=self.user_id, movie_id=row.movie_id, watched_at=at))
-            row.outcome, row.undo = Outcome.CREATED, {"after": at.isoformat()}
-        Viewing.objects.bulk_create(made, ignore_conflicts=True, batch_size=500)
-
-    def watchlist(self, rows: Sequence[ImportRow]) -> None:
-        """Films stay on it though they are rated: the file had both."""
-        if not rows:
-            return
-        listed = set(
-            WatchlistItem.objects.filter(
-                user_id=self.user_id, movie_id__any={row.movie_id for row in rows}
-            ).values_list("movie_id", flat=True)
-        )
-        made = []
-        for row in rows:
-            assert row.movie_id is not None
-            if row.movie_id in listed:
-                continue
-            listed.add(row.movie_id)
-            at = moment(row.values.get("added_at")) or self.now
-            made.append(WatchlistItem(user_id=self.user_id, movie_id=row.movie_id, added_at=at))
-            row.outcome, row.undo = Outcome.CREATED, {"after": at.isoformat()}
-        WatchlistItem.objects.bulk_create(made, ignore_conflicts=True, batch_size=500)
-
-    # --- Playlists -------------------------------------------------------------------------------
-
-    def playlists(self, rows: Sequence[ImportRow]) -> None:
-        """A list of the same name is added to; a new one is private where the file does not say."""
-        if not rows:
-            return
-        owner = User.objects.get(pk=self.user_id)
-        theirs = set(
-            Playlist.objects.filter(
-                owner=owner, id__in=[row.playlist_id for row in rows if row.playlist_id]
-            ).values_list("id", flat=True)
-        )
-        for row in rows:
-            if row.playlist_id in theirs:
-                continue
-            values = row.values
-            playlist = playlist_create(
-                owner=owner,
-                name=values["name"],
-                description=values.get("description") or "",
-                visibility=values.get("visibility") or Playlist.Visibility.PRIVATE,
-            )
-            created = moment(values.get("created_at"))
-            moments = {"created_at": created or self.now}
-            if published := moment(values.get("published_at")):
-                moments["published_at"] = published
-            elif playlist.published_at is not None and created is not None:
-                moments["published_at"] = created
-            Playlist.objects.filter(id=playlist.id).update(**moments)
-            row.playlist_id, row.outcome = playlist.id, Outcome.CREATED
-            row.undo = {
-                "after": [playlist.name, playlist.description, playlist.visibility],
-            }
-        # Their items look for them there.
-        rows_store(rows)
-
-    def playlist_items(self, rows: Sequence[ImportRow]) -> None:
-        if not rows:
-            return
-        lists = lists_of(self.job.pk)
-        by_list: dict[UUID, list[ImportRow]] = {}
-        for row in rows:
-            row.playlist_id = lists.get(row.values["list"])
-            if row.playlist_id is not None:
-                by_list.setdefault(row.playlist_id, []).append(row)
-        theirs = set(
-            Playlist.objects.filter(owner_id=self.user_id, id__in=by_list).values_list(
-                "id", flat=True
-            )
-        )
-        for playlist_id in sorted(theirs):
-            self._items(playlist_id, by_list[playlist_id])
-
-    def _items(self, playlist_id: UUID, rows: Sequence[ImportRow]) -> None:
-        by_movie = {row.movie_id: row for row in reversed(rows) if row.movie_id is not None}
-        wanted = [row.movie_id for row in rows if row.movie_id is not None]
-        try:
-            added = playlist_items_add(playlist_id=playlist_id, movie_ids=wanted).added
-        except APIException:
-            # The list is full.
-            for row in rows:
-                row.outcome = Outcome.KEPT
-            return
-        notes, moments = [], []
-        for movie_id in added:
-            row = by_movie[movie_id]
-            at = moment(row.values.get("added_at")) or self.now
-            notes.append(row.values.get("note") or "")
-            moments.append(at)
-            row.outcome, row.undo = Outcome.CREATED, {"after": notes[-1]}
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE social_playlistitem AS item SET note = told.note, added_at = told.at"
-                " FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[])"
-                " AS told (movie_id, note, at)"
-                " WHERE item.playlist_id = %s AND item.movie_id = told.movie_id",
-                [added, notes, moments, playlist_id],
-            )
-
-    # --- The profile, and members ----------------------------------------------------------------
-
-    def profile(self, rows: Sequence[ImportRow]) -> None:
-        """Fields that are as they were made are filled; others stay, unless `replace` is asked."""
-        for row in rows:
-            user = User.objects.select_for_update(no_key=True).get(pk=self.user_id)
-            replace = self.job.on_conflict == Import.OnConflict.REPLACE
-            changes = profile_changes(user, row.values, replace=replace)
-            if not changes:
-                if profile_changes(user, row.values, replace=True):
-                    row.outcome = Outcome.KEPT
-                continue
-            before = {name: getattr(user, name) for name in changes}
-            profile_update(user=user, changes=changes)
-            row.outcome, row.undo = Outcome.UPDATED, {"before": before, "after": changes}
-
-    def members(self, rows: Sequence[ImportRow]) -> None:
-        for row in rows:
-            name = row.values["username"]
-            other = (
-                members_visible_to(self.user_id)
-                .filter(username__iexact=name)
-                .exclude(pk=self.user_id)
-                .first()
-            )
-            if other is None:
-                continue
-            model, column = (Follow, "follower") if row.kind == Kind.FOLLOW else (Block, "blocker")
-            pair = {f"{column}_id": self.user_id, _OTHER[column]: other.pk}
-            if model._default_manager.filter(**pair).exists():
-                continue
-            try:
-                with transaction.atomic():
-                    if row.kind == Kind.FOLLOW:
-                        follow_set(follower_id=self.user_id, followed_id=other.pk)
-                    else:
-                        block_set(blocker_id=self.user_id, blocked_id=other.pk)
-            except APIException:
-                # They follow as many as they may already.
-                row.outcome = Outcome.KEPT
-                continue
-            if since := moment(row.values.get("since")):
-                model._default_manager.filter(**pair).update(created_at=since)
-            row.outcome, row.undo = Outcome.CREATED, {"after": other.pk}
+                row.undo = {"before": None, "after": serialize_rating(rating)}
+            continue
+        before = serialize_rating(rating)
+        row.outcome = _merge_rating(job, rating, row)
+        if row.outcome == Outcome.UPDATED:
+            row.undo = {"before": before, "after": serialize_rating(rating)}
+            if movie_id not in created:
+                updated[movie_id] = rating
+    # Not an upsert: a rating the member has created meanwhile must raise IntegrityError, so that
+    # the batch is retried and sees it.
+    Rating.objects.bulk_create(created.values())
+    Rating.objects.bulk_update(updated.values(), RATING_FIELDS, batch_size=125)
+    movies_apply_ratings(
+        changes=[
+            RatingChange(movie_id, old_scores.get(movie_id), rating.score, rating.created_at)
+            for movie_id, rating in {**created, **updated}.items()
+            if old_scores.get(movie_id) != rating.score
+        ]
+    )
 
 
-_OTHER = {"follower": "followed_id", "blocker": "blocked_id"}
+def _make_rating(job: Import, row: ImportRow) -> Rating:
+    values = row.values
+    rated_at = to_datetime(values.get("rated_at")) or timezone.now()
+    return Rating(
+        user_id=job.user_id,
+        movie_id=get_movie_id(row),
+        score=values["score"],
+        review=values.get("review") or "",
+        contains_spoilers=bool(values.get("contains_spoilers")),
+        created_at=rated_at,
+        updated_at=to_datetime(values.get("updated_at")) or rated_at,
+        reviewed_at=to_datetime(values.get("reviewed_at")),
+    )
 
 
-def rating_state(rating: Rating) -> dict[str, Any]:
-    """What a rating says, as plain JSON data that tells whether it was changed since."""
+def _merge_rating(job: Import, rating: Rating, row: ImportRow) -> Outcome:
+    """Fill in what the member's rating lacks; for the rest `on_conflict` decides who wins."""
+    values = row.values
+    if not differs_from(rating, row):
+        return Outcome.UNCHANGED
+    dated_at = to_datetime(values.get("updated_at")) or to_datetime(values.get("rated_at"))
+    row_wins = job.on_conflict == Import.OnConflict.REPLACE or (
+        job.on_conflict == Import.OnConflict.NEWER
+        and dated_at is not None
+        and dated_at > rating.updated_at
+    )
+    before = (rating.score, rating.review, rating.contains_spoilers)
+    if row_wins and values.get("score") is not None:
+        rating.score = values["score"]
+    review = values.get("review") or ""
+    if review and (row_wins or not rating.review):
+        rating.review = review
+        rating.contains_spoilers = bool(values.get("contains_spoilers"))
+    elif row_wins and values.get("contains_spoilers"):
+        rating.contains_spoilers = True
+    if (rating.score, rating.review, rating.contains_spoilers) == before:
+        return Outcome.KEPT
+    rating.updated_at = max(rating.updated_at, dated_at or timezone.now())
+    return Outcome.UPDATED
+
+
+def serialize_rating(rating: Rating) -> dict[str, Any]:
+    """Return RATING_FIELDS as JSON data, to restore them and to see whether they have changed."""
     return {
         name: value.isoformat() if isinstance(value := getattr(rating, name), datetime) else value
         for name in RATING_FIELDS
     }
+
+
+# --- Viewings and the watchlist ------------------------------------------------------------------
+
+
+def _write_viewings(job: Import, rows: Sequence[ImportRow]) -> None:
+    movie_ids = {get_movie_id(row) for row in rows}
+    times_by_movie = get_viewing_times(job.user_id, movie_ids)
+    rated = set(
+        Rating.objects.filter(user_id=job.user_id, movie_id__any=movie_ids).values_list(
+            "movie_id", flat=True
+        )
+    )
+    created = []
+    for row in rows:
+        movie_id = get_movie_id(row)
+        times = times_by_movie.setdefault(movie_id, set())
+        if row.kind == RecordKind.SEEN and (times or movie_id in rated):
+            continue
+        if row.kind == RecordKind.VIEWING and is_viewing_in(times, row):
+            continue
+        watched_at = to_datetime(row.values.get("watched_at")) or job.created_at
+        times.add(watched_at)
+        created.append(Viewing(user_id=job.user_id, movie_id=movie_id, watched_at=watched_at))
+        row.outcome, row.undo = Outcome.CREATED, {"after": watched_at.isoformat()}
+    Viewing.objects.bulk_create(created, ignore_conflicts=True)
+
+
+def _write_watchlist(job: Import, rows: Sequence[ImportRow]) -> None:
+    """Add movies to the watchlist, rated ones too: the file has them in both places."""
+    listed = set(
+        WatchlistItem.objects.filter(
+            user_id=job.user_id, movie_id__any={get_movie_id(row) for row in rows}
+        ).values_list("movie_id", flat=True)
+    )
+    created = []
+    for row in rows:
+        movie_id = get_movie_id(row)
+        if movie_id in listed:
+            continue
+        listed.add(movie_id)
+        added_at = to_datetime(row.values.get("added_at")) or timezone.now()
+        created.append(WatchlistItem(user_id=job.user_id, movie_id=movie_id, added_at=added_at))
+        row.outcome, row.undo = Outcome.CREATED, {"after": added_at.isoformat()}
+    WatchlistItem.objects.bulk_create(created, ignore_conflicts=True)
+
+
+# --- Playlists -----------------------------------------------------------------------------------
+
+
+def _write_playlists(job: Import, rows: Sequence[ImportRow]) -> None:
+    """Create the playlists the member does not have; they are private unless the file says else."""
+    if not rows:
+        return
+    owner = User.objects.get(pk=job.user_id)
+    existing = set(
+        Playlist.objects.filter(
+            owner=owner, id__in=[row.playlist_id for row in rows if row.playlist_id]
+        ).values_list("id", flat=True)
+    )
+    for row in rows:
+        if row.playlist_id not in existing:
+            playlist = _create_playlist(owner, row.values)
+            row.playlist_id, row.outcome = playlist.id, Outcome.CREATED
+            row.undo = {"after": [playlist.name, playlist.description, playlist.visibility]}
+    # The rows of their items find the playlists through these rows.
+    ImportRow.objects.store_results(rows)
+
+
+def _create_playlist(owner: User, values: dict[str, Any]) -> Playlist:
+    playlist = playlist_create(
+        owner=owner,
+        name=values["name"],
+        description=values.get("description") or "",
+        visibility=values.get("visibility") or Playlist.Visibility.PRIVATE,
+    )
+    created_at = to_datetime(values.get("created_at"))
+    dates = {"created_at": created_at or timezone.now()}
+    if published_at := to_datetime(values.get("published_at")):
+        dates["published_at"] = published_at
+    elif playlist.published_at is not None and created_at is not None:
+        dates["published_at"] = created_at
+    Playlist.objects.filter(id=playlist.id).update(**dates)
+    return playlist
+
+
+def _write_playlist_items(job: Import, rows: Sequence[ImportRow]) -> None:
+    if not rows:
+        return
+    playlist_ids = get_playlist_ids(job.pk)
+    rows_by_playlist: dict[UUID, list[ImportRow]] = {}
+    for row in rows:
+        row.playlist_id = playlist_ids.get(row.values["list"])
+        if row.playlist_id is not None:
+            rows_by_playlist.setdefault(row.playlist_id, []).append(row)
+    own = Playlist.objects.filter(owner_id=job.user_id, id__in=rows_by_playlist)
+    for playlist_id in own.order_by("id").values_list("id", flat=True):
+        _add_items(playlist_id, rows_by_playlist[playlist_id])
+
+
+def _add_items(playlist_id: UUID, rows: Sequence[ImportRow]) -> None:
+    # The first row of each movie.
+    row_by_movie = {get_movie_id(row): row for row in reversed(rows)}
+    movie_ids = [get_movie_id(row) for row in rows]
+    try:
+        added = playlist_items_add(playlist_id=playlist_id, movie_ids=movie_ids).added
+    except APIException:
+        # The playlist is full.
+        for row in rows:
+            row.outcome = Outcome.KEPT
+        return
+    items = list(PlaylistItem.objects.filter(playlist_id=playlist_id, movie_id__in=added))
+    for item in items:
+        row = row_by_movie[item.movie_id]
+        item.note = row.values.get("note") or ""
+        item.added_at = to_datetime(row.values.get("added_at")) or timezone.now()
+        row.outcome, row.undo = Outcome.CREATED, {"after": item.note}
+    PlaylistItem.objects.bulk_update(items, ["note", "added_at"])
+
+
+# --- The profile, follows and blocks -------------------------------------------------------------
+
+
+def _write_profile(job: Import, rows: Sequence[ImportRow]) -> None:
+    """Set the profile fields still at their default; with `replace` all of them."""
+    replace = job.on_conflict == Import.OnConflict.REPLACE
+    for row in rows:
+        user = User.objects.select_for_update(no_key=True).get(pk=job.user_id)
+        changes = get_profile_changes(user, row.values, replace=replace)
+        if changes:
+            before = {name: getattr(user, name) for name in changes}
+            profile_update(user=user, changes=changes)
+            row.outcome, row.undo = Outcome.UPDATED, {"before": before, "after": changes}
+        elif get_profile_changes(user, row.values, replace=True):
+            row.outcome = Outcome.KEPT
+
+
+def _write_follows(job: Import, rows: Sequence[ImportRow]) -> None:
+    for row in rows:
+        followed_id = _find_member_id(job, row)
+        if followed_id is None:
+            continue
+        follows = Follow.objects.filter(follower_id=job.user_id, followed_id=followed_id)
+        if follows.exists():
+            continue
+        try:
+            follow_set(follower_id=job.user_id, followed_id=followed_id)
+        except APIException:
+            # The member follows as many as they may.
+            row.outcome = Outcome.KEPT
+            continue
+        if since := to_datetime(row.values.get("since")):
+            follows.update(created_at=since)
+        row.outcome, row.undo = Outcome.CREATED, {"after": followed_id}
+
+
+def _write_blocks(job: Import, rows: Sequence[ImportRow]) -> None:
+    for row in rows:
+        blocked_id = _find_member_id(job, row)
+        if blocked_id is None:
+            continue
+        blocks = Block.objects.filter(blocker_id=job.user_id, blocked_id=blocked_id)
+        if blocks.exists():
+            continue
+        try:
+            block_set(blocker_id=job.user_id, blocked_id=blocked_id)
+        except APIException:
+            # The other member has deleted their account since _find_member_id.
+            row.outcome = Outcome.KEPT
+            continue
+        if since := to_datetime(row.values.get("since")):
+            blocks.update(created_at=since)
+        row.outcome, row.undo = Outcome.CREATED, {"after": blocked_id}
+
+
+def _find_member_id(job: Import, row: ImportRow) -> int | None:
+    members = members_visible_to(job.user_id).exclude(pk=job.user_id)
+    named = members.filter(username__iexact=row.values["username"])
+    return named.values_list("pk", flat=True).first()

@@ -1,8 +1,10 @@
-"""Taking back what an import wrote, last row first, and nothing that the member changed since."""
+"""Last step of an import: take back what it wrote, except what the member has changed since."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -14,163 +16,177 @@ from nexus.core.api.exceptions import NotFound
 from social.models import Import, ImportRow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
 from social.services.follows import block_remove, follow_remove
 from social.services.playlists import playlist_delete, playlist_items_remove
-from social.transfer.formats.records import Kind
-from social.transfer.pipeline.apply import RATING_FIELDS, rating_state
-from social.transfer.pipeline.storage import rows_store
-from social.transfer.pipeline.validation import moment
+from social.transfer.formats.records import RecordKind
+from social.transfer.leases import Lease, lock_import, retry_on_conflict
+from social.transfer.pipeline.apply import (
+    RATING_FIELDS,
+    get_movie_id,
+    select_kinds,
+    serialize_rating,
+)
+from social.transfer.pipeline.validation import to_datetime
 
-ROWS_AT_ONCE = 250
+BATCH_SIZE = 250
 
 Outcome = ImportRow.Outcome
 
 
-def undo_piece(job: Import) -> None:
-    """Take back the next rows; `position` counts them from the end."""
-    last = job.total - job.position
-    rows = list(
-        ImportRow.objects.filter(
-            of_id=job.pk, number__lte=last, number__gt=last - ROWS_AT_ONCE
-        ).order_by("-number")
-    )
-    written = [row for row in rows if row.undo is not None]
-    for row in written:
-        row.outcome = Outcome.CHANGED_SINCE
-    by_kind: dict[str, list[ImportRow]] = {}
-    for row in written:
-        by_kind.setdefault(row.kind, []).append(row)
-    user_id = job.user_id
-    _members([*by_kind.get(Kind.FOLLOW, []), *by_kind.get(Kind.BLOCK, [])], user_id)
-    _profile(by_kind.get(Kind.PROFILE, []), user_id)
-    _playlist_items(by_kind.get(Kind.PLAYLIST_ITEM, []), user_id)
-    _playlists(by_kind.get(Kind.PLAYLIST, []), user_id)
-    _moments(WatchlistItem, "added_at", by_kind.get(Kind.WATCHLIST, []), user_id)
-    seen = [*by_kind.get(Kind.VIEWING, []), *by_kind.get(Kind.SEEN, [])]
-    _moments(Viewing, "watched_at", seen, user_id)
-    _ratings([row for row in written if row.kind in (Kind.RATING, Kind.REVIEW)], user_id)
-    for row in written:
-        row.undo = None
-    rows_store(written)
-    job.position += ROWS_AT_ONCE
-    if job.position >= job.total:
-        job.state, job.step, job.position = Import.State.UNDONE, Import.Step.NONE, job.total
-        job.undone_at = timezone.now()
+@retry_on_conflict
+def undo_batch(lease: Lease) -> Import:
+    """Take back the last rows not undone yet, in the reverse order of writing them."""
+    with lock_import(lease) as job:
+        last = job.total - job.position
+        batch = ImportRow.objects.filter(
+            of_id=job.pk, number__lte=last, number__gt=last - BATCH_SIZE
+        )
+        written = list(batch.filter(undo__isnull=False).order_by("-number"))
+        for row in written:
+            row.outcome = Outcome.CHANGED_SINCE
+        user_id = job.user_id
+        _undo_members(user_id, select_kinds(written, RecordKind.FOLLOW, RecordKind.BLOCK))
+        _undo_profile(user_id, select_kinds(written, RecordKind.PROFILE))
+        _undo_playlist_items(user_id, select_kinds(written, RecordKind.PLAYLIST_ITEM))
+        _undo_playlists(user_id, select_kinds(written, RecordKind.PLAYLIST))
+        _undo_watchlist(user_id, select_kinds(written, RecordKind.WATCHLIST))
+        _undo_viewings(user_id, select_kinds(written, RecordKind.VIEWING, RecordKind.SEEN))
+        _undo_ratings(user_id, select_kinds(written, RecordKind.RATING, RecordKind.REVIEW))
+        for row in written:
+            row.undo = None
+        ImportRow.objects.store_results(written)
+        job.position += BATCH_SIZE
+        if job.position >= job.total:
+            job.finish(Import.State.UNDONE)
+            job.undone_at = timezone.now()
+    return job
 
 
-def _ratings(rows: Sequence[ImportRow], user_id: int) -> None:
-    """Put back what stood before, where what stands now is what the import wrote."""
-    if not rows:
-        return
-    theirs = Rating.objects.select_for_update().filter(
-        user_id=user_id, movie_id__any={row.movie_id for row in rows}
+def _get_undo(row: ImportRow) -> dict[str, Any]:
+    assert row.undo is not None
+    return row.undo
+
+
+def _undo_ratings(user_id: int, rows: Sequence[ImportRow]) -> None:
+    """Restore the former ratings, or delete new ones, if they still are as the import wrote them."""
+    locked = Rating.objects.select_for_update().filter(
+        user_id=user_id, movie_id__any={get_movie_id(row) for row in rows}
     )
-    ratings = {each.movie_id: each for each in theirs.order_by("movie_id")}
-    scores = {movie_id: each.score for movie_id, each in ratings.items()}
-    changed: dict[int, Rating] = {}
-    gone: dict[int, Rating] = {}
+    ratings = {rating.movie_id: rating for rating in locked.order_by("movie_id")}
+    old_scores = {movie_id: rating.score for movie_id, rating in ratings.items()}
+    restored: dict[int, Rating] = {}
+    deleted: dict[int, Rating] = {}
     for row in rows:
-        assert row.movie_id is not None
-        assert row.undo is not None
-        rating = ratings.get(row.movie_id)
-        if rating is None or rating_state(rating) != row.undo["after"]:
+        movie_id, undo = get_movie_id(row), _get_undo(row)
+        rating = ratings.get(movie_id)
+        if rating is None or serialize_rating(rating) != undo["after"]:
             continue
         row.outcome = Outcome.UNDONE
-        before = row.undo["before"]
-        if before is None:
-            del ratings[row.movie_id]
-            changed.pop(row.movie_id, None)
-            gone[row.movie_id] = rating
+        if undo["before"] is None:
+            deleted[movie_id] = ratings.pop(movie_id)
+            restored.pop(movie_id, None)
             continue
-        for name, value in before.items():
-            setattr(rating, name, moment(value) if name.endswith("_at") else value)
-        changed[row.movie_id] = rating
-    Rating.objects.filter(id__in=[rating.pk for rating in gone.values()]).delete()
-    Rating.objects.bulk_update(changed.values(), RATING_FIELDS, batch_size=125)
+        for name, value in undo["before"].items():
+            setattr(rating, name, to_datetime(value) if name.endswith("_at") else value)
+        restored[movie_id] = rating
+    Rating.objects.filter(id__in=[rating.pk for rating in deleted.values()]).delete()
+    Rating.objects.bulk_update(restored.values(), RATING_FIELDS, batch_size=125)
     movies_apply_ratings(
         changes=[
-            *(RatingChange(movie_id, scores[movie_id], None) for movie_id in gone),
+            *(RatingChange(movie_id, old_scores[movie_id], None) for movie_id in deleted),
             *(
-                RatingChange(movie_id, scores[movie_id], rating.score)
-                for movie_id, rating in changed.items()
-                if rating.score != scores[movie_id]
+                RatingChange(movie_id, old_scores[movie_id], rating.score)
+                for movie_id, rating in restored.items()
+                if rating.score != old_scores[movie_id]
             ),
         ]
     )
 
 
-def _moments(
-    model: type[Viewing | WatchlistItem], column: str, rows: Sequence[ImportRow], user_id: int
-) -> None:
-    """Remove what was made with a moment, where it has that moment still."""
-    wanted = {}
-    for row in rows:
-        assert row.undo is not None
-        wanted[(row.movie_id, moment(row.undo["after"]))] = row
-    if not wanted:
-        return
-    theirs = model._default_manager.filter(
-        user_id=user_id, movie_id__any={row.movie_id for row in rows}
+def _undo_viewings(user_id: int, rows: Sequence[ImportRow]) -> None:
+    viewings = Viewing.objects.filter(
+        user_id=user_id, movie_id__any={get_movie_id(row) for row in rows}
     )
-    found = {
-        (movie_id, at): pk for pk, movie_id, at in theirs.values_list("id", "movie_id", column)
+    ids = {
+        (movie_id, watched_at): pk
+        for pk, movie_id, watched_at in viewings.values_list("id", "movie_id", "watched_at")
     }
-    for key, row in wanted.items():
-        if key in found:
+    Viewing.objects.filter(id__in=_take_ids(rows, ids)).delete()
+
+
+def _undo_watchlist(user_id: int, rows: Sequence[ImportRow]) -> None:
+    items = WatchlistItem.objects.filter(
+        user_id=user_id, movie_id__any={get_movie_id(row) for row in rows}
+    )
+    ids = {
+        (movie_id, added_at): pk
+        for pk, movie_id, added_at in items.values_list("id", "movie_id", "added_at")
+    }
+    WatchlistItem.objects.filter(id__in=_take_ids(rows, ids)).delete()
+
+
+def _take_ids(rows: Sequence[ImportRow], ids: dict[tuple[int, datetime], int]) -> list[int]:
+    """Return the ids of what rows wrote, by movie and date, and mark these rows as undone."""
+    taken = []
+    for row in rows:
+        written_at = to_datetime(_get_undo(row)["after"])
+        assert written_at is not None
+        pk = ids.get((get_movie_id(row), written_at))
+        if pk is not None:
             row.outcome = Outcome.UNDONE
-    model._default_manager.filter(id__in=[found[key] for key in wanted if key in found]).delete()
+            taken.append(pk)
+    return taken
 
 
-def _playlist_items(rows: Sequence[ImportRow], user_id: int) -> None:
-    by_list: dict[UUID, list[ImportRow]] = {}
+def _undo_playlist_items(user_id: int, rows: Sequence[ImportRow]) -> None:
+    """Remove the items whose note is as the import wrote it."""
+    rows_by_playlist: dict[UUID, list[ImportRow]] = {}
     for row in rows:
         if row.playlist_id is not None:
-            by_list.setdefault(row.playlist_id, []).append(row)
-    for playlist_id in sorted(by_list):
+            rows_by_playlist.setdefault(row.playlist_id, []).append(row)
+    for playlist_id in sorted(rows_by_playlist):
+        playlist_rows = rows_by_playlist[playlist_id]
         notes = dict(
             PlaylistItem.objects.filter(
                 playlist_id=playlist_id,
                 playlist__owner_id=user_id,
-                movie_id__in=[row.movie_id for row in by_list[playlist_id]],
+                movie_id__in=[get_movie_id(row) for row in playlist_rows],
             ).values_list("movie_id", "note")
         )
-        as_written = [
-            row
-            for row in by_list[playlist_id]
-            if row.undo is not None and notes.get(row.movie_id or 0) == row.undo["after"]
+        unchanged = [
+            row for row in playlist_rows if notes.get(get_movie_id(row)) == _get_undo(row)["after"]
         ]
-        if not as_written:
+        if not unchanged:
             continue
         try:
             playlist_items_remove(
-                playlist_id=playlist_id,
-                movie_ids=[row.movie_id for row in as_written if row.movie_id is not None],
+                playlist_id=playlist_id, movie_ids=[get_movie_id(row) for row in unchanged]
             )
         except NotFound:
+            # The member has deleted the playlist.
             continue
-        for row in as_written:
+        for row in unchanged:
             row.outcome = Outcome.UNDONE
 
 
-def _playlists(rows: Sequence[ImportRow], user_id: int) -> None:
-    """Lists that the import made go again, once they are empty and named as it named them."""
+def _undo_playlists(user_id: int, rows: Sequence[ImportRow]) -> None:
+    """Delete the playlists that are empty now and still named and described as imported."""
+    playlists = Playlist.objects.filter(owner_id=user_id).in_bulk(
+        [row.playlist_id for row in rows if row.playlist_id is not None]
+    )
     for row in rows:
-        assert row.undo is not None
-        playlist = None
-        if row.playlist_id is not None:
-            playlist = Playlist.objects.filter(id=row.playlist_id, owner_id=user_id).first()
+        playlist = playlists.get(row.playlist_id) if row.playlist_id is not None else None
         if playlist is None:
             row.playlist_id = None
             continue
-        now = [playlist.name, playlist.description, playlist.visibility]
-        if playlist.movie_count == 0 and now == row.undo["after"]:
+        current = [playlist.name, playlist.description, playlist.visibility]
+        if playlist.movie_count == 0 and current == _get_undo(row)["after"]:
             playlist_delete(playlist_id=playlist.id)
             row.playlist_id, row.outcome = None, Outcome.UNDONE
 
 
-def _profile(rows: Sequence[ImportRow], user_id: int) -> None:
+def _undo_profile(user_id: int, rows: Sequence[ImportRow]) -> None:
     for row in rows:
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
-        assert row.undo is not None
-        before, after = row.undo["before"], row.undo["after"]
+        before, after = _get_undo(row)["before"], _get_undo(row)["after"]
         changes = {name: before[name] for name in before if getattr(user, name) == after[name]}
         if changes:
             profile_update(user=user, changes=changes)
@@ -178,13 +194,12 @@ def _profile(rows: Sequence[ImportRow], user_id: int) -> None:
             row.outcome = Outcome.UNDONE
 
 
-def _members(rows: Sequence[ImportRow], user_id: int) -> None:
+def _undo_members(user_id: int, rows: Sequence[ImportRow]) -> None:
     for row in rows:
-        assert row.undo is not None
-        other = row.undo["after"]
-        if row.kind == Kind.FOLLOW:
-            removed = follow_remove(follower_id=user_id, followed_id=other)
+        member_id = _get_undo(row)["after"]
+        if row.kind == RecordKind.FOLLOW:
+            removed = follow_remove(follower_id=user_id, followed_id=member_id)
         else:
-            removed = block_remove(blocker_id=user_id, blocked_id=other)
+            removed = block_remove(blocker_id=user_id, blocked_id=member_id)
         if removed:
             row.outcome = Outcome.UNDONE

@@ -1,4 +1,4 @@
-"""Files of every service, and files made to do harm; nothing here needs a database."""
+"""Files of every service, and malicious files; no test needs a database."""
 
 import io
 import json
@@ -8,15 +8,15 @@ from datetime import date
 
 import pytest
 
-from social.transfer.formats import csv_reader as text
-from social.transfer.formats import json_reader as elements
-from social.transfer.formats import zip_archive as archive
-from social.transfer.formats.detection import read, recognised
-from social.transfer.formats.records import FileError, RowError, read_moment, read_score, read_year
-from social.transfer.tests.test_imports import zipped
+from social.transfer.formats import csv_reader, json_reader, zip_archive
+from social.transfer.formats.detection import detect_format
+from social.transfer.formats.reader import read_records
+from social.transfer.formats.records import FileError, RowError
+from social.transfer.formats.values import parse_datetime, parse_score, parse_year
+from social.transfer.tests.helpers import make_zip
 
 TODAY = date(2026, 1, 1)
-IMDB_NOW = (
+IMDB_TODAY = (
     "Const,Your Rating,Date Rated,Title,Original Title,URL,Title Type,IMDb Rating,Runtime (mins),"
     "Year,Genres,Num Votes,Release Date,Directors\n"
     "tt0078748,9,2024-01-02,Alien,Alien,https://x,Movie,8.5,117,1979,Horror,1,1979-05-25,R\n"
@@ -37,60 +37,71 @@ IMDB_OLD = (
     '"2","tt0903747","Tue Jan  2 00:00:00 2024","","","A show","TV Series","","10","9.5","49",'
     '"2008","drama","1","","https://x"\n'
 )
-LISTED = (
+IMDB_LIST = (
     "Position,Const,Created,Modified,Description,Title,Original Title,URL,Title Type,IMDb Rating,"
     "Runtime (mins),Year,Genres,Num Votes,Release Date,Directors,Your Rating,Date Rated\n"
     "1,tt0078748,2024-01-02,,,Alien,Alien,https://x,Movie,8.5,117,1979,Horror,1,,R,9,2020-01-01\n"
 )
-LISTED_OLD = IMDB_OLD.replace('"9","8.5"', '"","8.5"')
+IMDB_OLD_LIST = IMDB_OLD.replace('"9","8.5"', '"","8.5"')
 TMDB = (
     "TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,"
     "Date Rated\n348,tt0078748,movie,Alien,1979-05-25T00:00:00Z,,,8.1,9.0,2024-01-02T00:00:00Z\n"
     "1396,,tv,A show,2008-01-20T00:00:00Z,,,8.9,10.0,2024-01-02T00:00:00Z\n"
 )
-FILM = {"title": "Alien", "year": 1979, "ids": {"trakt": 1, "imdb": "tt0078748", "tmdb": 348}}
+MOVIE = {"title": "Alien", "year": 1979, "ids": {"trakt": 1, "imdb": "tt0078748", "tmdb": 348}}
 SHOW = {"title": "A show", "ids": {}}
 TRAKT_RATINGS = json.dumps(
     [
-        {"rated_at": "2024-01-02T00:00:00.000Z", "rating": 9, "type": "movie", "movie": FILM},
+        {"rated_at": "2024-01-02T00:00:00.000Z", "rating": 9, "type": "movie", "movie": MOVIE},
         {"rated_at": "2024-01-02T00:00:00.000Z", "rating": 9, "type": "show", "show": SHOW},
     ]
 )
-RATED = {"score": 4.5, "rated_at": "2024-01-02T00:00:00+00:00", "note": ""}
+RATING_VALUES = {"score": 4.5, "rated_at": "2024-01-02T00:00:00+00:00", "note": ""}
 
 
-def entries(content, name="x.csv"):
+def read(content, name="x.csv"):
     content = content.encode() if isinstance(content, str) else content
-    return list(read(content, name=name, today=TODAY))
+    return list(read_records(content, name=name, today=TODAY))
+
+
+def get_errors(data):
+    """Return the file and the code of each invalid record."""
+    return {(record.file, record.error[0]) for record in read(data) if record.error}
+
+
+# --- Services ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("service", "content"),
     [
-        ("imdb", IMDB_NOW),
+        ("imdb", IMDB_TODAY),
         ("imdb", IMDB_2017),
         ("imdb", IMDB_OLD),
         ("tmdb", TMDB),
         ("trakt", TRAKT_RATINGS),
     ],
 )
-def test_ratings_of_every_service_say_the_same_film_and_score(service, content):
-    assert recognised(content.encode(), name="x") == service
-    film, show = entries(content)
-    assert (film.kind, film.title, film.year, film.imdb_id) == (
+def test_ratings_of_every_service_are_read(service, content):
+    assert detect_format(content.encode(), name="x") == service
+
+    movie, show = read(content)
+
+    assert (movie.kind, movie.title, movie.year, movie.imdb_id) == (
         "rating",
         "Alien",
         1979,
         "tt0078748",
     )
-    assert film.values == RATED
-    assert show.problem[0] == "not_a_film"
+    assert movie.values == RATING_VALUES
+    assert show.error[0] == "not_a_film"
 
 
-@pytest.mark.parametrize("content", [LISTED, LISTED_OLD])
-def test_imdbs_lists_in_both_headers_are_films_to_see(content):
-    entry = entries(content)[0]
-    assert (entry.kind, entry.values) == ("watchlist", {"added_at": "2024-01-02T00:00:00+00:00"})
+@pytest.mark.parametrize("content", [IMDB_LIST, IMDB_OLD_LIST])
+def test_imdb_list_with_either_header_is_a_watchlist(content):
+    record = read(content)[0]
+
+    assert (record.kind, record.values) == ("watchlist", {"added_at": "2024-01-02T00:00:00+00:00"})
 
 
 @pytest.mark.parametrize(
@@ -113,9 +124,10 @@ def test_imdbs_lists_in_both_headers_are_films_to_see(content):
         ),
     ],
 )
-def test_trakts_other_arrays_are_told_by_their_elements(element, kind, values):
-    (entry,) = entries(json.dumps([{**element, "movie": FILM}]))
-    assert (entry.kind, entry.values, entry.tmdb_id) == (kind, values, 348)
+def test_fields_of_a_trakt_element_decide_its_kind(element, kind, values):
+    (record,) = read(json.dumps([{**element, "movie": MOVIE}]))
+
+    assert (record.kind, record.values, record.tmdb_id) == (kind, values, 348)
 
 
 LETTERBOXD = {
@@ -136,11 +148,13 @@ LETTERBOXD = {
 
 
 @pytest.mark.parametrize("folder", ["", "letterboxd-ann-2024/"])
-def test_letterboxds_archive_is_read_whole_and_nothing_beside_it(folder):
-    data = zipped({folder + name: content for name, content in LETTERBOXD.items()})
-    assert recognised(data, name="x.zip") == "letterboxd"
-    found = entries(data)
-    assert [(each.kind, each.title) for each in found] == [
+def test_letterboxd_archive_is_read_without_deleted_and_liked_movies(folder):
+    data = make_zip({folder + name: content for name, content in LETTERBOXD.items()})
+    assert detect_format(data, name="x.zip") == "letterboxd"
+
+    records = read(data)
+
+    assert [(record.kind, record.title) for record in records] == [
         ("rating", "Alien"),
         ("viewing", "Alien"),
         ("review", "Alien"),
@@ -150,8 +164,8 @@ def test_letterboxds_archive_is_read_whole_and_nothing_beside_it(folder):
         ("playlist_item", "Alien"),
         ("playlist_item", "Ran"),
     ]
-    rating, viewing, review, _, _, playlist, item, _ = found
-    # Half a star is below the lowest score here; the review goes with the score of ratings.csv.
+    rating, viewing, review, _, _, playlist, item, _ = records
+    # Half a star is below the lowest score; the review has the score of ratings.csv.
     assert (rating.values["score"], review.values["score"]) == (1.0, 1.0)
     assert "became 1" in rating.values["note"]
     assert viewing.values == {"watched_at": "2023-12-31T00:00:00+00:00", "day_only": True}
@@ -160,12 +174,13 @@ def test_letterboxds_archive_is_read_whole_and_nothing_beside_it(folder):
     assert (item.values["note"], item.line) == ("Loud.", 7)
 
 
-def test_each_letterboxd_file_alone_says_what_the_others_would_have():
+def test_letterboxd_file_alone_has_the_records_of_the_missing_files_too():
     kinds = {
-        name: [each.kind for each in entries(content, name)]
+        name: [record.kind for record in read(content, name)]
         for name, content in LETTERBOXD.items()
         if "/" not in name and name != "profile.csv"
     }
+
     assert kinds == {
         "ratings.csv": ["rating"],
         "diary.csv": ["rating", "viewing"],
@@ -173,9 +188,13 @@ def test_each_letterboxd_file_alone_says_what_the_others_would_have():
         "watched.csv": ["seen"],
         "watchlist.csv": ["watchlist"],
     }
-    with pytest.raises(FileError) as told:
-        recognised(LETTERBOXD["watched.csv"].encode(), name="export.csv")
-    assert told.value.code == "ambiguous_file"
+
+
+def test_letterboxd_table_whose_name_does_not_say_what_it_is_is_refused():
+    with pytest.raises(FileError) as error:
+        detect_format(LETTERBOXD["watched.csv"].encode(), name="export.csv")
+
+    assert error.value.code == "ambiguous_file"
 
 
 # --- Encodings and broken rows -------------------------------------------------------------------
@@ -197,32 +216,41 @@ NAMES = "Date,Name,Year,Letterboxd URI\n2024-01-01,Amélie,2001,u\n"
         NAMES.replace("\n", "\r").encode(),
     ],
 )
-def test_a_file_is_read_in_the_encoding_it_has(data):
-    (entry,) = entries(data, "watchlist.csv")
-    assert (entry.title, entry.year) == ("Amélie", 2001)
+def test_encoding_of_a_file_is_detected(data):
+    (record,) = read(data, "watchlist.csv")
+
+    assert (record.title, record.year) == ("Amélie", 2001)
 
 
-def test_lines_in_another_encoding_do_not_spoil_the_rest():
+def test_lines_in_another_encoding_are_read_too():
     data = (
         NAMES.encode()
         + "2024-01-01,Schön,2001,u\n".encode("cp1252")
         + "2024-01-01,日本,2001,u".encode()
     )
-    assert [each.title for each in entries(data, "watchlist.csv")] == ["Amélie", "Schön", "日本"]
+
+    records = read(data, "watchlist.csv")
+
+    assert [record.title for record in records] == ["Amélie", "Schön", "日本"]
 
 
-def test_what_only_python_takes_for_a_line_break_is_none():
-    data = NAMES.replace("Amélie", "A\u2028B\x85C\x0bD")
-    assert entries(data, "watchlist.csv")[0].title == "A\u2028B\x85C\x0bD"
+def test_unicode_line_separators_do_not_end_a_row():
+    title = "A\u2028B\x85C\x0bD"
+
+    (record,) = read(NAMES.replace("Amélie", title), "watchlist.csv")
+
+    assert record.title == title
 
 
-def test_a_quote_that_is_never_closed_costs_its_own_row():
+def test_unclosed_quotation_mark_costs_only_its_row():
     rows = [f"2024-01-01,Film {n},2001,u" for n in range(50)]
     rows[10] = '2024-01-01,"Film 10,2001,u'
     rows[20] = "2024-01-01,Film 20"
-    found = entries("Date,Name,Year,Letterboxd URI\n" + "\n".join(rows), "watchlist.csv")
-    assert [each.line - 2 for each in found if each.problem] == [10, 20]
-    assert len(found) == 50
+
+    records = read("Date,Name,Year,Letterboxd URI\n" + "\n".join(rows), "watchlist.csv")
+
+    assert [record.line - 2 for record in records if record.error] == [10, 20]
+    assert len(records) == 50
 
 
 @pytest.mark.parametrize(
@@ -239,14 +267,15 @@ def test_a_quote_that_is_never_closed_costs_its_own_row():
         (",".join(f"c{n}" for n in range(500)), "unknown_format"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_with_the_reason(content, code):
-    def taken():
-        recognised(content.encode(), name="x.csv")
-        entries(content)
+def test_unusable_file_is_refused_with_its_code(content, code):
+    def detect_and_read():
+        detect_format(content.encode(), name="x.csv")
+        read(content)
 
-    with pytest.raises(FileError) as told:
-        taken()
-    assert told.value.code == code
+    with pytest.raises(FileError) as error:
+        detect_and_read()
+
+    assert error.value.code == code
 
 
 @pytest.mark.parametrize(
@@ -264,32 +293,34 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_reason(content, code):
         ('[{"rated_at": 1}, 7, null, [], {"movie": {}, "rated_at": {}}]', None),
     ],
 )
-def test_json_made_to_do_harm_is_rows_with_reasons(content, codes):
-    problems = [each.problem[0] for each in entries(content) if each.problem]
-    assert problems
-    assert codes is None or problems[-len(codes) :] == codes
+def test_malicious_json_becomes_invalid_records(content, codes):
+    actual = [record.error[0] for record in read(content) if record.error]
+
+    assert actual
+    assert codes is None or actual[-len(codes) :] == codes
 
 
-def test_a_file_of_countless_lines_is_refused(monkeypatch):
-    monkeypatch.setattr(text, "MAX_LINES", 100)
-    with pytest.raises(FileError) as told:
-        entries("Date,Name,Year,Letterboxd URI,Rating\n" + "\n" * 300)
-    assert told.value.code == "too_many_lines"
+def test_file_with_too_many_lines_is_refused(monkeypatch):
+    monkeypatch.setattr(csv_reader, "MAX_LINES", 100)
+
+    with pytest.raises(FileError) as error:
+        read("Date,Name,Year,Letterboxd URI,Rating\n" + "\n" * 300)
+
+    assert error.value.code == "too_many_lines"
 
 
-def test_json_of_countless_values_is_refused(monkeypatch):
-    monkeypatch.setattr(elements, "MAX_PARTS", 100)
-    with pytest.raises(FileError):
-        entries("[" + "[]," * 100 + "[]]")
+def test_json_with_too_many_values_is_refused(monkeypatch):
+    monkeypatch.setattr(json_reader, "MAX_VALUES", 100)
+
+    with pytest.raises(FileError) as error:
+        read("[" + "[]," * 100 + "[]]")
+
+    assert error.value.code == "too_large"
 
 
 # --- Archives ------------------------------------------------------------------------------------
 
-RATINGS = LETTERBOXD["ratings.csv"]
-
-
-def problems_of(data):
-    return {(each.file, each.problem[0]) for each in entries(data) if each.problem}
+RATINGS_CSV = LETTERBOXD["ratings.csv"]
 
 
 @pytest.mark.parametrize(
@@ -304,109 +335,143 @@ def problems_of(data):
         ("lists/" + "x" * 400 + ".csv", "bad_path"),
     ],
 )
-def test_a_name_that_leads_elsewhere_is_left_out_and_told(name, code):
-    data = zipped({"ratings.csv": RATINGS, name: "x"})
-    assert {code for _, code in problems_of(data)} == {code}
-    assert [each.kind for each in entries(data)] == [None, "rating"]
+def test_file_with_a_dangerous_name_is_an_invalid_record(name, code):
+    data = make_zip({"ratings.csv": RATINGS_CSV, name: "x"})
+
+    records = read(data)
+
+    assert [record.kind for record in records] == [None, "rating"]
+    assert records[0].error[0] == code
 
 
-def test_a_file_twice_in_an_archive_counts_once():
+def make_two_file_zip():
+    return bytearray(make_zip({"diary.csv": LETTERBOXD["diary.csv"], "ratings.csv": RATINGS_CSV}))
+
+
+def test_file_twice_in_an_archive_counts_once():
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as made:
-        made.writestr("ratings.csv", RATINGS)
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("ratings.csv", RATINGS_CSV)
         with pytest.warns(UserWarning, match="Duplicate"):
-            made.writestr("ratings.csv", RATINGS)
-    assert problems_of(data.getvalue()) == {("ratings.csv", "duplicate_file")}
+            archive.writestr("ratings.csv", RATINGS_CSV)
+
+    assert get_errors(data.getvalue()) == {("ratings.csv", "duplicate_file")}
 
 
-def test_an_encrypted_a_linked_and_a_damaged_file_are_told():
-    data = bytearray(zipped({"diary.csv": LETTERBOXD["diary.csv"], "ratings.csv": RATINGS}))
-    at = data.rindex(b"PK\x01\x02")
-    data[at + 8] |= 1
-    assert ("ratings.csv", "encrypted") in problems_of(bytes(data))
-    data = bytearray(zipped({"diary.csv": LETTERBOXD["diary.csv"], "ratings.csv": RATINGS}))
+def test_encrypted_file_is_an_invalid_record():
+    data = make_two_file_zip()
+    directory_entry = data.rindex(b"PK\x01\x02")
+    data[directory_entry + 8] |= 1
+
+    assert ("ratings.csv", "encrypted") in get_errors(bytes(data))
+
+
+def test_damaged_file_is_an_invalid_record():
+    data = make_two_file_zip()
     data[45] ^= 0xFF
-    assert ("diary.csv", "damaged_file") in problems_of(bytes(data))
+
+    assert ("diary.csv", "damaged_file") in get_errors(bytes(data))
+
+
+def test_symbolic_link_is_an_invalid_record():
     link = zipfile.ZipInfo("watched.csv")
     link.external_attr = 0o120777 << 16
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archived:
-        archived.writestr("ratings.csv", RATINGS)
-        archived.writestr(link, "/etc/passwd")
-    assert problems_of(made.getvalue()) == {("watched.csv", "bad_path")}
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("ratings.csv", RATINGS_CSV)
+        archive.writestr(link, "/etc/passwd")
+
+    assert get_errors(data.getvalue()) == {("watched.csv", "bad_path")}
 
 
-def test_bombs_are_refused_before_they_are_unpacked():
-    bomb = zipped({"ratings.csv": b"0" * 10_000_000})
-    with pytest.raises(FileError) as told:
-        recognised(bomb, name="x.zip")
-    assert told.value.code == "zip_bomb"
-    many = zipped({f"lists/{n}.csv": "" for n in range(archive.MAX_FILES + 1)})
-    with pytest.raises(FileError) as told:
-        recognised(many, name="x.zip")
-    assert told.value.code == "too_many_files"
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({"ratings.csv": b"0" * 10_000_000}, "zip_bomb"),
+        ({f"lists/{n}.csv": "" for n in range(zip_archive.MAX_FILES + 1)}, "too_many_files"),
+    ],
+    ids=["size", "files"],
+)
+def test_zip_bomb_is_refused_before_it_is_unpacked(files, code):
+    data = make_zip(files)
+
+    with pytest.raises(FileError) as error:
+        detect_format(data, name="x.zip")
+
+    assert error.value.code == code
 
 
-def test_a_file_larger_than_its_archive_says_is_cut(monkeypatch):
-    monkeypatch.setattr(archive, "MAX_FILE_BYTES", 100)
-    data = bytearray(zipped({"diary.csv": LETTERBOXD["diary.csv"], "ratings.csv": RATINGS * 50}))
-    at = data.rindex(b"PK\x01\x02")
-    struct.pack_into("<L", data, at + 24, 50)
-    assert problems_of(bytes(data)) & {
+def test_file_larger_than_its_directory_entry_says_is_an_invalid_record(monkeypatch):
+    monkeypatch.setattr(zip_archive, "MAX_FILE_BYTES", 100)
+    data = bytearray(
+        make_zip({"diary.csv": LETTERBOXD["diary.csv"], "ratings.csv": RATINGS_CSV * 50})
+    )
+    directory_entry = data.rindex(b"PK\x01\x02")
+    struct.pack_into("<L", data, directory_entry + 24, 50)
+
+    assert get_errors(bytes(data)) & {
         ("ratings.csv", "file_too_large"),
         ("ratings.csv", "damaged_file"),
     }
 
 
-def test_an_archive_cut_off_or_full_of_nothing_is_refused():
-    whole = zipped({"ratings.csv": RATINGS})
-    for data in (
-        whole[:-30],
-        whole[:40],
+@pytest.mark.parametrize(
+    "data",
+    [
+        make_zip({"ratings.csv": RATINGS_CSV})[:-30],
+        make_zip({"ratings.csv": RATINGS_CSV})[:40],
         b"PK" + b"\x00" * 100,
-        zipped({}),
-        zipped({"a.txt": "x"}),
-    ):
-        with pytest.raises(FileError):
-            recognised(data, name="x.zip")
+        make_zip({}),
+        make_zip({"a.txt": "x"}),
+    ],
+    ids=["truncated end", "truncated file", "not a ZIP", "empty", "unknown file"],
+)
+def test_unusable_archive_is_refused(data):
+    with pytest.raises(FileError):
+        detect_format(data, name="x.zip")
 
 
 # --- Values --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("given", "out_of", "stars"),
+    ("text", "out_of", "stars"),
     [("10", 10, 5), ("1", 10, 1), ("2", 10, 1), ("7", 10, 3.5), ("8.5", 10, 4.5), ("8.4", 10, 4),
      ("0.5", 5, 1), ("4.5", 5, 4.5), ("3.", 5, 3)],
 )  # fmt: skip
-def test_scores_become_half_stars(given, out_of, stars):
-    assert read_score(given, out_of=out_of)[0] == stars
+def test_score_becomes_half_stars(text, out_of, stars):
+    assert parse_score(text, out_of=out_of)[0] == stars
 
 
 @pytest.mark.parametrize(
-    "given", ["0", "11", "-1", "nan", "1e1", "", "٣", "1_0", "+5", "5" * 50, "0.0"]
+    "text", ["0", "11", "-1", "nan", "1e1", "", "٣", "1_0", "+5", "5" * 50, "0.0"]
 )
-def test_what_is_no_score_is_refused(given):
+def test_text_that_is_not_a_score_is_refused(text):
     with pytest.raises(RowError):
-        read_score(given, out_of=10)
+        parse_score(text, out_of=10)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "text",
     ["2024-02-30", "99999-01-01", "2024", "x", "2024-01-01T99:00:00Z", "1700-01-01", "2026-01-03",
      "0000-00-00", "2024-01-01T00:00:00+99:00", "9999-12-31T23:59:59-23:59", "20240101T"],
 )  # fmt: skip
-def test_what_is_no_day_is_refused(given):
+def test_text_that_is_not_a_date_is_refused(text):
     with pytest.raises(RowError):
-        read_moment(given, today=TODAY)
+        parse_datetime(text, today=TODAY)
 
 
-def test_years_are_of_films():
-    assert read_year(" 1979 ") == 1979
-    for given in ("0", "1800", "9999", "-999", "１９７９", "19 9"):
-        with pytest.raises(RowError):
-            read_year(given)
+def test_year_is_parsed_without_surrounding_space():
+    assert parse_year(" 1979 ") == 1979
 
 
-def test_header_names_are_compared_folded():
-    assert text.header_of("\n\n Date , Letterboxd  URI\nx,y") == ["date", "letterboxd uri"]
+@pytest.mark.parametrize("text", ["0", "1800", "9999", "-999", "１９７９", "19 9"])
+def test_text_that_is_not_a_release_year_is_refused(text):
+    with pytest.raises(RowError):
+        parse_year(text)
+
+
+def test_column_names_are_normalized():
+    header = csv_reader.read_header("\n\n Date , Letterboxd  URI\nx,y")
+
+    assert header == ["date", "letterboxd uri"]

@@ -1,4 +1,4 @@
-"""Work on imports by many at once, and by some that are killed half way."""
+"""Several processes work on imports at once, and some of them are killed."""
 
 import os
 import signal
@@ -19,40 +19,37 @@ from nexus.dev import embedded
 from nexus.dev.pytest_plugin import get_database_url
 from social.models import Import, ImportRow, Rating
 from social.services.account_deletion import account_delete
-from social.transfer import job_queue as jobs
-from social.transfer import services
-from social.transfer.job_queue import run_imports
-from social.transfer.pipeline import apply as applying
-from social.transfer.pipeline import read as reading
-from social.transfer.pipeline import undo as undoing
+from social.transfer import job_queue, leases, services
+from social.transfer.job_queue import process_imports, run_imports
+from social.transfer.pipeline import apply, read, undo
 from social.transfer.tests.helpers import make_ready_import
-from social.transfer.worker import Worker
+from social.transfer.worker import ImportWorker
 
 ROWS = 40
 
 
-def csv_of(count, score=4):
+def make_csv(count, score=4):
     rows = "".join(f"2024-02-01,Film {n},2000,u,{score}\n" for n in range(count))
     return f"Date,Name,Year,Letterboxd URI,Rating\n{rows}".encode()
 
 
 @pytest.fixture
 def job(db, make_user, monkeypatch):
-    for module in (applying, undoing):
-        monkeypatch.setattr(module, "ROWS_AT_ONCE", 10)
+    for module in (apply, undo):
+        monkeypatch.setattr(module, "BATCH_SIZE", 10)
     return make_ready_import(make_user("ann"), ROWS)
 
 
 @pytest.fixture
 def shared_job(transactional_db, make_user, monkeypatch):
-    """The same for tests of several threads."""
-    for module in (applying, undoing):
-        monkeypatch.setattr(module, "ROWS_AT_ONCE", 10)
+    """The same import for tests with several threads."""
+    for module in (apply, undo):
+        monkeypatch.setattr(module, "BATCH_SIZE", 10)
     return make_ready_import(make_user("ann"), ROWS)
 
 
-def run_concurrently(*calls):
-    """What each call returns or raises, all begun together."""
+def run_at_once(*calls):
+    """Return what each call returns or raises; all start together."""
 
     def run(call):
         try:
@@ -66,6 +63,10 @@ def run_concurrently(*calls):
         return list(threads.map(run, calls))
 
 
+def expire_leases():
+    Import.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+
+
 def assert_applied_once(rows=ROWS):
     assert Rating.objects.count() == rows
     assert ImportRow.objects.filter(outcome="created").count() == rows
@@ -77,59 +78,83 @@ def assert_undone():
     assert set(Movie.objects.values_list("rating_count", "rating_sum")) == {(0, 0.0)}
 
 
-def test_two_applies_at_once_and_four_workers_write_each_row_once(shared_job):
-    job = shared_job
-    answers = run_concurrently(*[lambda: services.import_apply(import_id=job.pk)] * 8)
-    assert sorted(answers) == [False] * 7 + [True]
-    run_concurrently(*[run_imports] * 4)
-    job.refresh_from_db()
-    assert (job.state, job.lease, job.position) == ("applied", None, ROWS)
+# --- Concurrency ---------------------------------------------------------------------------------
+
+
+def test_concurrent_applies_and_workers_write_each_row_once(shared_job):
+    results = run_at_once(*[lambda: services.import_apply(import_id=shared_job.pk)] * 8)
+    run_at_once(*[run_imports] * 4)
+
+    assert sorted(results) == [False] * 7 + [True]
+    shared_job.refresh_from_db()
+    assert (shared_job.state, shared_job.lease, shared_job.position) == ("applied", None, ROWS)
     assert_applied_once()
 
 
-def test_apply_against_undo_ends_in_one_of_both(shared_job):
-    job = shared_job
-    answers = run_concurrently(
+def test_concurrent_apply_and_undo_end_in_either_state(shared_job):
+    results = run_at_once(
         *[
-            lambda: services.import_apply(import_id=job.pk),
-            lambda: services.import_undo(import_id=job.pk),
+            lambda: services.import_apply(import_id=shared_job.pk),
+            lambda: services.import_undo(import_id=shared_job.pk),
         ]
         * 4,
         *[run_imports] * 2,
     )
-    assert all(isinstance(each, bool | int | Problem) for each in answers), answers
     run_imports()
-    job.refresh_from_db()
-    if job.state == "applied":
+
+    assert all(isinstance(result, bool | int | Problem) for result in results), results
+    shared_job.refresh_from_db()
+    if shared_job.state == "applied":
         assert_applied_once()
     else:
-        assert job.state == "undone"
+        assert shared_job.state == "undone"
         assert_undone()
 
 
-def test_the_same_file_twenty_times_at_once_is_one_import(shared_job):
-    job = shared_job
-    content = csv_of(3)
-    answers = run_concurrently(
+def test_twenty_concurrent_uploads_of_a_file_create_one_import(shared_job):
+    content = make_csv(3)
+
+    results = run_at_once(
         *[
-            lambda: (
-                services.import_create(
-                    user_id=job.user_id, filename="ratings.csv", content=content
-                ).created
+            lambda: services.import_create(
+                user_id=shared_job.user_id, filename="ratings.csv", content=content
             )
         ]
         * 20
     )
-    assert sorted(answers) == [False] * 19 + [True]
+
+    assert sorted(created for _, created in results) == [False] * 19 + [True]
     assert Import.objects.count() == 2
 
 
-def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, make_user):
-    job = make_ready_import(make_user("ann"), rows := 300)
+def test_only_one_import_of_a_member_is_leased_at_a_time(job):
+    for score in (1, 2):
+        services.import_create(user_id=job.user_id, filename="r.csv", content=make_csv(2, score))
+
+    assert leases.acquire_lease() is not None
+    assert leases.acquire_lease() is None
+
+
+def test_deleting_an_account_while_it_imports_leaves_nothing(shared_job):
+    services.import_apply(import_id=shared_job.pk)
+
+    run_at_once(run_imports, lambda: account_delete(user=shared_job.user))
+
+    assert not Import.objects.exists()
+    assert not ImportRow.objects.exists()
+    assert_undone()
+
+
+# --- Interruptions -------------------------------------------------------------------------------
+
+
+def test_import_of_a_killed_process_is_continued_by_another(transactional_db, make_user):
+    rows = 300
+    job = make_ready_import(make_user("ann"), rows)
     services.import_apply(import_id=job.pk)
-    # Held up in its second piece by a film that somebody else has locked.
     last = Movie.objects.get(title="Film 299").pk
     with connection.cursor() as cursor:
+        # Another transaction locks a movie of the second batch, so the process waits there.
         cursor.execute("BEGIN; SELECT 1 FROM movies_movie WHERE id = %s FOR UPDATE", [last])
         process = subprocess.Popen(
             [sys.executable, "manage.py", "run_imports"],
@@ -139,104 +164,120 @@ def test_a_worker_killed_half_way_is_gone_on_for_by_another(transactional_db, ma
         )
         try:
             deadline = time.monotonic() + 30
-            done = 0
-            while done == 0 and time.monotonic() < deadline:
+            position = 0
+            while position == 0 and time.monotonic() < deadline:
                 time.sleep(0.05)
                 cursor.execute("SELECT position FROM social_import WHERE id = %s", [job.pk])
-                done = cursor.fetchone()[0]
-            assert 0 < done < rows
+                position = cursor.fetchone()[0]
+            assert 0 < position < rows
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
             cursor.execute("ROLLBACK")
     assert process.returncode == -signal.SIGKILL
-    assert Rating.objects.count() == done
-    # Its lease still stands, and is not broken into; once it has run out, the next goes on.
-    assert run_imports() == 0
-    Import.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    assert run_imports() == 1
+    assert Rating.objects.count() == position
+
+    finished_before_expiry = run_imports()
+    expire_leases()
+    finished_after_expiry = run_imports()
+
+    assert (finished_before_expiry, finished_after_expiry) == (0, 1)
     job.refresh_from_db()
     assert job.state == "applied"
     assert_applied_once(rows)
 
 
-def test_a_reading_cut_off_half_way_is_gone_on_with(job, monkeypatch):
-    monkeypatch.setattr(reading, "READ_AT_ONCE", 10)
-    made = services.import_create(
-        user_id=job.user_id, filename="ratings.csv", content=csv_of(ROWS, 3)
-    ).made
-    calls = iter([True] * 4 + [False] * 10)
-    run_imports(go_on=lambda: next(calls))
-    made.refresh_from_db()
-    assert (made.state, made.position, made.lease) == ("reading", 30, None)
+def test_interrupted_reading_continues_at_its_position(job, monkeypatch):
+    monkeypatch.setattr(read, "BATCH_SIZE", 10)
+    job, _ = services.import_create(
+        user_id=job.user_id, filename="ratings.csv", content=make_csv(ROWS, 3)
+    )
+    batches = process_imports()
+    for _ in range(3):
+        next(batches)
+    batches.close()
+    job.refresh_from_db()
+    assert (job.state, job.position, job.lease) == ("reading", 30, None)
+
     run_imports()
-    made.refresh_from_db()
-    assert (made.state, made.total) == ("ready", ROWS)
-    numbers = ImportRow.objects.filter(of=made).order_by("number").values_list("number", flat=True)
+
+    job.refresh_from_db()
+    assert (job.state, job.total) == ("ready", ROWS)
+    numbers = ImportRow.objects.filter(of=job).order_by("number").values_list("number", flat=True)
     assert list(numbers) == list(range(1, ROWS + 1))
 
 
-def test_who_has_lost_the_lease_writes_nothing(job):
+def test_process_that_lost_its_lease_writes_nothing(job):
     services.import_apply(import_id=job.pk)
-    lost = jobs.claim()
-    Import.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    held = jobs.claim()
-    assert held.import_id == lost.import_id
-    with pytest.raises(jobs.LeaseLost):
-        jobs._held_work(lost, applying.apply_piece)
+    lost = leases.acquire_lease()
+    expire_leases()
+    current = leases.acquire_lease()
+
+    with pytest.raises(leases.LeaseLostError):
+        apply.apply_batch(lost)
+
+    assert current.import_id == lost.import_id
     assert Rating.objects.count() == 0
 
 
-def test_of_a_member_one_import_is_worked_on_at_a_time(job):
-    for score in (1, 2):
-        services.import_create(user_id=job.user_id, filename="r.csv", content=csv_of(2, score))
-    assert jobs.claim() is not None
-    assert jobs.claim() is None
-
-
-def test_a_step_that_fails_time_and_again_is_given_up(job, monkeypatch):
-    services.import_apply(import_id=job.pk)
-    monkeypatch.setattr(jobs, "_RETRY_AFTER_S", 0.001)
-
-    def fail(locked):
+def test_step_that_fails_repeatedly_is_given_up(job, monkeypatch):
+    def fail(lease):
         raise OperationalError("no")
 
-    monkeypatch.setattr(jobs, "apply_piece", fail)
-    for _ in range(jobs.MAX_ATTEMPTS + 1):
+    services.import_apply(import_id=job.pk)
+    monkeypatch.setattr(job_queue, "RETRY_AFTER", timedelta(milliseconds=1))
+    monkeypatch.setitem(job_queue.BATCHES, "apply", fail)
+
+    for _ in range(job_queue.MAX_ATTEMPTS + 1):
         run_imports()
         time.sleep(0.01)
+
     job.refresh_from_db()
     assert (job.state, job.step) == ("applied", "")
     assert "failed in the step" in job.reason
     services.import_undo(import_id=job.pk)
 
 
-def test_a_worker_of_this_process_works_at_once_and_stops(shared_job):
-    job = shared_job
-    worker = Worker()
+def test_batch_that_collides_with_another_write_is_retried(job, monkeypatch):
+    calls = []
+
+    @leases.retry_on_conflict
+    def run_batch(lease):
+        calls.append(lease)
+        if len(calls) < 3:
+            raise OperationalError("deadlock detected")
+        return job
+
+    monkeypatch.setattr(leases, "CONFLICT_DELAY_S", 0.001)
+
+    result = run_batch("lease")
+
+    assert result is job
+    assert calls == ["lease"] * 3
+
+
+# --- Processes -----------------------------------------------------------------------------------
+
+
+def test_worker_thread_applies_an_import_and_stops(shared_job):
+    worker = ImportWorker()
     worker.start()
     try:
-        services.import_apply(import_id=job.pk)
+        services.import_apply(import_id=shared_job.pk)
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and job.state != "applied":
+        while time.monotonic() < deadline and shared_job.state != "applied":
             time.sleep(0.05)
-            job.refresh_from_db()
+            shared_job.refresh_from_db()
     finally:
         worker.stop()
+
     assert_applied_once()
 
 
-def test_the_command_says_what_waits_and_does_it(job, capsys):
+def test_dry_run_of_the_command_lists_what_is_waiting(job, capsys):
     services.import_apply(import_id=job.pk)
+
     call_command("run_imports", dry_run=True)
+
     assert f"import {job.pk}, apply: 0 of 40" in capsys.readouterr().err
     assert Rating.objects.count() == 0
-
-
-def test_a_member_who_leaves_takes_their_imports_along(shared_job):
-    job = shared_job
-    services.import_apply(import_id=job.pk)
-    run_concurrently(run_imports, lambda: account_delete(user=job.user))
-    assert not Import.objects.exists()
-    assert not ImportRow.objects.exists()
-    assert_undone()

@@ -1,4 +1,4 @@
-"""Two thousand rows with every kind of bad row among them: each gets its verdict, and no other."""
+"""A file of two thousand rows with every kind of bad row: each row gets exactly its verdict."""
 
 from collections import Counter
 
@@ -7,14 +7,14 @@ from django.db import connection
 
 from movies.models import Movie
 from social.models import ImportRow, Rating
-from social.transfer.tests.test_imports import ann, client, done, sent  # noqa: F401
+from social.transfer.tests.helpers import run_action, upload_and_read
 
 HEADER = b"Date,Name,Year,Letterboxd URI,Rating\n"
 ROWS = 2000
 
-# A line as it stands in the file (%d is a number of its own), its verdict and code. Films of the
-# catalogue are `Film <n>`, of the year 1900 + n % 100.
-BAD = [
+# A line of the file (%d becomes a number of its own), its verdict and its code. The catalogue's
+# movies are `Film <n>` of the year 1900 + n % 100.
+BAD_LINES = [
     (b"2024-01-01,Film %d", "invalid", "half_row"),
     (b"2024-01-01,Film %d,1999,u", "invalid", "half_row"),
     (b"2024-01-01,Film %d,1999,u,4,more", "invalid", "too_many_columns"),
@@ -47,8 +47,8 @@ BAD = [
     (b"2024-01-01,Undated,1991,u,4", "ambiguous", "several_films"),
     (b"2024-01-01,Several,,u,4", "ambiguous", "several_films"),
 ]
-# Ways to write the one film Amélie of 2001; all but the newest are duplicates.
-AMELIE = [
+# Spellings of one movie, Amélie of 2001, with their encoding; all but the newest are duplicates.
+AMELIE_LINES = [
     ("2024-03-01,Amélie,2001,u,4", "duplicate", "utf-8"),
     ("2024-03-02,amelie,2001,u,4", "duplicate", "utf-8"),
     ("2024-03-03,AMÉLIE,2001,u,4", "duplicate", "latin-1"),
@@ -61,7 +61,7 @@ AMELIE = [
 
 @pytest.fixture
 def catalogue(make_movie):
-    for title, year, more in (
+    for title, year, fields in (
         ("Amélie", 2001, {"original_title": "Le Fabuleux Destin"}),
         ("Twins", 1990, {}),
         ("Twins", 1990, {}),
@@ -70,7 +70,7 @@ def catalogue(make_movie):
         ("Several", 1980, {}),
         ("Several", 1990, {}),
     ):
-        make_movie(title, release_year=year, **more)
+        make_movie(title, release_year=year, **fields)
     Movie.objects.bulk_create(
         Movie(title=f"Film {n}", sort_title=f"film {n}", release_year=1900 + n % 100)
         for n in range(ROWS)
@@ -79,51 +79,63 @@ def catalogue(make_movie):
         cursor.execute("ANALYZE movies_movie")
 
 
-def test_each_of_two_thousand_rows_gets_its_verdict(client, ann, catalogue):  # noqa: F811
-    for n in (0, 1):
-        film = Movie.objects.get(title=f"Film {n}")
-        Rating.objects.create(
-            user=ann,
-            movie=film,
-            score=4 if n else 2,
-            created_at=film.created_at,
-            updated_at=film.created_at,
-        )
+def make_lines():
+    """Return the lines of the file and the verdict and code that each must get."""
     lines, expected = [], []
-    for text, verdict, encoding in AMELIE:
+    for text, verdict, encoding in AMELIE_LINES:
         lines.append(text.encode(encoding))
         expected.append((verdict, "same_as" if verdict == "duplicate" else ""))
     number = 0
     while len(lines) < ROWS:
         if number % 3 == 0 and len(lines) < ROWS - 1:
-            bad, verdict, code = BAD[number // 3 % len(BAD)]
+            bad, verdict, code = BAD_LINES[number // 3 % len(BAD_LINES)]
             lines.append(bad % number if b"%d" in bad else bad)
             expected.append((verdict, code))
         lines.append(b"2024-02-01,Film %d,%d,u,4" % (number, 1900 + number % 100))
-        # The first one the member rated otherwise, the second just so.
+        # The member has rated the first one differently and the second one just so.
         expected.append(
             {0: ("matched", "conflict"), 1: ("unchanged", "")}.get(number, ("matched", ""))
         )
         number += 1
     assert len(lines) == ROWS
-    made = sent(client, HEADER + b"\n".join(lines), "ratings.csv")
-    assert made["state"] == "ready"
-    rows = ImportRow.objects.filter(of_id=made["id"]).order_by("number")
-    told = list(rows.values_list("verdict", "code"))
+    return lines, expected
+
+
+def test_each_of_two_thousand_rows_gets_its_verdict(client, ann, catalogue):
+    for title, score in (("Film 0", 2), ("Film 1", 4)):
+        movie = Movie.objects.get(title=title)
+        Rating.objects.create(
+            user=ann,
+            movie=movie,
+            score=score,
+            created_at=movie.created_at,
+            updated_at=movie.created_at,
+        )
+    lines, expected = make_lines()
+    counts = Counter(verdict for verdict, _ in expected)
+
+    job = upload_and_read(client, HEADER + b"\n".join(lines), "ratings.csv")
+
+    assert job["state"] == "ready"
+    rows = ImportRow.objects.filter(of_id=job["id"]).order_by("number")
+    verdicts = list(rows.values_list("verdict", "code"))
     wrong = [
-        (line[:80], got, want)
-        for line, got, want in zip(lines, told, expected, strict=True)
-        if got != want
+        (line[:80], actual, wanted)
+        for line, actual, wanted in zip(lines, verdicts, expected, strict=True)
+        if actual != wanted
     ]
     assert wrong == []
-    counts = Counter(verdict for verdict, _ in expected)
-    assert {name: n for name, n in made["verdicts"].items() if n} == counts
+    assert {name: n for name, n in job["verdicts"].items() if n} == counts
     assert all(row.reason for row in rows if row.verdict not in ("matched", "pending"))
-    assert {code for _, code in told} >= {code for *_, code in BAD}
-    made = done(client, made, "apply", on_conflict="keep")
-    assert made["outcomes"]["created"] == counts["matched"] - 1
-    assert (made["outcomes"]["kept"], made["outcomes"]["unchanged"]) == (1, 1)
+    assert {code for _, code in verdicts} >= {code for *_, code in BAD_LINES}
+
+    job = run_action(client, job, "apply", on_conflict="keep")
+
+    assert job["outcomes"]["created"] == counts["matched"] - 1
+    assert (job["outcomes"]["kept"], job["outcomes"]["unchanged"]) == (1, 1)
     assert Rating.objects.filter(user=ann).count() == counts["matched"] + 1
-    made = done(client, made, "undo")
+
+    run_action(client, job, "undo")
+
     assert dict(Rating.objects.values_list("movie__title", "score")) == {"Film 0": 2, "Film 1": 4}
     assert Movie.objects.filter(rating_count__gt=0).count() == 0

@@ -1,0 +1,43 @@
+"""Second step of an import: find each row's movie in the catalogue and set the row's verdict.
+
+The next step is find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from movies.dto import MovieReference
+from movies.title_matching import match_references
+from social.models import Import, ImportRow
+from social.transfer.formats.records import MOVIE_KINDS
+from social.transfer.leases import Lease, lock_import, retry_on_conflict
+from social.transfer.pipeline.validation import set_match, set_verdicts
+
+BATCH_SIZE = 500
+
+
+@retry_on_conflict
+def match_batch(lease: Lease) -> Import:
+    """Set the movie and the verdict of the next rows."""
+    with lock_import(lease) as job:
+        rows = ImportRow.objects.filter(of_id=job.pk, number__gt=job.position)
+        batch = list(rows.order_by("number")[:BATCH_SIZE])
+        pending = [row for row in batch if row.verdict == ImportRow.Verdict.PENDING]
+        _match_movies([row for row in pending if row.kind in MOVIE_KINDS])
+        set_verdicts(user_id=job.user_id, rows=pending)
+        ImportRow.objects.store_results(pending)
+        job.position += len(batch)
+        if len(batch) < BATCH_SIZE:
+            job.continue_with(Import.Step.FIND)
+    return job
+
+
+def _match_movies(rows: Sequence[ImportRow]) -> None:
+    matches = match_references([make_reference(row) for row in rows])
+    for row, match in zip(rows, matches, strict=True):
+        set_match(row, match)
+
+
+def make_reference(row: ImportRow) -> MovieReference:
+    return MovieReference(row.title, row.year, row.tmdb_id, row.imdb_id, row.named_movie_id)
