@@ -7,7 +7,7 @@ number of processes may do it at once; see transfer.leases.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from datetime import timedelta
 
 from social.models import Import
@@ -46,10 +46,10 @@ def run_imports() -> int:
     return sum(job.step == Step.NONE for job in process_imports())
 
 
-def process_imports() -> Iterator[Import]:
+def process_imports() -> Generator[Import, None, None]:
     """Run what is waiting, and yield the import after each batch.
 
-    An import whose step is empty then is finished. Closing the iterator releases the lease, so the
+    An import whose step is empty then is finished. Closing the generator releases the lease, so the
     caller may stop after any batch and another process continues at once.
     """
     while (lease := acquire_lease()) is not None:
@@ -69,7 +69,7 @@ def process_imports() -> Iterator[Import]:
             release_lease(lease, retry_after=retry_after)
 
 
-def _process_import(lease: Lease) -> Iterator[Import]:
+def _process_import(lease: Lease) -> Generator[Import, None, None]:
     job = get_leased_import(lease)
     if job.step == Step.READ:
         rows = open_file(job)

@@ -81,7 +81,7 @@ def apply_batch(lease: Lease) -> Import:
         _write_profile(job, select_kinds(writable, RecordKind.PROFILE))
         _write_follows(job, select_kinds(writable, RecordKind.FOLLOW))
         _write_blocks(job, select_kinds(writable, RecordKind.BLOCK))
-        ImportRow.objects.store_results(writable)
+        ImportRow.store_results(writable)
         job.position += len(batch)
         if len(batch) < BATCH_SIZE:
             job.finish(Import.State.APPLIED)
@@ -258,7 +258,7 @@ def _write_playlists(job: Import, rows: Sequence[ImportRow]) -> None:
             row.playlist_id, row.outcome = playlist.id, Outcome.CREATED
             row.undo = {"after": [playlist.name, playlist.description, playlist.visibility]}
     # The rows of their items find the playlists through these rows.
-    ImportRow.objects.store_results(rows)
+    ImportRow.store_results(rows)
 
 
 def _create_playlist(owner: User, values: dict[str, Any]) -> Playlist:

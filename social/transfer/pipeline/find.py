@@ -81,7 +81,7 @@ def _set_movies(job: Import, rows: Sequence[ImportRow], movie_ids: Sequence[int 
         else:
             row.reason = "Neither the catalogue nor TMDb has this movie."
     set_verdicts(user_id=job.user_id, rows=rows)
-    ImportRow.objects.store_results(rows)
+    ImportRow.store_results(rows)
 
 
 def _mark_unavailable(job: Import) -> None:

@@ -26,7 +26,7 @@ def match_batch(lease: Lease) -> Import:
         pending = [row for row in batch if row.verdict == ImportRow.Verdict.PENDING]
         _match_movies([row for row in pending if row.kind in MOVIE_KINDS])
         set_verdicts(user_id=job.user_id, rows=pending)
-        ImportRow.objects.store_results(pending)
+        ImportRow.store_results(pending)
         job.position += len(batch)
         if len(batch) < BATCH_SIZE:
             job.continue_with(Import.Step.FIND)

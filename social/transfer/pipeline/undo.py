@@ -52,7 +52,7 @@ def undo_batch(lease: Lease) -> Import:
         _undo_ratings(user_id, select_kinds(written, RecordKind.RATING, RecordKind.REVIEW))
         for row in written:
             row.undo = None
-        ImportRow.objects.store_results(written)
+        ImportRow.store_results(written)
         job.position += BATCH_SIZE
         if job.position >= job.total:
             job.finish(Import.State.UNDONE)
@@ -61,8 +61,9 @@ def undo_batch(lease: Lease) -> Import:
 
 
 def _get_undo(row: ImportRow) -> dict[str, Any]:
-    assert row.undo is not None
-    return row.undo
+    undo: dict[str, Any] | None = row.undo
+    assert undo is not None
+    return undo
 
 
 def _undo_ratings(user_id: int, rows: Sequence[ImportRow]) -> None:

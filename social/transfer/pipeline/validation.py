@@ -104,7 +104,8 @@ class MemberLibrary:
             stored = ImportRow.objects.filter(
                 of_id=rows[0].of_id, kind=RecordKind.RATING, movie_id__in=movie_ids
             )
-            self._rated_in_import.update(stored.values_list("movie_id", flat=True))
+            stored_ids = stored.values_list("movie_id", flat=True)
+            self._rated_in_import.update(movie_id for movie_id in stored_ids if movie_id)
 
     def _load_playlists(self, rows: Sequence[ImportRow]) -> None:
         """Load the member's playlists, and set `playlist_id` of rows that name one of them."""
@@ -236,7 +237,7 @@ def get_viewing_times(user_id: int, movie_ids: Iterable[int]) -> dict[int, set[d
 
 
 def differs_from(rating: Rating, row: ImportRow) -> bool:
-    """Return whether a row has a value for a movie that the member's rating has not."""
+    """Return whether a row has a value that the member's rating does not have."""
     values = row.values
     return (
         values.get("score") not in (None, rating.score)
@@ -345,7 +346,7 @@ def mark_duplicates(*, import_id: int, movie_ids: Iterable[int] | None = None) -
         for row in batch:
             row.verdict, row.code = Verdict.DUPLICATE, "same_as"
             row.reason = f"Row {originals[row.number]} says this already."
-        ImportRow.objects.store_results(batch)
+        ImportRow.store_results(batch)
 
 
 def _find_originals(candidates: Sequence[_DuplicateCandidate]) -> dict[int, int]:
