@@ -57,12 +57,11 @@ bench-tmdb: install  ## measure the promises about TMDb with a local server in i
 	$(BIN)/python -m benchmarks.tmdb
 
 bench-quick: install  ## measure lists and HTTP requests with 10,000 movies (5 minutes)
-	$(BIN)/python -m benchmarks.queries --films 10000 --every 6 --json .data/bench-queries-quick.json
+	$(BIN)/python -m benchmarks.queries --movies 10000 --every 6 --json .data/bench-queries-quick.json
 	$(BIN)/python -m benchmarks.http --movies 10000 --rounds 2 --json .data/bench-http-quick.json
 
 bench: install  ## measure the same with up to 1,000,000 movies (an hour the first time)
 	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot docs/lists.svg
-	$(BIN)/python -m benchmarks.genres
 	$(BIN)/python -m benchmarks.http --json .data/bench-http.json --plot .data/bench-http.png
 
 chaos: install  ## cause faults under load and measure their effect (6 minutes)

@@ -1,6 +1,7 @@
-"""The cases of benchmarks.queries, measured in the database of DATABASE_URL.
+"""The cases of benchmarks.queries, measured on the database of DATABASE_URL.
 
-Run by it with Django set up; prints a JSON array of `{kind, query, ms, cpu_ms, count, faults}`.
+Runs in a process that benchmarks.queries starts. Prints a JSON array of
+`{kind, query, ms, cpu_ms, count, plans}`; only the slowest cases have plans.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -23,143 +25,124 @@ from rest_framework.test import APIRequestFactory
 from movies.filters import ORDERING_NAMES, MovieListQuery
 from movies.views import list_movies
 
-# What the probe of a list reads at most (nexus.core.db.bounded_page.MAX_LIST_DEPTH and one).
-MOST_SORTED = 10_001
+EXPLAINED_CASES = 5
+PROGRESS_EVERY_S = 10
+# A slower case is measured once.
+SLOW_MS = 1_000
+DEEP_PAGE = (("page", "500"), ("page_size", "20"))
 
 Params = tuple[tuple[str, str], ...]
 
 
+@dataclass
+class Statement:
+    sql: str
+    params: Any
+    ms: float
+    cpu_ms: float
+
+
 def main() -> None:
     repeat, every, only = sys.argv[1:]
-    json.dump(_measured(int(repeat), only, int(every)), sys.stdout)
-
-
-def _measured(repeat: int, only: str, every: int) -> list[dict[str, Any]]:
-    run, statements = _runner()
-    found = []
-    told = time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '10s'")
     cases = [
-        case
-        for number, case in enumerate(_cases())
-        if (not only or only in urlencode(case[1])) and (number % every == 0 or "," not in case[0])
+        (kind, params)
+        for number, (kind, params) in enumerate(build_cases())
+        if only in urlencode(params) and (number % int(every) == 0 or "," not in kind)
     ]
+    results, printed_at = [], time.monotonic()
     for number, (kind, params) in enumerate(cases):
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
+        if time.monotonic() - printed_at > PROGRESS_EVERY_S:
+            printed_at = time.monotonic()
             print(f"  {number} of {len(cases)}", file=sys.stderr, flush=True)
-        times, busy = [], []
-        count = None
         try:
-            for _ in range(repeat):
-                with statements() as spent:
-                    count = run(params)
-                times.append(sum(ms for *_, ms, _ in spent))
-                busy.append(sum(ms for *_, ms in spent))
-                if times[-1] > 1_000:
-                    break
-            faults = _faults([(sql, given) for sql, given, *_ in spent])
+            figures = measure_case(params, int(repeat))
         except ValidationError:
-            continue  # A page that so small a catalogue does not have.
-        except Exception as error:
-            times, busy, faults = [5_000.0], [5_000.0], [f"{type(error).__name__}: {error}"[:100]]
-        found.append(
-            {
-                "kind": kind,
-                "query": urlencode(params),
-                "ms": round(min(times), 3),
-                "cpu_ms": round(min(busy), 3),
-                "count": count,
-                "faults": faults,
-            }
-        )
-    return found
+            continue  # A small catalogue does not have so deep a page.
+        results.append({"kind": kind, "query": urlencode(params), **figures, "plans": []})
+    slowest = sorted(range(len(results)), key=lambda number: -results[number]["ms"])
+    params_of = {urlencode(params): params for _, params in cases}
+    for number in slowest[:EXPLAINED_CASES]:
+        results[number]["plans"] = explain_case(params_of[results[number]["query"]])
+    json.dump(results, sys.stdout)
 
 
-def _runner() -> tuple[Callable[[Params], int], Any]:
+def measure_case(params: Params, repeat: int) -> dict[str, Any]:
+    times, cpu_times, count = [], [], None
+    for _ in range(repeat):
+        with record_statements() as statements:
+            count = run_case(params)
+        times.append(sum(statement.ms for statement in statements))
+        cpu_times.append(sum(statement.cpu_ms for statement in statements))
+        if times[-1] > SLOW_MS:
+            break
+    return {"ms": round(min(times), 3), "cpu_ms": round(min(cpu_times), 3), "count": count}
+
+
+def run_case(params: Params) -> int:
+    """Read the page of a list and return its count."""
+    request = Request(APIRequestFactory().get("/movies/", dict(params), SERVER_NAME="localhost"))
+    query = MovieListQuery.parse(request)
+    count: int = list_movies(request, query, query["ordering"]).data["count"]
+    return count
+
+
+def explain_case(params: Params) -> list[list[str]]:
+    """Return the plan of each statement as lines, with the times and rows of a run."""
+    with record_statements() as statements:
+        run_case(params)
+    plans = []
     with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = '5s'")
-    factory = APIRequestFactory()
-
-    def run(params: Params) -> int:
-        request = Request(factory.get("/movies/", dict(params), SERVER_NAME="localhost"))
-        query = MovieListQuery.parse(request)
-        body = list_movies(request, query, query["ordering"])
-        count: int = body.data["count"]
-        return count
-
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        schedule = Path(f"/proc/{cursor.fetchone()[0]}/schedstat")
-
-    def busy_ms() -> float:
-        # Linux alone tells it, and of a server on this machine alone.
-        return int(schedule.read_text().split()[0]) / 1e6 if schedule.exists() else 0.0
-
-    @contextmanager
-    def statements() -> Iterator[list[tuple[str, Any, float, float]]]:
-        spent: list[tuple[str, Any, float, float]] = []
-
-        def timed(execute: Any, sql: str | bytes, params: Any, many: bool, context: Any) -> Any:
-            busy, began = busy_ms(), time.perf_counter()
-            result = execute(sql, params, many, context)
-            took = (time.perf_counter() - began) * 1_000
-            text = sql.decode() if isinstance(sql, bytes) else sql
-            spent.append((text, params, took, busy_ms() - busy))
-            return result
-
-        with connection.execute_wrapper(timed):
-            yield spent
-
-    return run, statements
+        for statement in statements:
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS OFF) {statement.sql}", statement.params)
+            plans.append([line[:200] for (line,) in cursor.fetchall()])
+    return plans
 
 
-def _faults(statements: list[tuple[str, Any]]) -> list[str]:
-    faults: list[str] = []
+@contextmanager
+def record_statements() -> Iterator[list[Statement]]:
+    statements: list[Statement] = []
 
-    def read(node: dict[str, Any]) -> None:
-        if node["Node Type"] == "Seq Scan" and node.get("Relation Name") == "movies_movie":
-            faults.append("Seq Scan")
-        if node["Node Type"] in ("Sort", "Incremental Sort"):
-            given = sum(child["Actual Rows"] * child["Actual Loops"] for child in node["Plans"])
-            if given > MOST_SORTED:
-                faults.append(f"{node['Node Type']} of {given:.0f}")
-        for child in node.get("Plans", ()):
-            read(child)
+    def execute_timed(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        cpu_ms, started = read_cpu_ms(), time.perf_counter()
+        result = execute(sql, params, many, context)
+        ms = (time.perf_counter() - started) * 1_000
+        statements.append(Statement(sql, params, ms, read_cpu_ms() - cpu_ms))
+        return result
 
-    with connection.cursor() as cursor:
-        for statement, params in statements:
-            if statement.lstrip().upper().startswith(("SELECT", "WITH", "(SELECT")):
-                cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", params)
-                plan = cursor.fetchone()[0]
-                plan = json.loads(plan) if isinstance(plan, str) else plan
-                read(plan[0]["Plan"])
-    return sorted(set(faults))
+    connection.ensure_connection()
+    with connection.execute_wrapper(execute_timed):
+        yield statements
 
 
-def _cases() -> list[tuple[str, Params]]:
-    values = _values()
+def read_cpu_ms() -> float:
+    """Return the CPU time of the server process, or 0 if it does not run on this Linux machine."""
+    schedule = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat")
+    return int(schedule.read_text().split()[0]) / 1e6 if schedule.exists() else 0.0
+
+
+def build_cases() -> list[tuple[str, Params]]:
+    values = pick_values()
     orderings = [name for name in ORDERING_NAMES if not name.endswith("relevance")]
-    singles = [(name, value) for name, some in values.items() for value in some]
+    filters = [(name, value) for name, some in values.items() for value in some]
     cases: list[tuple[str, Params]] = [("ordering", (("ordering", name),)) for name in orderings]
-    cases += [("filter", (single,)) for single in singles]
+    cases += [("filter", (one,)) for one in filters]
     cases += [
-        ("filter, ordering", (single, ("ordering", name)))
-        for single in singles
-        for name in orderings
+        ("filter, ordering", (one, ("ordering", name))) for one in filters for name in orderings
     ]
     cases += [
         ("relevance", (("search", value), ("ordering", "relevance"))) for value in values["search"]
     ]
     cases += [
         ("filter, filter", (one, other))
-        for one, other in combinations(singles, 2)
-        if one[0] != other[0] and not _refused({one[0]: one[1], other[0]: other[1]})
+        for one, other in combinations(filters, 2)
+        if one[0] != other[0] and not is_rejected(dict((one, other)))
     ]
-    deep = (("page", "500"), ("page_size", "20"))
-    cases += [("deep", (("ordering", name), *deep)) for name in orderings]
+    cases += [("deep page", (("ordering", name), *DEEP_PAGE)) for name in orderings]
     cases += [
-        ("deep", (single, *deep))
-        for single in (
+        ("deep page", (one, *DEEP_PAGE))
+        for one in (
             ("genre", "Drama"),
             ("language", "en"),
             ("year_gte", "1990"),
@@ -169,8 +152,8 @@ def _cases() -> list[tuple[str, Params]]:
     return cases
 
 
-def _refused(params: dict[str, str]) -> bool:
-    """Whether the API answers 400: the low end above the high one."""
+def is_rejected(params: dict[str, str]) -> bool:
+    """Return whether a lower bound is above the upper one, which is a 400."""
     pairs = (("year_gte", "year_lte"), ("min_rating", "max_rating"), ("min_runtime", "max_runtime"))
     return any(
         low in params and high in params and float(params[low]) > float(params[high])
@@ -178,26 +161,16 @@ def _refused(params: dict[str, str]) -> bool:
     )
 
 
-def _values() -> dict[str, list[str]]:
-    """For each filter a frequent, a middling, a rare and an absent value, where there are."""
-
-    def ranked(statement: str) -> list[str]:
-        """The most frequent, one of middling frequency, one of the rare."""
-        with connection.cursor() as cursor:
-            cursor.execute("SET statement_timeout = 0")
-            cursor.execute(statement)
-            rows = [str(row[0]) for row in cursor.fetchall()]
-            cursor.execute("SET statement_timeout = '5s'")
-        return [*dict.fromkeys((rows[0], rows[len(rows) // 20], rows[len(rows) * 2 // 3]))]
-
-    keywords = ranked(
+def pick_values() -> dict[str, list[str]]:
+    """Return values of each filter: frequent, middling, rare and absent ones."""
+    keywords = pick_by_frequency(
         "SELECT k FROM movies_movie, jsonb_array_elements_text(keywords) AS k GROUP BY k"
         " ORDER BY count(*) DESC, k"
     )
-    people = ranked(
+    people = pick_by_frequency(
         "SELECT person_id FROM movies_credit GROUP BY person_id ORDER BY count(*) DESC, person_id"
     )
-    rare_word = ranked(
+    rare_word = pick_by_frequency(
         "SELECT sort_title FROM movies_movie WHERE sort_title !~ ' ' AND length(sort_title) > 5"
         " GROUP BY 1 ORDER BY count(*), 1"
     )[0]
@@ -221,3 +194,13 @@ def _values() -> dict[str, list[str]]:
         "tmdb_id": ["77"],
         "imdb_id": ["tt0000077"],
     }
+
+
+def pick_by_frequency(statement: str) -> list[str]:
+    """Return the first value of a statement, one after a twentieth, and one after two thirds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        cursor.execute(statement)
+        values = [str(row[0]) for row in cursor.fetchall()]
+        cursor.execute("SET statement_timeout = '10s'")
+    return [*dict.fromkeys((values[0], values[len(values) // 20], values[len(values) * 2 // 3]))]

@@ -39,7 +39,7 @@ from typing import Any, Literal
 import psycopg
 from matplotlib.figure import Figure
 
-from benchmarks.catalogue import MEMBERS, SIZES, prepared
+from benchmarks.catalogue import MEMBERS, SIZES, prepare_catalogue
 from benchmarks.keepalive import Client
 from benchmarks.report import describe_machine
 from benchmarks.service import (
@@ -356,7 +356,7 @@ def serve(
 
     With `needs_training` the database gets an active training if it has none, which takes minutes.
     """
-    database_url = prepared(movies, members)
+    database_url = prepare_catalogue(movies, members)
     port = find_free_port()
     environment = {
         **os.environ,

@@ -172,21 +172,23 @@ class Movie(models.Model):
                     name=f"movie_{column}",
                     include=_filtered_without(column),
                 )
-                for column in ("popularity", "vote_average")
+                for column in ("popularity", "vote_average", "weighted_rating")
             ),
-            models.Index(
-                F("runtime").desc(nulls_last=True),
-                "id",
-                name="movie_runtime",
-                include=_filtered_without("runtime"),
+            *(
+                models.Index(
+                    F(column).desc(nulls_last=True),
+                    "id",
+                    name=f"movie_{column}",
+                    include=_filtered_without(column),
+                )
+                for column in ("release_date", "runtime")
             ),
-            models.Index(F("weighted_rating").desc(), "id", name="movie_weighted_rating"),
             models.Index(F("created_at").desc(), "id", name="movie_created_at_desc"),
             models.Index(F("rating_count").desc(), "id", name="movie_rating_count_desc"),
             models.Index("sort_title", "id", name="movie_sort_title"),
             *(
                 models.Index(F(column).desc(nulls_last=True), "id", name=f"movie_{column}")
-                for column in ("release_date", "trend_day", "trend_week")
+                for column in ("trend_day", "trend_week")
             ),
         ]
         constraints = [

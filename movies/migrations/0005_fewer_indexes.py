@@ -77,23 +77,19 @@ class Migration(migrations.Migration):
                     F(column).desc(), "id", name=f"movie_{column}", include=filtered_without(column)
                 ),
             )
-            for column in ("popularity", "vote_average")
+            for column in ("popularity", "vote_average", "weighted_rating")
         ),
-        AddIndexConcurrently(
-            "movie",
-            models.Index(
-                F("runtime").desc(nulls_last=True),
-                "id",
-                name="movie_runtime",
-                include=filtered_without("runtime"),
-            ),
-        ),
-        AddIndexConcurrently(
-            "movie", models.Index(F("weighted_rating").desc(), "id", name="movie_weighted_rating")
-        ),
-        AddIndexConcurrently(
-            "movie",
-            models.Index(F("release_date").desc(nulls_last=True), "id", name="movie_release_date"),
+        *(
+            AddIndexConcurrently(
+                "movie",
+                models.Index(
+                    F(column).desc(nulls_last=True),
+                    "id",
+                    name=f"movie_{column}",
+                    include=filtered_without(column),
+                ),
+            )
+            for column in ("release_date", "runtime")
         ),
         *(RemoveIndexConcurrently("movie", name) for name in REMOVED),
     ]
