@@ -59,9 +59,9 @@ def _serialize_rows(rows: list[Any]) -> Any:
     return ImportRowSerializer(rows, many=True, context=context).data
 
 
-def _get_own_import(request: Request, pk: int) -> Import:
+def _get_own_import(user_id: int, pk: int) -> Import:
     """Raises NotFound (404) for an unknown import and for another member's."""
-    job = Import.objects.filter(id=pk, user_id=request.user.pk).first()
+    job = Import.objects.filter(id=pk, user_id=user_id).first()
     if job is None:
         raise NotFound
     return job
@@ -76,7 +76,7 @@ class ImportListViewSet(ApiViewSet):
     @contract(query=PageQuery, responses={200: PageOf(ImportSerializer)})
     def list(self, request: Request) -> Response:
         """The caller's imports, newest first."""
-        own: QuerySet[Import] = Import.objects.filter(user_id=request.user.pk)
+        own: QuerySet[Import] = Import.objects.filter(user_id=self.member_id)
         return paginate(request, self.query, own, NEWEST_FIRST, _serialize_imports)
 
     @contract(
@@ -95,13 +95,12 @@ class ImportListViewSet(ApiViewSet):
         export; the content decides which. Every row gets a verdict in the background: `GET` the
         import until its state is `ready`. 200 if the same file is waiting already.
         """
-        caller = request.user
-        hit_or_raise(request, "import", str(caller.pk))
+        hit_or_raise(request, "import", str(self.member_id))
         file: UploadedFile = self.body["file"]
         if (file.size or 0) > MAX_FILE_BYTES:
             raise Problem(413, "too_large", _TOO_LARGE)
         job, created = import_create(
-            user_id=caller.pk, filename=file.name or "", content=file.read()
+            user_id=self.member_id, filename=file.name or "", content=file.read()
         )
         location = request.build_absolute_uri(reverse("import-detail", args=[job.pk]))
         return Response(
@@ -119,7 +118,7 @@ class ImportViewSet(ApiViewSet):
     @contract(query=ImportRowsQuery, responses={200: ImportDetailSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
         """An import: its progress, its number of rows by verdict and outcome, and a page of them."""
-        job = _get_own_import(request, pk)
+        job = _get_own_import(self.member_id, pk)
         rows: QuerySet[ImportRow] = ImportRow.objects.filter(of_id=job.pk)
         if "verdict" in self.query:
             rows = rows.filter(verdict=self.query["verdict"])
@@ -137,7 +136,7 @@ class ImportViewSet(ApiViewSet):
     @contract(responses={204: None}, errors={409: _WRONG_STATE})
     def destroy(self, request: Request, pk: int) -> Response:
         """Delete an import; what it wrote to the account stays."""
-        import_delete(import_id=_get_own_import(request, pk).pk)
+        import_delete(import_id=_get_own_import(self.member_id, pk).pk)
         return Response(status=204)
 
     @contract(
@@ -147,7 +146,7 @@ class ImportViewSet(ApiViewSet):
     )
     def correct(self, request: Request, pk: int, number: int) -> Response:
         """Choose the movie of a row, or skip the row."""
-        job, body = _get_own_import(request, pk), self.body
+        job, body = _get_own_import(self.member_id, pk), self.body
         row = import_row_correct(
             import_id=job.pk, number=number, movie_id=body.get("movie"), skip=body.get("skip")
         )
@@ -164,7 +163,7 @@ class ImportViewSet(ApiViewSet):
         In the background: `GET` the import until its state is `applied`. 200 if it is applied or
         being applied already.
         """
-        job = _get_own_import(request, pk)
+        job = _get_own_import(self.member_id, pk)
         requested = import_apply(import_id=job.pk, on_conflict=self.body.get("on_conflict"))
         job.refresh_from_db()
         return Response(ImportSerializer(job).data, status=202 if requested else 200)
@@ -176,7 +175,7 @@ class ImportViewSet(ApiViewSet):
         What you have changed since stays; those rows have the outcome `changed_since`. In the
         background, like `apply`.
         """
-        job = _get_own_import(request, pk)
+        job = _get_own_import(self.member_id, pk)
         requested = import_undo(import_id=job.pk)
         job.refresh_from_db()
         return Response(ImportSerializer(job).data, status=202 if requested else 200)
@@ -188,13 +187,12 @@ class ExportViewSet(ApiViewSet):
     @contract(responses={200: Download("application/zip")})
     def retrieve(self, request: Request) -> Any:
         """Everything the caller owns as a ZIP of JSON and CSV files; `POST /imports/` reads it."""
-        caller = request.user
-        hit_or_raise(request, "export", str(caller.pk))
+        hit_or_raise(request, "export", str(self.member_id))
         # Written completely before anything is sent: a slow client holds no database connection,
         # and an error is still an error response.
         file = tempfile.SpooledTemporaryFile(MAX_EXPORT_BYTES_IN_MEMORY)  # noqa: SIM115
         try:
-            write_export(user_id=caller.pk, file=file)
+            write_export(user_id=self.member_id, file=file)
         except BaseException:
             file.close()
             raise

@@ -36,7 +36,7 @@ class WatchlistViewSet(ApiViewSet):
     @contract(query=PageQuery, responses={200: PageOf(WatchlistItemSerializer)})
     def list(self, request: Request) -> Response:
         """List the movies on the caller's watchlist, newest first."""
-        items = WatchlistItem.objects.with_movie().filter(user_id=request.user.pk)
+        items = WatchlistItem.objects.with_movie().filter(user_id=self.member_id)
         return paginate(request, self.query, items, WATCHLIST_NEWEST_FIRST, _serialize_items)
 
     @contract(
@@ -46,13 +46,13 @@ class WatchlistViewSet(ApiViewSet):
     )
     def create(self, request: Request) -> Response:
         """Put a movie on the watchlist; 200 if it is already on it."""
-        item, created = watchlist_add(user_id=request.user.pk, movie_id=self.body["movie"])
+        item, created = watchlist_add(user_id=self.member_id, movie_id=self.body["movie"])
         return Response(WatchlistItemSerializer(item).data, status=201 if created else 200)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, movie_id: int) -> Response:
         """Remove a movie from the watchlist."""
-        watchlist_remove(user_id=request.user.pk, movie_id=movie_id)
+        watchlist_remove(user_id=self.member_id, movie_id=movie_id)
         return Response(status=204)
 
 
@@ -62,7 +62,7 @@ class HistoryViewSet(ApiViewSet):
     @contract(query=ViewingListQuery, responses={200: PageOf(ViewingSerializer)})
     def list(self, request: Request) -> Response:
         """List the caller's viewings, newest first."""
-        viewings = Viewing.objects.with_movie().filter(user_id=request.user.pk)
+        viewings = Viewing.objects.with_movie().filter(user_id=self.member_id)
         if "movie" in self.query:
             viewings = viewings.filter(movie_id=self.query["movie"])
         return paginate(request, self.query, viewings, VIEWINGS_NEWEST_FIRST, _serialize_viewings)
@@ -75,11 +75,11 @@ class HistoryViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Record a viewing; 200 if the same movie is already recorded at the same moment."""
         body = dict(self.body)
-        viewing, created = viewing_add(user_id=request.user.pk, movie_id=body.pop("movie"), **body)
+        viewing, created = viewing_add(user_id=self.member_id, movie_id=body.pop("movie"), **body)
         return Response(ViewingSerializer(viewing).data, status=201 if created else 200)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Delete a viewing."""
-        viewing_remove(user_id=request.user.pk, viewing_id=pk)
+        viewing_remove(user_id=self.member_id, viewing_id=pk)
         return Response(status=204)

@@ -132,13 +132,13 @@ class FollowViewSet(ApiViewSet):
     def update(self, request: Request, username: str) -> Response:
         """Follow a member. Following a followed member again changes nothing."""
         followed = get_member(username=username)
-        follow_set(follower_id=request.user.pk, followed_id=followed.pk)
+        follow_set(follower_id=self.member_id, followed_id=followed.pk)
         return Response(status=204)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, username: str) -> Response:
         """Unfollow a member, even one who has become private since. Repeating it changes nothing."""
-        caller_id = request.user.pk
+        caller_id = self.member_id
         followed = get_member(username=username)
         if not follow_remove(follower_id=caller_id, followed_id=followed.pk):
             # Without a follow, a member who is not visible must look like an unknown one.
@@ -152,7 +152,7 @@ class BlockViewSet(ApiViewSet):
     @contract(query=PageQuery, responses={200: PageOf(BlockSerializer)})
     def list(self, request: Request) -> Response:
         """List the members whom the caller has blocked, newest first."""
-        blocks = Block.objects.filter(blocker_id=request.user.pk).select_related("blocked")
+        blocks = Block.objects.filter(blocker_id=self.member_id).select_related("blocked")
         blocks = blocks.only("created_at", "blocked__username")
         return paginate(request, self.query, blocks, FOLLOWS_NEWEST_FIRST, _serialize_blocks)
 
@@ -160,13 +160,13 @@ class BlockViewSet(ApiViewSet):
     def update(self, request: Request, username: str) -> Response:
         """Block a member. Both become invisible to each other, and follows between them end."""
         blocked = get_member(username=username)
-        block_set(blocker_id=request.user.pk, blocked_id=blocked.pk)
+        block_set(blocker_id=self.member_id, blocked_id=blocked.pk)
         return Response(status=204)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, username: str) -> Response:
         """Unblock a member. The follows that the block ended are not restored."""
-        caller_id = request.user.pk
+        caller_id = self.member_id
         blocked = get_member(username=username)
         if not block_remove(blocker_id=caller_id, blocked_id=blocked.pk):
             # Without a block, a member who is not visible must look like an unknown one.
@@ -183,7 +183,7 @@ class FeedViewSet(ApiViewSet):
 
         The newest event comes first.
         """
-        caller_id = request.user.pk
+        caller_id = self.member_id
         page = get_feed_page(
             user_id=caller_id, after=self.query["after"], limit=self.query["page_size"]
         )
@@ -204,7 +204,7 @@ class StatsViewSet(ApiViewSet):
 
         A rated movie without a viewing counts as watched once, at the time of its rating.
         """
-        stats = get_member_stats(user_id=request.user.pk, **self.query)
+        stats = get_member_stats(user_id=self.member_id, **self.query)
         return Response(StatsSerializer(stats).data)
 
 

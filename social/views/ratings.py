@@ -49,7 +49,7 @@ class RatingViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """List the caller's ratings."""
         ratings = filter_ratings(
-            Rating.objects.with_movie().filter(user_id=request.user.pk), self.query
+            Rating.objects.with_movie().filter(user_id=self.member_id), self.query
         )
         ordering = RATING_ORDERINGS[self.query["ordering"]]
         return paginate(request, self.query, ratings, ordering, _serialize_ratings)
@@ -66,7 +66,7 @@ class RatingViewSet(ApiViewSet):
         they are not sent. Repeating the request is safe.
         """
         body = dict(self.body)
-        rating, created = rating_set(user_id=request.user.pk, movie_id=body.pop("movie"), **body)
+        rating, created = rating_set(user_id=self.member_id, movie_id=body.pop("movie"), **body)
         return Response(RatingSerializer(rating).data, status=201 if created else 200)
 
     @contract(responses={200: RatingSerializer})
@@ -91,7 +91,7 @@ class RatingViewSet(ApiViewSet):
         return Response(status=204)
 
     def _get_own(self, pk: int) -> Rating:
-        rating = Rating.objects.with_movie().filter(id=pk, user_id=self.request.user.pk).first()
+        rating = Rating.objects.with_movie().filter(id=pk, user_id=self.member_id).first()
         if rating is None:
             raise NotFound
         return rating
@@ -116,7 +116,7 @@ class ReportViewSet(ApiViewSet):
     )
     def create(self, request: Request, pk: int) -> Response:
         """Report a review to the moderators; 200 if the caller has already reported it."""
-        report, created = review_report(reporter_id=request.user.pk, rating_id=pk, **self.body)
+        report, created = review_report(reporter_id=self.member_id, rating_id=pk, **self.body)
         return Response(ReportSerializer(report).data, status=201 if created else 200)
 
 

@@ -120,6 +120,13 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
             self.query = contract.query.parse(request)
 
     @property
+    def member_id(self) -> int:
+        """The caller's id, for actions whose permission classes require a login."""
+        member_id = self.request.user.pk
+        assert member_id is not None
+        return member_id
+
+    @property
     def body(self) -> dict[str, Any]:
         """The validated body. Raises ValidationError (400) that names each bad field."""
         contract = self.contract
