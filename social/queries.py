@@ -1,6 +1,6 @@
-"""SQL that the ORM cannot express. Each statement says why it is here and what it was measured at.
+"""The SQL of this app that the ORM cannot express, or only at several times the cost.
 
-Figures: PostgreSQL 16 on two cores, with the members, follows and ratings that each one names.
+The figures are medians of `fetch_...` and of the same read with the ORM, on two cores.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ def fetch_feed_page(
     """Return (at, index of the kind, rating id, playlist id) of the newest events, newest first.
 
     An event at the moment `before` is included if its id is below the one given for its kind.
+
+    LATERAL reads the newest events of each member from an index. Without it, all events of all
+    members are read and sorted: with 2,000 followed members and 200,000 ratings, 70 ms instead of
+    33 ms. Sorting grows with the number of ratings; this query does not.
     """
     params = {
         "members": list(member_ids),
@@ -203,8 +207,8 @@ def fetch_member_stats(
 ) -> list[StatsRow]:
     """Return all figures of a member's ratings and viewings from `start` until before `end`.
 
-    One statement, because all figures need the same join of ratings with movies. The ORM needs
-    eight queries for them, of which each repeats the join.
+    All figures need the same join of ratings with movies, which this statement makes once. With the
+    ORM they are nine queries that repeat it: for 10,000 ratings, 104 ms instead of 44 ms.
     """
     params = {
         "user_id": user_id,
