@@ -1,4 +1,4 @@
-"""The catalogue in the admin: films with their credits, people, collections."""
+"""The catalogue in the admin: movies with their credits, people, collections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_KEYWORDS = 100
 
 
 class KeywordsField(forms.CharField):
-    """A list of lower-case words or phrases, one a line."""
+    """A list of words or phrases in lower case, one a line."""
 
     widget = forms.Textarea(attrs={"rows": 4})
 
@@ -33,7 +33,8 @@ class KeywordsField(forms.CharField):
         lines = [line.strip().lower() for line in super().clean(value).splitlines()]
         keywords = list(dict.fromkeys(filter(None, lines)))
         if len(keywords) > MAX_KEYWORDS:
-            raise forms.ValidationError(f"At most {MAX_KEYWORDS} keywords.", code="too_many")
+            message = f"{len(keywords)} keywords are too many. Enter at most {MAX_KEYWORDS}."
+            raise forms.ValidationError(message, code="too_many")
         return keywords
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -76,9 +77,9 @@ class MovieForm(forms.ModelForm):
             "popularity",
         )
         help_texts = {
-            "source": "An import of less authority only fills what is empty; nothing overwrites "
-            "what is “entered by hand”.",
-            "release_year": "Taken from the release date where there is one.",
+            "source": "An import from a source of less authority only fills empty fields. No import "
+            "overwrites a movie that was entered by hand.",
+            "release_year": "Set from the release date if there is one.",
         }
 
     def clean_genres(self) -> list[str]:
@@ -86,8 +87,8 @@ class MovieForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        if released := cleaned.get("release_date"):
-            cleaned["release_year"] = released.year
+        if release_date := cleaned.get("release_date"):
+            cleaned["release_year"] = release_date.year
         return cleaned
 
 
@@ -104,7 +105,7 @@ class MovieAdmin(admin.ModelAdmin):
     inlines = (CreditInline,)
     list_display = ("title", "release_year", "source", "tmdb_id", "imdb_id", "rating_count")
     list_filter = ("source",)
-    # Makes the box appear; what it does is in get_search_results.
+    # Shows the search box; get_search_results does the search.
     search_fields = ("title",)
     search_help_text = "Words of the title (the last may be a prefix), or an IMDb id."
     raw_id_fields = ("collection",)
@@ -120,7 +121,7 @@ class MovieAdmin(admin.ModelAdmin):
     show_full_result_count = False
 
     def get_exclude(self, request: HttpRequest, obj: Movie | None = None) -> tuple[str, ...]:
-        # What is typed in here is entered by hand, which is the model's default.
+        # A movie added here has the model's default source, "entered by hand".
         return ("source",) if obj is None else ()
 
     def get_search_results(
@@ -136,7 +137,7 @@ class MovieAdmin(admin.ModelAdmin):
         return filter_movies(queryset, {"title": term}), False
 
     def has_delete_permission(self, request: HttpRequest, obj: Movie | None = None) -> bool:
-        """Not for films that members have rated or listed, whose counts would go wrong."""
+        """Refuse for movies that ratings or lists refer to, whose counts would become wrong."""
         if obj is not None and find_movies_in_use([obj.pk]):
             return False
         return super().has_delete_permission(request, obj)
@@ -144,7 +145,7 @@ class MovieAdmin(admin.ModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: Movie, form: forms.ModelForm, change: bool
     ) -> None:
-        # Of a known film only what the form holds, because members rate it meanwhile.
+        # Only the form's fields, so that ratings made meanwhile are not overwritten.
         obj.save(update_fields=[*form.cleaned_data, "updated_at"] if change else None)
 
     def save_related(

@@ -1,4 +1,4 @@
-"""The catalogue: films, the people who made them, and what both communities think of them."""
+"""The catalogue: movies, people and their credits, and collections."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_POPULARITY, MAX_RUN
 from movies.search import SEARCH_TOKENS
 from movies.weighted_rating import PRIOR_MEAN, PRIOR_VOTES
 
-MAX_AGE = timedelta(days=180)  # TMDb's terms: nothing is kept over six months without refresh.
+# TMDb's terms allow its data to be stored for six months without a refresh.
+MAX_AGE = timedelta(days=180)
 
-#: Columns that only a movie's detail or its search needs, and that are large. Lists do not read them.
-LARGE_COLUMNS = ("overview", "tagline", "keywords", "search_vector")
+#: Large columns that only a movie's detail or its search needs. Lists do not read them.
+DETAIL_COLUMNS = ("overview", "tagline", "keywords", "search_vector")
 
 
 # The columns that filters compare. An index that includes them is read without the table.
@@ -40,7 +41,7 @@ def _filtered_without(column: str) -> list[str]:
 
 
 class Collection(models.Model):
-    """A series of films, as TMDb groups them."""
+    """A series of movies, as TMDb groups them."""
 
     tmdb_id = models.PositiveIntegerField(unique=True)
     name = models.CharField(max_length=500)
@@ -51,7 +52,7 @@ class Collection(models.Model):
 
 class Person(models.Model):
     name = models.CharField(max_length=300)
-    #: The name as search sees it (nexus.core.text).
+    #: The name in lower case without accents, by nexus.core.text.fold; what the filter `person` finds.
     folded_name = models.CharField(max_length=600, editable=False)
     tmdb_id = models.PositiveIntegerField(unique=True, null=True, blank=True)
 
@@ -59,7 +60,7 @@ class Person(models.Model):
         verbose_name_plural = "people"
         indexes = [models.Index(fields=["folded_name"], name="person_folded_name")]
         constraints = [
-            # Without an id of TMDb's, the name is all that tells two people apart.
+            # Without TMDb ids, people can only be distinguished by name.
             models.UniqueConstraint(
                 fields=["name"], condition=Q(tmdb_id__isnull=True), name="person_name_unique"
             ),
@@ -71,11 +72,11 @@ class Person(models.Model):
 
 class MovieQuerySet(models.QuerySet["Movie"]):
     def summaries(self) -> Self:
-        """Leave out the columns that no list shows."""
-        return self.defer(*LARGE_COLUMNS)
+        """Defer the columns that no list shows."""
+        return self.defer(*DETAIL_COLUMNS)
 
     def with_credits(self) -> Self:
-        """Read credits with their people, and the collection, in two queries for any number."""
+        """Read credits with their people, and collections, in two queries for any number of movies."""
         credited = models.Prefetch("credits", Credit.objects.select_related("person"))
         return self.select_related("collection").defer("search_vector").prefetch_related(credited)
 
@@ -93,7 +94,7 @@ class Movie(models.Model):
     original_title = models.CharField(max_length=500, blank=True)
     original_language = models.CharField(max_length=10, blank=True)
     release_date = models.DateField(null=True, blank=True)
-    #: Beside the date, because some sources know the year alone.
+    #: Some sources know the year without the date. With a date it is the date's year.
     release_year = models.PositiveSmallIntegerField(null=True, blank=True)
     genres = models.JSONField(default=list, blank=True)
     runtime = models.PositiveIntegerField("runtime in minutes", null=True, blank=True)
@@ -110,7 +111,7 @@ class Movie(models.Model):
     vote_count = models.PositiveIntegerField("TMDb's votes", default=0)
     popularity = models.FloatField("TMDb's popularity", default=0.0)
 
-    # This community's ratings, kept by movies.services.movie_apply_rating.
+    # Figures of this community's ratings, written by movies.services.ratings.
     rating_count = models.PositiveIntegerField(default=0, editable=False)
     rating_sum = models.FloatField(default=0.0, editable=False)
     average_score = models.GeneratedField(
@@ -119,7 +120,8 @@ class Movie(models.Model):
         db_persist=True,
     )
     weighted_rating = models.GeneratedField(
-        # movies.weighted_rating.weighted_rating over both communities' votes, in SQL; stars count double.
+        # The formula of movies.weighted_rating in SQL, over TMDb's votes and our ratings. Our scale
+        # ends at 5 and TMDb's at 10, so stars count double.
         expression=(
             F("vote_average") * Cast(F("vote_count"), models.FloatField())
             + 2.0 * F("rating_sum")
@@ -129,19 +131,19 @@ class Movie(models.Model):
         output_field=models.FloatField(),
         db_persist=True,
     )
-    # log2 of the exponentially decayed number of ratings, by movies.services.movie_apply_rating.
+    # log2 of the exponentially decayed number of ratings (movies.services.ratings).
     trend_day = models.FloatField(null=True, editable=False)
     trend_week = models.FloatField(null=True, editable=False)
 
-    #: The title as it sorts: folded, without its article.
+    #: The title in lower case without accents and leading article, by movies.search.make_sort_title.
     sort_title = models.CharField(max_length=600, editable=False, db_collation="C")
     search_vector = SearchVectorField(editable=False)
     source = models.CharField(max_length=10, choices=Source, default=Source.MANUAL)
-    #: When the source was asked for the oldest of what is held of it.
+    #: When the oldest of the stored data was read from the source.
     synced_at = models.DateTimeField(null=True, blank=True)
-    #: Whether only an entry of a list is held: neither runtime, people, keywords nor an IMDb id.
+    #: Whether only an entry of a list is stored: no runtime, credits, keywords and IMDb id.
     details_missing = models.BooleanField(default=False, db_default=False, editable=False)
-    #: When the source was found to have the film no longer; it stays here, as ratings hang on it.
+    #: When the source no longer had the movie. It stays in the catalogue, because ratings refer to it.
     removed_at_source = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -205,7 +207,7 @@ class Movie(models.Model):
             models.CheckConstraint(
                 condition=Q(tmdb_id__isnull=True) | Q(tmdb_id__gte=1), name="movie_tmdb_id_positive"
             ),
-            # PostgreSQL sorts NaN above every number, so an upper bound refuses it and infinity.
+            # PostgreSQL sorts NaN above every number, so that an upper bound excludes it.
             models.CheckConstraint(
                 condition=Q(vote_average__gte=0, vote_average__lte=10),
                 name="movie_vote_average_range",
@@ -234,7 +236,7 @@ class Movie(models.Model):
                 name="movie_release_year_range",
             ),
             models.CheckConstraint(
-                # Both parts, because a check that is neither true nor false passes.
+                # IS NOT NULL too, because a check that is neither true nor false passes.
                 condition=Q(release_date__isnull=True)
                 | Q(release_year__isnull=False, release_date__year=F("release_year")),
                 name="movie_release_year_of_date",
@@ -249,18 +251,18 @@ class Movie(models.Model):
         return is_stale(self.source, self.synced_at)
 
     @property
-    def wants_details(self) -> bool:
-        """Whether TMDb should be asked for the film before it is shown in full."""
+    def is_refresh_due(self) -> bool:
+        """Whether TMDb should be asked for the movie before its detail is shown."""
         if self.source != self.Source.TMDB or self.tmdb_id is None or self.removed_at_source:
             return False
         return self.details_missing or self.is_stale
 
 
-#: The columns of a movie that lists read, for `only()` across a relation.
-SMALL_COLUMNS = tuple(
+#: The columns of a movie that lists read; for `only()` across a relation.
+LIST_COLUMNS = tuple(
     field.name
     for field in Movie._meta.concrete_fields
-    if not field.is_relation and field.name not in LARGE_COLUMNS
+    if not field.is_relation and field.name not in DETAIL_COLUMNS
 )
 
 
@@ -279,7 +281,7 @@ class Credit(models.Model):
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="credits")
     person = models.ForeignKey(Person, models.CASCADE, related_name="credits")
     role = models.CharField(max_length=10, choices=Role)
-    #: Billing order from 0 within the role.
+    #: Billing order within the role, from 0.
     position = models.PositiveSmallIntegerField()
     character = models.CharField(max_length=500, blank=True)
 

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from movies.models import SMALL_COLUMNS, Movie
+from movies.models import LIST_COLUMNS, Movie
 
-_MOVIE_COLUMNS = tuple(f"movie__{name}" for name in SMALL_COLUMNS)
+_MOVIE_COLUMNS = tuple(f"movie__{name}" for name in LIST_COLUMNS)
 
 
 class Training(models.Model):

@@ -50,7 +50,7 @@ def movie_import(*, tmdb_id: int, refresh: bool = False) -> UpsertResult:
     raised. TMDb is asked outside of any transaction, so that its slowness holds no lock.
     """
     known = Movie.objects.filter(tmdb_id=tmdb_id).first()
-    if known is not None and not (refresh or known.wants_details):
+    if known is not None and not (refresh or known.is_refresh_due):
         return UpsertResult(known, created=False)
     try:
         facts = cache.movie(tmdb_id, anew=refresh)
@@ -89,7 +89,7 @@ def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
     asked = [
         tmdb_id
         for tmdb_id in dict.fromkeys(tmdb_ids)
-        if tmdb_id not in known or known[tmdb_id].wants_details
+        if tmdb_id not in known or known[tmdb_id].is_refresh_due
     ]
     found: dict[int, MovieData | TmdbError] = {}
     if asked:
@@ -124,7 +124,7 @@ def movie_shown(movie_id: int) -> Movie | None:
     TMDb is asked once, within the budget of a request; in its trouble the film is as it is held.
     """
     film = get_movie_detail(movie_id)
-    if film is None or not film.wants_details:
+    if film is None or not film.is_refresh_due:
         return film
     assert film.tmdb_id is not None
     tried = f"tmdb:tried:{film.tmdb_id}"

@@ -58,7 +58,7 @@ def movie_reindex(*, movie: Movie) -> None:
 
 @transaction.atomic
 def person_reindex(*, person: Person) -> None:
-    """Update a person's folded name and their movies' search words after an edit."""
+    """Update a saved person's folded name and their movies' search words after an edit."""
     person.folded_name = fold_name(person.name)
     person.save(update_fields=["folded_name"])
     for movie in Movie.objects.filter(credits__person=person).distinct():

@@ -15,8 +15,8 @@ def admin_client(client, make_user):
     return client
 
 
-def form_of(movie=None, billed=(), **changes):
-    """What a browser would send for a film; None leaves a field out."""
+def build_form_data(movie=None, credit_rows=(), **changes):
+    """Return what a browser would send for a movie. None leaves a field out."""
     data = {
         "title": "Alien",
         "tmdb_id": "348",
@@ -27,34 +27,34 @@ def form_of(movie=None, billed=(), **changes):
         "vote_average": "8.2",
         "vote_count": "14000",
         "popularity": "60.5",
-        "credits-TOTAL_FORMS": str(len(billed)),
-        "credits-INITIAL_FORMS": str(sum("id" in each for each in billed)),
+        "credits-TOTAL_FORMS": str(len(credit_rows)),
+        "credits-INITIAL_FORMS": str(sum("id" in row for row in credit_rows)),
         **({"source": movie.source} if movie else {}),
     }
-    for number, credit in enumerate(billed):
-        data |= {f"credits-{number}-{name}": value for name, value in credit.items()}
+    for number, row in enumerate(credit_rows):
+        data |= {f"credits-{number}-{name}": value for name, value in row.items()}
         data[f"credits-{number}-movie"] = movie.pk if movie else ""
     return {name: value for name, value in {**data, **changes}.items() if value is not None}
 
 
-def errors_of(response):
+def get_form_errors(response):
     assert response.status_code == 200
     return response.context["adminform"].form.errors
 
 
 @pytest.fixture
 def rate(make_user, client_of):
-    """Has a member give a film four stars, over HTTP."""
+    """Rate a movie with four stars over HTTP."""
 
     def rate(movie):
-        sent = {"movie": movie.id, "score": 4.0}
-        assert client_of(make_user("ann")).post("/ratings/", sent).status_code == 201
+        body = {"movie": movie.id, "score": 4.0}
+        assert client_of(make_user("ann")).post("/ratings/", body).status_code == 201
 
     return rate
 
 
-def found(api, **query):
-    return [film["title"] for film in api.get("/movies/", query).json()["results"]]
+def search_titles(api, **query):
+    return [movie["title"] for movie in api.get("/movies/", query).json()["results"]]
 
 
 def test_every_page_opens(admin_client, make_movie):
@@ -79,53 +79,67 @@ def test_every_page_opens(admin_client, make_movie):
     assert ">\nspace</textarea>" in page
 
 
-def test_a_new_film_is_entered_by_hand_and_can_be_found(admin_client, api):
+def test_new_movie_has_the_manual_source_and_is_searchable(admin_client, api):
     director = Person.objects.create(name="Ridley Scott", folded_name="ridley scott")
     credit = {"role": "director", "position": "0", "person": director.pk, "character": ""}
-    response = admin_client.post(reverse(ADD), form_of(billed=[credit], source="tmdb"))
+    data = build_form_data(credit_rows=[credit], source="tmdb")
+
+    response = admin_client.post(reverse(ADD), data)
+
     assert response.status_code == 302
     movie = Movie.objects.get()
     assert movie.source == Movie.Source.MANUAL
     assert movie.genres == ["Horror", "Science Fiction"]
     assert movie.keywords == ["space", "alien"]
     assert (movie.release_year, movie.sort_title) == (1979, "alien")
-    assert found(api, search="alie") == found(api, search="ridley scott") == ["Alien"]
+    assert search_titles(api, search="alie") == ["Alien"]
+    assert search_titles(api, search="ridley scott") == ["Alien"]
 
 
-def test_an_edited_film_is_found_by_its_new_words_only(admin_client, api, make_movie):
+def test_edited_movie_is_found_by_its_new_words_only(admin_client, api, make_movie):
     movie = make_movie("Aliens", cast=["Ann Actor"])
     credit = Credit.objects.get()
-    sent = {"id": credit.pk, "role": "cast", "position": "0", "person": credit.person_id}
-    data = form_of(movie, [{**sent, "DELETE": "on"}], title="The Visitor", genres=None)
-    assert admin_client.post(reverse(CHANGE, args=[movie.pk]), data).status_code == 302
+    row = {"id": credit.pk, "role": "cast", "position": "0", "person": credit.person_id}
+    data = build_form_data(movie, [{**row, "DELETE": "on"}], title="The Visitor", genres=None)
+
+    response = admin_client.post(reverse(CHANGE, args=[movie.pk]), data)
+
+    assert response.status_code == 302
     movie.refresh_from_db()
     assert (movie.title, movie.sort_title, movie.genres) == ("The Visitor", "visitor", [])
     assert movie.source == Movie.Source.STARTER
-    assert found(api, search="visitor") == ["The Visitor"]
-    assert found(api, search="aliens") == found(api, search="ann actor") == []
+    assert search_titles(api, search="visitor") == ["The Visitor"]
+    assert search_titles(api, search="aliens") == search_titles(api, search="ann actor") == []
 
 
-def test_counts_of_ratings_are_shown_and_cannot_be_edited(admin_client, make_movie, rate):
+def test_rating_figures_are_shown_and_cannot_be_edited(admin_client, make_movie, rate):
     movie = make_movie("Alien")
     rate(movie)
     url = reverse(CHANGE, args=[movie.pk])
-    assert "rating_count" not in admin_client.get(url).context["adminform"].form.fields
-    data = form_of(movie, rating_count="99", rating_sum="400", average_score="5")
-    assert admin_client.post(url, data).status_code == 302
+    data = build_form_data(movie, rating_count="99", rating_sum="400", average_score="5")
+
+    form = admin_client.get(url).context["adminform"].form
+    response = admin_client.post(url, data)
+
+    assert "rating_count" not in form.fields
+    assert response.status_code == 302
     movie.refresh_from_db()
     assert (movie.rating_count, movie.rating_sum, movie.average_score) == (1, 4.0, 4.0)
 
 
-def test_saving_a_known_film_leaves_ratings_made_meanwhile(admin_client, make_movie, monkeypatch):
+def test_saving_a_movie_keeps_ratings_made_meanwhile(admin_client, make_movie, monkeypatch):
     movie = make_movie("Alien")
     clean = MovieForm.clean
 
-    def rated_meanwhile(form):
+    def rate_then_clean(form):
         Movie.objects.update(rating_count=1, rating_sum=5.0)
         return clean(form)
 
-    monkeypatch.setattr(MovieForm, "clean", rated_meanwhile)
-    assert admin_client.post(reverse(CHANGE, args=[movie.pk]), form_of(movie)).status_code == 302
+    monkeypatch.setattr(MovieForm, "clean", rate_then_clean)
+
+    response = admin_client.post(reverse(CHANGE, args=[movie.pk]), build_form_data(movie))
+
+    assert response.status_code == 302
     movie.refresh_from_db()
     assert (movie.rating_count, movie.rating_sum) == (1, 5.0)
 
@@ -155,34 +169,42 @@ def test_saving_a_known_film_leaves_ratings_made_meanwhile(admin_client, make_mo
         ("vote_count", "2147483648"),
     ],
 )
-def test_what_the_catalogue_does_not_take_is_told_and_not_stored(admin_client, field, value):
-    errors = errors_of(admin_client.post(reverse(ADD), form_of(**{field: value})))
-    assert errors
+def test_invalid_value_is_reported_and_not_stored(admin_client, field, value):
+    response = admin_client.post(reverse(ADD), build_form_data(**{field: value}))
+
+    assert get_form_errors(response)
     assert not Movie.objects.exists()
 
 
-def test_an_invalid_genre_is_named(admin_client):
-    errors = errors_of(admin_client.post(reverse(ADD), form_of(genres=["Opera"])))
-    assert errors["genres"] == ["Select a valid choice. Opera is not one of the available choices."]
+def test_unknown_genre_is_named_in_the_error(admin_client):
+    response = admin_client.post(reverse(ADD), build_form_data(genres=["Opera"]))
+
+    message = "Select a valid choice. Opera is not one of the available choices."
+    assert get_form_errors(response)["genres"] == [message]
 
 
-def test_an_empty_imdb_id_is_none_so_that_many_films_can_have_none(admin_client):
+def test_empty_imdb_id_is_stored_as_null(admin_client):
     for number in ("1", "2"):
-        data = form_of(tmdb_id=number, imdb_id="")
+        data = build_form_data(tmdb_id=number, imdb_id="")
         assert admin_client.post(reverse(ADD), data).status_code == 302
+
     assert list(Movie.objects.values_list("imdb_id", flat=True)) == [None, None]
 
 
-def test_a_taken_tmdb_id_is_told(admin_client, make_movie):
+def test_taken_tmdb_id_is_reported(admin_client, make_movie):
     make_movie("First", tmdb_id=348)
-    errors = errors_of(admin_client.post(reverse(ADD), form_of()))
-    assert errors == {"tmdb_id": ["Movie with this Tmdb id already exists."]}
+
+    response = admin_client.post(reverse(ADD), build_form_data())
+
+    assert get_form_errors(response) == {"tmdb_id": ["Movie with this Tmdb id already exists."]}
 
 
-def test_two_credits_in_one_place_are_told(admin_client, make_movie):
+def test_two_credits_with_one_position_are_refused(admin_client, make_movie):
     people = [Person.objects.create(name=name, folded_name=name) for name in ("ann", "bob")]
-    billed = [{"role": "cast", "position": "0", "person": each.pk} for each in people]
-    response = admin_client.post(reverse(ADD), form_of(billed=billed))
+    rows = [{"role": "cast", "position": "0", "person": person.pk} for person in people]
+
+    response = admin_client.post(reverse(ADD), build_form_data(credit_rows=rows))
+
     assert response.status_code == 200
     assert not Movie.objects.exists()
 
@@ -199,61 +221,80 @@ def test_two_credits_in_one_place_are_told(admin_client, make_movie):
         ("", ["Amélie", "The Matrix"]),
     ],
 )
-def test_the_list_is_searched_by_words_of_the_title(admin_client, make_movie, query, titles):
+def test_list_is_searched_by_words_of_the_title(admin_client, make_movie, query, titles):
     make_movie("The Matrix", imdb_id="tt0133093", cast=["Keanu Reeves"])
     make_movie("Amélie")
+
     page = admin_client.get(reverse(LIST), {"q": query})
+
     assert [movie.title for movie in page.context["cl"].result_list] == titles
 
 
-def test_the_list_is_filtered_by_source_in_a_fixed_number_of_queries(
+def test_filtered_list_takes_a_fixed_number_of_queries(
     admin_client, make_movie, django_assert_num_queries
 ):
     for number in range(12):
-        make_movie(f"Film {number}", source=Movie.Source.TMDB if number % 2 else "starter")
-    with django_assert_num_queries(4):  # session, admin, count, films
+        make_movie(f"Movie {number}", source=Movie.Source.TMDB if number % 2 else "starter")
+
+    with django_assert_num_queries(4):  # session, admin, count, movies
         page = admin_client.get(reverse(LIST), {"source__exact": "tmdb"})
+
     assert len(page.context["cl"].result_list) == 6
 
 
-def test_a_film_in_use_cannot_be_deleted_and_another_can(admin_client, make_movie, rate):
-    rated, free = make_movie("Rated"), make_movie("Free", cast=["Ann Actor"])
+def test_rated_movie_cannot_be_deleted(admin_client, make_movie, rate):
+    rated, free = make_movie("Rated"), make_movie("Free")
     rate(rated)
     url = reverse("admin:movies_movie_delete", args=[rated.pk])
-    assert admin_client.post(url, {"post": "yes"}).status_code == 403
-    both = {
-        "action": "delete_selected",
-        "_selected_action": [rated.pk, free.pk],
-        "post": "yes",
-    }
-    admin_client.post(reverse(LIST), both)
+    selection = {"action": "delete_selected", "_selected_action": [rated.pk, free.pk]}
+
+    response = admin_client.post(url, {"post": "yes"})
+    admin_client.post(reverse(LIST), {**selection, "post": "yes"})
+
+    assert response.status_code == 403
     assert Movie.objects.count() == 2
-    admin_client.post(reverse(LIST), {**both, "_selected_action": [free.pk]})
-    assert list(Movie.objects.all()) == [rated]
+
+
+def test_unrated_movie_is_deleted_with_people_without_other_credits(admin_client, make_movie):
+    movie = make_movie("Free", cast=["Ann Actor"])
+    selection = {"action": "delete_selected", "_selected_action": [movie.pk]}
+
+    admin_client.post(reverse(LIST), {**selection, "post": "yes"})
+
+    assert not Movie.objects.exists()
     assert not Person.objects.exists()
 
 
-def test_a_renamed_person_is_found_by_the_new_name(admin_client, api, make_movie):
+def test_renamed_person_is_found_by_the_new_name(admin_client, api, make_movie):
     make_movie("Alien", directors=["Ridly Scot"])
     person = Person.objects.get()
     url = reverse("admin:movies_person_change", args=[person.pk])
-    assert admin_client.post(url, {"name": "Ridley Scótt", "tmdb_id": ""}).status_code == 302
+
+    response = admin_client.post(url, {"name": "Ridley Scótt", "tmdb_id": ""})
+
+    assert response.status_code == 302
     person.refresh_from_db()
     assert person.folded_name == "ridley scott"
-    assert found(api, search="ridley scott") == found(api, person="ridley scott") == ["Alien"]
-    assert found(api, search="ridly") == []
+    assert search_titles(api, search="ridley scott") == ["Alien"]
+    assert search_titles(api, person="ridley scott") == ["Alien"]
+    assert search_titles(api, search="ridly") == []
 
 
-def test_a_deleted_person_leaves_the_search_words(admin_client, api, make_movie):
+def test_deleted_person_is_no_longer_found(admin_client, api, make_movie):
     make_movie("Alien", directors=["Ridley Scott"])
     url = reverse("admin:movies_person_delete", args=[Person.objects.get().pk])
-    assert admin_client.post(url, {"post": "yes"}).status_code == 302
-    assert found(api, search="ridley") == []
-    assert found(api, search="alien") == ["Alien"]
+
+    response = admin_client.post(url, {"post": "yes"})
+
+    assert response.status_code == 302
+    assert search_titles(api, search="ridley") == []
+    assert search_titles(api, search="alien") == ["Alien"]
 
 
-def test_a_member_who_is_not_staff_is_sent_to_the_login(client, make_user):
+def test_member_who_is_not_staff_is_redirected_to_the_login(client, make_user):
     client.force_login(make_user("ann"))
+
     response = client.get(reverse(LIST))
+
     assert response.status_code == 302
     assert "/admin/login/" in response["Location"]

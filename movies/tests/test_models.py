@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 NAN, INF = float("nan"), float("inf")
 
 
-def refused_by(constraint):
+def raises_violation_of(constraint):
     return pytest.raises(IntegrityError, match=f'"{constraint}"')
 
 
@@ -47,9 +47,10 @@ def refused_by(constraint):
         ),
     ],
 )
-def test_the_database_refuses_what_no_film_can_be(make_movie, constraint, changes):
+def test_constraint_refuses_impossible_values(make_movie, constraint, changes):
     movie = make_movie("Alien")
-    with refused_by(constraint), transaction.atomic():
+
+    with raises_violation_of(constraint), transaction.atomic():
         Movie.objects.filter(id=movie.id).update(**changes)
 
 
@@ -67,61 +68,66 @@ def test_the_database_refuses_what_no_film_can_be(make_movie, constraint, change
         {"imdb_id": None, "tmdb_id": None},
     ],
 )
-def test_the_bounds_themselves_are_taken(make_movie, changes):
+def test_values_at_the_bounds_are_accepted(make_movie, changes):
     movie = make_movie("Alien")
+
     assert Movie.objects.filter(id=movie.id).update(**changes) == 1
 
 
-def test_a_date_without_its_year_is_refused(make_movie):
+def test_release_date_without_release_year_is_refused(make_movie):
     movie = make_movie("Alien")
-    with refused_by("movie_release_year_of_date"), transaction.atomic():
+
+    with raises_violation_of("movie_release_year_of_date"), transaction.atomic():
         Movie.objects.filter(id=movie.id).update(release_date=date(1999, 1, 1), release_year=None)
 
 
-def test_an_id_of_tmdb_or_imdb_is_one_films(make_movie):
+def test_two_movies_cannot_have_the_same_tmdb_or_imdb_id(make_movie):
     make_movie("Alien", tmdb_id=348, imdb_id="tt0078748")
     other = make_movie("Other")
+
     for column, value in (("tmdb_id", 348), ("imdb_id", "tt0078748")):
         with pytest.raises(IntegrityError), transaction.atomic():
             Movie.objects.filter(id=other.id).update(**{column: value})
 
 
-def test_a_person_is_billed_once_a_role_and_a_place_is_one_persons(make_movie):
+def test_person_and_position_are_unique_in_the_role_of_a_movie(make_movie):
     movie = make_movie("Alien", cast=["Ann", "Bob"])
     ann, bob = Person.objects.order_by("name")
-    with refused_by("credit_person"), transaction.atomic():
+
+    with raises_violation_of("credit_person"), transaction.atomic():
         Credit.objects.create(movie=movie, person=ann, role="cast", position=9)
-    with refused_by("credit_position"), transaction.atomic():
+    with raises_violation_of("credit_position"), transaction.atomic():
         Credit.objects.filter(person=bob).update(position=0)
     Credit.objects.create(movie=movie, person=ann, role="director", position=0)
 
 
-def test_two_people_of_one_name_need_ids_to_be_told_apart():
+def test_only_people_with_tmdb_ids_can_have_the_same_name():
     Person.objects.create(name="Ann", folded_name="ann")
     Person.objects.create(name="Ann", folded_name="ann", tmdb_id=1)
     Person.objects.create(name="Ann", folded_name="ann", tmdb_id=2)
-    with refused_by("person_name_unique"), transaction.atomic():
+
+    with raises_violation_of("person_name_unique"), transaction.atomic():
         Person.objects.create(name="Ann", folded_name="ann")
 
 
-def test_no_number_column_takes_nan():
-    """Whatever float column is added, a constraint must keep NaN and infinity out of lists."""
+def test_every_float_column_has_an_upper_bound_which_excludes_nan():
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
             " WHERE conrelid = 'movies_movie'::regclass AND contype = 'c'"
         )
         checks = " ".join(row[0] for row in cursor.fetchall())
+
     for column in ("vote_average", "popularity", "rating_sum"):
         assert f"{column} <=" in checks
 
 
-def test_a_film_is_named_with_its_year_where_it_is_known():
+def test_rows_are_named_by_title_or_name():
     assert str(Movie(title="Alien", release_year=1979)) == "Alien (1979)"
     assert str(Movie(title="Alien")) == "Alien"
     assert str(Collection(name="Aliens")) == "Aliens"
-    credit = Credit(person=Person(name="Ann"), role="cast")
-    assert (str(credit), str(credit.person)) == ("Ann (cast)", "Ann")
+    assert str(Credit(person=Person(name="Ann"), role="cast")) == "Ann (cast)"
+    assert str(Person(name="Ann")) == "Ann"
 
 
 @pytest.mark.parametrize(
@@ -134,8 +140,9 @@ def test_a_film_is_named_with_its_year_where_it_is_known():
         (Movie.Source.STARTER, MAX_AGE * 9, False),
     ],
 )
-def test_what_came_from_tmdb_is_stale_after_half_a_year(source, age, stale):
+def test_data_of_tmdb_is_stale_after_half_a_year(source, age, stale):
     synced_at = None if age is None else timezone.now() - age
+
     assert Movie(title="Alien", source=source, synced_at=synced_at).is_stale is stale
 
 
@@ -144,7 +151,8 @@ def test_movies_with_credits_cost_two_queries_for_any_number(
     make_movie, count, django_assert_num_queries
 ):
     for number in range(count):
-        make_movie(f"Film {number}", directors=["Ann"], cast=[f"Actor {number}", "Bob"])
+        make_movie(f"Movie {number}", directors=["Ann"], cast=[f"Actor {number}", "Bob"])
+
     with django_assert_num_queries(2):
         for movie in Movie.objects.with_credits():
             assert [credit.person.name for credit in movie.credits.all()][-1] == "Ann"

@@ -1,4 +1,4 @@
-"""Which film somebody else's words mean."""
+"""Matching the titles of a file to the movies of the catalogue."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from movies.title_matching import MAX_CANDIDATES, match_references
 
 
 @pytest.fixture
-def films(make_movie):
+def movies(make_movie):
     return {
         "alien": make_movie("Alien", release_year=1979, tmdb_id=348, imdb_id="tt0078748"),
         "amelie": make_movie(
@@ -15,17 +15,17 @@ def films(make_movie):
         ),
         "matrix": make_movie("The Matrix", release_year=1999),
         "fast": make_movie("Fast & Furious", release_year=2009),
-        "furious": make_movie("War and Peace", release_year=1956),
+        "war": make_movie("War and Peace", release_year=1956),
         "spider": make_movie("Spider-Man: No Way Home", release_year=2021),
-        "one": make_movie("Twins", release_year=1988, vote_count=10),
-        "two": make_movie("Twins", release_year=1988, vote_count=20),
+        "twins_10_votes": make_movie("Twins", release_year=1988, vote_count=10),
+        "twins_20_votes": make_movie("Twins", release_year=1988, vote_count=20),
         "undated": make_movie("Undated"),
         "early": make_movie("Early", release_year=1990),
     }
 
 
-def matched(*references):
-    return match_references([MovieReference(*each) for each in references])
+def match(*references):
+    return match_references([MovieReference(*fields) for fields in references])
 
 
 @pytest.mark.parametrize(
@@ -39,22 +39,23 @@ def matched(*references):
         ("Matrix, The", 1999, "matrix"),
         ("A Matrix", 1999, "matrix"),
         ("Fast and Furious", 2009, "fast"),
-        ("War & Peace", 1956, "furious"),
+        ("War & Peace", 1956, "war"),
         ("Spider Man - No Way Home", 2021, "spider"),
         ("Alien", None, "alien"),
     ],
 )
-def test_a_title_and_year_mean_the_one_film_of_them(films, title, year, name):
-    (match,) = matched((title, year))
-    assert match.movie_id == films[name].pk
+def test_title_and_year_match_the_only_movie_that_has_them(movies, title, year, name):
+    (result,) = match((title, year))
+
+    assert result.movie_id == movies[name].pk
 
 
 @pytest.mark.parametrize(
     ("title", "year", "names"),
     [
-        ("Twins", 1988, ["two", "one"]),
-        ("Twins", 1989, ["two", "one"]),
-        ("Twins", None, ["two", "one"]),
+        ("Twins", 1988, ["twins_20_votes", "twins_10_votes"]),
+        ("Twins", 1989, ["twins_20_votes", "twins_10_votes"]),
+        ("Twins", None, ["twins_20_votes", "twins_10_votes"]),
         ("Early", 1991, ["early"]),
         ("Early", 1989, ["early"]),
         ("Undated", 1999, ["undated"]),
@@ -64,41 +65,63 @@ def test_a_title_and_year_mean_the_one_film_of_them(films, title, year, name):
         ("x" * 500, 1979, []),
     ],
 )
-def test_where_it_is_not_sure_there_are_candidates_the_likeliest_first(films, title, year, names):
-    (match,) = matched((title, year))
-    assert match.movie_id is None
-    assert match.candidates == tuple(films[name].pk for name in names)
+def test_uncertain_title_has_candidates_with_the_likeliest_first(movies, title, year, names):
+    (result,) = match((title, year))
+
+    assert result.movie_id is None
+    assert result.candidates == tuple(movies[name].pk for name in names)
 
 
-def test_ids_come_before_titles_and_contradict_them(films, make_movie):
-    other = make_movie("Alien", release_year=1979, tmdb_id=999, imdb_id="tt9999999")
-    alien = films["alien"].pk
-    told = matched(
+def test_ids_match_before_titles(movies):
+    alien = movies["alien"].pk
+
+    results = match(
         ("Anything", 1900, 348),
         ("Anything", 1900, None, "tt0078748"),
-        ("Alien", 1979, 348, "tt9999999"),
-        ("Alien", 1979, 12345),
-        ("Alien", 1979, None, "tt1234567"),
-        ("Amélie", 2001, 12345678),
         ("Alien", 1979, None, None, alien),
-        ("Another instance's film", 1979, None, None, alien),
     )
-    assert [each.movie_id for each in told] == [alien, alien, None, None, None, None, alien, None]
-    assert told[2].candidates == (alien, other.pk)
-    assert told[3].candidates == told[4].candidates == ()
+
+    assert [result.movie_id for result in results] == [alien, alien, alien]
 
 
-def test_many_references_take_a_fixed_number_of_queries(films, django_assert_num_queries):
+def test_ids_of_two_movies_make_both_candidates(movies, make_movie):
+    other = make_movie("Alien", release_year=1979, tmdb_id=999, imdb_id="tt9999999")
+
+    (result,) = match(("Alien", 1979, 348, "tt9999999"))
+
+    assert result.movie_id is None
+    assert result.candidates == (movies["alien"].pk, other.pk)
+
+
+@pytest.mark.parametrize("ids", [{"tmdb_id": 12345}, {"imdb_id": "tt1234567"}])
+def test_movie_with_another_id_is_no_match(movies, ids):
+    (result,) = match_references([MovieReference("Alien", 1979, **ids)])
+
+    assert (result.movie_id, result.candidates) == (None, ())
+
+
+def test_id_of_another_instance_is_no_match_if_the_title_differs(movies):
+    reference = ("Another instance's movie", 1979, None, None, movies["alien"].pk)
+
+    (result,) = match(reference)
+
+    assert (result.movie_id, result.candidates) == (None, ())
+
+
+def test_many_references_take_a_fixed_number_of_queries(movies, django_assert_num_queries):
     references = [("Alien", 1979, 348), ("Nothing", 1999), ("Twins", 1988), ("Early", 1990)] * 50
-    # Three, and around the last a savepoint and its bound.
+
+    # Three lookups; the last one reads, sets and resets a bound of PostgreSQL.
     with django_assert_num_queries(7):
-        assert len(matched(*references)) == 200
+        assert len(match(*references)) == 200
     with django_assert_num_queries(0):
-        assert matched() == []
+        assert match() == []
 
 
-def test_candidates_are_few_however_many_films_there_are(make_movie):
+def test_number_of_candidates_is_bounded(make_movie):
     for _ in range(MAX_CANDIDATES + 3):
         make_movie("Untitled", release_year=2000)
-    (match,) = matched(("Untitled", 2000))
-    assert len(match.candidates) == MAX_CANDIDATES
+
+    (result,) = match(("Untitled", 2000))
+
+    assert len(result.candidates) == MAX_CANDIDATES

@@ -1,6 +1,6 @@
-"""TMDb's movie genres: the vocabulary of the whole service. Free of Django.
+"""TMDb's movie genres, by which the whole project names genres. Free of Django.
 
-Source: https://developer.themoviedb.org/reference/genre-movie-list, in its order.
+Source: https://developer.themoviedb.org/reference/genre-movie-list, in that order.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ TMDB_GENRES: dict[str, int] = {
     "Western": 37,
 }
 GENRE_NAMES: tuple[str, ...] = tuple(TMDB_GENRES)
-_NAME_OF_ID = {tmdb_id: name for name, tmdb_id in TMDB_GENRES.items()}
-_NAME_OF_FOLDED = {name.casefold(): name for name in GENRE_NAMES}
-_POSITION = {name: position for position, name in enumerate(GENRE_NAMES)}
+_NAMES_BY_ID = {tmdb_id: name for name, tmdb_id in TMDB_GENRES.items()}
+_NAMES_BY_FOLDED_NAME = {name.casefold(): name for name in GENRE_NAMES}
+_POSITIONS = {name: position for position, name in enumerate(GENRE_NAMES)}
 
 
 def find_genre(text: str) -> str | None:
-    """The genre of a name in any case, or of a TMDb id in digits; None where there is none."""
+    """Return the genre of a name in any case, or of a TMDb id in digits; None if unknown."""
     if text.isascii() and text.isdigit():
-        return _NAME_OF_ID.get(int(text[:9]))
-    return _NAME_OF_FOLDED.get(text.strip().casefold())
+        return find_genre_by_id(int(text[:9]))
+    return _NAMES_BY_FOLDED_NAME.get(text.strip().casefold())
 
 
 def find_genre_by_id(tmdb_id: int) -> str | None:
-    return _NAME_OF_ID.get(tmdb_id)
+    return _NAMES_BY_ID.get(tmdb_id)
 
 
 def sort_genres(names: Iterable[str]) -> list[str]:
-    """The names once each, in TMDb's order. Raises KeyError for one that is none of TMDb's."""
-    return sorted(set(names), key=_POSITION.__getitem__)
+    """Return each name once, in TMDb's order. Raises KeyError for an unknown name."""
+    return sorted(set(names), key=_POSITIONS.__getitem__)

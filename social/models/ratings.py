@@ -11,14 +11,14 @@ from django.db.models import F, Q
 from django.db.models.functions import Floor
 from django.utils import timezone
 
-from movies.models import SMALL_COLUMNS, Movie
+from movies.models import LIST_COLUMNS, Movie
 from social.models.follows import build_visibility_filter
 
 MIN_SCORE, MAX_SCORE = 1.0, 5.0
 MAX_REVIEW_LENGTH = 10_000
 MAX_COMMENT_LENGTH = 1000
 
-MOVIE_COLUMNS = tuple(f"movie__{name}" for name in SMALL_COLUMNS)
+MOVIE_COLUMNS = tuple(f"movie__{name}" for name in LIST_COLUMNS)
 
 
 class RatingQuerySet(models.QuerySet["Rating"]):

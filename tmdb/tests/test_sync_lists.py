@@ -36,7 +36,7 @@ def test_a_sync_stores_the_lists_as_films_that_want_their_details(run, tmdb_serv
     assert film.genres == ["Drama", "Mystery"]
     assert film.popularity == 80.0
     assert film.details_missing
-    assert film.wants_details
+    assert film.is_refresh_due
     assert film.runtime is None
     assert not Credit.objects.exists()
     assert [asked.path for asked in tmdb_server.requests] == ["/3/movie/popular"] * 2

@@ -21,34 +21,35 @@ from nexus.core.genres import GENRE_NAMES, TMDB_GENRES, find_genre, find_genre_b
         ("\x00", None),
     ],
 )
-def test_a_genre_is_known_by_name_in_any_case_or_by_tmdb_id(text, name):
+def test_genre_is_found_by_name_in_any_case_or_by_tmdb_id(text, name):
     assert find_genre(text) == name
 
 
 @pytest.mark.parametrize("name", GENRE_NAMES)
-def test_each_genre_is_found_by_its_id_and_its_name(name):
+def test_every_genre_is_found_by_its_id_and_its_name(name):
     assert find_genre_by_id(TMDB_GENRES[name]) == name
     assert find_genre(str(TMDB_GENRES[name])) == name
     assert find_genre(name.upper()) == name
 
 
-def test_an_unknown_id_is_no_genre():
+def test_unknown_id_is_no_genre():
     assert find_genre_by_id(1) is None
 
 
 @given(st.lists(st.sampled_from(GENRE_NAMES)))
-def test_names_come_once_each_in_tmdbs_order(names):
+def test_sorted_genres_are_unique_and_in_tmdbs_order(names):
     ordered = sort_genres(names)
+
     assert set(ordered) == set(names)
     positions = [GENRE_NAMES.index(name) for name in ordered]
     assert positions == sorted(set(positions))
 
 
-def test_a_name_that_is_none_of_tmdbs_is_refused():
+def test_sorting_an_unknown_genre_raises_key_error():
     with pytest.raises(KeyError, match="Opera"):
         sort_genres(["Drama", "Opera"])
 
 
 @given(st.text())
-def test_whatever_is_asked_for_the_answer_is_a_genre_or_none(text):
+def test_find_genre_returns_a_genre_or_none_for_any_text(text):
     assert find_genre(text) in {None, *GENRE_NAMES}

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.core.text import MAX_WORD, fold, split_words
+from nexus.core.text import MAX_WORD_LENGTH, fold, split_words
 
-# Letters whose accent is a sign of its own once decomposed.
+# Letters that decompose into a base letter and an accent.
 ACCENTED = "àáâãäåçèéêëìíîïñòóôõöùúûüýÿāăąćĉċčďēĕėęěĝğġģĥĩīĭįĵķĺļľńņňōŏőŕŗřśŝşšţťũūŭůűųŵŷźżžǎǐǒǔ"
 
 
@@ -26,12 +26,12 @@ ACCENTED = "àáâãäåçèéêëìíîïñòóôõöùúûüýÿāăąćĉċč
         ("", ""),
     ],
 )
-def test_a_text_is_folded_to_its_plain_spelling(text, folded):
+def test_fold_returns_lower_case_without_accents(text, folded):
     assert fold(text) == folded
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "words"),
     [
         ("Don't Look Now", ["dont", "look", "now"]),
         ("O’Brien", ["obrien"]),
@@ -39,38 +39,40 @@ def test_a_text_is_folded_to_its_plain_spelling(text, folded):
         ("Spider-Man: No_Way Home", ["spider", "man", "no", "way", "home"]),
         ("12 Angry Men", ["12", "angry", "men"]),
         ("!?… _", []),
-        ("x" * 100, ["x" * MAX_WORD]),
+        ("x" * 100, ["x" * MAX_WORD_LENGTH]),
     ],
 )
-def test_words_are_letters_and_digits_with_apostrophes_closed_up(text, expected):
-    assert split_words(text) == expected
+def test_words_consist_of_letters_and_digits_and_apostrophes_do_not_split_them(text, words):
+    assert split_words(text) == words
 
 
 @given(st.text())
-def test_folding_twice_is_folding_once(text):
+def test_folding_a_folded_text_changes_nothing(text):
     assert fold(fold(text)) == fold(text)
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x24F)))
-def test_case_does_not_count(text):
+def test_fold_ignores_case(text):
     assert fold(text.upper()) == fold(text.lower()) == fold(text.title())
 
 
 @given(st.text(alphabet=ACCENTED + "abc xyz"))
-def test_accents_do_not_count(text):
+def test_fold_ignores_accents(text):
     decomposed = unicodedata.normalize("NFD", text)
     bare = "".join(char for char in decomposed if not unicodedata.combining(char))
+
     assert fold(text) == fold(decomposed) == bare
 
 
 @given(st.text())
-def test_a_word_is_never_empty_nor_holds_what_ends_a_word_of_postgresql(text):
+def test_words_contain_no_separator_of_a_tsvector_literal(text):
     for word in split_words(text):
-        assert 0 < len(word) <= MAX_WORD
+        assert 0 < len(word) <= MAX_WORD_LENGTH
         assert not set(word) & set("'\\:&|!()<>* \t\n\x00")
 
 
 @given(st.text())
-def test_the_words_of_the_words_are_the_words(text):
-    found = split_words(text)
-    assert split_words(" ".join(found)) == found
+def test_splitting_joined_words_returns_the_words(text):
+    words = split_words(text)
+
+    assert split_words(" ".join(words)) == words
