@@ -1,7 +1,7 @@
 """Movies as clients see them.
 
 Each serializer's Meta.fields is the only list of a representation's fields. The columns to read
-follow from it, and a plain column needs no further line (docs/adding-a-movie-field.md).
+follow from it, and a plain column needs no further line (CONTRIBUTING.md).
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def stale_movie(make_movie):
 
 
 def test_every_summary_field_that_is_a_column_is_read_and_shown_without_further_lines(full_movie):
-    """The claim of docs/adding-a-movie-field.md: Meta.fields alone decides."""
+    """The claim of CONTRIBUTING.md: Meta.fields alone decides."""
     plain_fields = [name for name in MovieSummarySerializer.Meta.fields if name in MODEL_COLUMNS]
     rounded = {"release_date", "weighted_rating", "average_score"}
 

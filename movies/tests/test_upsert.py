@@ -68,7 +68,7 @@ def test_new_movie_is_stored_with_credits_and_collection():
 
 
 def test_every_field_of_the_data_that_is_a_column_is_copied():
-    """The claim of docs/adding-a-movie-field.md: names alone decide."""
+    """The claim of CONTRIBUTING.md: names alone decide."""
     columns = {field.name for field in Movie._meta.concrete_fields} - {"collection"}
     shared = [field.name for field in dataclasses.fields(MovieData) if field.name in columns]
     derived = {"release_year"}
