@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, FloatField, Func, Value
 from django.db.models.expressions import Combinable
-from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from movies.models import Movie
@@ -38,9 +36,9 @@ class LogSum(Func):
     output_field = FloatField()
     arity = 2
 
-    def as_sql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, Sequence[Any]]:
+    def as_sql(  # type: ignore[override]
+        self, compiler: Any, connection: Any, **context: Any
+    ) -> tuple[str, tuple[Any, ...]]:
         (a, a_params), (b, b_params) = map(compiler.compile, self.get_source_expressions())
         sql = (
             f"greatest({a}, {b} + ln(1 + power(2, least(greatest({a} - {b}, -200), 200))) / ln(2))"
