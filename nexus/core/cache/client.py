@@ -137,8 +137,8 @@ def set(key: str, value: Any, *, ttl_s: int) -> None:  # noqa: A001 (as in Djang
 
 
 def get_bytes(key: str) -> bytes | None:
-    data: bytes | None = execute(lambda redis: redis.get(make_key(key)), default=None)
-    return data
+    data: Any = execute(lambda redis: redis.get(make_key(key)), default=None)
+    return data if isinstance(data, bytes) else None
 
 
 def set_bytes(key: str, value: bytes, *, ttl_s: int) -> None:
@@ -217,7 +217,8 @@ def get_fields(key: str) -> Mapping[str, int]:
 
     def read(redis: Redis) -> dict[str, int]:
         try:
-            return {field.decode(): int(count) for field, count in redis.hgetall(name).items()}
+            counts: Any = redis.hgetall(name)
+            return {field.decode(): int(count) for field, count in counts.items()}
         except ResponseError:
             redis.delete(name)
         except ValueError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from redis import Redis
+
 from nexus.core.cache.client import execute, make_key, run_script
 
 # Only its holder may release or shorten a lock: it may have expired and been acquired by another.
@@ -22,11 +24,12 @@ def acquire_lock(key: str, *, ttl_s: float) -> str | None:
     Returns UNSHARED_LOCK if the cache is down: then every process acquires the lock.
     """
     token = secrets.token_hex(8)
-    ttl_ms = int(ttl_s * 1000)
-    return execute(
-        lambda redis: token if redis.set(make_key(key), token, nx=True, px=ttl_ms) else None,
-        default=UNSHARED_LOCK,
-    )
+
+    def acquire(redis: Redis) -> str | None:
+        is_free = redis.set(make_key(key), token, nx=True, px=int(ttl_s * 1000))
+        return token if is_free else None
+
+    return execute(acquire, default=UNSHARED_LOCK)
 
 
 def release_lock(key: str, token: str, *, after_s: float = 0) -> None:

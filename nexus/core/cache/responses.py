@@ -66,7 +66,7 @@ def store_response(key: str, response: HttpResponseBase) -> None:
         return
     set_response_etag(response)
     # A response built from TMDb's data has an Age from the start.
-    generated_at = time.time() - int(response.get("Age", 0))
+    generated_at = time.time() - int(response.get("Age", "0"))
     headers = {name: response[name] for name in _STORED_HEADERS if name in response}
     entry = json.dumps([generated_at, headers]).encode() + b"\n" + response.content
     cache.set_bytes(key, entry, ttl_s=settings.RESPONSE_CACHE_TTL_S)

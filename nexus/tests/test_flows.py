@@ -1,0 +1,71 @@
+"""How many modules of the project a reader follows from a view's action downward.
+
+docs/architecture.md draws these three flows.
+"""
+
+import sys
+
+import pytest
+
+APPS = ("nexus", "movies", "accounts", "social", "tmdb", "recommendations")
+EXCLUDED = {
+    "nexus.core.observability.metrics": "wraps each query for the metrics, as part of the middleware",
+    "nexus.core.api.parsers": "parses the body for DRF before the action sees it",
+    "nexus.core.api.url_converters": "belongs to the URL configuration",
+    "nexus.core.genres": "is a table of constants",
+    "accounts.models": "is a module of models",
+    "movies.models": "is a module of models",
+    "tmdb.models": "is a module of models",
+}
+
+pytestmark = pytest.mark.django_db
+
+
+def record_modules(send, action):
+    """Send a request and return the modules with functions that run below the view's action."""
+    modules = set()
+    depth = 0
+
+    def profile(frame, event, _arg):
+        nonlocal depth
+        name = frame.f_globals.get("__name__", "")
+        is_action = (name, frame.f_code.co_name) == action
+        if event == "call":
+            depth += is_action
+            if depth and name.split(".")[0] in APPS:
+                modules.add(name)
+        elif event == "return":
+            depth -= is_action
+
+    sys.setprofile(profile)
+    try:
+        response = send()
+    finally:
+        sys.setprofile(None)
+    assert response.status_code < 300, response.content
+    assert modules, f"{action} did not run"
+    return {name for name in modules - EXCLUDED.keys() if not name.startswith("social.models.")}
+
+
+@pytest.fixture
+def member(make_user, client_of):
+    return client_of(make_user("ann"))
+
+
+def test_a_filtered_movie_list_enters_at_most_8_modules(api, make_movie):
+    make_movie("Alien", genres=["Horror"], release_year=1979)
+    url = "/movies/?genre=Horror&year_gte=1970&search=alien&ordering=-vote_average"
+
+    modules = record_modules(lambda: api.get(url), ("movies.views", "list"))
+
+    assert len(modules) <= 8, sorted(modules)
+
+
+def test_a_rating_enters_at_most_7_modules(member, make_movie):
+    body = {"movie": make_movie("Alien").pk, "score": 4}
+
+    modules = record_modules(
+        lambda: member.post("/ratings/", body), ("social.views.ratings", "create")
+    )
+
+    assert len(modules) <= 7, sorted(modules)
