@@ -36,6 +36,7 @@ TTL_S = {
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_Default = TypeVar("_Default")
 
 
 class CircuitBreaker:
@@ -77,7 +78,7 @@ def make_key(key: str) -> str:
     return str(django_cache.make_key(key))
 
 
-def execute(command: Callable[[Redis], _T], *, default: _T) -> _T:
+def execute(command: Callable[[Redis], _T], *, default: _Default) -> _T | _Default:
     """Run a command on the cache server; return `default` if that fails or the breaker is open."""
     if breaker.is_open():
         return default
