@@ -244,9 +244,8 @@ def _shorten_path(folder: Path) -> Path:
 
     pg_ctl starts its server through a shell, and the URL of a socket contains its path.
     """
-    if len(str(folder)) <= MAX_SOCKET_PATH - len(VALKEY_SOCKET) and _PLAIN_PATH.fullmatch(
-        str(folder)
-    ):
+    is_short = len(str(folder)) + len(VALKEY_SOCKET) <= MAX_SOCKET_PATH
+    if is_short and _PLAIN_PATH.fullmatch(str(folder)):
         return folder
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     links = Path(tempfile.gettempdir()) / f"nexus-{os.geteuid()}-{digest}"

@@ -65,8 +65,8 @@ def _clear_cache() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_response_cache(settings: Any) -> None:
-    # Tests read again what they have just changed; the tests of the response cache turn it on.
+def _disable_response_cache(settings: Any) -> None:
+    # Otherwise a test would get the response from before its change.
     settings.RESPONSE_CACHE_TTL_S = 0
 
 
