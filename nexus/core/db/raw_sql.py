@@ -14,16 +14,13 @@ class _PreparingCursor(ServerBindingCursor):
         return super().execute(query, params, prepare=True, **options)  # type: ignore[misc]
 
 
-def prepared_rows(
-    sql: bytes, params: Any, *, form: Format = Format.TEXT, using: str = DEFAULT_DB_ALIAS
-) -> list[tuple[Any, ...]]:
+def prepared_rows(sql: bytes, params: Any, *, form: Format = Format.TEXT) -> list[tuple[Any, ...]]:
     """Return the rows of a statement whose text never changes, planned once for each connection.
 
-    For lookups by key, many times a second: planning takes longer than the lookup itself. The
-    statement is planned each time if DATABASE_PREPARES is off. jsonb comes as text, or in the
-    binary format as Python objects.
+    For lookups by key, many times a second: planning takes longer than the lookup itself. jsonb
+    comes as text, or in the binary format as Python objects.
     """
-    connection = connections[using]
+    connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
     return _fetch_rows(connection, _PreparingCursor, form, sql, params)
 
