@@ -1,4 +1,4 @@
-"""The catalogue over HTTP; members read it, and only imports and admins write it."""
+"""The catalogue over HTTP. It is read only: imports and admins write it."""
 
 from __future__ import annotations
 
@@ -54,37 +54,37 @@ class MovieViewSet(ApiViewSet):
 
     @contract(query=MovieListQuery, responses={200: PageOf(MovieSummarySerializer)})
     def list(self, request: Request) -> Response:
-        """Find films.
+        """List and search movies.
 
-        Filters narrow one another; `search` looks at title, original title and people.
+        A movie must pass all filters. `search` finds words of title, original title and people.
         """
         return list_movies(request, self.query, self.query["ordering"])
 
     @contract(query=TopRatedQuery, responses={200: PageOf(MovieSummarySerializer)})
     def top_rated(self, request: Request) -> Response:
-        """The best films, by weighted rating.
+        """List movies by weighted rating, the best first.
 
-        The Bayesian mean of TMDb's votes and this community's ratings, so that a film with few
-        votes does not stand above one that thousands liked.
+        The weighted rating is the Bayesian mean of TMDb's votes and this community's ratings, so
+        that a movie with few high votes does not come before one that thousands liked.
         """
         return list_movies(request, self.query, "-weighted_rating")
 
     @contract(responses={200: MovieSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
-        """One film, with its people, keywords and provenance.
+        """Return a movie with its people, keywords and provenance.
 
-        What a list of TMDb's left out is fetched when the film is first asked for, and so is what
-        has grown older than TMDb's terms allow. Where that fails, `provenance.stale` tells, and
-        TMDb's texts and images are left out.
+        Details that are missing, or older than TMDb's terms allow, are fetched from TMDb first. If
+        that fails, `provenance.stale` is true for old data, and TMDb's texts and images are left
+        out.
         """
-        film = self.held(pk)
-        if film is None:
+        movie = self.find_movie(pk)
+        if movie is None:
             raise Http404
-        return Response(MovieSerializer(film).data)
+        return Response(MovieSerializer(movie).data)
 
-    def held(self, pk: int) -> Movie | None:
-        """The film to show; where the route is mounted, whoever knows its source may complete it."""
-        return get_movie_detail(pk)
+    def find_movie(self, movie_id: int) -> Movie | None:
+        """Return the movie to show. tmdb.views overrides this to fetch missing details first."""
+        return get_movie_detail(movie_id)
 
 
 class GenreViewSet(ApiViewSet):
@@ -93,5 +93,5 @@ class GenreViewSet(ApiViewSet):
 
     @contract(responses={200: ListOf(GenreSerializer)})
     def list(self, request: Request) -> Response:
-        """TMDb's genres, with the number of films of each."""
+        """List TMDb's genres with their numbers of movies."""
         return Response(GenreSerializer(count_movies_by_genre(), many=True).data)

@@ -148,8 +148,8 @@ class TmdbBulkImportViewSet(TmdbViewSet):
 class FilmViewSet(MovieViewSet):
     """The film's page, mounted here because TMDb is asked for what is missing of it."""
 
-    def held(self, pk: int) -> Movie | None:
-        return movie_shown(pk)
+    def find_movie(self, movie_id: int) -> Movie | None:
+        return movie_shown(movie_id)
 
 
 class TrendingViewSet(ApiViewSet):
