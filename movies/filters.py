@@ -1,4 +1,7 @@
-"""The catalogue's query parameters, and what they do to a queryset."""
+"""Query parameters of movie lists: their validation, and the querysets they make.
+
+`movies.views` reads the page of the queryset. `movies.search` builds the conditions on words.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from nexus.core.db.bounded_page import MAX_LIST_DEPTH, Key, Ordering
 from nexus.core.genres import GENRE_NAMES, find_genre
 from nexus.core.text import fold
 
+# Genre expressions in one parameter.
 MAX_VALUES = 100
 
 
@@ -52,16 +56,16 @@ ORDERING_NAMES = tuple(sorted(ORDERINGS, key=lambda name: (name.lstrip("-"), nam
 
 def validate_has_word(text: str) -> None:
     if search.build_tsquery(text) is None:
-        raise serializers.ValidationError("There is no word in this to search for.")
+        raise serializers.ValidationError("This has no word to search for.")
 
 
-def is_person(text: str) -> None:
+def validate_person(text: str) -> None:
     if text.isdigit():
         IdField().run_validation(text)
 
 
 class GenreListField(serializers.ListField):
-    """Genre expressions: `,` all of, `|` any of; each repetition is one more condition."""
+    """A list of genre expressions: `Drama,Crime` is both, `Drama|Crime` either."""
 
     child = serializers.CharField(max_length=400)
 
@@ -69,7 +73,10 @@ class GenreListField(serializers.ListField):
         expressions = []
         for text in super().to_internal_value(data):
             if "," in text and "|" in text:
-                message = "Use either `,` (all of) or `|` (any of) in one value; repeat for more."
+                message = (
+                    "Use either `,` (all of) or `|` (any of) in one value."
+                    " Repeat the parameter to combine both."
+                )
                 raise serializers.ValidationError(message)
             joiner = "|" if "|" in text else ","
             names = []
@@ -77,7 +84,7 @@ class GenreListField(serializers.ListField):
                 name = find_genre(part)
                 if name is None:
                     known = ", ".join(GENRE_NAMES)
-                    message = f"Unknown genre {part.strip()!r}. Genres: {known}."
+                    message = f"Unknown genre {part.strip()!r}. Use one of {known}."
                     raise serializers.ValidationError(message)
                 names.append(name)
             expressions.append((joiner, names))
@@ -85,7 +92,7 @@ class GenreListField(serializers.ListField):
 
 
 class MovieFilters(QuerySerializer):
-    """What narrows the catalogue, wherever films are listed."""
+    """The filters of every list of movies."""
 
     repeatable = frozenset({"genre", "exclude_genre"})
 
@@ -93,8 +100,8 @@ class MovieFilters(QuerySerializer):
         required=False,
         max_length=200,
         validators=[validate_has_word],
-        help_text="Words of title, original title and people; accents and case do not count; "
-        "the last word may be a prefix.",
+        help_text="Words of title, original title and people. Accents and case are ignored. "
+        "The last word may be a prefix.",
     )
     title = serializers.CharField(
         required=False,
@@ -105,10 +112,10 @@ class MovieFilters(QuerySerializer):
     genre = GenreListField(
         required=False,
         max_length=MAX_VALUES,
-        help_text="Names or TMDb ids: `Drama,Crime` is both, `Drama|Crime` either; repeatable.",
+        help_text="Names or TMDb ids. `Drama,Crime` is both, `Drama|Crime` either. Repeatable.",
     )
     exclude_genre = GenreListField(
-        required=False, max_length=MAX_VALUES, help_text="None of these genres; repeatable."
+        required=False, max_length=MAX_VALUES, help_text="None of these genres. Repeatable."
     )
     year = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
     year_gte = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
@@ -131,8 +138,8 @@ class MovieFilters(QuerySerializer):
     person = serializers.CharField(
         required=False,
         max_length=300,
-        validators=[is_person],
-        help_text="Id or full name; accents and case do not count.",
+        validators=[validate_person],
+        help_text="Id or full name. Accents and case are ignored.",
     )
     keyword = serializers.CharField(required=False, max_length=200, help_text="One whole keyword.")
     tmdb_id = StrictIntegerField(required=False, min_value=1, max_value=MAX_TMDB_ID)
@@ -146,20 +153,22 @@ class MovieFilters(QuerySerializer):
             ("min_runtime", "max_runtime"),
         ):
             if low in attrs and high in attrs and attrs[low] > attrs[high]:
-                message = f"{low} is above {high}: nothing can match."
+                message = f"{low} is above {high}, so that no movie can match. Swap or remove one."
                 raise serializers.ValidationError({low: [message]})
         return attrs
 
 
 class MovieListQuery(MovieFilters, PageQuery):
-    """The catalogue's filters, its order and the page."""
+    """The filters, the ordering and the page of a list of movies."""
 
     ordering = serializers.ChoiceField(choices=ORDERING_NAMES, default=DEFAULT_ORDERING)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
         if attrs["ordering"].endswith("relevance") and "search" not in attrs:
-            raise serializers.ValidationError({"ordering": ["relevance goes with search."]})
+            raise serializers.ValidationError(
+                {"ordering": ["relevance is an order of search results. Add search=."]}
+            )
         return attrs
 
 

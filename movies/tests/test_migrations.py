@@ -9,7 +9,7 @@ from movies.models import Movie
 
 pytestmark = pytest.mark.django_db
 
-TITLES = [
+MOVIES = [
     ("The Fly", "La Mouche", ["Ann Fly"]),
     ("千と千尋", "", []),
     ("A", "A", ["A a", "Œuvre Ann"]),
@@ -17,8 +17,8 @@ TITLES = [
 ]
 
 
-def words_of(movie):
-    """Each word of a film with its weights; places do not count."""
+def read_lexemes(movie):
+    """Return the lexemes of a movie with their weights, without positions."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT lexeme, ARRAY(SELECT DISTINCT unnest(weights) ORDER BY 1)"
@@ -28,18 +28,21 @@ def words_of(movie):
         return dict(cursor.fetchall())
 
 
-def test_films_of_before_are_given_the_beginnings_of_their_words(make_movie):
+def test_the_migration_adds_prefixes_to_existing_movies(make_movie):
     beginnings_add = import_module("movies.migrations.0004_samples_and_words").beginnings_add
     expected = {}
-    for title, original, people in TITLES:
+    for title, original, people in MOVIES:
         movie = make_movie(title)
         vector = search.build_search_vector(title=title, original_title=original, people=people)
         Movie.objects.filter(id=movie.id).update(search_vector=vector)
-        expected[movie.id] = words_of(movie)
+        expected[movie.id] = read_lexemes(movie)
         before = " ".join(word for word in vector.split() if not word.startswith("'^"))
         Movie.objects.filter(id=movie.id).update(search_vector=before)
-    for _ in range(2):  # the second time there is nothing left to do
+
+    # An interrupted migration runs again.
+    for _ in range(2):
         with connection.schema_editor() as editor:
             beginnings_add(apps, editor)
-        assert {movie.id: words_of(movie) for movie in Movie.objects.all()} == expected
+
+        assert {movie.id: read_lexemes(movie) for movie in Movie.objects.all()} == expected
     assert "^fl" in expected[min(expected)]

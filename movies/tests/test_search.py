@@ -24,43 +24,45 @@ from movies.search import (
         ("", None),
     ],
 )
-def test_a_query_asks_for_all_words_the_last_as_a_prefix(text, literal):
+def test_a_query_matches_all_words_and_the_last_one_as_a_prefix(text, literal):
     assert build_tsquery(text) == literal
 
 
-def test_a_query_can_keep_to_one_weight():
+def test_a_query_can_be_restricted_to_a_weight():
     assert build_tsquery("the matri", weights="A") == "'the':A & 'matri':*A"
     assert build_tsquery("the matr", weights="A") == "'the':A & '^matr':A"
 
 
-def test_a_beginning_is_ranked_as_the_words_it_begins():
+def test_a_ranking_query_matches_the_words_that_a_prefix_begins():
     assert build_ranking_tsquery("The Matr") == "'the' & 'matr':*"
 
 
-def test_a_query_is_of_twenty_words_at_most():
+def test_a_query_has_at_most_twenty_words():
     assert build_tsquery("a " * 100).count("&") == 19
 
 
-def test_a_vector_weighs_title_over_original_title_over_people():
-    found = build_search_vector(title="The Fly", original_title="La Mouche", people=["Ann Fly"])
-    words, _, beginnings = found.partition(" '^")
+def test_a_vector_weighs_title_original_title_and_people():
+    literal = build_search_vector(title="The Fly", original_title="La Mouche", people=["Ann Fly"])
+
+    words, _, prefixes = literal.partition(" '^")
     assert words == "'the':1A 'fly':2A,6C 'la':3B 'mouche':4B 'ann':5C"
-    assert f"'^{beginnings}".split() == [
+    assert f"'^{prefixes}".split() == [
         *("'^t':1A", "'^th':1A", "'^the':1A", "'^f':1A", "'^fl':1A", "'^fly':1A"),
         *("'^l':1", "'^la':1", "'^m':1", "'^mo':1", "'^mou':1", "'^mouc':1"),
         *("'^a':1", "'^an':1", "'^ann':1"),
     ]
 
 
-def test_a_vector_is_bounded():
+def test_a_vector_has_a_bounded_number_of_words():
     literal = build_search_vector(
         title="t", original_title="", people=[f"p{n}" for n in range(1000)]
     )
+
     assert sum(not word.startswith("'^") for word in literal.split()) == MAX_WORDS
 
 
 @pytest.mark.parametrize(
-    ("title", "sorted_as"),
+    ("title", "sort_title"),
     [
         ("The Matrix", "matrix"),
         ("A Serious Man", "serious man"),
@@ -72,8 +74,8 @@ def test_a_vector_is_bounded():
         ("…", "…"),
     ],
 )
-def test_a_title_sorts_without_its_article(title, sorted_as):
-    assert make_sort_title(title) == sorted_as
+def test_a_title_is_sorted_without_its_article(title, sort_title):
+    assert make_sort_title(title) == sort_title
 
 
 @pytest.mark.django_db
@@ -85,21 +87,21 @@ def test_a_title_sorts_without_its_article(title, sorted_as):
         max_size=3,
     ),
 )
-def test_postgresql_takes_every_vector_and_finds_the_film_by_its_own_title(title, people):
-    asked = build_tsquery(title)
+def test_postgresql_accepts_every_vector_and_matches_a_movie_by_its_title(title, people):
+    vector = build_search_vector(title=title, original_title=title, people=people)
+    query = build_tsquery(title)
+
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT %s::tsvector @@ coalesce(%s::tsquery, '')",
-            [build_search_vector(title=title, original_title=title, people=people), asked],
-        )
-        assert cursor.fetchone()[0] is (asked is not None)
+        cursor.execute("SELECT %s::tsvector @@ coalesce(%s::tsquery, '')", [vector, query])
+        assert cursor.fetchone()[0] is (query is not None)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("letters", ["f", "fl", "fly", "flyi", "flyin"])
-def test_any_beginning_of_a_word_finds_it_and_only_a_titles_among_titles(letters):
+def test_a_prefix_matches_words_and_with_a_weight_only_words_of_the_title(letters):
     of_title = build_search_vector(title="Flying", original_title="", people=["Ann"])
     of_people = build_search_vector(title="Ann", original_title="", people=["Flying Ann"])
+
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT %(title)s::tsvector @@ %(any)s::tsquery, %(people)s::tsvector @@ %(any)s::tsquery,"
