@@ -1,4 +1,4 @@
-"""Django's settings. Those that differ between deployments are environment variables (README.md)."""
+"""Django settings. docs/deployment.md describes those that are environment variables."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Data ----------------------------------------------------------------------------------------
 
-# gunicorn.conf.py reads the same variable and starts as many threads in each worker.
+# gunicorn.conf.py starts this many workers with this many threads each.
 WEB_CONCURRENCY: int = env.read(
     "WEB_CONCURRENCY", env.parse_integer, minimum=1, maximum=64, default=2
 )
