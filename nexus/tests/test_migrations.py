@@ -27,6 +27,10 @@ LOOKED_AT = {
     ("recommendations", "0001_initial"): "storage settings of a table that is empty",
     ("social", "0003_feed_indexes"): "an UPDATE of playlists alone, in a transaction of its own",
     ("accounts", "0003_roles"): "a few rows of groups and permissions",
+    (
+        "accounts",
+        "0004_remove_follow_counts",
+    ): "defaults of two columns, which change the catalog alone",
     ("social", "0005_moderators_reports"): "a few rows of groups and permissions",
     ("recommendations", "0002_admins_trainings"): "a few rows of groups and permissions",
 }
