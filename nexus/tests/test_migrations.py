@@ -63,6 +63,8 @@ def _complaint(each: Operation, made: set[str], *, atomic: bool, looked_at: bool
         return f"{type(each).__name__} without a transaction: cut off, it could not be run again"
     if isinstance(each, ALWAYS_SAFE) or name in made:
         return ""
+    if isinstance(each, migrations.SeparateDatabaseAndState) and not each.database_operations:
+        return ""
     if isinstance(each, AddIndexConcurrently | RemoveIndexConcurrently):
         return "a concurrent index in a transaction" if atomic else ""
     if isinstance(each, migrations.AddField):

@@ -10,14 +10,19 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AlterField(
-            model_name='reviewreport',
-            name='reason',
-            field=models.CharField(choices=[('spoiler', 'spoilers without a warning'), ('abuse', 'insults or threats'), ('spam', 'advertising'), ('other', 'something else')], max_length=10),
-        ),
-        migrations.AlterField(
-            model_name='reviewreport',
-            name='state',
-            field=models.CharField(choices=[('open', 'open'), ('upheld', 'upheld (the review is hidden)'), ('dismissed', 'dismissed')], default='open', max_length=10),
+        # None of them changes the database.
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.AlterField(
+                    model_name='reviewreport',
+                    name='reason',
+                    field=models.CharField(choices=[('spoiler', 'spoilers without a warning'), ('abuse', 'insults or threats'), ('spam', 'advertising'), ('other', 'something else')], max_length=10),
+                ),
+                migrations.AlterField(
+                    model_name='reviewreport',
+                    name='state',
+                    field=models.CharField(choices=[('open', 'open'), ('upheld', 'upheld (the review is hidden)'), ('dismissed', 'dismissed')], default='open', max_length=10),
+                ),
+            ]
         ),
     ]
