@@ -22,12 +22,14 @@ from social.selectors.feed import FEED_START, KINDS, PUBLISHED, FeedPosition
 
 
 def _build_orderings(*names: str) -> dict[str, Ordering]:
-    """Return an ascending and, with `-`, a descending ordering by each column.
+    """Return an ascending and, with `-`, a descending ordering for every column.
 
     Ids have the same direction as the column, so that one index serves both orderings.
     """
     return {
-        sign + name: Ordering((Key(name, bool(sign)), Key("id", bool(sign))))
+        sign + name: Ordering(
+            (Key(name, descending=sign == "-"), Key("id", descending=sign == "-"))
+        )
         for name in names
         for sign in ("", "-")
     }
@@ -36,9 +38,9 @@ def _build_orderings(*names: str) -> dict[str, Ordering]:
 RATING_ORDERINGS = _build_orderings("created_at", "score")
 PLAYLIST_ORDERINGS = _build_orderings("created_at", "updated_at", "name", "movie_count")
 NEWEST_FIRST = RATING_ORDERINGS["-created_at"]
-FOLLOWS_NEWEST_FIRST = Ordering((Key("created_at", True), Key("id", True)))
-WATCHLIST_NEWEST_FIRST = Ordering((Key("added_at", True), Key("id", True)))
-VIEWINGS_NEWEST_FIRST = Ordering((Key("watched_at", True), Key("id", True)))
+FOLLOWS_NEWEST_FIRST = Ordering((Key("created_at", descending=True), Key("id", descending=True)))
+WATCHLIST_NEWEST_FIRST = Ordering((Key("added_at", descending=True), Key("id", descending=True)))
+VIEWINGS_NEWEST_FIRST = Ordering((Key("watched_at", descending=True), Key("id", descending=True)))
 BY_POSITION = Ordering((Key("position"),))
 
 

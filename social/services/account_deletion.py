@@ -23,8 +23,8 @@ def account_delete(*, user: User) -> None:
     # Two members who follow or block each other may be deleted at the same time. Both deletions
     # lock the rows in the order of ids, so that they do not deadlock.
     for model, sides in ((Follow, ("follower", "followed")), (Block, ("blocker", "blocked"))):
-        ties = model.objects.filter(Q(**{sides[0]: user}) | Q(**{sides[1]: user}))
-        list(ties.select_for_update().order_by("id").values_list("id"))
+        rows = model.objects.filter(Q(**{sides[0]: user}) | Q(**{sides[1]: user}))
+        list(rows.select_for_update().order_by("id").values_list("id"))
     # The admin log stores the names of changed objects, and these two contain the username.
     LogEntry.objects.filter(
         Q(content_type__model="user", object_id=str(user.pk))

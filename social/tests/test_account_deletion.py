@@ -75,9 +75,7 @@ def test_deleting_an_account_leaves_no_reference_to_it(make_user, make_movie, cl
     follows = Follow.objects.values_list("follower__username", "followed__username")
 
     assert list(follows) == [("bob", "cid")]
-
     movie.refresh_from_db()
-
     assert (movie.rating_count, movie.rating_sum) == (1, 2.0)
 
     left = {

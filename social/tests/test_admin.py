@@ -36,9 +36,7 @@ def test_a_moderator_can_clear_a_review_but_not_change_the_score(admin_client, s
     )
 
     assert response.status_code == 302
-
     rating.refresh_from_db()
-
     assert (rating.review, rating.score) == ("", 4.0)
 
 
@@ -72,7 +70,7 @@ def test_deleting_a_playlist_item_in_the_admin_closes_the_gap(admin_client, stor
     assert (playlist.movie_count, playlist.version) == (1, 3)
 
 
-# --- The moderation queue -----------------------------------------------------------------------------------
+# --- The moderation queue ------------------------------------------------------------------------
 
 REPORTS = "/admin/social/reviewreport/"
 
@@ -128,18 +126,18 @@ def test_a_hidden_review_is_shown_only_to_its_author_and_its_score_still_counts(
 
     assert read_states() == {"upheld"}
 
-    shown = [
+    reviews, ratings, feed = [
         api.get(f"/movies/{movie.id}/reviews/"),
         api.get("/profiles/ann/ratings/"),
         client_of(fan).get("/feed/"),
     ]
 
-    for response in shown:
+    for response in (reviews, ratings, feed):
         assert response.status_code == 200
         assert b"Rude words." not in response.content
-    assert shown[0].json()["count"] == 0
-    assert shown[1].json()["results"][0]["score"] == 4.0
-    assert {result["kind"] for result in shown[2].json()["results"]} == {"rated", "published"}
+    assert reviews.json()["count"] == 0
+    assert ratings.json()["results"][0]["score"] == 4.0
+    assert {result["kind"] for result in feed.json()["results"]} == {"rated", "published"}
     assert (
         client_of(fan).post(f"/ratings/{reported.id}/report/", {"reason": "spam"}).status_code
         == 404
@@ -153,9 +151,7 @@ def test_a_hidden_review_is_shown_only_to_its_author_and_its_score_still_counts(
     client_of(ann).patch(f"/ratings/{reported.id}/", {"review": "Ruder words."})
 
     assert api.get(f"/movies/{movie.id}/reviews/").json()["count"] == 0
-
     movie.refresh_from_db()
-
     assert movie.rating_count == 1
 
     run_action(admin_client, "restore", "/admin/social/rating/", Rating)
@@ -178,9 +174,7 @@ def test_publishing_a_playlist_in_the_admin_sets_its_publication_time(
     response = admin_client.post(f"/admin/social/playlist/{playlist.id}/change/", form)
 
     assert response.status_code == 302
-
     playlist.refresh_from_db()
-
     assert (playlist.name, playlist.visibility) == ("Evenings", "public")
     assert playlist.published_at is not None
 

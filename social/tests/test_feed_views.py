@@ -118,15 +118,15 @@ def test_feed_pages_neither_skip_nor_repeat_events_of_the_same_moment(
     Playlist.objects.bulk_create(
         Playlist(owner=user, name="Nights", published_at=moments[0]) for user in users
     )
-    url, seen = f"/feed/?page_size={size}", []
+    url, collected = f"/feed/?page_size={size}", []
 
     while url:
         page = client.get(url).json()
         assert page["count"] == 28
-        seen += page["results"]
+        collected += page["results"]
         url = page["next"]
-    assert len({event["id"] for event in seen}) == len(seen) == 28
-    assert all(one["at"] >= other["at"] for one, other in pairwise(seen))
+    assert len({event["id"] for event in collected}) == len(collected) == 28
+    assert all(one["at"] >= other["at"] for one, other in pairwise(collected))
 
 
 @pytest.mark.parametrize(

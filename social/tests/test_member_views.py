@@ -62,9 +62,9 @@ def test_a_public_profile_is_found_by_its_username_in_any_case(api, client, ann,
 
     client.put("/profiles/bob/follow/")
 
-    shown = client.get("/profiles/bob/").json()
+    profile = client.get("/profiles/bob/").json()
 
-    assert (shown["is_following"], shown["followers"], shown["following"]) == (True, 1, 0)
+    assert (profile["is_following"], profile["followers"], profile["following"]) == (True, 1, 0)
 
 
 def test_a_profile_does_not_reveal_private_fields(api, ann):
@@ -193,10 +193,10 @@ def test_followers_and_followed_members_are_listed_newest_first(api, client, ann
     assert usernames(api.get("/profiles/bob/followers/")) == ["cid", "ann"]
     assert usernames(api.get("/profiles/ann/following/")) == ["cid", "Bob"]
 
-    shown = api.get("/profiles/bob/followers/").json()["results"][1]
+    follower = api.get("/profiles/bob/followers/").json()["results"][1]
 
-    assert set(shown) == {"username", "display_name", "avatar_url", "since"}
-    assert shown["display_name"] == "Ann"
+    assert set(follower) == {"username", "display_name", "avatar_url", "since"}
+    assert follower["display_name"] == "Ann"
 
     page = api.get("/profiles/bob/followers/?cursor=&page_size=1").json()
 
@@ -223,8 +223,8 @@ def test_follow_counts_of_a_profile_match_its_lists_for_each_viewer(
         (client, "/profiles/ann/", 2),
         (client, "/profiles/me/", 2),
     ):
-        shown = viewer.get(path).json()
-        assert (shown["followers"], shown["following"]) == (count, count)
+        profile = viewer.get(path).json()
+        assert (profile["followers"], profile["following"]) == (count, count)
         for name in ("followers", "following"):
             assert viewer.get(f"/profiles/ann/{name}/").json()["count"] == count
 

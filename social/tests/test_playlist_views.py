@@ -280,12 +280,12 @@ def test_filters_and_orderings_select_the_expected_rows(api, three_playlists, qu
 @pytest.mark.parametrize("column", ["created_at", "updated_at", "name", "movie_count"])
 def test_cursors_read_every_row_once(api, three_playlists, column):
     for ordering in (column, f"-{column}"):
-        url, seen = f"/playlists/?page_size=1&cursor=&ordering={ordering}", []
+        url, collected = f"/playlists/?page_size=1&cursor=&ordering={ordering}", []
         while url:
             response = api.get(url).json()
-            seen += [result["name"] for result in response["results"]]
+            collected += [result["name"] for result in response["results"]]
             url = response["next"]
-        assert seen == read_names(api, f"?ordering={ordering}")
+        assert collected == read_names(api, f"?ordering={ordering}")
 
 
 @pytest.mark.parametrize(

@@ -185,9 +185,7 @@ def test_the_owner_can_read_change_and_delete_a_rating(client, movie, rating):
     assert client.delete(url).status_code == 204
     assert client.get(url).status_code == 404
     assert client.delete(url).status_code == 404
-
     movie.refresh_from_db()
-
     assert (movie.rating_count, movie.rating_sum, movie.average_score) == (0, 0.0, None)
 
 
@@ -295,14 +293,14 @@ def test_the_movie_filter_returns_one_rating(client, rated):
 
 @pytest.mark.parametrize("ordering", ["created_at", "-created_at", "score", "-score"])
 def test_cursors_read_every_row_once(client, rated, ordering):
-    url, seen = f"/ratings/?page_size=1&cursor=&ordering={ordering}", []
+    url, collected = f"/ratings/?page_size=1&cursor=&ordering={ordering}", []
 
     while url:
         response = client.get(url)
-        seen += titles(response)
+        collected += titles(response)
         url = response.json()["next"]
 
-    assert seen == titles(client.get(f"/ratings/?ordering={ordering}"))
+    assert collected == titles(client.get(f"/ratings/?ordering={ordering}"))
 
 
 @pytest.mark.parametrize(

@@ -76,14 +76,14 @@ def test_hide_spoilers_leaves_out_reviews_with_spoilers(api, movie, review):
 def test_cursors_read_every_review_once(api, movie, review):
     for username in ("ann", "bob", "cid"):
         review(username)
-    url, seen = f"/movies/{movie.id}/reviews/?cursor=&page_size=1", []
+    url, collected = f"/movies/{movie.id}/reviews/?cursor=&page_size=1", []
 
     while url:
         response = api.get(url).json()
-        seen += [result["user"] for result in response["results"]]
+        collected += [result["user"] for result in response["results"]]
         url = response["next"]
 
-    assert seen == ["cid", "bob", "ann"]
+    assert collected == ["cid", "bob", "ann"]
 
 
 @pytest.mark.parametrize("query", ["hide_spoilers=maybe", "hide_spoilers=", "page=0", "user=ann"])

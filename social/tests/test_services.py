@@ -90,9 +90,7 @@ def test_a_rating_with_the_same_score_does_not_change_the_counters(rated, make_u
     rating_update(rating_id=rating.id, contains_spoilers=True)
 
     assert read_counters() == before
-
     rating.refresh_from_db()
-
     assert (rating.review, rating.contains_spoilers) == ("Tense.", True)
 
 
