@@ -1,13 +1,14 @@
-"""Catalogues with TMDb's shape, from a seed and by COPY: 10,000, 100,000 and 1,000,000 films.
+"""Made-up catalogues in the shape of TMDb's: 10,000, 100,000 and 1,000,000 movies.
 
-`python -m benchmarks.catalogue [--films N ...] [--members N]` makes what is missing. Each size has a
-database of its own in the embedded PostgreSQL, made once and kept; its stamp (a comment on the
-database) names the generator's version, so that another version makes it anew. For other
-benchmarks: `prepared(films, members)` makes or finds one, brings its migrations up to date and gives
-its URL.
+    python -m benchmarks.catalogue [--movies N ...] [--members N]
 
-Members are called member1, member2, …, and all have the password `PASSWORD`. Ratings are about a
-hundred a member, long-tailed in members and films; films' counters agree with them.
+Each size has a database of its own in the embedded PostgreSQL. A catalogue is made from a seed and
+loaded by COPY, once: a comment on the database names the version of this generator, and another
+version makes it again. Other benchmarks call `prepare_catalogue`.
+
+Members are called member1, member2, …, and all have the password `PASSWORD`. A member has about a
+hundred ratings; few members and few movies have most of them. The counters of movies agree with the
+ratings.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -41,14 +42,14 @@ SIZES = (10_000, 100_000, 1_000_000)
 MEMBERS = {10_000: 2_000, 100_000: 20_000, 1_000_000: 200_000}
 PASSWORD = "correct-horse-7"
 RATINGS_A_MEMBER = 100
-# As movies.services has them, whose import would need Django's settings, and those a database.
+# Equal to those of movies.services.ratings, which cannot be imported without Django's settings.
 TREND_HALF_LIFE_DAYS = {"trend_day": 1.0, "trend_week": 7.0}
 TREND_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 CHUNK = 5_000
 
-# Shares of all films. Source: TMDb's public site and daily export, read off roughly; what matters
-# here is the shape, from a third of all films to less than one in a hundred.
+# Shares of all movies, estimated from TMDb's site and daily export. The shape matters: from a third
+# of all movies to less than one in a hundred.
 _GENRES = {
     "Drama": 0.270,
     "Documentary": 0.170,
@@ -70,8 +71,8 @@ _GENRES = {
     "War": 0.011,
     "Western": 0.007,
 }
-# What stands beside a genre more (or less) often than chance has it.
-_BESIDE = {
+# How much more often two genres occur together than by chance.
+_GENRE_PAIRS = {
     ("Drama", "Romance"): 3.0,
     ("Drama", "Crime"): 2.5,
     ("Drama", "History"): 2.0,
@@ -102,10 +103,10 @@ _LANGUAGES = {
     "no": 0.004, "xx": 0.010, "bn": 0.003, "he": 0.003, "id": 0.003, "uk": 0.002, "ro": 0.002,
     "kn": 0.001, "mr": 0.001, "ka": 0.0008, "is": 0.0004, "eu": 0.0003, "am": 0.0001, "mt": 0.00003,
 }  # fmt: skip
-# The share of films that have more votes than this, and more popularity.
+# Pairs of a share and the number of votes, or the popularity, that this share of movies exceeds.
 _VOTES = ((1e-6, 36_000), (6e-4, 10_000), (4.5e-3, 1_000), (2.3e-2, 100), (9e-2, 10), (0.2, 3), (0.4, 1))  # fmt: skip
 _POPULARITY = ((1e-6, 2_000), (1e-4, 150), (1e-3, 50), (1e-2, 12), (5e-2, 4), (0.2, 1.4), (0.5, 0.6), (0.8, 0.2), (1.0, 0.01))  # fmt: skip
-# The commonest words of titles; the tail is made up.
+# The most frequent words of titles. Rarer words are made up.
 _WORDS = [
     "the",
     "of",
@@ -181,52 +182,45 @@ _WORDS = [
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings as parallel arrays; members and films count from 0."""
+    """Ratings as parallel arrays. Members and movies count from 0."""
 
     member: np.ndarray[Any, Any]
-    film: np.ndarray[Any, Any]
+    movie: np.ndarray[Any, Any]
     score: np.ndarray[Any, Any]
     #: Days before NOW.
     days: np.ndarray[Any, Any]
 
 
-def name_of(films: int, members: int) -> str:
-    return f"bench_{films}_{members}"
+def prepare_catalogue(movies: int, members: int | None = None) -> str:
+    """Return the URL of the database with that many movies; make or migrate it first if needed.
 
-
-def prepared(
-    films: int, members: int | None = None, *, tell: Callable[[str], None] | None = None
-) -> str:
-    """The URL of the database of that many films, made where it is missing.
-
-    Needs the embedded servers (nexus.dev.embedded.run_servers) or a DATABASE_URL that may create
-    databases. `members` is MEMBERS[films] unless told; 0 leaves out members and ratings.
+    Needs a DATABASE_URL that may create databases, such as that of nexus.dev.embedded.run_servers.
+    `members` is MEMBERS[movies] by default; 0 leaves out members and ratings.
     """
-    members = MEMBERS.get(films, films // 5) if members is None else members
-    tell = tell or (lambda text: print(text, file=sys.stderr, flush=True))
-    name = name_of(films, members)
+    members = MEMBERS.get(movies, movies // 5) if members is None else members
+    name = f"bench_{movies}_{members}"
     parts = urlsplit(os.environ["DATABASE_URL"])
     url = urlunsplit(parts._replace(path=f"/{name}"))
     stamp = f"nexus benchmark {VERSION}, seed {SEED}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
-        held = server.execute(
+        comment = server.execute(
             "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
             [name],
         ).fetchone()
-        if held and held[0] == stamp:
+        if comment and comment[0] == stamp:
             _migrate(url)
             return url
-        began = time.monotonic()
+        started = time.monotonic()
         identifier = sql.Identifier(name)
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
         server.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
         _migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
-            _fill(connection, films, members, tell)
+            _fill(connection, movies, members)
         server.execute(
             sql.SQL("COMMENT ON DATABASE {} IS {}").format(identifier, sql.Literal(stamp))
         )
-    tell(f"{name}: made in {time.monotonic() - began:.0f} s")
+    report_progress(f"{name}: made in {time.monotonic() - started:.0f} s")
     return url
 
 
@@ -239,18 +233,19 @@ def _migrate(url: str) -> None:
     )
 
 
-def _fill(
-    connection: psycopg.Connection[Any], films: int, members: int, tell: Callable[[str], None]
-) -> None:
-    random = np.random.default_rng([SEED, films, members])
-    name = name_of(films, members)
-    ratings = _ratings(random, films, members)
-    # Foreign keys hold by the way the rows are made; checking each would take the longest of all.
+def report_progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fill(connection: psycopg.Connection[Any], movies: int, members: int) -> None:
+    random = np.random.default_rng([SEED, movies, members])
+    ratings = _make_ratings(random, movies, members)
+    # The rows are consistent by construction. Checking each foreign key would take most of the time.
     connection.execute("SET session_replication_role = replica")
     connection.execute("SET maintenance_work_mem = '512MB'")
     connection.execute("SET synchronous_commit = off")
     tables = ["movies_movie", "movies_person", "movies_credit", "accounts_user", "social_rating"]
-    later = connection.execute(
+    indexes = connection.execute(
         """
         SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid)
         FROM pg_index
@@ -259,29 +254,30 @@ def _fill(
         """,
         [tables],
     ).fetchall()
-    for index, _ in later:
+    for index, _ in indexes:
         connection.execute(f"DROP INDEX {index}")
-    names = _Names(random, films)
-    people = max(films * 9 // 10, 100)
-    person_names = names.people(people)
+    names = _Names(random, movies)
+    people = max(movies * 9 // 10, 100)
+    person_names = names.draw_people(people)
     _copy(
         connection,
         "movies_person (id, name, folded_name, tmdb_id)",
-        (f"{i + 1}\t{each}\t{each.lower()}\t{i + 1}\n" for i, each in enumerate(person_names)),
-        f"{name}: people",
-        tell,
+        (
+            f"{i + 1}\t{person}\t{person.lower()}\t{i + 1}\n"
+            for i, person in enumerate(person_names)
+        ),
+        "people",
     )
-    billings: list[str] = []
-    lines = _film_lines(random, films, names, person_names, ratings, billings)
-    _copy(connection, f"movies_movie ({_FILM_COLUMNS})", lines, f"{name}: films", tell)
+    credit_lines: list[str] = []
+    lines = _movie_lines(random, movies, names, person_names, ratings, credit_lines)
+    _copy(connection, f"movies_movie ({_MOVIE_COLUMNS})", lines, "movies")
     _copy(
         connection,
         "movies_credit (movie_id, person_id, role, position, character)",
-        billings,
-        f"{name}: credits",
-        tell,
+        credit_lines,
+        "credits",
     )
-    billings.clear()
+    credit_lines.clear()
     if members:
         _copy(
             connection,
@@ -289,25 +285,23 @@ def _fill(
             " is_active, date_joined, email, origin, display_name, bio, avatar_url,"
             " favorite_genres, visibility)",
             _member_lines(members),
-            f"{name}: members",
-            tell,
+            "members",
         )
         _copy(
             connection,
             "social_rating (user_id, movie_id, score, review, contains_spoilers, created_at,"
             " updated_at)",
-            _rating_lines(ratings, films),
-            f"{name}: ratings",
-            tell,
+            _rating_lines(ratings, movies),
+            "ratings",
         )
-    for number, (_, definition) in enumerate(later, start=1):
-        tell(f"{name}: index {number} of {len(later)}")
+    for number, (_, definition) in enumerate(indexes, start=1):
+        report_progress(f"index {number} of {len(indexes)}")
         connection.execute(definition)
-    for table, last in (("movies_movie", films), ("movies_person", people), ("accounts_user", members)):  # fmt: skip
+    for table, last in (("movies_movie", movies), ("movies_person", people), ("accounts_user", members)):  # fmt: skip
         connection.execute(
             "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, max(last, 1)]
         )
-    tell(f"{name}: vacuum")
+    report_progress("vacuum")
     connection.execute("VACUUM (FREEZE, ANALYZE)")
 
 
@@ -315,32 +309,31 @@ def _copy(
     connection: psycopg.Connection[Any],
     target: str,
     lines: Iterable[str],
-    what: str,
-    tell: Callable[[str], None],
+    label: str,
 ) -> None:
-    done, told = 0, time.monotonic()
-    found = iter(lines)
+    done, reported_at = 0, time.monotonic()
+    remaining = iter(lines)
     with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
-        while some := list(islice(found, CHUNK)):
-            copy.write("".join(some))
-            done += len(some)
-            if time.monotonic() - told > 5:
-                told = time.monotonic()
-                tell(f"{what}: {done:,}")
-    tell(f"{what}: {done:,}")
+        while chunk := list(islice(remaining, CHUNK)):
+            copy.write("".join(chunk))
+            done += len(chunk)
+            if time.monotonic() - reported_at > 5:
+                reported_at = time.monotonic()
+                report_progress(f"{label}: {done:,}")
+    report_progress(f"{label}: {done:,}")
 
 
-def _tail(random: np.random.Generator, points: Any, count: int) -> np.ndarray[Any, Any]:
-    """Values by rank, the greatest first, through the points (share above, value)."""
+def _interpolate_tail(points: Any, count: int) -> np.ndarray[Any, Any]:
+    """Return values in descending order, interpolated between points (share above, value)."""
     share = (np.arange(count) + 0.5) / count
-    at, values = zip(*points, strict=True)
-    return np.exp(np.interp(np.log(share), np.log(at), np.log(values), right=-np.inf))
+    shares, values = zip(*points, strict=True)
+    return np.exp(np.interp(np.log(share), np.log(shares), np.log(values), right=-np.inf))
 
 
 class _Names:
-    """Made-up words and names, the common ones far more often than the rare."""
+    """Made-up words and names: a few are frequent, most are rare."""
 
-    def __init__(self, random: np.random.Generator, films: int) -> None:
+    def __init__(self, random: np.random.Generator, movies: int) -> None:
         self.random = random
         syllables = [
             a + b
@@ -370,7 +363,7 @@ class _Names:
             ]
             for b in "aeiou"
         ]
-        tail = max(2_000, films // 20)
+        tail = max(2_000, movies // 20)
         parts = random.integers(0, len(syllables), (tail, 4))
         lengths = random.integers(2, 5, tail)
         made = [
@@ -380,19 +373,19 @@ class _Names:
         weights = 1.0 / (np.arange(len(self.words)) + 3.0)
         self.cumulative = np.cumsum(weights / weights.sum())
 
-    def some_words(self, count: int) -> list[str]:
+    def draw_words(self, count: int) -> list[str]:
         at = np.searchsorted(self.cumulative, self.random.random(count))
         return [self.words[i] for i in np.minimum(at, len(self.words) - 1)]
 
-    def people(self, count: int) -> list[str]:
-        firsts = [each.capitalize() for each in self.words[len(_WORDS) :][:3_000]]
-        lasts = [each.capitalize() for each in self.words[len(_WORDS) :]]
+    def draw_people(self, count: int) -> list[str]:
+        firsts = [word.capitalize() for word in self.words[len(_WORDS) :][:3_000]]
+        lasts = [word.capitalize() for word in self.words[len(_WORDS) :]]
         first = (len(firsts) * self.random.random(count) ** 2).astype(int)
         last = (len(lasts) * self.random.random(count) ** 1.5).astype(int)
         return [f"{firsts[a]} {lasts[b]}" for a, b in zip(first, last, strict=True)]
 
 
-_FILM_COLUMNS = (
+_MOVIE_COLUMNS = (
     "id, tmdb_id, imdb_id, title, original_title, original_language, release_date, release_year,"
     " genres, runtime, overview, tagline, status, keywords, poster_path, backdrop_path,"
     " vote_average, vote_count, popularity, rating_count, rating_sum, trend_day, trend_week,"
@@ -400,12 +393,12 @@ _FILM_COLUMNS = (
 )
 
 
-def _genre_lists(random: np.random.Generator, obscure: np.ndarray[Any, Any]) -> list[list[str]]:
-    """Genres in TMDb's order; obscure films more often have none."""
+def _draw_genres(random: np.random.Generator, obscure: np.ndarray[Any, Any]) -> list[list[str]]:
+    """Return the genres of each movie in TMDb's order. Obscure movies more often have none."""
     names = list(_GENRES)
     share = np.array(list(_GENRES.values()))
     beside = np.tile(share, (len(names), 1))
-    for (one, other), factor in _BESIDE.items():
+    for (one, other), factor in _GENRE_PAIRS.items():
         a, b = names.index(one), names.index(other)
         beside[a, b] *= factor
         beside[b, a] *= factor
@@ -423,35 +416,37 @@ def _genre_lists(random: np.random.Generator, obscure: np.ndarray[Any, Any]) -> 
         if none[i]:
             lists.append([])
             continue
-        found = {int(first[i])}
+        movie_genres = {int(first[i])}
         for j in range(min(int(how_many[i]) - 1, 3)):
-            found.add(min(int(np.searchsorted(next_of[first[i]], draws[i, j])), len(names) - 1))
-        lists.append(sorted((names[g] for g in found), key=position.__getitem__))
+            movie_genres.add(
+                min(int(np.searchsorted(next_of[first[i]], draws[i, j])), len(names) - 1)
+            )
+        lists.append(sorted((names[g] for g in movie_genres), key=position.__getitem__))
     return lists
 
 
-def _film_lines(
+def _movie_lines(
     random: np.random.Generator,
-    films: int,
+    movies: int,
     names: _Names,
     person_names: list[str],
     ratings: Ratings,
-    billings: list[str],
+    credit_lines: list[str],
 ) -> Iterator[str]:
-    """The films as lines of COPY; the lines of their credits are added to `billings`.
+    """Yield the movies as lines of COPY, and add the lines of their credits to `credit_lines`.
 
-    Film number i, from 0, is the i-th in fame before ids are shuffled, as `_ratings` has it too.
+    Movie i, from 0, is the i-th by fame, as in `_make_ratings`. Its id is random.
     """
-    ids = _shuffled_ids(films)
-    votes = np.floor(_tail(random, _VOTES, films) * np.exp(random.normal(0, 0.3, films))).astype(
-        int
-    )
-    rank = np.argsort(np.log(np.arange(films) + 1.0) + random.normal(0, 0.5, films))
-    popularity = np.empty(films)
-    popularity[rank] = np.round(_tail(random, _POPULARITY, films), 3)
+    ids = _shuffled_ids(movies)
+    votes = np.floor(
+        _interpolate_tail(_VOTES, movies) * np.exp(random.normal(0, 0.3, movies))
+    ).astype(int)
+    rank = np.argsort(np.log(np.arange(movies) + 1.0) + random.normal(0, 0.5, movies))
+    popularity = np.empty(movies)
+    popularity[rank] = np.round(_interpolate_tail(_POPULARITY, movies), 3)
     average = np.round(
         np.clip(
-            random.normal(6.2, 0.8, films) + random.normal(0, 2.0, films) / np.sqrt(votes + 1),
+            random.normal(6.2, 0.8, movies) + random.normal(0, 2.0, movies) / np.sqrt(votes + 1),
             1,
             10,
         ),
@@ -459,42 +454,45 @@ def _film_lines(
     )
     average = np.where(votes == 0, 0.0, np.where(votes < 3, np.round(average), average))
     obscure = votes < 3
-    genres = _genre_lists(random, obscure)
-    years = (2026 - np.minimum(random.exponential(22, films), 140)).astype(int)
-    no_year = random.random(films) < np.where(obscure, 0.16, 0.0)
-    only_year = random.random(films) < 0.02
-    day_of_year = np.where(random.random(films) < 0.25, 0, random.integers(0, 365, films))
+    genres = _draw_genres(random, obscure)
+    years = (2026 - np.minimum(random.exponential(22, movies), 140)).astype(int)
+    no_year = random.random(movies) < np.where(obscure, 0.16, 0.0)
+    only_year = random.random(movies) < 0.02
+    day_of_year = np.where(random.random(movies) < 0.25, 0, random.integers(0, 365, movies))
     codes = list(_LANGUAGES)
     shares = np.array(list(_LANGUAGES.values()))
-    language = random.choice(len(codes), films, p=shares / shares.sum())
-    short = random.random(films) < np.where(obscure, 0.35, 0.05)
+    language = random.choice(len(codes), movies, p=shares / shares.sum())
+    short = random.random(movies) < np.where(obscure, 0.35, 0.05)
     runtime = np.where(
-        short, random.gamma(3.0, 5.0, films) + 1, np.clip(random.normal(96, 22, films), 41, None)
+        short, random.gamma(3.0, 5.0, movies) + 1, np.clip(random.normal(96, 22, movies), 41, None)
     ).astype(int)
-    runtime = np.where(random.random(films) < 0.002, random.integers(300, 2_000, films), runtime)
-    no_runtime = random.random(films) < np.where(obscure, 0.34, 0.01)
-    keyword_count = np.where(random.random(films) < np.where(obscure, 0.15, 0.8), random.geometric(0.25, films), 0)  # fmt: skip
-    vocabulary = max(500, films // 25)
-    cast_count = np.where(random.random(films) < np.where(obscure, 0.45, 0.02), 0, np.minimum(random.geometric(0.16, films), 15))  # fmt: skip
-    director_count = np.where(random.random(films) < np.where(obscure, 0.2, 0.01), 0, random.geometric(0.92, films))  # fmt: skip
-    title_words = random.choice([1, 2, 3, 4, 5, 7], films, p=[0.2, 0.3, 0.24, 0.14, 0.08, 0.04])
-    translated = random.random(films) < 0.2
-    has_imdb = random.random(films) < np.where(obscure, 0.55, 0.98)
-    missing = obscure & (random.random(films) < 0.2)
-    prose = " ".join(names.some_words(60_000))
-    counts = np.bincount(ratings.film, minlength=films)
-    sums = np.bincount(ratings.film, weights=ratings.score, minlength=films)
-    trends = {column: _trend(ratings, films, days) for column, days in TREND_HALF_LIFE_DAYS.items()}
-    made = random.integers(0, 730 * 86_400, films)
+    runtime = np.where(random.random(movies) < 0.002, random.integers(300, 2_000, movies), runtime)
+    no_runtime = random.random(movies) < np.where(obscure, 0.34, 0.01)
+    keyword_count = np.where(random.random(movies) < np.where(obscure, 0.15, 0.8), random.geometric(0.25, movies), 0)  # fmt: skip
+    vocabulary = max(500, movies // 25)
+    cast_count = np.where(random.random(movies) < np.where(obscure, 0.45, 0.02), 0, np.minimum(random.geometric(0.16, movies), 15))  # fmt: skip
+    director_count = np.where(random.random(movies) < np.where(obscure, 0.2, 0.01), 0, random.geometric(0.92, movies))  # fmt: skip
+    title_words = random.choice([1, 2, 3, 4, 5, 7], movies, p=[0.2, 0.3, 0.24, 0.14, 0.08, 0.04])
+    translated = random.random(movies) < 0.2
+    has_imdb = random.random(movies) < np.where(obscure, 0.55, 0.98)
+    missing = obscure & (random.random(movies) < 0.2)
+    prose = " ".join(names.draw_words(60_000))
+    counts = np.bincount(ratings.movie, minlength=movies)
+    sums = np.bincount(ratings.movie, weights=ratings.score, minlength=movies)
+    trends = {
+        column: _compute_trend(ratings, movies, days)
+        for column, days in TREND_HALF_LIFE_DAYS.items()
+    }
+    made = random.integers(0, 730 * 86_400, movies)
     person_draws, people = (
         random.random(int((cast_count + director_count).sum())),
         len(person_names),
     )
     person_at = 0
     word_at, keyword_at = 0, 0
-    title_pool = names.some_words(int(title_words.sum() + title_words[translated].sum()))
+    title_pool = names.draw_words(int(title_words.sum() + title_words[translated].sum()))
     keyword_draws = (vocabulary * random.random(int(keyword_count.sum())) ** 3).astype(int)
-    for i in range(films):
+    for i in range(movies):
         movie_id = int(ids[i])
         n = int(title_words[i])
         title = " ".join(title_pool[word_at : word_at + n]).capitalize()
@@ -503,7 +501,7 @@ def _film_lines(
         if translated[i]:
             original = " ".join(title_pool[word_at : word_at + n]).capitalize()
             word_at += n
-        names_of: list[str] = []
+        people_of_movie: list[str] = []
         if not missing[i]:
             for role, count, tail in (
                 ("director", int(director_count[i]), 1.4),
@@ -514,15 +512,17 @@ def _film_lines(
                 )
                 person_at += count
                 for position, person in enumerate(drawn):
-                    names_of.append(person_names[person])
-                    billings.append(f"{movie_id}\t{person + 1}\t{role}\t{position}\t\n")
+                    people_of_movie.append(person_names[person])
+                    credit_lines.append(f"{movie_id}\t{person + 1}\t{role}\t{position}\t\n")
         words = {f"keyword {k}" for k in keyword_draws[keyword_at : keyword_at + keyword_count[i]]}
         keyword_at += int(keyword_count[i])
         year = r"\N" if no_year[i] else str(years[i])
         day = r"\N"
         if not no_year[i] and not only_year[i]:
             day = (date(int(years[i]), 1, 1) + timedelta(days=int(day_of_year[i]))).isoformat()
-        vector = search.build_search_vector(title=title, original_title=original, people=names_of)
+        vector = search.build_search_vector(
+            title=title, original_title=original, people=people_of_movie
+        )
         length = 0 if obscure[i] and i % 4 == 0 else 120 + (i * 37) % 320
         start = (i * 7919) % (len(prose) - 500)
         created = (NOW - timedelta(seconds=int(made[i]))).isoformat()
@@ -567,34 +567,34 @@ def _film_lines(
         )
 
 
-def _shuffled_ids(films: int) -> np.ndarray[Any, Any]:
-    """Ids from 1, so that fame says nothing of where a film lies."""
-    return np.random.default_rng([SEED, films]).permutation(films) + 1
+def _shuffled_ids(movies: int) -> np.ndarray[Any, Any]:
+    """Return ids from 1 in random order, so that famous movies do not share table pages."""
+    return np.random.default_rng([SEED, movies]).permutation(movies) + 1
 
 
-def _ratings(random: np.random.Generator, films: int, members: int) -> Ratings:
-    """Ratings of films by number in fame, few members with many and many with few."""
+def _make_ratings(random: np.random.Generator, movies: int, members: int) -> Ratings:
+    """Return ratings of movies by their rank in fame. Few members have many ratings."""
     if not members:
         empty = np.zeros(0, dtype=np.int64)
         return Ratings(empty, empty, empty.astype(float), empty)
-    each = np.clip(random.lognormal(np.log(45), 1.25, members), 3, min(2_000, films // 4))
-    each = each * RATINGS_A_MEMBER / each.mean()
-    member = np.repeat(np.arange(members), each.astype(int))
-    film = (films * random.random(len(member)) ** 2.6).astype(np.int64)
-    pairs = np.unique(member * films + film)
-    member, film = pairs // films, pairs % films
-    quality = random.normal(3.5, 0.45, films)[film]
+    counts = np.clip(random.lognormal(np.log(45), 1.25, members), 3, min(2_000, movies // 4))
+    counts = counts * RATINGS_A_MEMBER / counts.mean()
+    member = np.repeat(np.arange(members), counts.astype(int))
+    movie = (movies * random.random(len(member)) ** 2.6).astype(np.int64)
+    pairs = np.unique(member * movies + movie)
+    member, movie = pairs // movies, pairs % movies
+    quality = random.normal(3.5, 0.45, movies)[movie]
     taste = random.normal(0, 0.4, members)[member]
-    score = np.clip(np.round((quality + taste + random.normal(0, 0.8, len(film))) * 2) / 2, 1, 5)
-    days = np.floor(random.exponential(400, len(film))).clip(max=2_400).astype(np.int64)
-    return Ratings(member, film, score, days)
+    score = np.clip(np.round((quality + taste + random.normal(0, 0.8, len(movie))) * 2) / 2, 1, 5)
+    days = np.floor(random.exponential(400, len(movie))).clip(max=2_400).astype(np.int64)
+    return Ratings(member, movie, score, days)
 
 
-def _trend(ratings: Ratings, films: int, half_life_days: float) -> np.ndarray[Any, Any]:
-    """log2 of the decayed count of each film's ratings, as movie_apply_rating keeps it."""
+def _compute_trend(ratings: Ratings, movies: int, half_life_days: float) -> np.ndarray[Any, Any]:
+    """Return log2 of the decayed count of each movie's ratings, as movie_apply_rating stores it."""
     with np.errstate(divide="ignore"):
         weight = np.exp2(-np.minimum(ratings.days / half_life_days, 900.0))
-        total = np.bincount(ratings.film, weights=weight, minlength=films)
+        total = np.bincount(ratings.movie, weights=weight, minlength=movies)
         return np.log2(total) + (NOW - TREND_EPOCH).days / half_life_days
 
 
@@ -611,16 +611,16 @@ def _member_lines(members: int) -> Iterator[str]:
         )
 
 
-def _rating_lines(ratings: Ratings, films: int) -> Iterator[str]:
-    ids = _shuffled_ids(films)
+def _rating_lines(ratings: Ratings, movies: int) -> Iterator[str]:
+    ids = _shuffled_ids(movies)
     times = [(NOW - timedelta(days=day)).isoformat() for day in range(2_401)]
-    # In the order they were given, as a table that grew has them.
+    # In order of time, like a table that grew.
     order = np.argsort(-ratings.days, kind="stable")
     for start in range(0, len(order), CHUNK):
-        some = order[start : start + CHUNK]
-        columns = (ratings.member[some] + 1, ids[ratings.film[some]], ratings.score[some])
+        chunk = order[start : start + CHUNK]
+        columns = (ratings.member[chunk] + 1, ids[ratings.movie[chunk]], ratings.score[chunk])
         for user, movie, score, day in zip(
-            *(column.tolist() for column in columns), ratings.days[some].tolist(), strict=True
+            *(column.tolist() for column in columns), ratings.days[chunk].tolist(), strict=True
         ):
             at = times[day]
             yield f"{user}\t{movie}\t{score}\t\tf\t{at}\t{at}\n"
@@ -628,12 +628,12 @@ def _rating_lines(ratings: Ratings, films: int) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--films", type=int, nargs="*", default=list(SIZES))
+    parser.add_argument("--movies", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--members", type=int, help="0: neither members nor ratings")
     options = parser.parse_args()
     with embedded.run_servers():
-        for films in options.films:
-            print(prepared(films, options.members))
+        for movies in options.movies:
+            print(prepare_catalogue(movies, options.members))
 
 
 if __name__ == "__main__":
