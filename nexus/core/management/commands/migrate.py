@@ -43,10 +43,11 @@ class Command(DjangoCommand):
             if not is_acquired:
                 raise CommandError("Another `migrate` is running on this database.")
             while not self._attempt(*args, **options):
-                state = f"A table is in use; open transactions: {describe_open_transactions(using)}"
+                others = describe_open_transactions(using) or "none any more"
+                reason = f"A table is in use; open transactions: {others}."
                 if time.monotonic() > deadline:
-                    raise CommandError(f"Gave up after {wait_s:g} s. {state}. {WHAT_TO_DO}")
-                self.stderr.write(f"{state}. Trying again.")
+                    raise CommandError(f"Gave up after {wait_s:g} s. {reason} {WHAT_TO_DO}")
+                self.stderr.write(f"{reason} Trying again.")
                 time.sleep(RETRY_AFTER_S)
 
     def _attempt(self, *args: Any, **options: Any) -> bool:
