@@ -1,4 +1,4 @@
-"""Transactions and timeouts of commands, which may take longer than a request."""
+"""Transactions, timeouts and locks of commands, which may take longer than a request."""
 
 from __future__ import annotations
 
@@ -71,3 +71,16 @@ def describe_open_transactions(using: str) -> str:
         f"process {pid} ({user}), for {age.total_seconds():.0f} s, {state}"
         for pid, user, age, state in rows
     )
+
+
+def drop_invalid_index(session: BaseDatabaseWrapper, quoted_name: str) -> bool:
+    """Drop the index if an interrupted concurrent build has left it invalid; return whether it has."""
+    with session.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid",
+            [quoted_name],
+        )
+        is_invalid = cursor.fetchone() is not None
+        if is_invalid:
+            cursor.execute(f"DROP INDEX CONCURRENTLY {quoted_name}")
+    return is_invalid

@@ -17,8 +17,8 @@ from django.core.management.commands.migrate import Command as DjangoCommand
 from django.db import OperationalError, connections
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
+from nexus.core.db import transactions
 from nexus.core.db.advisory_locks import AdvisoryLock, session_lock
-from nexus.core.db.transactions import describe_open_transactions, session_settings
 
 # Time for the requests that waited behind an attempt to finish.
 RETRY_AFTER_S = 2.0
@@ -26,14 +26,13 @@ WHAT_TO_DO = """Completed migrations stay applied. Run `migrate` again when the 
 the process with SELECT pg_terminate_backend(<number>)."""
 _NON_BLOCKING = re.compile(r"\bCONCURRENTLY\b|\bVALIDATE CONSTRAINT\b")
 _CREATE_INDEX = re.compile(r'CREATE (?:UNIQUE )?INDEX CONCURRENTLY ("[^"]+")')
-_INVALID_INDEX = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
 
 
 class Command(DjangoCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--wait", type=float, default=600, help="seconds to retry while a table is in use (600)"
+            "--wait", type=float, default=600, help="seconds to retry (default: 600)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,7 +42,7 @@ class Command(DjangoCommand):
             if not is_acquired:
                 raise CommandError("Another `migrate` is running on this database.")
             while not self._attempt(*args, **options):
-                others = describe_open_transactions(using) or "none any more"
+                others = transactions.describe_open_transactions(using) or "none any more"
                 reason = f"A table is in use; open transactions: {others}."
                 if time.monotonic() > deadline:
                     raise CommandError(f"Gave up after {wait_s:g} s. {reason} {WHAT_TO_DO}")
@@ -54,7 +53,10 @@ class Command(DjangoCommand):
         """Migrate; return False if a lock was not available. Completed migrations stay applied."""
         connection = connections[options["database"]]
         timeouts = {"lock_timeout": "500ms", "statement_timeout": "0"}
-        with session_settings(connection, **timeouts), connection.execute_wrapper(self._execute):
+        with (
+            transactions.session_settings(connection, **timeouts),
+            connection.execute_wrapper(self._execute),
+        ):
             try:
                 super().handle(*args, **options)
             except OperationalError as error:
@@ -69,16 +71,11 @@ class Command(DjangoCommand):
         if not _NON_BLOCKING.search(sql):
             return execute(sql, params, many, context)
         if index := _CREATE_INDEX.match(sql):
-            with connection.cursor() as cursor:
-                cursor.execute(_INVALID_INDEX, [index[1]])
-                if cursor.fetchone():
-                    self.stderr.write(f"Rebuilding {index[1]}, left invalid by an interrupted run.")
-                    cursor.execute(f"DROP INDEX CONCURRENTLY {index[1]}")
+            if transactions.drop_invalid_index(connection, index[1]):
+                self.stderr.write(f"Rebuilding {index[1]}, left invalid by an interrupted run.")
             # An interrupted run may have built some indexes of a migration already.
             sql = sql.replace("CONCURRENTLY", "CONCURRENTLY IF NOT EXISTS", 1)
-        if others := describe_open_transactions(connection.alias):
-            self.stderr.write(
-                f"Waiting, without blocking anybody, for open transactions: {others}."
-            )
-        with session_settings(connection, lock_timeout="0"):
+        if others := transactions.describe_open_transactions(connection.alias):
+            self.stderr.write(f"Waiting, blocking nobody, for open transactions: {others}.")
+        with transactions.session_settings(connection, lock_timeout="0"):
             return execute(sql, params, many, context)
