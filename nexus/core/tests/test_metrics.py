@@ -34,6 +34,7 @@ def test_a_request_is_counted_under_its_route_and_not_its_path(api, make_movie):
     movie = make_movie("Alien")
     series = {"method": "GET", "route": "/movies/<id:pk>/"}
     before = scrape(api)
+
     api.get(f"/movies/{movie.pk}/")
     api.get("/movies/999999999/")
     api.get("/nothing/of/the/kind/")
@@ -69,8 +70,10 @@ def test_the_queries_of_a_request_are_counted_and_timed_under_its_route(api, mak
     movie = make_movie("Alien")
     series = {"method": "GET", "route": "/movies/<id:pk>/"}
     before = scrape(api)
+
     with CaptureQueriesContext(connection) as queries:
         assert api.get(f"/movies/{movie.pk}/").status_code == 200
+
     query_count = len(queries)
     after = scrape(api)
 
@@ -86,6 +89,7 @@ def test_the_queries_of_a_request_are_counted_and_timed_under_its_route(api, mak
 @pytest.mark.django_db
 def test_cache_reads_are_counted_by_result(api, settings, tmp_path):
     before = scrape(api)
+
     for _ in range(3):
         cache.get("nothing-here")
     cache.set("something", 1, ttl_s=60)

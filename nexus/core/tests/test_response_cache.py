@@ -3,6 +3,7 @@ import json
 import pytest
 from django.conf import settings as configured
 from django.db import connection
+from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
@@ -189,6 +190,29 @@ def test_cached_responses_count_towards_the_rate_limit(api, movie, settings):
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "anonymous": (2, 60)}
 
     assert [api.get(TOP_RATED).status_code for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "cookies", "is_stored"),
+    [
+        (200, {}, {}, True),
+        (201, {}, {}, False),
+        (404, {}, {}, False),
+        (200, {"Cache-Control": "private, no-store"}, {}, False),
+        (200, {"Cache-Control": "private, no-cache"}, {}, False),
+        (200, {"Vary": "Authorization, Accept"}, {}, False),
+        (200, {}, {"sessionid": "x"}, False),
+    ],
+)
+def test_only_public_200s_that_vary_by_the_token_are_stored(status, headers, cookies, is_stored):
+    public = {"Cache-Control": "public, max-age=60", "Vary": "Authorization"}
+    response = HttpResponse(b"{}", status=status, headers={**public, **headers})
+    for name, value in cookies.items():
+        response.set_cookie(name, value)
+
+    responses.store_response("response:key", response)
+
+    assert bool(stored_keys()) is is_stored
 
 
 def test_a_body_over_the_limit_is_not_stored(api, movie, monkeypatch):

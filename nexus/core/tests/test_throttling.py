@@ -41,11 +41,11 @@ def hit_concurrently(threads, scope, times=400):
 
     def hit(_):
         gate.wait()
-        seen = []
+        exceeded = []
         for _ in range(-(-times // threads)):
-            seen.append(throttling.hit(make_request(), scope, "an account").is_exceeded)
+            exceeded.append(throttling.hit(make_request(), scope, "an account").is_exceeded)
             connection.close()
-        return seen
+        return exceeded
 
     with ThreadPoolExecutor(threads) as pool:
         exceeded = [is_exceeded for hits in pool.map(hit, range(threads)) for is_exceeded in hits]
@@ -119,7 +119,6 @@ def test_a_window_in_the_database_closes_on_time(set_limit):
 def test_accounts_and_scopes_are_counted_separately(set_limit):
     set_limit("login", 1)
     set_limit("register", 1)
-
     request = make_request()
 
     assert not throttling.hit(request, "login", "ann").is_exceeded
