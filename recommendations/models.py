@@ -43,6 +43,9 @@ class Training(models.Model):
     totals = models.JSONField(default=dict)
     coefficients = models.JSONField(default=dict)
     movies = models.BinaryField("its movies' numbers", default=b"", db_column="films")
+    factor_gram = models.BinaryField(
+        "Gram matrix of the ranking's vectors", default=b"", db_default=b""
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -74,6 +77,7 @@ class MovieFactors(models.Model):
     feed_sources = models.BinaryField("what speaks for it in the feed")
     feed_targets = models.BinaryField("what it speaks for in the feed of those who rated it")
     taste = models.BinaryField("the movies most like it by who liked them")
+    vectors = models.BinaryField("its vectors of both factorizations", default=b"", db_default=b"")
 
     class Meta:
         # The former name of the table: workers of the release before read it during a deploy.

@@ -166,11 +166,11 @@ def features(rows: Sequence[MovieRow], *, most_seen: tuple[int, int] = (1, 1)) -
 
 
 def history_of(user: User, movies: Movies, stars: Array) -> History:
-    favourites = np.zeros(len(GENRE_NAMES))
+    favorites = np.zeros(len(GENRE_NAMES))
     for name in user.favorite_genres:
         if name in _GENRE_COLUMN:
-            favourites[_GENRE_COLUMN[name]] = 1.0
-    return History(movies=movies, stars=stars, favourites=favourites)
+            favorites[_GENRE_COLUMN[name]] = 1.0
+    return History(movies=movies, stars=stars, favorites=favorites)
 
 
 _LEADS_SQL = b"""
@@ -348,11 +348,11 @@ def _without(movies: MovieQuerySet, user: User, unwanted: Sequence[str]) -> Movi
     )
 
 
-def candidates(unseen: MovieQuerySet, votes: Votes, favourites: Sequence[str]) -> list[MovieRow]:
+def candidates(unseen: MovieQuerySet, votes: Votes, favorites: Sequence[str]) -> list[MovieRow]:
     """Movies worth scoring for the feed, of those that pass and may be recommended.
 
     From the peers, from the top rated, from the most seen in both communities and from the trend;
-    and the top rated of the favourite genres.
+    and the top rated of the favorite genres.
     """
     found: dict[int, None] = {}
     if votes.rows:
@@ -366,9 +366,9 @@ def candidates(unseen: MovieQuerySet, votes: Votes, favourites: Sequence[str]) -
         F("trend_week").desc(nulls_last=True),
     ):
         found.update(dict.fromkeys(_first_ids(unseen.order_by(order, "id"))))
-    if favourites:
+    if favorites:
         of_genres = Q()
-        for genre in favourites:
+        for genre in favorites:
             of_genres |= Q(genres__contains=[genre])
         best = unseen.filter(of_genres).order_by(F("weighted_rating").desc(), "id")
         found.update(dict.fromkeys(_first_ids(best)))

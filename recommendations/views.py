@@ -50,7 +50,7 @@ class RecommendationViewSet(ApiViewSet):
 
         Never a title the caller has rated, watched, hidden or wants less of. `strategy` is `personalized`
         from the first rating on; before it is `cold_start`: what is widely seen and liked, top
-        rated and trending, favourite genres first. `diversity` is the requested one. Two figures
+        rated and trending, favorite genres first. `diversity` is the requested one. Two figures
         describe the first 20 movies as served: `intra_list_similarity` is the mean similarity (0
         to 1, of genres and period) of two of them, and `promoted_count` is the number of them
         that the plain order would have shown later.

@@ -1,8 +1,14 @@
-"""The coefficients of the chance: a logistic regression drawn towards stated defaults."""
+"""The coefficients of the match score: a logistic regression drawn towards stated defaults.
+
+`fit_coefficients` fits all of them on simulated members, `refit_level` corrects intercept and slope
+on the newest ratings, because the share of liked movies drifts from year to year.
+
+Shapes: r observations, k coefficients.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,46 +17,66 @@ from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.types import Array
 
-MOST_STEPS = 50
+MAX_STEPS = 50
+# How many observations say that the level is right already.
+LEVEL_PRIOR = 200.0
 
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Of the calibrated logistic: an intercept, a weight for each signal, and their centres."""
+    """An intercept, a weight for each signal, and what the signals are centered and shrunk by."""
 
     intercept: float
     weights: dict[str, float]
     totals: Totals = field(default_factory=Totals)
+    residual_ridge: float = 12.0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Coefficients:
-        return cls(values["intercept"], values["weights"], Totals.from_dict(values["totals"]))
+        return cls(**{**values, "totals": Totals.from_dict(values["totals"])})
+
+    def rescaled(self, shift: float, slope: float) -> Coefficients:
+        """Return the coefficients whose logit is shift + slope * logit."""
+        weights = {name: slope * weight for name, weight in self.weights.items()}
+        return replace(self, intercept=shift + slope * self.intercept, weights=weights)
 
 
-def fitted(
+def fit_coefficients(
     values: Array, liked: Array, weight: Array, defaults: Array, prior: float
 ) -> tuple[Array, float]:
-    """(k,) coefficients and the mean log loss of the weighted logistic regression of (r, k) values.
+    """Return the (k,) coefficients and the mean log loss of a weighted logistic regression.
 
-    Each is drawn to its default as if `prior` observations said so: a ridge on the distance, in
-    units of the signal's own spread, so that little data learns little. The first column is the
-    intercept's ones. Newton's method; the loss is convex, so there is one answer.
+    `values` are (r, k), the first column ones for the intercept; `liked` and `weight` (r,). Each
+    coefficient is drawn to its default as if `prior` observations said so: a ridge on the distance
+    in units of the signal's spread. Newton's method; the loss is convex.
     """
     spread = np.sqrt((weight @ values**2) / max(weight.sum(), 1e-12))
     pull = 0.25 * prior * spread**2 + 1e-6
     coefficients = defaults.astype(np.float64).copy()
-    for _ in range(MOST_STEPS):
-        chance = sigmoid(values @ coefficients)
-        slope = values.T @ (weight * (chance - liked)) + pull * (coefficients - defaults)
-        curve = (values * (weight * chance * (1 - chance))[:, None]).T @ values + np.diag(pull)
-        step = np.linalg.solve(curve, slope)
-        # A step of a whole logit or more is cut: Newton may leap where the loss is flat.
+    for _ in range(MAX_STEPS):
+        probability = sigmoid(values @ coefficients)
+        slope = values.T @ (weight * (probability - liked)) + pull * (coefficients - defaults)
+        curvature = weight * probability * (1 - probability)
+        hessian = (values * curvature[:, None]).T @ values + np.diag(pull)
+        step = np.linalg.solve(hessian, slope)
+        # A step of more than a logit is cut: Newton overshoots where the loss is flat.
         coefficients -= step / max(1.0, float(np.abs(step * spread).max()))
         if np.abs(step * spread).max() < 1e-8:
             break
-    chance = np.clip(sigmoid(values @ coefficients), 1e-12, 1 - 1e-12)
-    losses = -(liked * np.log(chance) + (1 - liked) * np.log(1 - chance))
+    probability = np.clip(sigmoid(values @ coefficients), 1e-12, 1 - 1e-12)
+    losses = -(liked * np.log(probability) + (1 - liked) * np.log(1 - probability))
     return coefficients, float(weight @ losses / max(weight.sum(), 1e-12))
+
+
+def refit_level(coefficients: Coefficients, logits: Array, liked: Array) -> Coefficients:
+    """Return the coefficients with the intercept and slope that the newest (r,) outcomes want.
+
+    `logits` are what the coefficients said before the outcome came.
+    """
+    values = np.stack([np.ones(len(logits)), logits], axis=1)
+    weight = np.ones(len(logits))
+    level, _ = fit_coefficients(values, liked, weight, np.array([0.0, 1.0]), LEVEL_PRIOR)
+    return coefficients.rescaled(float(level[0]), float(level[1]))

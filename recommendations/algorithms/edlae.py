@@ -1,11 +1,13 @@
-"""Weights of a movie's neighbours in the ranking: a graded, scaled, neighbour-limited EDLAE.
+"""EDLAE: the weight of each rated movie in the ranking of another, by one ridge regression each.
 
-For target j with the K movies N most like it:
+For target j with the K sources N most similar to it:
 
     (G_NN + diag(lambda + p / (1 - p) * g_kk)) w = G_Nj
 
-which is Steck's EASE (WWW 2019) with the dropout ridge of EDLAE (NeurIPS 2020), restricted to
-neighbours as fsSLIM is (Ning and Karypis, ICDM 2011). Targets are independent of each other.
+This is EASE (Steck, WWW 2019) with the dropout ridge of EDLAE (Steck, NeurIPS 2020), restricted to
+neighbors as fsSLIM is (Ning and Karypis, ICDM 2011). Targets do not depend on each other.
+
+Shapes: s sources, b targets of a block, k neighbors.
 """
 
 from __future__ import annotations
@@ -19,29 +21,28 @@ from recommendations.algorithms.types import Floats
 BATCH = 128
 
 
-def solved(
-    among: Floats,
+def solve_weights(
+    source_gram: Floats,
     products: Floats,
-    neighbours: NDArray[np.intp],
-    diagonal: Floats,
+    neighbors: NDArray[np.intp],
     *,
     ridge: float,
     dropout: float,
 ) -> Floats:
-    """(b, k) The weights of each target's neighbours.
+    """(b, k) Return the weights of each target's neighbors.
 
-    `among` (s, s) are the products of the sources, `products` (b, s) those of the targets with
-    them, `neighbours` (b, k) places among the sources, `diagonal` (s,) that of `among`.
+    `source_gram` (s, s) are the products of the sources, `products` (b, s) those of the targets
+    with them, `neighbors` (b, k) places among the sources.
     """
-    b, k = neighbours.shape
+    b, k = neighbors.shape
     weights = np.empty((b, k), dtype=np.float32)
-    penalty = (ridge + dropout / (1 - dropout) * diagonal).astype(np.float32)
-    right = np.take_along_axis(products, neighbours, axis=1)
-    inner = np.arange(k)
+    penalty = (ridge + dropout / (1 - dropout) * np.diagonal(source_gram)).astype(np.float32)
+    right = np.take_along_axis(products, neighbors, axis=1)
+    diagonal = np.arange(k)
     for start in range(0, b, BATCH):
-        chosen = neighbours[start : start + BATCH]
-        systems = among[chosen[:, :, None], chosen[:, None, :]]
-        systems[:, inner, inner] += penalty[chosen]
+        chosen = neighbors[start : start + BATCH]
+        systems = source_gram[chosen[:, :, None], chosen[:, None, :]]
+        systems[:, diagonal, diagonal] += penalty[chosen]
         solution = np.linalg.solve(systems, right[start : start + BATCH, :, None])
         weights[start : start + BATCH] = solution[:, :, 0]
     return weights

@@ -1,32 +1,32 @@
-"""A training: the movies' side from all ratings, the coefficients from memberships played through.
+"""Fit a model: the coefficients from simulated members, then the movies from all ratings.
 
-The coefficients must be right for a member the movies have never seen and for one whose own ratings
-they were made of: maths.simulation asks both. The movies' side that serves is then made from all
-ratings.
+The coefficients must hold for members the model has never seen and for members it has learned from:
+algorithms.simulation meets both. The movies' rows and lists that serve are then fitted on all ratings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from recommendations.algorithms import item_stats as movies_side
-from recommendations.algorithms import neighbors as neighbours
-from recommendations.algorithms.calibration import Coefficients, fitted
-from recommendations.algorithms.encoding import Encoded, encoded
-from recommendations.algorithms.gram import sources_of
+from recommendations.algorithms import als, item_stats, neighbors, residual_factors
+from recommendations.algorithms.calibration import Coefficients, fit_coefficients, refit_level
+from recommendations.algorithms.encoding import Encoded, encode
+from recommendations.algorithms.gram import Executor, choose_sources
 from recommendations.algorithms.model import Model
+from recommendations.algorithms.neighbors import ThreadExecutor
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.simulation import NAMES, simulated
-from recommendations.algorithms.types import Content, Ids, Places, Ratings, positions
+from recommendations.algorithms.simulation import NAMES, newest_outcomes, simulate
+from recommendations.algorithms.types import Ids, MovieContent, Places, Ratings, positions
 
 Progress = Callable[[str, float], None]
 
-#: What a question counts for in the fit, by stage; the last are the regulars with all they have.
+#: The weight of an observation by its stage; the last one is members with all they have.
 STAGE_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 0.5, 8.0)
-#: What little data leaves standing: fitted (prior of 1,000 at nothing) on a training part of
-#: MovieLens latest-small, rounded.
+#: The coefficients without data: fitted (prior of 1,000 at zero) on a training part of MovieLens
+#: latest-small and rounded. They serve until the first training.
 DEFAULTS = {
     "intercept": 0.0,
     "quality": 0.2,
@@ -50,6 +50,9 @@ DEFAULTS = {
     "taste": 1.1,
     "taste_trusted": 0.7,
     "taste_settled": -0.3,
+    "factors": 0.0,
+    "factors_trusted": 0.3,
+    "factors_settled": 0.3,
     "feed": 0.03,
     "feed_trusted": 0.03,
     "feed_settled": 0.15,
@@ -60,100 +63,174 @@ DEFAULTS = {
 PRIOR_OBSERVATIONS = 1000.0
 
 
-def train(
-    ratings: Ratings, content: Content, parameters: Parameters, *, progress: Progress
+def fit(
+    ratings: Ratings,
+    content: MovieContent,
+    parameters: Parameters,
+    *,
+    as_of: float,
+    progress: Progress,
+    executor: Executor | None = None,
 ) -> Model:
-    """Learn the movies' parameters from the community's ratings; the same input, the same model.
+    """Fit a model on the community's ratings; the same input gives the same model.
 
-    Raises BadRatings for a row that is not a number of stars. Memory is bounded by blocks.
+    `as_of` is the moment for which it is fitted, in seconds since 1970: what is recent is recent then.
+    Raises BadRatings for a row that is not a number of stars.
     """
     ratings.check()
-    given = encoded(ratings)
+    executor = executor or ThreadExecutor()
+    encoded = encode(ratings)
     if not parameters.use_votes:
         content = content.without_votes()
     progress("calibrating", 0.0)
-    coefficients = calibrated(given, content, parameters, progress)
+    coefficients = fit_match_score(encoded, content, parameters, as_of, executor, progress)
     progress("learning", 0.0)
-    return movies_learned(given, content, parameters, coefficients, progress=progress)
+    return fit_movies(
+        encoded, content, parameters, coefficients, executor, as_of=as_of, progress=progress
+    )
 
 
-def learned_anew(model: Model, ratings: Ratings, content: Content, *, progress: Progress) -> Model:
-    """The movies' side made from these ratings, with the model's coefficients and parameters.
+def refit_movies(
+    model: Model,
+    ratings: Ratings,
+    content: MovieContent,
+    *,
+    as_of: float,
+    progress: Progress,
+    executor: Executor | None = None,
+) -> Model:
+    """Fit the movies on these ratings, with the model's coefficients and parameters.
 
-    For members who were kept out while the model was tried.
+    For members whom the model did not learn from while it was validated.
     """
     ratings.check()
     if not model.parameters.use_votes:
         content = content.without_votes()
-    return movies_learned(
-        encoded(ratings), content, model.parameters, model.coefficients, progress=progress
+    return fit_movies(
+        encode(ratings),
+        content,
+        model.parameters,
+        model.coefficients,
+        executor or ThreadExecutor(),
+        as_of=as_of,
+        progress=progress,
     )
 
 
-def movies_learned(
-    given: Encoded,
-    content: Content,
+def fit_movies(
+    encoded: Encoded,
+    content: MovieContent,
     parameters: Parameters,
     coefficients: Coefficients,
+    executor: Executor,
     *,
+    as_of: float,
     targets: Places | None = None,
     progress: Progress,
     stage: str = "learning",
 ) -> Model:
-    """The movies' side. With `targets`, only these places of movies get lists."""
-    mean, of_users, of_movies = movies_side.biases(given, content, parameters.bias_ridge)
-    movies, totals = movies_side.rated_movies(given, content, of_movies, parameters.quality_prior)
-    sources = sources_of(movies.count.astype(np.int64))
-    chosen = np.arange(len(movies)) if targets is None else targets
-    feed = neighbours.for_ranking(
-        given,
+    """Fit rows, vectors and lists. Only the movies at the places of `targets` get lists."""
+    mean, user_bias, movie_bias = item_stats.fit_biases(encoded, content, parameters.bias_ridge)
+    movies, totals = item_stats.rated_movies(encoded, content, movie_bias, parameters, as_of)
+    residuals = neighbors.residuals_of(encoded, mean, user_bias, movie_bias)
+    sources = choose_sources(movies.count.astype(np.int64), least=parameters.min_source_ratings)
+    if targets is None:
+        targets = np.arange(len(movies))
+    ranking = neighbors.fit_ranking_lists(
+        encoded,
         sources,
-        chosen,
-        k=parameters.neighbours,
-        ridge=parameters.ridge,
-        dropout=parameters.dropout,
-        shrinkage=parameters.likeness_shrinkage,
-        alone=parameters.alone,
-        alone_k=parameters.alone_neighbours,
-        alone_shrinkage=parameters.alone_shrinkage,
-        member_power=parameters.member_power,
-        movie_power=parameters.movie_power,
-        told=lambda share: progress(stage, 0.7 * share),
+        targets,
+        parameters,
+        executor=executor,
+        progress=lambda part: progress(stage, 0.6 * part),
     )
-    taste = neighbours.for_taste(
-        given,
+    taste = neighbors.fit_taste_lists(
+        encoded,
         sources,
-        chosen,
-        neighbours.residuals(given, mean, of_users, of_movies),
-        k=parameters.taste_neighbours,
-        shrinkage=parameters.taste_shrinkage,
-        power=parameters.taste_power,
-        told=lambda share: progress(stage, 0.7 + 0.3 * share),
+        targets,
+        residuals,
+        parameters,
+        executor=executor,
+        progress=lambda part: progress(stage, 0.6 + 0.3 * part),
     )
-    known = Coefficients(coefficients.intercept, coefficients.weights, totals)
-    return Model(movies, feed, taste, totals, known, parameters)
+    movies = movies.with_vectors(
+        als.fit_factors(
+            encoded,
+            factors=parameters.als_factors,
+            alpha=parameters.als_alpha,
+            ridge=parameters.als_ridge,
+            seed=parameters.seed,
+        ),
+        residual_factors.fit_factors(
+            encoded,
+            residuals,
+            factors=parameters.residual_factors,
+            ridge=parameters.residual_ridge,
+            seed=parameters.seed,
+        ),
+    )
+    progress(stage, 1.0)
+    known = replace(coefficients, totals=totals, residual_ridge=parameters.residual_ridge)
+    return Model(movies, ranking, taste, totals, known, parameters)
 
 
-def calibrated(
-    given: Encoded, content: Content, parameters: Parameters, progress: Progress
+def fit_match_score(
+    encoded: Encoded,
+    content: MovieContent,
+    parameters: Parameters,
+    as_of: float,
+    executor: Executor,
+    progress: Progress,
 ) -> Coefficients:
-    """The coefficients of the chance, from what simulated members answered."""
+    """Fit the coefficients on simulated members, and their level on the ratings of the last months."""
 
-    def learn(rest: Encoded, wanted: Ids, told: Callable[[float], None]) -> Model:
-        targets, held = positions(rest.movie_ids, wanted)
-        return movies_learned(
-            rest,
+    def fit_part(
+        part: Encoded, wanted: Ids, coefficients: Coefficients, report: Callable[[float], None]
+    ) -> Model:
+        targets, is_known = positions(part.movie_ids, wanted)
+        return fit_movies(
+            part,
             content,
-            parameters.scaled(len(rest.stars) / len(given.stars)),
-            Coefficients(0.0, {}),
-            targets=targets[held],
-            progress=lambda stage, share: told(share),
+            # The match score does not read the ranking's vectors.
+            replace(parameters.scaled(len(part.stars) / len(encoded.stars)), als_factors=0),
+            coefficients,
+            executor,
+            as_of=as_of,
+            targets=targets[is_known],
+            progress=lambda stage, share: report(share),
         )
 
-    answers = simulated(
-        given, content, parameters.seed, learn, lambda share: progress("calibrating", share)
+    observations = simulate(
+        encoded,
+        content,
+        parameters.seed,
+        lambda part, wanted, report: fit_part(part, wanted, Coefficients(0.0, {}), report),
+        lambda share: progress("calibrating", 0.85 * share),
     )
-    weight = answers.weight * np.array(STAGE_WEIGHTS)[answers.stage]
+    weight = observations.weight * np.array(STAGE_WEIGHTS)[observations.stage]
     defaults = np.array([DEFAULTS[name] for name in NAMES])
-    found, _ = fitted(answers.values, answers.liked, weight, defaults, PRIOR_OBSERVATIONS)
-    return Coefficients(float(found[0]), dict(zip(NAMES[1:], found[1:].tolist(), strict=True)))
+    fitted, _ = fit_coefficients(
+        observations.values, observations.liked, weight, defaults, PRIOR_OBSERVATIONS
+    )
+    weights = dict(zip(NAMES[1:], fitted[1:].tolist(), strict=True))
+    coefficients = Coefficients(float(fitted[0]), weights)
+    if not parameters.refit_level:
+        return coefficients
+    outcomes = newest_outcomes(
+        encoded,
+        content,
+        as_of,
+        parameters.seed,
+        lambda part, wanted: fit_part(
+            part, wanted, coefficients, lambda share: progress("calibrating", 0.85 + 0.15 * share)
+        ),
+    )
+    if outcomes is None:
+        return coefficients
+    return refit_level(coefficients, *outcomes)
+
+
+def default_coefficients() -> Coefficients:
+    """Return the coefficients that serve until the first training."""
+    weights = {name: value for name, value in DEFAULTS.items() if name != "intercept"}
+    return Coefficients(DEFAULTS["intercept"], weights)

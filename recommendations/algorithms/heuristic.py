@@ -57,8 +57,8 @@ LIKENESS_POWER = 3
 QUALITY_CENTRE = 7.0
 # P(4 stars or more) of a movie whose mean is s stars: the logistic that fits the community's marks.
 LIKE_SLOPE, LIKE_CENTRE = 2.2, 3.55
-# A favourite genre in the profile speaks like this many ratings, one star above expectation.
-FAVOURITE_RATINGS = 3.0
+# A favorite genre in the profile speaks like this many ratings, one star above expectation.
+FAVORITE_RATINGS = 3.0
 # Short histories lean on what everybody sees, by PRIOR_WEIGHT * PRIOR / (PRIOR + n).
 POPULARITY_PRIOR_RATINGS, POPULARITY_PRIOR_WEIGHT = 10.0, 0.3
 # How far the feed looks past what is popular anyway; at 0.2 it costs no nDCG where the history is
@@ -98,7 +98,7 @@ class History:
 
     movies: Movies  # n rows
     stars: Array  # (n,), 1 to 5
-    favourites: Array  # (g,), 1 for a favourite genre
+    favorites: Array  # (g,), 1 for a favorite genre
 
     def __len__(self) -> int:
         return len(self.movies)
@@ -161,8 +161,8 @@ def affinities(history: History) -> Affinities:
     """Genre by genre, shrunk towards the member's own mean, so that one movie is no taste."""
     genres = history.movies.genres
     counts = genres.sum(axis=0)
-    above = residuals(history) @ genres + FAVOURITE_RATINGS * history.favourites
-    weight = counts + FAVOURITE_RATINGS * history.favourites + GENRE_SHRINKAGE
+    above = residuals(history) @ genres + FAVORITE_RATINGS * history.favorites
+    weight = counts + FAVORITE_RATINGS * history.favorites + GENRE_SHRINKAGE
     return Affinities(
         genre=above / weight,
         counts=counts,
@@ -176,7 +176,7 @@ def signals(
     """(m,) each: the signals of WEIGHTS. `likeness` is (m, n), 0 to 1."""
     n, m = len(history), len(movies)
     above = residuals(history)
-    named = FAVOURITE_RATINGS * history.favourites.sum()
+    named = FAVORITE_RATINGS * history.favorites.sum()
     affinity = affinities(history).genre
     per_movie = movies.genres @ affinity / np.maximum(movies.genres.sum(axis=1), 1)
     seen = peers.weight

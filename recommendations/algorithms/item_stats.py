@@ -1,8 +1,10 @@
-"""What is known of a movie apart from who is asked: its quality, bias, count and rate.
+"""What is known of a movie whoever looks at it: quality, bias, counts and trend.
 
-Quality is the Bayesian chance of being liked, as a logit: likes among the ratings, with
-`quality_prior` ratings' worth of prior. The prior comes from TMDb's votes by a fixed formula, where
-there are votes and they may be used, else it is the community's own share of likes.
+Quality is the Bayesian chance of being liked, as a logit: the likes among its ratings, with
+`quality_prior` ratings' worth of prior. The prior comes from TMDb's votes by a fixed formula if there
+are votes and they may be used, else it is the community's share of likes.
+
+Shapes: r ratings, u members, m movies.
 """
 
 from __future__ import annotations
@@ -12,30 +14,36 @@ from typing import Any
 
 import numpy as np
 
-from recommendations.algorithms import encoding as encode
-from recommendations.algorithms.encoding import Encoded
+from recommendations.algorithms.encoding import Encoded, interest_values
 from recommendations.algorithms.functions import logit, sigmoid
-from recommendations.algorithms.types import LIKED, Array, Content, Movies
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.time_decay import (
+    SECONDS_A_DAY,
+    decayed_counts,
+    smooth_recent,
+    trend,
+)
+from recommendations.algorithms.types import LIKED, Array, MovieContent, Movies
 
-# TMDb's mean of v votes is worth v / (v + VOTES_SHRINKAGE) of its distance from VOTES_CENTRE; a
+# TMDb's mean of v votes counts for v / (v + VOTES_SHRINKAGE) of its distance from VOTES_CENTER; a
 # point of ten is VOTES_SLOPE on the logit scale of a like, and VOTES_STARS stars.
 VOTES_SHRINKAGE = 50.0
-VOTES_CENTRE = 6.6
+VOTES_CENTER = 6.6
 VOTES_SLOPE = 1.1
 VOTES_STARS = 0.4
-MOST_BIAS_ROUNDS = 30
+MAX_BIAS_ROUNDS = 30
 BIAS_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The community as a whole, and the centres of the signals."""
+    """The community as a whole, and the centers of the signals."""
 
     members: int = 0
     ratings: int = 0
     mean_stars: float = 3.5
     liked_share: float = 0.5
-    #: Mean over ratings of the quality and of the log count of the rated movie.
+    #: Means over ratings of the quality and of the log count of the rated movie.
     quality: float = 0.0
     log_count: float = 0.0
 
@@ -47,89 +55,141 @@ class Totals:
         return cls(**values)
 
 
-def by_votes(content: Content) -> Array:
-    """(m,) points of ten above the usual, as far as TMDb's votes can be trusted; 0 without votes."""
+def votes_above_average(content: MovieContent) -> Array:
+    """(m,) Return the points of ten above the usual, as far as the votes can be trusted."""
     votes = content.vote_count.astype(np.float64)
-    above = votes / (votes + VOTES_SHRINKAGE) * (content.vote_average - VOTES_CENTRE)
+    above = votes / (votes + VOTES_SHRINKAGE) * (content.vote_average - VOTES_CENTER)
     return np.where(votes > 0, above, 0.0)
 
 
-def prior_chance(content: Content, liked_share: float) -> Array:
-    """(m,) the chance of a like before the first rating."""
-    return sigmoid(logit(liked_share) + VOTES_SLOPE * by_votes(content))
+def prior_probability(content: MovieContent, liked_share: float) -> Array:
+    """(m,) Return the probability of a like before the first rating."""
+    return sigmoid(logit(liked_share) + VOTES_SLOPE * votes_above_average(content))
 
 
-def unrated_movies(content: Content, totals: Totals) -> Movies:
-    """Rows of movies without any rating of our own."""
-    nothing = np.zeros(len(content))
+def unrated_movies(content: MovieContent, totals: Totals, parameters: Parameters) -> Movies:
+    """Return rows for movies that nobody of the community has rated."""
+    m = len(content)
     return Movies(
         ids=content.movie_ids,
         genres=content.genres,
         years=content.years,
-        quality=logit(prior_chance(content, totals.liked_share)),
-        bias=VOTES_STARS * by_votes(content),
-        count=nothing,
-        rate=nothing,
+        quality=logit(prior_probability(content, totals.liked_share)),
+        bias=VOTES_STARS * votes_above_average(content),
+        count=np.zeros(m),
+        rate=np.zeros(m),
+        recent_rate=np.zeros(m),
+        trend=np.ones(m),
+        factors=np.zeros((m, parameters.als_factors), dtype=np.float32),
+        residual_factors=np.zeros((m, parameters.residual_factors), dtype=np.float32),
     )
 
 
-def biases(given: Encoded, content: Content, ridge: float) -> tuple[float, Array, Array]:
-    """The mean, the members' (u,) and the movies' (m,) biases, in stars.
+def fit_biases(encoded: Encoded, content: MovieContent, ridge: float) -> tuple[float, Array, Array]:
+    """Return the mean, the members' (u,) and the movies' (m,) biases, in stars.
 
     Least squares with a ridge on the members' biases and on the movies' distance from what TMDb's
-    votes let expect, by turns until nothing moves.
+    votes predict, by turns until nothing moves.
     """
-    u, m = given.shape
-    stars = given.stars.astype(np.float64)
+    u, m = encoded.shape
+    stars = encoded.stars.astype(np.float64)
     mean = float(stars.mean()) if len(stars) else 0.0
-    prior = VOTES_STARS * by_votes(content.of(given.movie_ids))
-    of_users, of_movies = np.zeros(u), prior
-    per_user = np.bincount(given.users, minlength=u) + ridge
-    per_movie = np.bincount(given.movies, minlength=m) + ridge
-    for _ in range(MOST_BIAS_ROUNDS):
-        rest = stars - mean - of_users[given.users]
-        movies = (np.bincount(given.movies, rest, minlength=m) + ridge * prior) / per_movie
-        rest = stars - mean - movies[given.movies]
-        users = np.bincount(given.users, rest, minlength=u) / per_user
-        moved = max(
-            np.abs(movies - of_movies).max(initial=0), np.abs(users - of_users).max(initial=0)
+    prior = VOTES_STARS * votes_above_average(content.of(encoded.movie_ids))
+    user_bias, movie_bias = np.zeros(u), prior
+    per_user = np.bincount(encoded.users, minlength=u) + ridge
+    per_movie = np.bincount(encoded.movies, minlength=m) + ridge
+    for _ in range(MAX_BIAS_ROUNDS):
+        rest = stars - mean - user_bias[encoded.users]
+        new_movie = (np.bincount(encoded.movies, rest, minlength=m) + ridge * prior) / per_movie
+        rest = stars - mean - new_movie[encoded.movies]
+        new_user = np.bincount(encoded.users, rest, minlength=u) / per_user
+        change = max(
+            np.abs(new_movie - movie_bias).max(initial=0),
+            np.abs(new_user - user_bias).max(initial=0),
         )
-        of_users, of_movies = users, movies
-        if moved < BIAS_TOLERANCE:
+        user_bias, movie_bias = new_user, new_movie
+        if change < BIAS_TOLERANCE:
             break
-    return mean, of_users, of_movies
+    return mean, user_bias, movie_bias
 
 
 def rated_movies(
-    given: Encoded, content: Content, of_movies: Array, quality_prior: float
+    encoded: Encoded,
+    content: MovieContent,
+    movie_bias: Array,
+    parameters: Parameters,
+    as_of: float,
 ) -> tuple[Movies, Totals]:
-    """The row of each movie with ratings, and the community's totals."""
-    u, m = given.shape
-    count = np.bincount(given.movies, minlength=m).astype(np.float64)
-    liked = given.stars >= LIKED
-    likes = np.bincount(given.movies, liked, minlength=m)
+    """Return the row of each rated movie, without its vectors, and the community's totals.
+
+    `as_of` is the moment, in seconds since 1970, at which trend and recent popularity are taken.
+    """
+    u, m = encoded.shape
+    count = np.bincount(encoded.movies, minlength=m).astype(np.float64)
+    liked = encoded.stars >= LIKED
+    likes = np.bincount(encoded.movies, liked, minlength=m)
     # Half a like either way: a share of nothing or everything has no logit.
     liked_share = float((liked.sum() + 0.5) / (len(liked) + 1))
-    described = content.of(given.movie_ids)
-    prior = prior_chance(described, liked_share)
-    quality = logit((likes + quality_prior * prior) / (count + quality_prior))
-    wanted = np.bincount(given.movies, encode.weights(given), minlength=m)
+    described = content.of(encoded.movie_ids)
+    prior_count = parameters.quality_prior
+    prior = prior_count * prior_probability(described, liked_share)
+    quality = logit((likes + prior) / (count + prior_count))
+    interest = np.bincount(encoded.movies, interest_values(encoded), minlength=m)
+    rate = interest / max(u, 1)
     movies = Movies(
-        ids=given.movie_ids,
+        ids=encoded.movie_ids,
         genres=described.genres,
         years=described.years,
         quality=quality,
-        bias=of_movies,
+        bias=movie_bias,
         count=count,
-        rate=wanted / max(u, 1),
+        rate=rate,
+        recent_rate=_recent_rate(encoded, count, rate, parameters, as_of),
+        trend=_trend(encoded, count, parameters, as_of),
+        factors=np.zeros((m, 0), dtype=np.float32),
+        residual_factors=np.zeros((m, 0), dtype=np.float32),
     )
-    r = max(len(given.stars), 1)
+    r = max(len(encoded.stars), 1)
     totals = Totals(
         members=u,
-        ratings=len(given.stars),
-        mean_stars=float(given.stars.mean(dtype=np.float64)) if len(given.stars) else 3.5,
+        ratings=len(encoded.stars),
+        mean_stars=float(encoded.stars.mean(dtype=np.float64)) if len(encoded.stars) else 3.5,
         liked_share=liked_share,
         quality=float((quality * count).sum() / r),
         log_count=float((np.log1p(count) * count).sum() / r),
     )
     return movies, totals
+
+
+def _decayed_counts(encoded: Encoded, half_life_days: float, as_of: float) -> Array | None:
+    """(m,) Return the decayed ratings of each movie; None if times are unknown."""
+    if encoded.times is None:
+        return None
+    ages = np.asarray((as_of - encoded.times) / SECONDS_A_DAY, dtype=np.float64)
+    return decayed_counts(
+        encoded.movies, ages, half_life_days=half_life_days, movie_count=encoded.shape[1]
+    )
+
+
+def _recent_rate(
+    encoded: Encoded, count: Array, rate: Array, parameters: Parameters, as_of: float
+) -> Array:
+    """(m,) Return the shares of the recent interest on the scale of the rate."""
+    decayed = _decayed_counts(encoded, parameters.popularity_half_life_days, as_of)
+    if decayed is None:
+        return rate
+    recent = smooth_recent(decayed, count, prior_ratings=parameters.recent_prior)
+    scaled: Array = recent * float(rate.sum())
+    return scaled
+
+
+def _trend(encoded: Encoded, count: Array, parameters: Parameters, as_of: float) -> Array:
+    decayed = _decayed_counts(encoded, parameters.trend_half_life_days, as_of)
+    if decayed is None:
+        return np.ones(len(count))
+    return trend(
+        decayed,
+        count,
+        smoothing=parameters.trend_smoothing,
+        prior_ratings=parameters.recent_prior,
+    )

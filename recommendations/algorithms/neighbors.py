@@ -1,9 +1,18 @@
-"""The movies that speak for a movie: in the ranking by a ridge, in the chance by shared residuals."""
+"""Lists of movies that speak for a movie: in the ranking, in the match score, and as similar movies.
+
+Each list is made for a block of targets at a time (`Block`), by an object that can be sent to
+another process, so that a cluster computes the same as one machine.
+
+Shapes: r ratings, m movies, s sources, b targets of a block, k neighbors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,189 +20,224 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recommendations.algorithms import edlae
-from recommendations.algorithms import encoding as encode
-from recommendations.algorithms.encoding import Encoded
-from recommendations.algorithms.gram import BLOCK, Gram
-from recommendations.algorithms.types import Array, Floats, Ids, Neighbours, Places, positions
+from recommendations.algorithms.encoding import (
+    Encoded,
+    interest_values,
+    member_scale,
+    movie_scale,
+)
+from recommendations.algorithms.gram import Executor, Gram, split_blocks
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.types import (
+    Array,
+    Floats,
+    NeighborLists,
+    Places,
+    positions,
+)
 
-# Blocks in work at a time; each is a thread, with BLAS held to one so that they do not fight.
-WORKERS = 2
-#: For a block of targets: how many neighbours each has (b,), and one after the other their places
-#: among the sources and their weights.
+# Threads, each with one BLAS thread, so that they do not compete.
+THREADS = 2
+
+#: The lists of a block of targets: how many entries each has (b,), and one list after the other
+#: the places of the sources and their weights.
 Block = tuple[NDArray[np.int64], NDArray[np.intp], Floats]
-Told = Callable[[float], None]
+Progress = Callable[[float], None]
 
 
-def likeness(products: Floats, of_targets: Floats, of_sources: Floats, shrinkage: float) -> Floats:
-    """(b, s) g_ij / (sqrt(g_ii g_jj) + shrinkage)."""
-    norms = np.sqrt(of_targets)[:, None] * np.sqrt(of_sources)[None, :]
+class ThreadExecutor:
+    """Compute blocks in threads of this process, no more of them ahead than there are threads."""
+
+    def map(self, compute: Callable[[Places], Any], blocks: Iterable[Places]) -> Iterator[Any]:
+        rest = iter(blocks)
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
+            running = [pool.submit(compute, block) for block in islice(rest, THREADS)]
+            while running:
+                result = running.pop(0).result()
+                running.extend(pool.submit(compute, block) for block in islice(rest, 1))
+                yield result
+
+
+def cosine(
+    products: Floats, target_diagonal: Floats, source_diagonal: Floats, shrinkage: float
+) -> Floats:
+    """(b, s) Return the shrunk cosine g_ij / (sqrt(g_ii g_jj) + shrinkage)."""
+    norms = np.sqrt(target_diagonal)[:, None] * np.sqrt(source_diagonal)[None, :]
     norms += np.float32(shrinkage)
     shrunk: Floats = products / norms
     return shrunk
 
 
-def nearest(alike: Floats, k: int) -> NDArray[np.intp]:
-    """(b, k) For each row the places of the k greatest, ascending; never all: one is itself."""
-    s = alike.shape[1]
+def choose_nearest(similarity: Floats, k: int) -> NDArray[np.intp]:
+    """(b, k) Return the places of each row's k greatest, ascending; at most s - 1."""
+    s = similarity.shape[1]
     k = min(k, s - 1)
     if k < 1:
-        return np.zeros((len(alike), 0), dtype=np.intp)
-    return np.sort(np.argpartition(alike, s - k, axis=1)[:, s - k :], axis=1)
+        return np.zeros((len(similarity), 0), dtype=np.intp)
+    return np.sort(np.argpartition(similarity, s - k, axis=1)[:, s - k :], axis=1)
 
 
-def for_ranking(
-    given: Encoded,
-    sources: Places,
-    targets: Places,
-    *,
-    k: int,
-    ridge: float,
-    dropout: float,
-    shrinkage: float,
-    alone: float,
-    alone_k: int,
-    alone_shrinkage: float,
-    member_power: float,
-    movie_power: float,
-    told: Told,
-) -> Neighbours:
-    """By target: what interest in each neighbour says of it, the scales folded in.
+@dataclass(frozen=True)
+class RankingBlocks:
+    """Computes lists for the ranking: EDLAE's weights and the pair weights, the scales folded in.
 
-    The ridge's weights are what a movie says beside many others. Of a short history, which has few
-    others, a movie says more: `alone` times g_ij / (g_jj + alone_shrinkage), the share of those
-    interested in j who are so in i (the ridge's own limit where dropout takes all other movies), is
-    added for the `alone_k` movies j that say most so.
+    EDLAE's weights are what a movie says beside many others. A short history has few others, so a
+    movie says more: `pair_weight * g_ij / (g_jj + pair_shrinkage)`, the share of those interested
+    in j who are interested in i (EDLAE's limit if dropout removes all other movies), is added for
+    the movies j for which it is greatest.
     """
-    of_members = encode.member_scale(given, member_power)
-    of_movies = encode.movie_scale(given, movie_power)
-    scaled = encode.weights(given) * of_members[given.users] * of_movies[given.movies]
-    gram = Gram(given.matrix(scaled), sources)
-    among = gram.among_sources()
-    diagonal = gram.diagonal[sources]
-    told(0.3)
 
-    def block(places: Places) -> Block:
-        products = _rows(gram, among, places)
-        alike = likeness(products, gram.diagonal[places], diagonal, shrinkage)
-        _never_itself(alike, sources, places)
-        chosen = nearest(alike, k)
-        weights = edlae.solved(among, products, chosen, diagonal, ridge=ridge, dropout=dropout)
-        # A movie nobody rated together with the target was only drawn to fill the number.
-        weights *= np.take_along_axis(alike, chosen, axis=1) > 0
-        said = np.zeros_like(products)
-        np.put_along_axis(said, chosen, weights * of_movies[sources][chosen], axis=1)
-        share = products / (diagonal + np.float32(alone_shrinkage))
-        _never_itself(share, sources, places)
-        most = nearest(share, alone_k)
-        by_itself = np.maximum(np.take_along_axis(share, most, axis=1), np.float32(0))
-        by_itself *= np.float32(alone)
-        np.put_along_axis(said, most, np.take_along_axis(said, most, axis=1) + by_itself, axis=1)
-        return _without_zeros(said)
+    gram: Gram
+    source_gram: Floats  # (s, s)
+    source_scale: Floats  # (s,)
+    parameters: Parameters
 
-    return _lists(given, sources, targets, block, lambda share: told(0.3 + 0.7 * share))
+    def __call__(self, places: Places) -> Block:
+        parameters, sources = self.parameters, self.gram.sources
+        source_diagonal = self.gram.diagonal[sources]
+        products = self._products(places)
+        similarity = cosine(
+            products,
+            self.gram.diagonal[places],
+            source_diagonal,
+            parameters.similarity_shrinkage,
+        )
+        _exclude_itself(similarity, sources, places)
+        nearest = choose_nearest(similarity, parameters.neighbors)
+        weights = edlae.solve_weights(
+            self.source_gram,
+            products,
+            nearest,
+            ridge=parameters.ridge,
+            dropout=parameters.dropout,
+        )
+        # A movie that nobody rated together with the target only fills the number of neighbors.
+        weights *= np.take_along_axis(similarity, nearest, axis=1) > 0
+        total = np.zeros_like(products)
+        np.put_along_axis(total, nearest, weights * self.source_scale[nearest], axis=1)
+        share = products / (source_diagonal + np.float32(parameters.pair_shrinkage))
+        _exclude_itself(share, sources, places)
+        pairs = choose_nearest(share, parameters.pair_neighbors)
+        pair_weights = np.maximum(np.take_along_axis(share, pairs, axis=1), np.float32(0))
+        pair_weights *= np.float32(parameters.pair_weight)
+        pair_weights += np.take_along_axis(total, pairs, axis=1)
+        np.put_along_axis(total, pairs, pair_weights, axis=1)
+        return _nonzero(total)
+
+    def _products(self, places: Places) -> Floats:
+        """(b, s) Return the products, from the source Gram for targets that are sources."""
+        at, is_source = positions(self.gram.sources, places)
+        if is_source.all():
+            return self.source_gram[at]
+        products = np.empty((len(places), len(self.gram.sources)), dtype=np.float32)
+        products[is_source] = self.source_gram[at[is_source]]
+        products[~is_source] = self.gram.rows(places[~is_source])
+        return products
 
 
-def for_taste(
-    given: Encoded,
+@dataclass(frozen=True)
+class TasteBlocks:
+    """Computes lists for the match score: movies whose residuals agree, by shrunk cosine^power."""
+
+    gram: Gram
+    parameters: Parameters
+
+    def __call__(self, places: Places) -> Block:
+        parameters, sources = self.parameters, self.gram.sources
+        similarity = cosine(
+            self.gram.rows(places),
+            self.gram.diagonal[places],
+            self.gram.diagonal[sources],
+            parameters.taste_shrinkage,
+        )
+        _exclude_itself(similarity, sources, places)
+        nearest = choose_nearest(similarity, parameters.taste_neighbors)
+        weights = np.maximum(np.take_along_axis(similarity, nearest, axis=1), np.float32(0))
+        total = np.zeros_like(similarity)
+        np.put_along_axis(total, nearest, weights ** np.float32(parameters.taste_power), axis=1)
+        return _nonzero(total)
+
+
+def fit_ranking_lists(
+    encoded: Encoded,
     sources: Places,
     targets: Places,
-    residuals: Array,
+    parameters: Parameters,
     *,
-    k: int,
-    shrinkage: float,
-    power: float,
-    told: Told,
-) -> Neighbours:
-    """By target: the movies whose residuals go with its own, by shrunk cosine to a power."""
-    gram = Gram(given.matrix(residuals.astype(np.float32)), sources)
-    diagonal = gram.diagonal[sources]
-
-    def block(places: Places) -> Block:
-        alike = likeness(gram.rows(places), gram.diagonal[places], diagonal, shrinkage)
-        _never_itself(alike, sources, places)
-        chosen = nearest(alike, k)
-        cosine = np.maximum(np.take_along_axis(alike, chosen, axis=1), np.float32(0))
-        said = np.zeros_like(alike)
-        np.put_along_axis(said, chosen, cosine ** np.float32(power), axis=1)
-        return _without_zeros(said)
-
-    return _lists(given, sources, targets, block, told)
-
-
-def _rows(gram: Gram, among: Floats, places: Places) -> Floats:
-    """(b, s) products: from what is there already, as far as the targets are sources."""
-    at, held = positions(gram.sources, places)
-    if held.all():
-        return among[at]
-    products = np.empty((len(places), len(gram.sources)), dtype=np.float32)
-    products[held] = among[at[held]]
-    products[~held] = gram.rows(places[~held])
-    return products
-
-
-def _without_zeros(said: Floats) -> Block:
-    """Of (b, s) weights those that are not 0."""
-    rows, columns = np.nonzero(said)
-    return np.bincount(rows, minlength=len(said)), columns, said[rows, columns]
-
-
-def _never_itself(alike: Floats, sources: Places, places: Places) -> None:
-    at, held = positions(sources, places)
-    alike[np.flatnonzero(held), at[held]] = -1.0
-
-
-def _lists(
-    given: Encoded,
-    sources: Places,
-    targets: Places,
-    block: Callable[[Places], Block],
-    told: Told,
-) -> Neighbours:
-    """The blocks put together; movies that are no target have an empty list."""
-    starts = range(0, len(targets), BLOCK)
-    counts = np.zeros(given.shape[1], dtype=np.int64)
-    movies: list[Ids] = []
-    weights: list[Floats] = []
-    done = 0
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(WORKERS) as pool:
-        for start, (each, chosen, heavy) in zip(
-            starts,
-            _few_ahead(pool, block, [targets[at : at + BLOCK] for at in starts]),
-            strict=True,
-        ):
-            places = targets[start : start + BLOCK]
-            counts[places] = each
-            movies.append(given.movie_ids[sources[chosen]])
-            weights.append(heavy.astype(np.float32))
-            done += len(places)
-            told(done / len(targets))
-    return Neighbours(
-        starts=np.concatenate(([0], np.cumsum(counts))),
-        movies=np.concatenate([*movies, np.zeros(0, dtype=np.int64)]),
-        weights=np.concatenate([*weights, np.zeros(0, dtype=np.float32)]),
+    executor: Executor,
+    progress: Progress,
+) -> NeighborLists:
+    """Return for each target what interest in another movie says for it; others have no list."""
+    scale = movie_scale(encoded, parameters.movie_power)
+    members = member_scale(encoded, parameters.member_power)
+    values = interest_values(encoded) * members[encoded.users] * scale[encoded.movies]
+    gram = Gram(encoded.matrix(values), sources)
+    source_gram = gram.among_sources(executor)
+    progress(0.3)
+    blocks = RankingBlocks(gram, source_gram, scale[sources], parameters)
+    return _join_blocks(
+        encoded, sources, targets, blocks, executor, lambda part: progress(0.3 + 0.7 * part)
     )
 
 
-def _few_ahead(
-    pool: ThreadPoolExecutor, block: Callable[[Places], Block], work: list[Places]
-) -> Iterator[Block]:
-    """Results in order, with no more blocks begun than there are workers: memory stays bounded."""
-    running = [pool.submit(block, places) for places in work[:WORKERS]]
-    for at in range(len(work)):
-        result = running.pop(0).result()
-        if at + WORKERS < len(work):
-            running.append(pool.submit(block, work[at + WORKERS]))
-        yield result
+def fit_taste_lists(
+    encoded: Encoded,
+    sources: Places,
+    targets: Places,
+    residuals: Array,
+    parameters: Parameters,
+    *,
+    executor: Executor,
+    progress: Progress,
+) -> NeighborLists:
+    """Return for each target the movies whose (r,) residuals agree with its own."""
+    gram = Gram(encoded.matrix(residuals.astype(np.float32)), sources)
+    blocks = TasteBlocks(gram, parameters)
+    return _join_blocks(encoded, sources, targets, blocks, executor, progress)
 
 
-def residuals(given: Encoded, mean: float, of_users: Array, of_movies: Array) -> Array:
-    """(r,) stars beyond what the movie and the member let expect."""
-    above: Array = given.stars - mean - of_users[given.users] - of_movies[given.movies]
-    return above
+def _exclude_itself(similarity: Floats, sources: Places, places: Places) -> None:
+    at, is_source = positions(sources, places)
+    similarity[np.flatnonzero(is_source), at[is_source]] = -1.0
 
 
-def transposed(lists: Neighbours, ids: Ids) -> sparse.csr_array:
-    """(m, m) by source: row i holds what movie i speaks for."""
+def _nonzero(weights: Floats) -> Block:
+    rows, columns = np.nonzero(weights)
+    return np.bincount(rows, minlength=len(weights)), columns, weights[rows, columns]
+
+
+def _join_blocks(
+    encoded: Encoded,
+    sources: Places,
+    targets: Places,
+    compute: Callable[[Places], Block],
+    executor: Executor,
+    progress: Progress,
+) -> NeighborLists:
+    """Compute the lists of all targets and put them together."""
+    counts = np.zeros(encoded.shape[1], dtype=np.int64)
+    movies, weights = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
+    blocks = split_blocks(targets)
+    for number, (lengths, columns, values) in enumerate(executor.map(compute, blocks)):
+        counts[blocks[number]] = lengths
+        movies.append(encoded.movie_ids[sources[columns]])
+        weights.append(values.astype(np.float32))
+        progress((number + 1) / len(blocks))
+    return NeighborLists(
+        starts=np.concatenate(([0], np.cumsum(counts))),
+        movies=np.concatenate(movies),
+        weights=np.concatenate(weights),
+    )
+
+
+def residuals_of(encoded: Encoded, mean: float, user_bias: Array, movie_bias: Array) -> Array:
+    """(r,) Return the stars beyond what the movie's and the member's bias predict."""
+    rest: Array = encoded.stars - mean - user_bias[encoded.users] - movie_bias[encoded.movies]
+    return rest
+
+
+def transpose(lists: NeighborLists, ids: NDArray[np.int64]) -> sparse.csr_array:
+    """(m, m) Return the lists by source: row i holds what movie i speaks for."""
     sources, _ = positions(ids, lists.movies)
     by_target = sparse.csr_array((lists.weights, sources, lists.starts), shape=(len(ids), len(ids)))
     return by_target.T.tocsr()

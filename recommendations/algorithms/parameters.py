@@ -1,4 +1,4 @@
-"""All that is chosen before a training, with the defaults that did best in validation."""
+"""Everything that is chosen before a training, with the defaults that validation preferred."""
 
 from __future__ import annotations
 
@@ -6,59 +6,91 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-#: Stored with each training; a training of another version is never read.
-VERSION = "edlae-1"
+#: Stored with each training. A training of another version is never read.
+VERSION = "edlae-2"
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a training is made with; stored beside it."""
+    """What a training is made with; stored with it.
 
-    neighbours: int = 100  # K: movies that may speak for a movie in the feed
+    The parts that an ablation switches off: `als_weight` 0, `recency_floor` 1, `trend_power` 0,
+    `recent_popularity` False, `residual_factors` 0, `refit_level` False, `probability_floor` 0.
+    """
+
+    # Ranking: EDLAE (algorithms.edlae).
+    neighbors: int = 100  # K
     ridge: float = 50.0  # lambda
     dropout: float = 1 / 3  # p
-    likeness_shrinkage: float = 20.0
-    # What a movie says alone, for short histories: see neighbours.for_ranking.
-    alone: float = 0.01
-    alone_neighbours: int = 100
-    alone_shrinkage: float = 5.0
+    similarity_shrinkage: float = 20.0
+    #: A source needs this many ratings to speak for other movies.
+    min_source_ratings: int = 2
+    # What one rated movie says alone, for short histories (algorithms.neighbors).
+    pair_weight: float = 0.01
+    pair_neighbors: int = 100
+    pair_shrinkage: float = 5.0
     member_power: float = 0.3
     movie_power: float = 0.1
-    taste_neighbours: int = 100
+    # Ranking: implicit ALS (algorithms.als).
+    als_factors: int = 32
+    als_alpha: float = 10.0
+    als_ridge: float = 30.0
+    als_weight: float = 0.3
+    # Ranking: time (algorithms.time_decay).
+    recency_floor: float = 0.4
+    recency_scale: float = 15.0  # ratings
+    trend_half_life_days: float = 120.0
+    trend_smoothing: float = 0.3
+    #: Ratings that the whole-time shares count for in what is recent.
+    recent_prior: float = 100.0
+    trend_power: float = 0.6
+    recent_popularity: bool = True  # new members: popularity that decays within a year
+    popularity_half_life_days: float = 365.0
+    #: Movies with a lower probability of being liked are placed last.
+    probability_floor: float = 0.3
+    # Match score: neighbors by residuals, and their factorization.
+    taste_neighbors: int = 100
     taste_shrinkage: float = 20.0
     taste_power: float = 1.5
+    residual_factors: int = 24
+    residual_ridge: float = 12.0
     bias_ridge: float = 5.0
     quality_prior: float = 5.0  # ratings that TMDb's (or the community's) mean counts for
     use_votes: bool = True  # TMDb's votes as a prior
+    refit_level: bool = True  # intercept and slope from the ratings of the last months
     seed: int = 1
 
     @classmethod
     def for_size(cls, ratings: int, *, use_votes: bool = True) -> Parameters:
-        """What was measured to do best at that many ratings.
+        """Return what validation preferred at that many ratings.
 
         The ridge grows with the sums it stands against: 50 at a hundred thousand ratings, 300 at
-        a million and more. Few members say more when those who rated much are scaled down less.
-        What a movie says alone wins 2 to 5 % of nDCG for histories of 3 to 50 ratings (validation);
-        with few members it is noisy, and more than 0.01 costs long histories as much.
+        a million and more. In a small community the scaling by activity is weaker, and so is what
+        one movie says alone, which is noisy there.
         """
         decades = math.log10(max(ratings, 1) / 1e5)
         ridge = 50.0 * 6.0 ** min(max(decades, -1.0), 1.0)
-        few = ratings < 300_000
+        is_small = ratings < 300_000
         return cls(
-            neighbours=100 if few else 200,
-            member_power=0.2 if few else 0.3,
-            alone=0.01 if few else 0.03,
+            neighbors=100 if is_small else 200,
+            member_power=0.2 if is_small else 0.3,
+            pair_weight=0.01 if is_small else 0.03,
             ridge=round(ridge, 1),
+            als_factors=32 if is_small else 64,
+            als_ridge=30.0 if is_small else 60.0,
             use_votes=use_votes,
         )
 
     def scaled(self, share: float) -> Parameters:
-        """For a share of the ratings: what stands against sums over members shrinks with them."""
+        """Return the parameters for a share of the ratings.
+
+        What stands against sums over members shrinks with them.
+        """
         return replace(
             self,
             ridge=share * self.ridge,
-            likeness_shrinkage=share * self.likeness_shrinkage,
-            alone_shrinkage=share * self.alone_shrinkage,
+            similarity_shrinkage=share * self.similarity_shrinkage,
+            pair_shrinkage=share * self.pair_shrinkage,
             taste_shrinkage=share * self.taste_shrinkage,
         )
 

@@ -1,16 +1,19 @@
-"""What the chance of a like is made of: signals, each a formula of the member's own ratings.
+"""The signals of the match score, each a formula of the member's own ratings.
 
-Residuals are stars against the community's mean, the movie's bias and the member's, so that a taste
-is what a member gives beyond what anybody gives. Sums are shrunk: one movie is no taste. What a
-signal is worth may grow with the history: those of the history also come times c = n / (n + 10) and
-d = n / (n + 100), those of the movie times c, each under the name with `TRUSTED` or `SETTLED`.
+A residual is the stars beyond the community's mean, the movie's and the member's bias. Sums are
+shrunk: one movie is no taste. What a signal counts for may grow with the history: those of the history
+also come times c = n / (n + 10) and d = n / (n + 100), those of the movie times c, under names that end
+in TRUSTED and SETTLED.
+
+Shapes: n movies of the history, m movies to score, g genres.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from recommendations.algorithms.functions import sigmoid, trust
+from recommendations.algorithms import residual_factors
+from recommendations.algorithms.functions import shrink, sigmoid
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.types import LIKED, Array, History, Links, Movies
 
@@ -18,10 +21,18 @@ TRUSTED, SETTLED = "_trusted", "_settled"
 #: The three parts of the contract, and the signals each is made of.
 PARTS: dict[str, tuple[str, ...]] = {
     "genre_affinity": ("genre", "period"),
-    "rating_history": ("generosity", "leaning", "taste", "feed", "trusted", "settled"),
+    "rating_history": (
+        "generosity",
+        "leaning",
+        "taste",
+        "factors",
+        "feed",
+        "trusted",
+        "settled",
+    ),
     "popularity": ("quality", "count", "bias"),
 }
-OF_HISTORY = ("genre", "period", "generosity", "leaning", "taste", "feed")
+OF_HISTORY = ("genre", "period", "generosity", "leaning", "taste", "factors", "feed")
 OF_MOVIE = ("quality", "count", "bias")
 #: The names under which each signal comes.
 TERMS: dict[str, tuple[str, ...]] = {
@@ -40,95 +51,115 @@ PERIOD_SHRINKAGE = 8.0
 TRUSTED_AFTER, SETTLED_AFTER = 10.0, 100.0
 TASTE_SHRINKAGE = 0.3
 PERIOD_YEARS = 5
-# A favourite genre in the profile speaks like this many ratings, one star above expectation.
-FAVOURITE_RATINGS = 3.0
+# A favorite genre in the profile speaks like this many ratings, one star above expectation.
+FAVORITE_RATINGS = 3.0
 # The feed's sum counts by its logarithm; sums under this are as good as none.
 FEED_FLOOR = 0.02
 
 
-def above_expectation(history: History, totals: Totals) -> Array:
-    """(n,) stars above what the movie and the member let expect; 0 for movies not rated."""
-    above = (history.stars - totals.mean_stars - history.movies.bias) * history.rated
+def residuals(history: History, totals: Totals) -> Array:
+    """(n,) Return the stars beyond all biases; 0 for movies that were not rated."""
+    above = _above_movie(history, totals)
     own: Array = (above - above.sum() / (history.n + LEANING_SHRINKAGE)) * history.rated
     return own
 
 
 def leaning(history: History, totals: Totals) -> float:
-    """The member's bias: stars above what others gave the same movies, shrunk."""
-    above = (history.stars - totals.mean_stars - history.movies.bias) * history.rated
-    return float(above.sum()) / (history.n + LEANING_SHRINKAGE)
+    """Return the member's bias: stars above what others gave the same movies, shrunk."""
+    return float(_above_movie(history, totals).sum()) / (history.n + LEANING_SHRINKAGE)
+
+
+def _above_movie(history: History, totals: Totals) -> Array:
+    above: Array = (history.stars - totals.mean_stars - history.movies.bias) * history.rated
+    return above
 
 
 def generosity(history: History) -> float:
-    """Likes above expectation, a rating, shrunk."""
+    """Return the likes above expectation per rating, shrunk."""
     above = ((history.stars >= LIKED) - sigmoid(history.movies.quality)) * history.rated
     return float(above.sum()) / (history.n + GENEROSITY_SHRINKAGE)
 
 
-def genre_affinity(history: History, above: Array) -> Array:
-    """(g,) shrunk mean residual of the movies of each genre, in stars."""
+def genre_affinity(history: History, residual: Array) -> Array:
+    """(g,) Return the shrunk mean residual of the movies of each genre, in stars."""
     genres = history.movies.genres
-    named = FAVOURITE_RATINGS * history.favourites
+    named = FAVORITE_RATINGS * history.favorites
     weight = history.rated @ genres + named + GENRE_SHRINKAGE
-    affinity: Array = (above @ genres + named) / weight
+    affinity: Array = (residual @ genres + named) / weight
     return affinity
 
 
-def period_affinity(history: History, above: Array, movies: Movies) -> Array:
-    """(m,) shrunk mean residual of the rated movies within PERIOD_YEARS years."""
-    known = history.rated & (history.movies.years > 0)
-    order = np.argsort(history.movies.years[known], kind="stable")
-    years = history.movies.years[known][order]
-    sums = np.concatenate(([0.0], np.cumsum(above[known][order])))
+def period_affinity(history: History, residual: Array, movies: Movies) -> Array:
+    """(m,) Return the shrunk mean residual of the rated movies within PERIOD_YEARS years."""
+    is_dated = history.rated & (history.movies.years > 0)
+    order = np.argsort(history.movies.years[is_dated], kind="stable")
+    years = history.movies.years[is_dated][order]
+    sums = np.concatenate(([0.0], np.cumsum(residual[is_dated][order])))
     first = np.searchsorted(years, movies.years - PERIOD_YEARS, side="left")
     last = np.searchsorted(years, movies.years + PERIOD_YEARS, side="right")
     mean = (sums[last] - sums[first]) / (last - first + PERIOD_SHRINKAGE)
     return np.where(movies.years > 0, mean, 0.0)
 
 
-def taste(above: Array, links: Links, m: int) -> Array:
-    """(m,) residual-weighted mean over the rated movies among each movie's nearest, shrunk."""
-    spoken = np.bincount(links.movies, links.weights * above[links.rated], minlength=m)
+def taste(residual: Array, links: Links, m: int) -> Array:
+    """(m,) Return the mean residual of each movie's nearest among the rated, weighted and shrunk."""
+    total = np.bincount(links.movies, links.weights * residual[links.rated], minlength=m)
     weight = np.bincount(links.movies, links.weights, minlength=m)
-    mean: Array = spoken / (weight + TASTE_SHRINKAGE)
+    mean: Array = total / (weight + TASTE_SHRINKAGE)
     return mean
 
 
-def feed(history: History, links: Links, m: int) -> Array:
-    """(m,) the ranking's own sum: interest in the rated movies times what they say of each movie."""
-    said = links.weights * history.wants[links.rated]
-    return np.bincount(links.movies, said, minlength=m).astype(np.float64)
+def factors(history: History, residual: Array, movies: Movies, ridge: float) -> Array:
+    """(m,) Return the residual that the factorization predicts, in stars."""
+    rated = history.rated
+    return residual_factors.predict(
+        history.movies.residual_factors[rated],
+        residual[rated],
+        movies.residual_factors,
+        ridge=ridge,
+    )
 
 
-def signals(
-    history: History, movies: Movies, feed_links: Links, taste_links: Links, totals: Totals
+def interest_sum(interest: Array, links: Links, m: int) -> Array:
+    """(m,) Return the sum of interest in the rated movies times what they say of each movie."""
+    values = links.weights * interest[links.rated]
+    return np.bincount(links.movies, values, minlength=m).astype(np.float64)
+
+
+def compute_signals(
+    history: History,
+    movies: Movies,
+    feed_links: Links,
+    taste_links: Links,
+    totals: Totals,
+    residual_ridge: float,
 ) -> dict[str, Array]:
-    """(m,) each, by name; `spoken` is the bare feed sum, and no signal."""
+    """Return (m,) arrays by name, those of NAMES and `interest_sum`."""
     m = len(movies)
-    above = above_expectation(history, totals)
-    named = FAVOURITE_RATINGS * float(history.favourites.sum())
-    c, d = trust(history.n, TRUSTED_AFTER), trust(history.n, SETTLED_AFTER)
-    per_movie = movies.genres @ genre_affinity(history, above)
-    per_movie = per_movie / np.maximum(movies.genres.sum(axis=1), 1)
-    spoken = feed(history, feed_links, m)
+    residual = residuals(history, totals)
+    named = FAVORITE_RATINGS * float(history.favorites.sum())
+    c, d = shrink(history.n, TRUSTED_AFTER), shrink(history.n, SETTLED_AFTER)
+    genre = movies.genres @ genre_affinity(history, residual)
+    interest = interest_sum(history.wants, feed_links, m)
     values = {
         "quality": movies.quality - totals.quality,
         "count": np.log1p(movies.count) - totals.log_count,
         "bias": movies.bias,
-        "genre": per_movie,
-        "period": period_affinity(history, above, movies),
+        "genre": genre / np.maximum(movies.genres.sum(axis=1), 1),
+        "period": period_affinity(history, residual, movies),
         "generosity": np.full(m, generosity(history)),
         "leaning": np.full(m, leaning(history, totals)),
-        "taste": taste(above, taste_links, m),
-        "feed": np.log1p(np.maximum(spoken, 0.0) / FEED_FLOOR),
+        "taste": taste(residual, taste_links, m),
+        "factors": factors(history, residual, movies, residual_ridge),
+        "feed": np.log1p(np.maximum(interest, 0.0) / FEED_FLOOR),
         "trusted": np.full(m, c),
         "settled": np.full(m, d),
     }
     for name in OF_MOVIE:
         values[name + TRUSTED] = c * values[name]
     for name in OF_HISTORY:
-        share = trust(history.n + named, TRUSTED_AFTER) if name == "genre" else c
+        share = shrink(history.n + named, TRUSTED_AFTER) if name == "genre" else c
         values[name + TRUSTED] = share * values[name]
         values[name + SETTLED] = d * values[name]
-    values["spoken"] = spoken
+    values["interest_sum"] = interest
     return values

@@ -1,9 +1,14 @@
-"""Memberships played through, so that the chance is right at every stage of one.
+"""Simulated members, so that the match score holds at every stage of a membership.
 
-Some members are strangers: the movies' side is made without them, and they are met with histories
-that grow. The others are regulars: the movies' side is made of their ratings but for a few, and of
-those they are asked with all the others for a history. Few members say little, so a small community
-is played through in several rounds with other strangers; a large one in one, of a bounded sample.
+Strangers are members whom the movies were fitted without; they are met with histories of growing
+length. Regulars are members whose ratings, but for a few, the movies were fitted on; they are asked
+about those few with all the others as history. A small community is simulated in several rounds
+with other strangers in each, a large one in a single round on a bounded sample.
+
+`newest_outcomes` meets members in the order of time instead: what they rated in the last months, with
+the history they had the day before.
+
+Shapes: x observations, k coefficients.
 """
 
 from __future__ import annotations
@@ -14,159 +19,230 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommendations.algorithms import signals
 from recommendations.algorithms.encoding import Encoded
+from recommendations.algorithms.functions import logit
+from recommendations.algorithms.match_score import percents
 from recommendations.algorithms.model import Model
-from recommendations.algorithms.types import LIKED, Array, Content, History, Ids, Places
+from recommendations.algorithms.time_decay import SECONDS_A_DAY
+from recommendations.algorithms.types import LIKED, Array, History, Ids, MovieContent, Places
 
-#: Rounds until so many strangers were met, each round with this share of the members at most.
-ENOUGH_STRANGERS, STRANGERS, MOST_ROUNDS = 800, 0.15, 5
-#: Regulars in all rounds together, and the share of their ratings that is held out.
-MOST_REGULARS, ASKED_OF_REGULARS = 3000, 0.06
-ASKED_OF_STRANGERS = 0.2
-# Questions a member: many members say more than many questions, for members differ.
-MOST_OF_STRANGERS, MOST_OF_REGULARS = 20, 12
-#: Lengths of a stranger's simulated histories, from and to; None: all there is.
+#: Rounds until so many strangers were met, with this share of the members in each at most.
+ENOUGH_STRANGERS, STRANGER_SHARE, MAX_ROUNDS = 800, 0.15, 5
+#: Regulars in all rounds together, and the share of their ratings that they are asked about.
+MAX_REGULARS, REGULAR_TEST_SHARE = 3000, 0.06
+STRANGER_TEST_SHARE = 0.2
+# Questions per member: many members say more than many questions, because members differ.
+MAX_STRANGER_QUESTIONS, MAX_REGULAR_QUESTIONS = 20, 12
+#: Lengths of a stranger's histories, from and to; None is all there is.
 STAGES: tuple[tuple[int, int | None], ...] = ((0, 0), (1, 5), (6, 20), (21, 100), (21, None))
-#: The stage of a regular, who is met with all there is.
+#: The stage of a regular.
 REGULAR = len(STAGES)
 NAMES = ("intercept", *signals.NAMES)
 
-Told = Callable[[float], None]
-#: Makes the movies' side from some of the ratings, with lists for the movies of these ids, and tells
-#: how far it is.
-Learn = Callable[[Encoded, Ids, Told], Model]
-# Of a round's time; the rest goes into asking.
-_LEARNING = 0.8
+# The newest outcomes: those of the last months, if they are enough and enough came before them.
+NEWEST_DAYS, MIN_NEWEST = 180, 300
+MIN_RATINGS_BEFORE = 2_000
+MAX_NEWEST_MEMBERS, MAX_NEWEST_QUESTIONS = 1_000, 30
+
+Report = Callable[[float], None]
+#: Fits the movies on some of the ratings, with lists for the movies of these ids.
+FitPart = Callable[[Encoded, Ids, Report], Model]
+# The share of a round's time that fitting takes.
+_FITTING = 0.8
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """x answers of members with simulated histories."""
+class Observations:
+    """Whether simulated members liked movies, and the signals they were scored by."""
 
     values: Array  # (x, k), the signals by NAMES
-    liked: Array  # (x,), 1 where the movie was given 4 stars or more
-    #: (x,) How many ratings each stands for: of members with very many not all are asked about.
+    liked: Array  # (x,), 1 for 4 stars or more
+    #: (x,) How many ratings each stands for: not all ratings of very active members are asked.
     weight: Array
     stage: Places  # (x,)
 
     @classmethod
-    def together(cls, parts: list[Simulated]) -> Simulated:
-        nothing = cls(np.zeros((0, len(NAMES))), np.zeros(0), np.zeros(0), np.zeros(0, np.intp))
-        parts = [nothing, *parts]
-        return cls(
-            *(np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0]))
-        )
+    def concatenate(cls, parts: list[Observations]) -> Observations:
+        empty = cls(np.zeros((0, len(NAMES))), np.zeros(0), np.zeros(0), np.zeros(0, np.intp))
+        parts = [empty, *parts]
+        return cls(*(np.concatenate([vars(part)[name] for part in parts]) for name in vars(empty)))
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A member with what they are asked about, and what their histories are drawn from."""
+class _Participant:
+    """A member with the ratings they are asked about and those their histories are drawn from."""
 
-    asked: Places  # among the ratings
+    questions: Places  # among the ratings
     pool: Places
     weight: float
-    regular: bool
+    is_regular: bool
 
 
-def rounds_for(members: int) -> int:
-    """How many rounds a community of that size is played."""
-    return min(max(math.ceil(ENOUGH_STRANGERS / max(STRANGERS * members, 1)), 1), MOST_ROUNDS)
+def count_rounds(members: int) -> int:
+    """Return how many rounds a community of that size is simulated in."""
+    rounds = math.ceil(ENOUGH_STRANGERS / max(STRANGER_SHARE * members, 1))
+    return min(max(rounds, 1), MAX_ROUNDS)
 
 
-def simulated(given: Encoded, content: Content, seed: int, learn: Learn, told: Told) -> Simulated:
-    """What the members of all rounds answered; the same for the same ratings and seed."""
-    dice = np.random.default_rng(seed)
-    rounds = rounds_for(given.shape[0])
-    order = dice.permutation(given.shape[0])
-    parts: list[Simulated] = []
-    for turn in range(rounds):
-        within = partial(_told_of_round, told, turn, rounds)
-        parts.extend(_round(given, content, order, turn, rounds, dice, learn, within))
-        within(1.0)
-    return Simulated.together(parts)
-
-
-def _told_of_round(told: Told, turn: int, rounds: int, share: float) -> None:
-    told((turn + share) / rounds)
-
-
-def _round(
-    given: Encoded,
-    content: Content,
-    order: Places,
-    turn: int,
-    rounds: int,
-    dice: np.random.Generator,
-    learn: Learn,
-    told: Told,
-) -> Iterator[Simulated]:
-    """One movies' side, and what its strangers and regulars answer."""
-    size = min(round(STRANGERS * len(order)), ENOUGH_STRANGERS)
-    strangers = order[turn * size : (turn + 1) * size]
-    others = np.setdiff1d(order, strangers)
-    regulars = dice.permutation(others)[: MOST_REGULARS // rounds]
-    of_strangers = np.isin(given.users, strangers)
-    hidden = np.isin(given.users, regulars)
-    hidden &= dice.random(len(given.users)) < ASKED_OF_REGULARS
-    rest = given.only(~(of_strangers | hidden))
-    members = [
-        *_of_strangers(given, strangers, dice),
-        *_of_regulars(given, regulars, hidden, dice),
-    ]
-    if not members or not len(rest.stars):
-        return
-    wanted = np.unique(np.concatenate([member.asked for member in members]))
-    ids = np.unique(given.movie_ids[given.movies[wanted]])
-    model = learn(rest, ids, lambda share: told(_LEARNING * share))
-    for member in members:
-        yield from _answers(given, content, model, member, dice)
-
-
-def _of_strangers(given: Encoded, members: Places, dice: np.random.Generator) -> Iterator[_Asked]:
-    starts = np.searchsorted(given.users, members)
-    ends = np.searchsorted(given.users, members, side="right")
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        own = dice.permutation(np.arange(start, end))
-        held_out = max(round(ASKED_OF_STRANGERS * len(own)), 1)
-        asked = own[:held_out][:MOST_OF_STRANGERS]
-        yield _Asked(asked, own[held_out:], held_out / len(asked), regular=False)
-
-
-def _of_regulars(
-    given: Encoded, members: Places, hidden: np.ndarray, dice: np.random.Generator
-) -> Iterator[_Asked]:
-    starts = np.searchsorted(given.users, members)
-    ends = np.searchsorted(given.users, members, side="right")
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        own = np.arange(start, end)
-        out = own[hidden[own]]
-        if len(out):
-            asked = dice.permutation(out)[:MOST_OF_REGULARS]
-            yield _Asked(asked, own[~hidden[own]], len(out) / len(asked), regular=True)
-
-
-def _answers(
-    given: Encoded, content: Content, model: Model, member: _Asked, dice: np.random.Generator
-) -> Iterator[Simulated]:
-    """A member's answers with each history they can have."""
-    movies = model.movies_of(given.movie_ids[given.movies[member.asked]], content)
-    liked = (given.stars[member.asked] >= LIKED).astype(np.float64)
-    stages = [(REGULAR, (0, None))] if member.regular else list(enumerate(STAGES))
-    for stage, (least, most) in stages:
-        if len(member.pool) < least:
-            continue
-        length = len(member.pool) if most is None else int(dice.integers(least, most + 1))
-        shown = dice.permutation(member.pool)[:length]
-        history = History.of(
-            model.movies_of(given.movie_ids[given.movies[shown]], content), given.stars[shown]
+def simulate(
+    encoded: Encoded, content: MovieContent, seed: int, fit_part: FitPart, report: Report
+) -> Observations:
+    """Return the observations of all rounds; the same for the same ratings and seed."""
+    random = np.random.default_rng(seed)
+    rounds = count_rounds(encoded.shape[0])
+    order = random.permutation(encoded.shape[0])
+    parts: list[Observations] = []
+    for number in range(rounds):
+        report_round = partial(_report_round, report, number, rounds)
+        parts.extend(
+            _simulate_round(encoded, content, order, number, rounds, random, fit_part, report_round)
         )
-        feed, taste = model.links(history, movies)
-        found = signals.signals(history, movies, feed, taste, model.totals)
-        yield Simulated(
-            np.stack([np.ones(len(movies)), *(found[name] for name in NAMES[1:])], axis=1),
+        report_round(1.0)
+    return Observations.concatenate(parts)
+
+
+def _report_round(report: Report, number: int, rounds: int, share: float) -> None:
+    report((number + share) / rounds)
+
+
+def _simulate_round(
+    encoded: Encoded,
+    content: MovieContent,
+    order: Places,
+    number: int,
+    rounds: int,
+    random: np.random.Generator,
+    fit_part: FitPart,
+    report: Report,
+) -> Iterator[Observations]:
+    size = min(round(STRANGER_SHARE * len(order)), ENOUGH_STRANGERS)
+    strangers = order[number * size : (number + 1) * size]
+    others = np.setdiff1d(order, strangers)
+    regulars = random.permutation(others)[: MAX_REGULARS // rounds]
+    is_hidden = np.isin(encoded.users, regulars)
+    is_hidden &= random.random(len(encoded.users)) < REGULAR_TEST_SHARE
+    rest = encoded.only(~(np.isin(encoded.users, strangers) | is_hidden))
+    participants = [
+        *_make_strangers(encoded, strangers, random),
+        *_make_regulars(encoded, regulars, is_hidden, random),
+    ]
+    if not participants or not len(rest.stars):
+        return
+    questions = np.unique(np.concatenate([each.questions for each in participants]))
+    wanted = np.unique(encoded.movie_ids[encoded.movies[questions]])
+    model = fit_part(rest, wanted, lambda share: report(_FITTING * share))
+    for participant in participants:
+        yield from _observe(encoded, content, model, participant, random)
+
+
+def _make_strangers(
+    encoded: Encoded, members: Places, random: np.random.Generator
+) -> Iterator[_Participant]:
+    for start, end in _member_ranges(encoded, members):
+        own = random.permutation(np.arange(start, end))
+        held_out = max(round(STRANGER_TEST_SHARE * len(own)), 1)
+        questions = own[:held_out][:MAX_STRANGER_QUESTIONS]
+        weight = held_out / len(questions)
+        yield _Participant(questions, own[held_out:], weight, is_regular=False)
+
+
+def _make_regulars(
+    encoded: Encoded,
+    members: Places,
+    is_hidden: NDArray[np.bool_],
+    random: np.random.Generator,
+) -> Iterator[_Participant]:
+    for start, end in _member_ranges(encoded, members):
+        own = np.arange(start, end)
+        hidden = own[is_hidden[own]]
+        if len(hidden):
+            questions = random.permutation(hidden)[:MAX_REGULAR_QUESTIONS]
+            weight = len(hidden) / len(questions)
+            yield _Participant(questions, own[~is_hidden[own]], weight, is_regular=True)
+
+
+def _member_ranges(encoded: Encoded, members: Places) -> Iterator[tuple[int, int]]:
+    """Yield the range of each member's ratings, which are ordered by member."""
+    starts = np.searchsorted(encoded.users, members)
+    ends = np.searchsorted(encoded.users, members, side="right")
+    yield from zip(starts.tolist(), ends.tolist(), strict=True)
+
+
+def _history(encoded: Encoded, content: MovieContent, model: Model, shown: Places) -> History:
+    movies = model.rows_of(encoded.movie_ids[encoded.movies[shown]], content)
+    return History.of(movies, encoded.stars[shown])
+
+
+def _observe(
+    encoded: Encoded,
+    content: MovieContent,
+    model: Model,
+    participant: _Participant,
+    random: np.random.Generator,
+) -> Iterator[Observations]:
+    """Yield a member's observations with each history they can have."""
+    questions, pool = participant.questions, participant.pool
+    movies = model.rows_of(encoded.movie_ids[encoded.movies[questions]], content)
+    liked = (encoded.stars[questions] >= LIKED).astype(np.float64)
+    stages = [(REGULAR, (0, None))] if participant.is_regular else list(enumerate(STAGES))
+    for stage, (least, most) in stages:
+        if len(pool) < least:
+            continue
+        length = len(pool) if most is None else int(random.integers(least, most + 1))
+        history = _history(encoded, content, model, random.permutation(pool)[:length])
+        values = signals.compute_signals(
+            history,
+            movies,
+            *model.links(history, movies),
+            model.totals,
+            model.coefficients.residual_ridge,
+        )
+        yield Observations(
+            np.stack([np.ones(len(movies)), *(values[name] for name in NAMES[1:])], axis=1),
             liked,
-            np.full(len(movies), member.weight),
+            np.full(len(movies), participant.weight),
             np.full(len(movies), stage, dtype=np.intp),
         )
+
+
+def newest_outcomes(
+    encoded: Encoded,
+    content: MovieContent,
+    as_of: float,
+    seed: int,
+    fit_part: Callable[[Encoded, Ids], Model],
+) -> tuple[Array, Array] | None:
+    """Return logits and outcomes (1 liked, else 0) of the last months, scored before they came.
+
+    The movies are fitted on everything before those months; a member's history is what they rated
+    before the day of the outcome. None if times are unknown or ratings are too few.
+    """
+    if encoded.times is None:
+        return None
+    days = np.asarray(encoded.times // int(SECONDS_A_DAY))
+    is_before = days < as_of // SECONDS_A_DAY - NEWEST_DAYS
+    if is_before.sum() < MIN_RATINGS_BEFORE or (~is_before).sum() < MIN_NEWEST:
+        return None
+    random = np.random.default_rng(seed)
+    members = random.permutation(np.unique(encoded.users[~is_before]))[:MAX_NEWEST_MEMBERS]
+    questions = [
+        random.permutation(own[~is_before[own]])[:MAX_NEWEST_QUESTIONS]
+        for own in (np.arange(*bounds) for bounds in _member_ranges(encoded, np.sort(members)))
+    ]
+    asked = np.concatenate(questions)
+    model = fit_part(encoded.only(is_before), np.unique(encoded.movie_ids[encoded.movies[asked]]))
+    logits, liked = [], []
+    for own in questions:
+        for day in np.unique(days[own]):
+            today = own[days[own] == day]
+            start, end = next(_member_ranges(encoded, encoded.users[today[:1]]))
+            before = np.arange(start, end)[days[start:end] < day]
+            history = _history(encoded, content, model, before)
+            movies = model.rows_of(encoded.movie_ids[encoded.movies[today]], content)
+            percent = percents(history, movies, *model.links(history, movies), model.coefficients)
+            logits.append(logit(np.clip(percent / 100, 1e-6, 1 - 1e-6)))
+            liked.append((encoded.stars[today] >= LIKED).astype(np.float64))
+    return np.concatenate(logits), np.concatenate(liked)

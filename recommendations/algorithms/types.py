@@ -5,7 +5,7 @@ Shapes: r ratings, m movies, n movies of one member's history, g genres, e links
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +21,7 @@ LOWEST_STARS, HIGHEST_STARS = 0.5, 5.0
 
 
 class BadRatings(ValueError):  # noqa: N818
-    """A rating that cannot be: the message names its row, member and movie."""
+    """A rating is not a number of stars. The message names its row, member and movie."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,15 @@ class Ratings:
     users: NDArray[np.integer]  # (r,) ids
     movies: NDArray[np.integer]  # (r,) ids
     stars: Floats  # (r,) 0.5 to 5
+    #: (r,) Seconds since 1970. None if unknown: nothing is then learned from their order.
+    times: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.stars)
 
     def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.integer]) -> Ratings:
-        return Ratings(self.users[chosen], self.movies[chosen], self.stars[chosen])
+        times = None if self.times is None else self.times[chosen]
+        return Ratings(self.users[chosen], self.movies[chosen], self.stars[chosen], times)
 
     def check(self) -> None:
         """Raise BadRatings for the first row that is not a number of stars."""
@@ -52,7 +55,7 @@ class Ratings:
 
 
 @dataclass(frozen=True)
-class Content:
+class MovieContent:
     """What the catalogue says of movies, rated or not; a row each, ids ascending.
 
     `vote_average` (0 to 10) and `vote_count` are TMDb's; zeros switch that prior off.
@@ -67,20 +70,20 @@ class Content:
     def __len__(self) -> int:
         return len(self.movie_ids)
 
-    def of(self, movie_ids: Ids) -> Content:
+    def of(self, movie_ids: Ids) -> MovieContent:
         """The rows of these movies, in their order; movies it does not hold have no content."""
         places, held = positions(self.movie_ids, movie_ids)
         if not len(self):
             width = self.genres.shape[1] if self.genres.ndim == 2 else 0
             nothing = np.zeros(len(movie_ids), dtype=np.float32)
-            return Content(
+            return MovieContent(
                 movie_ids,
                 np.zeros((len(movie_ids), width), np.float32),
                 np.zeros(len(movie_ids), np.int64),
                 nothing,
                 nothing,
             )
-        return Content(
+        return MovieContent(
             movie_ids=movie_ids,
             genres=np.where(held[:, None], self.genres[places], np.float32(0)),
             years=np.where(held, self.years[places], 0),
@@ -88,15 +91,15 @@ class Content:
             vote_count=np.where(held, self.vote_count[places], np.float32(0)),
         )
 
-    def without_votes(self) -> Content:
+    def without_votes(self) -> MovieContent:
         """The same with TMDb's votes switched off."""
         nothing = np.zeros(len(self), dtype=np.float32)
-        return Content(self.movie_ids, self.genres, self.years, nothing, nothing)
+        return MovieContent(self.movie_ids, self.genres, self.years, nothing, nothing)
 
 
 @dataclass(frozen=True)
 class Movies:
-    """What scoring needs to know of movies, a row each: few numbers, kept with the training."""
+    """What scoring needs to know of movies, a row each."""
 
     ids: Ids  # (m,)
     genres: Floats  # (m, g)
@@ -105,33 +108,30 @@ class Movies:
     bias: Array  # (m,), stars above the community's mean, shrunk
     count: Array  # (m,), own ratings
     rate: Array  # (m,), share of the members' interest, 0 to 1
+    recent_rate: Array  # (m,), the same with ratings that lose weight with age
+    trend: Array  # (m,), 1: as much of the recent interest as of all interest
+    factors: Floats  # (m, k), vectors of algorithms.als; zero for a movie it does not know
+    residual_factors: Floats  # (m, f), vectors of algorithms.residual_factors, likewise
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.integer]) -> Movies:
-        return Movies(
-            self.ids[chosen],
-            self.genres[chosen],
-            self.years[chosen],
-            self.quality[chosen],
-            self.bias[chosen],
-            self.count[chosen],
-            self.rate[chosen],
-        )
+        return Movies(**{name: values[chosen] for name, values in vars(self).items()})
 
-    def replaced(self, held: NDArray[np.bool_], rows: Movies) -> Movies:
-        """The same, with these rows where `held`."""
-        both = {}
-        for name, values in vars(self).items():
-            kept = values.copy()
-            kept[held] = getattr(rows, name)
-            both[name] = kept
-        return Movies(**both)
+    def with_rows(self, chosen: NDArray[np.bool_], rows: Movies) -> Movies:
+        """Return a copy in which the chosen rows are these."""
+        columns = {name: values.copy() for name, values in vars(self).items()}
+        for name, values in columns.items():
+            values[chosen] = getattr(rows, name)
+        return Movies(**columns)
+
+    def with_vectors(self, factors: Floats, residual_factors: Floats) -> Movies:
+        return replace(self, factors=factors, residual_factors=residual_factors)
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NeighborLists:
     """A list of movies with weights for each of f movies: list k is [starts[k]:starts[k + 1]]."""
 
     starts: NDArray[np.int64]  # (f + 1,)
@@ -157,14 +157,14 @@ class Links:
         return cls(nothing, nothing, np.zeros(0, dtype=np.float32))
 
     @classmethod
-    def by_target(cls, lists: Neighbours, history: Ids) -> Links:
+    def by_target(cls, lists: NeighborLists, history: Ids) -> Links:
         """From a list for each movie to score (what speaks for it): one movie's match score."""
         owners = np.repeat(np.arange(len(lists.starts) - 1), np.diff(lists.starts))
         rated, held = positions_of_unsorted(history, lists.movies)
         return cls(owners[held], rated[held], lists.weights[held])
 
     @classmethod
-    def by_source(cls, lists: Neighbours, targets: Ids) -> Links:
+    def by_source(cls, lists: NeighborLists, targets: Ids) -> Links:
         """From a list for each movie of the history (what it speaks for): a whole feed."""
         owners = np.repeat(np.arange(len(lists.starts) - 1), np.diff(lists.starts))
         movies, held = positions_of_unsorted(targets, lists.movies)
@@ -176,42 +176,51 @@ class Links:
 
 @dataclass(frozen=True)
 class History:
-    """A member: nothing but their ratings, and the genres they named.
+    """A member: nothing but their ratings, and the genres they named."""
 
-    `movies` are the rows of the rated movies (`Model.movies_of`, or read from the database).
-    """
-
-    movies: Movies  # n rows
+    movies: Movies  # n rows: the rated movies, and those of feedback
     stars: Array  # (n,)
-    favourites: Array  # (g,), 1 for a favourite genre
+    favorites: Array  # (g,), 1 for a favorite genre
     #: (n,) How much each movie says "more like this": `interest(stars)`, unless feedback says else.
     wants: Array
-    #: (n,) False for movies that were not rated, only spoken of by feedback: they count in `wants`.
+    #: (n,) False for movies that were not rated but got feedback; they count in `wants` alone.
     rated: NDArray[np.bool_]
+    #: (n,) Weight by age (time_decay.recency_weights), 1 for the newest.
+    recency: Array
 
     @classmethod
-    def of(cls, movies: Movies, stars: ArrayLike, favourites: ArrayLike | None = None) -> History:
+    def of(
+        cls,
+        movies: Movies,
+        stars: ArrayLike,
+        favorites: ArrayLike | None = None,
+        recency: Array | None = None,
+    ) -> History:
+        """Return the history of a member who gave no feedback."""
         given = np.asarray(stars, dtype=np.float64)
-        named = np.zeros(movies.genres.shape[1]) if favourites is None else np.asarray(favourites)
-        return cls(movies, given, named, interest(given), np.ones(len(given), dtype=bool))
+        n = len(given)
+        named = np.zeros(movies.genres.shape[1]) if favorites is None else np.asarray(favorites)
+        weights = np.ones(n) if recency is None else recency
+        return cls(movies, given, named, interest(given), np.ones(n, dtype=bool), weights)
 
     @cached_property
     def n(self) -> int:
-        """Ratings."""
+        """The number of ratings."""
         return int(self.rated.sum())
 
     def __len__(self) -> int:
         return len(self.movies)
 
     def without(self, place: int) -> History:
-        """The same member, had they not rated that movie."""
+        """Return the same member without this rating. The other ratings keep their weights."""
         keep = np.arange(len(self)) != place
         return History(
             self.movies[keep],
             self.stars[keep],
-            self.favourites,
+            self.favorites,
             self.wants[keep],
             self.rated[keep],
+            self.recency[keep],
         )
 
 

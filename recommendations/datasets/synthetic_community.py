@@ -30,7 +30,7 @@ TALKED_ABOUT_DAYS = 6.0
 
 @dataclass(frozen=True)
 class Archetype:
-    """A kind of taste: genres from -1.5 (avoids) to 1.5 (seeks), years of the favourite movies."""
+    """A kind of taste: genres from -1.5 (avoids) to 1.5 (seeks), years of the favorite movies."""
 
     genres: dict[str, float]
     years: tuple[int, int]
@@ -148,7 +148,7 @@ _MIDDLES = {
 _CLOSINGS = {
     "low": ("Once was enough.", "I will leave it at that.", "Others may see more in it."),
     "middle": ("Worth one look.", "See it with friends.", "I do not regret it."),
-    "high": ("Go and see it.", "A favourite from now on.", "Bring someone along."),
+    "high": ("Go and see it.", "A favorite from now on.", "Bring someone along."),
 }
 _GENRE_LISTS = (
     "{genre} I come back to",
@@ -210,13 +210,13 @@ def community(
     names = random.Random(f"{seed}:names").sample(  # noqa: S311
         [(first, last) for first in _FIRST_NAMES for last in _LAST_NAMES], members
     )
-    favourites = [_people_of(movies, archetype) for archetype in ARCHETYPES]
+    favorites = [_people_of(movies, archetype) for archetype in ARCHETYPES]
     # Spread over all members, so that the lists are not all of one archetype.
     list_makers = {place * members // PLAYLISTS for place in range(PLAYLISTS)}
     made = []
     for number, (first, last) in enumerate(names):
         rng = random.Random(f"{seed}:{number}")  # noqa: S311
-        taste = _taste(rng, number, favourites)
+        taste = _taste(rng, number, favorites)
         ratings, joined = _ratings(rng, movies, taste, qualities, talked_about)
         liked = sorted(taste.genres, key=lambda name: -taste.genres[name])[: rng.randint(1, 3)]
         made.append(
@@ -257,7 +257,7 @@ def _year_fit(movie: MovieData, years: Sequence[tuple[int, int]]) -> float:
     return 0.4 * max(1.0 if first <= year <= last else -0.5 for first, last in years)
 
 
-def _taste(rng: random.Random, number: int, favourites: Sequence[Sequence[str]]) -> _Taste:
+def _taste(rng: random.Random, number: int, favorites: Sequence[Sequence[str]]) -> _Taste:
     """A mix of two archetypes, the first of them in turn, and something that is theirs alone."""
     main = number % len(ARCHETYPES)
     second = rng.choice([other for other in range(len(ARCHETYPES)) if other != main])
@@ -268,7 +268,7 @@ def _taste(rng: random.Random, number: int, favourites: Sequence[Sequence[str]])
             genres[name] = genres.get(name, 0.0) + part * weight
     for name in genres:
         genres[name] += rng.gauss(0, 0.15)
-    people = [*_some(rng, favourites[main], 4), *_some(rng, favourites[second], 1)]
+    people = [*_some(rng, favorites[main], 4), *_some(rng, favorites[second], 1)]
     return _Taste(
         genres=genres,
         years=(ARCHETYPES[main].years, ARCHETYPES[second].years)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from movies.weighted_rating import weighted_rating
 from recommendations.algorithms import heuristic as scoring
 from recommendations.algorithms.content_similarity import likeness
-from recommendations.algorithms.types import LIKED, Content, Ratings, interest
+from recommendations.algorithms.types import LIKED, MovieContent, Ratings, interest
 from recommendations.evaluation.protocol import Answer, Known, Places, Progress
 from recommendations.evaluation.splits import draw
 
@@ -23,7 +23,9 @@ NEIGHBOURS = 100
 MOVIES_AT_ONCE = 500
 
 
-def matrix(ratings: Ratings, content: Content) -> tuple[sparse.csr_matrix, NDArray[np.integer]]:
+def matrix(
+    ratings: Ratings, content: MovieContent
+) -> tuple[sparse.csr_matrix, NDArray[np.integer]]:
     """(u, m) interest in the movies rated, and the members' ids."""
     members, rows = np.unique(ratings.users, return_inverse=True)
     columns = np.searchsorted(content.movie_ids, ratings.movies)
@@ -37,7 +39,7 @@ class Popularity:
 
     name = "popularity"
 
-    def fit(self, ratings: Ratings, content: Content, progress: Progress) -> None:
+    def fit(self, ratings: Ratings, content: MovieContent, progress: Progress) -> None:
         places = np.searchsorted(content.movie_ids, ratings.movies)
         liked = ratings.stars >= LIKED
         mean = float(liked.mean()) if len(liked) else 0.5
@@ -58,7 +60,7 @@ class ItemNeighbours:
 
     name = "item-kNN"
 
-    def fit(self, ratings: Ratings, content: Content, progress: Progress) -> None:
+    def fit(self, ratings: Ratings, content: MovieContent, progress: Progress) -> None:
         taste, _ = matrix(ratings, content)
         norms = np.sqrt(np.asarray(taste.multiply(taste).sum(axis=0)).ravel())
         scaled = (taste @ sparse.diags(1 / np.maximum(norms, 1e-9))).tocsc().astype(np.float32)
@@ -111,7 +113,7 @@ class FirstFormula:
     _FROM_PEERS, _FROM_EACH_LIST = 250, 80
     _SALT = 6
 
-    def fit(self, ratings: Ratings, content: Content, progress: Progress) -> None:
+    def fit(self, ratings: Ratings, content: MovieContent, progress: Progress) -> None:
         m = len(content)
         self._taste, self._members = matrix(ratings, content)
         places = np.searchsorted(content.movie_ids, ratings.movies)

@@ -14,7 +14,7 @@ from recommendations.training.store import content, ratings_read
 
 #: MovieLens's half star is this service's 1, as in an import.
 _LOWEST_STARS = 1.0
-_COLUMNS = ("userId", "movieId", "rating")
+_COLUMNS = ("userId", "movieId", "rating", "timestamp")
 
 
 def movielens_dataset(folder: Path) -> Dataset:
@@ -35,7 +35,7 @@ def movielens_dataset(folder: Path) -> Dataset:
     with path.open(encoding="utf-8-sig") as file:
         header = file.readline().strip().split(",")
         try:
-            users, rated, stars = np.loadtxt(
+            users, rated, stars, times = np.loadtxt(
                 file,
                 delimiter=",",
                 usecols=[header.index(name) for name in _COLUMNS],
@@ -49,6 +49,7 @@ def movielens_dataset(folder: Path) -> Dataset:
         users.astype(np.int64),
         rated.astype(np.int64),
         np.maximum(stars, _LOWEST_STARS).astype(np.float32),
+        times.astype(np.int64),
     )
     ratings.check()
     return Dataset(folder.name, _known(ratings, facts.movie_ids), facts)

@@ -19,7 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.algorithms.types import LIKED, Content, Ratings
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.time_decay import recency_weights
+from recommendations.algorithms.types import LIKED, MovieContent, Ratings
 from recommendations.evaluation.splits import draw, fold_of, held_out, history_order
 
 Array = NDArray[np.float64]
@@ -39,7 +41,7 @@ class Dataset:
 
     name: str
     ratings: Ratings
-    content: Content
+    content: MovieContent
 
     def __post_init__(self) -> None:
         if not np.isin(self.ratings.movies, self.content.movie_ids).all():
@@ -52,8 +54,18 @@ class Known:
 
     movies: Places  # (n,)
     stars: Array  # (n,)
+    #: (n,) When they were made, in seconds since 1970; None if unknown.
+    times: NDArray[np.int64] | None
     #: The member's id where they were in training; for baselines that know members.
     member: int | None
+
+    def recency(self, parameters: Parameters) -> Array | None:
+        """(n,) Return the weights of the ratings by age; None if times are unknown."""
+        if self.times is None:
+            return None
+        return recency_weights(
+            self.times, floor=parameters.recency_floor, scale=parameters.recency_scale
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class Recommender(Protocol):
 
     name: str
 
-    def fit(self, ratings: Ratings, content: Content, progress: Progress) -> None: ...
+    def fit(self, ratings: Ratings, content: MovieContent, progress: Progress) -> None: ...
 
     def answer(self, known: Known, asked: Places) -> Answer: ...
 
@@ -200,7 +212,12 @@ def _cases(
             yield Case(
                 member,
                 length,
-                Known(known_places[shown], known_stars[shown], member if in_training else None),
+                Known(
+                    known_places[shown],
+                    known_stars[shown],
+                    None if known.times is None else known.times[shown],
+                    member if in_training else None,
+                ),
                 asked_places[held],
                 liked[held],
             )

@@ -43,4 +43,4 @@ def feed(
     shown = recommendable(movies, user, include_watchlist=include_watchlist)
     if member is None:
         return first.feed(user, shown, diversity=diversity)
-    return learned.feed(member, shown, favourites=user.favorite_genres, diversity=diversity)
+    return learned.feed(member, shown, favorites=user.favorite_genres, diversity=diversity)

@@ -42,7 +42,8 @@ AWAY = (Feedback.Kind.HIDE, Feedback.Kind.LESS)
 
 # One row a member and movie, in the order of serving.member_read.
 _SAID_SQL = """
-SELECT user_id, movie_id, rating.score, feedback.kind
+SELECT user_id, movie_id, rating.score, feedback.kind,
+       extract(epoch FROM rating.created_at)::bigint
 FROM (SELECT * FROM social_rating WHERE user_id = ANY(%(users)s)) AS rating
 FULL JOIN (SELECT * FROM recommendations_feedback WHERE user_id = ANY(%(users)s)) AS feedback
     USING (user_id, movie_id)
@@ -119,8 +120,11 @@ class Batch:
 
     def _movies(self, ids: Ids) -> Movies:
         blank: tuple[list[str], None, float, int] = ([], None, 0.0, 0)
+        places, _ = positions(self._head.movie_ids, ids)
         return movies_of(
-            self._head, [self._unknown.get(each, (each, *blank)) for each in ids.tolist()]
+            self._head,
+            [self._unknown.get(each, (each, *blank)) for each in ids.tolist()],
+            self._whole.vectors[places],
         )
 
     def _candidates(self, ids: Ids) -> Candidates:

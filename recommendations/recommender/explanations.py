@@ -97,7 +97,7 @@ def of_parts(
     rated: Sequence[MovieRow],
     stars: Array,
     affinities: Affinities,
-    favourites: Array,
+    favorites: Array,
     generosity: float,
     likeness: Array,
     names: SharedNames,
@@ -105,7 +105,7 @@ def of_parts(
 ) -> dict[str, list[str]]:
     """The evidence of each part of the score, most telling first."""
     return {
-        "genre_affinity": of_genres(row, affinities, favourites),
+        "genre_affinity": of_genres(row, affinities, favorites),
         "rating_history": [
             *_of_movies(row, rated, stars, likeness, names),
             *_of_peers(peers),
@@ -126,7 +126,7 @@ def reasons(
     row: MovieRow,
     rated: Sequence[MovieRow],
     stars: Array,
-    favourites: Array,
+    favorites: Array,
     likeness: Array,
     peers: PeerCounts,
 ) -> list[str]:
@@ -138,9 +138,9 @@ def reasons(
         said.append(f"Like {rated[best].title}, which you gave {_stars(stars[best])}.")
     said.extend(_of_peers(peers))
     said.extend(
-        f"{name} is one of your favourite genres."
+        f"{name} is one of your favorite genres."
         for name in row.genres
-        if favourites[GENRE_NAMES.index(name)]
+        if favorites[GENRE_NAMES.index(name)]
     )
     said.extend(of_votes(row))
     return said[:MAX_REASONS]
@@ -165,7 +165,7 @@ def of_similarity(
     return said
 
 
-def of_feed(row: MovieRow, speaking: Sequence[Told], favourites: Array) -> list[str]:
+def of_feed(row: MovieRow, speaking: Sequence[Told], favorites: Array) -> list[str]:
     """Why a movie is in the trained feed; `speaking`: what of the member's movies speaks for it."""
     said = []
     liked = [each for each in speaking if each.stars is not None and each.stars >= LIKED]
@@ -180,9 +180,9 @@ def of_feed(row: MovieRow, speaking: Sequence[Told], favourites: Array) -> list[
         # Nobody is told that a movie is for them because they did not like another.
         said.append(f"Often liked by those who have rated {speaking[0].movie.title}, as you have.")
     said.extend(
-        f"{name} is one of your favourite genres."
+        f"{name} is one of your favorite genres."
         for name in row.genres
-        if favourites[GENRE_NAMES.index(name)]
+        if favorites[GENRE_NAMES.index(name)]
     )
     said.extend(of_votes(row))
     return said[:MAX_REASONS]
@@ -193,7 +193,7 @@ def of_movies(row: MovieRow, told: Sequence[Told], names: SharedNames) -> list[s
     return [f"{_rated(each)}{_in_common(row, each.movie, names)}." for each in told]
 
 
-def of_genres(row: MovieRow, affinities: Affinities, favourites: Array) -> list[str]:
+def of_genres(row: MovieRow, affinities: Affinities, favorites: Array) -> list[str]:
     columns = [GENRE_NAMES.index(name) for name in row.genres]
     columns.sort(key=lambda column: -abs(affinities.genre[column]))
     said = []
@@ -210,8 +210,8 @@ def of_genres(row: MovieRow, affinities: Affinities, favourites: Array) -> list[
                 said.append(f"You gave the one {name} movie you rated {_stars(mean)}, {tone}.")
             else:
                 said.append(f"You gave {count} {name} movies {mean:.1f} stars on average, {tone}.")
-        if favourites[column]:
-            said.append(f"{name} is one of your favourite genres.")
+        if favorites[column]:
+            said.append(f"{name} is one of your favorite genres.")
     return said[:MAX_REASONS]
 
 

@@ -114,7 +114,7 @@ def _match(
         rated=member.rows,
         stars=member.history.stars,
         affinities=scoring.affinities(member.history),
-        favourites=member.history.favourites,
+        favorites=member.history.favorites,
         generosity=scoring.generosity(member.history),
         likeness=scored.likeness[index],
         names=names,
@@ -142,23 +142,23 @@ def _match(
 def feed(user: User, movies: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
     """What to watch next, of the movies that pass.
 
-    Without any rating it is the cold start: what is top rated and trending, favourite genres first.
+    Without any rating it is the cold start: what is top rated and trending, favorite genres first.
     """
     member = _member(user)
     history = member.history
     peers = peers_of(user.pk, history.movies, history.stars)
     votes = peer_votes(peers)
-    favourites = sort_genres(set(user.favorite_genres) & set(GENRE_NAMES))
-    rows = candidates(movies, votes, favourites)
+    favorites = sort_genres(set(user.favorite_genres) & set(GENRE_NAMES))
+    rows = candidates(movies, votes, favorites)
     strategy = "personalized" if len(history) else "cold_start"
     if not rows:
         return Feed(nothing(), strategy, ALGORITHM, Diversity(diversity, 0.0, 0))
     described = features(rows, most_seen=most_seen())
     scored = _score(member, described, votes)
     order = scoring.rank(scored.scores.percent, scored.votes, described, len(history))
-    if not len(history) and favourites:
+    if not len(history) and favorites:
         # The genres of the profile come first, whatever else is well rated.
-        order = order + (described.genres @ history.favourites > 0) * (order.max() + 1.0)
+        order = order + (described.genres @ history.favorites > 0) * (order.max() + 1.0)
     chosen, told = mixed(order, described, diversity=diversity)
 
     def movie(place: int) -> Recommendation:
@@ -170,7 +170,7 @@ def feed(user: User, movies: MovieQuerySet, *, diversity: float = 0.0) -> Feed:
                 row=rows[place],
                 rated=member.rows,
                 stars=history.stars,
-                favourites=history.favourites,
+                favorites=history.favorites,
                 likeness=scored.likeness[place],
                 peers=votes.counts(rows[place].id),
             )

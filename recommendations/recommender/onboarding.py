@@ -30,7 +30,7 @@ def onboarding(user: User) -> list[AskedMovie]:
     shown = unjudged(Movie.objects.all(), user)
     head = active_head()
     if head is not None:
-        pool = candidates_read(head, shown, order=head.rates, favourites=(), thin=False)
+        pool = candidates_read(head, shown, order=head.rates, favorites=(), thin=False)
         ids, rate = pool.movies.ids.tolist(), pool.movies.rate
         chance = 1 / (1 + np.exp(-pool.movies.quality))
         alike = (_taste(head, pool) + kinship(pool.movies, pool.movies)) / 2

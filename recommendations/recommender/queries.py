@@ -20,18 +20,20 @@ from movies.models import MovieQuerySet
 from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
 from nexus.core.genres import GENRE_NAMES
 from recommendations.algorithms.item_stats import unrated_movies
+from recommendations.algorithms.parameters import VERSION
+from recommendations.algorithms.time_decay import recency_weights
 from recommendations.algorithms.types import (
     Array,
     History,
     Ids,
     Movies,
-    Neighbours,
+    NeighborLists,
     interest,
     positions,
 )
 from recommendations.models import Feedback
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
-from recommendations.training.store import Head, Lists, content, head_of
+from recommendations.training.store import Head, Lists, Vectors, content, head_of
 
 # The newest of what a member said of movies without rating them.
 FEEDBACK_LIMIT = 200
@@ -49,7 +51,7 @@ CatalogueRow = tuple[int, list[str], int | None, float, int]
 # how few they are, would read whole tables; and the catalogue only where the training knows nothing.
 _LOOKED_UP = """
 LEFT JOIN LATERAL (
-    SELECT movie_id, {lists} FROM recommendations_filmfactors
+    SELECT movie_id, vectors, {lists} FROM recommendations_filmfactors
     WHERE training_id = {training} AND movie_id = {movie_id} LIMIT 1
 ) AS factors ON true
 LEFT JOIN LATERAL (
@@ -91,12 +93,16 @@ class Said:
     movie_id: int
     score: float | None
     kind: str | None
+    #: When it was rated, in seconds since 1970; None for feedback alone.
+    rated_at: int | None
 
 
 # --- The member ----------------------------------------------------------------------------------
 
 _MEMBER_SQL = """
-WITH training AS MATERIALIZED (SELECT id FROM recommendations_training WHERE active),
+WITH training AS MATERIALIZED (
+    SELECT id FROM recommendations_training WHERE active AND algorithm = %(version)s
+),
 rated AS MATERIALIZED (
     SELECT movie_id, score, created_at, id FROM social_rating
     WHERE user_id = %(user)s ORDER BY created_at DESC, id DESC LIMIT %(ratings)s
@@ -107,11 +113,13 @@ spoken AS MATERIALIZED (
     LIMIT %(feedback)s
 ),
 said AS MATERIALIZED (
-    SELECT movie_id, rated.score, spoken.kind
+    SELECT movie_id, rated.score, spoken.kind,
+           extract(epoch FROM rated.created_at)::bigint AS rated_at
     FROM rated FULL JOIN spoken USING (movie_id)
     ORDER BY rated.created_at DESC NULLS LAST, rated.id DESC, spoken.updated_at DESC
 )
-SELECT training.id, said.score, said.kind, {list}, said.movie_id, {catalogue}
+SELECT training.id, said.score, said.kind, said.rated_at, factors.vectors, {list},
+       said.movie_id, {catalogue}
 FROM (SELECT (SELECT id FROM training) AS id) AS training
 LEFT JOIN said ON true
 {looked_up}
@@ -134,21 +142,27 @@ def member_read(user: User, *, lists: bool) -> Member | None:
     """
     found = prepared_rows(
         _WITH_LISTS if lists else _WITHOUT_LISTS,
-        {"user": user.pk, "ratings": HISTORY_LIMIT, "feedback": FEEDBACK_LIMIT},
+        {
+            "user": user.pk,
+            "ratings": HISTORY_LIMIT,
+            "feedback": FEEDBACK_LIMIT,
+            "version": VERSION,
+        },
         form=Format.BINARY,
     )
     if found[0][0] is None:
         return None
     head = head_of(found[0][0])
-    rows = [row for row in found if row[4] is not None]
-    movies = movies_of(head, [row[4:] for row in rows])
-    said = [Said(row[4], row[1], row[2]) for row in rows]
-    targets = Lists.of([row[3] for row in rows])
+    rows = [row for row in found if row[6] is not None]
+    vectors = head.unpack_vectors([row[4] for row in rows])
+    movies = movies_of(head, [row[6:] for row in rows], vectors)
+    said = [Said(row[6], row[1], row[2], row[3]) for row in rows]
+    targets = Lists.of([row[5] for row in rows])
     return member_of(head, user.favorite_genres, said, movies, targets)
 
 
 def member_of(
-    head: Head, favourites: Sequence[str], said: Sequence[Said], movies: Movies, targets: Lists
+    head: Head, favorites: Sequence[str], said: Sequence[Said], movies: Movies, targets: Lists
 ) -> Member:
     """A member from what they said; `movies` and `targets` are of the same movies."""
     stars = np.array([each.score or 0.0 for each in said], dtype=np.float64)
@@ -158,30 +172,31 @@ def member_of(
         # What was said of it as a recommendation goes before what the stars let suppose.
         if each.kind is not None:
             wants[place] = WANTS[Feedback.Kind(each.kind)]
-    named = np.array([float(name in favourites) for name in GENRE_NAMES])
-    return Member(head, History(movies, stars, named, wants, rated), targets)
+    named = np.array([float(name in favorites) for name in GENRE_NAMES])
+    recency = np.ones(len(said))
+    recency[rated] = recency_weights(
+        np.array([each.rated_at for each in said if each.score is not None], dtype=np.int64),
+        floor=head.parameters.recency_floor,
+        scale=head.parameters.recency_scale,
+    )
+    return Member(head, History(movies, stars, named, wants, rated, recency), targets)
 
 
-def movies_of(head: Head, rows: Sequence[Any]) -> Movies:
+def movies_of(head: Head, rows: Sequence[Any], vectors: Vectors) -> Movies:
     """Movies by rows of CatalogueRow, whose columns but the id are None where the training knows
     the movie."""
     ids = np.array([row[0] for row in rows], dtype=np.int64)
     places, held = positions(head.movie_ids, ids)
     if held.all():
-        return head.movies(places)
-    supposed = unrated_movies(
-        content([row for row, known in zip(rows, held, strict=True) if not known]), head.totals
+        return head.movies(places, vectors)
+    unknown = unrated_movies(
+        content([row for row, known in zip(rows, held, strict=True) if not known]),
+        head.totals,
+        head.parameters,
     )
-    movies = head.movies(places) if len(head.movie_ids) else _blank(len(rows))
-    for name in ("ids", "genres", "years", "quality", "bias", "count", "rate"):
-        getattr(movies, name)[~held] = getattr(supposed, name)
-    return movies
-
-
-def _blank(m: int) -> Movies:
-    numbers = [np.zeros(m) for _ in range(4)]
-    genres = np.zeros((m, len(GENRE_NAMES)), np.float32)
-    return Movies(np.zeros(m, np.int64), genres, np.zeros(m, np.int64), *numbers)
+    if not held.any():
+        return unknown
+    return head.movies(places, vectors).with_rows(~held, unknown)
 
 
 # --- Movies to score ------------------------------------------------------------------------------
@@ -201,7 +216,8 @@ def _movies_sql(*, lists: str, chosen: str, movies: str) -> str:
     )
 
 
-_LISTS, _CHOSEN_LISTS = "feed_sources, taste", "factors.feed_sources, factors.taste"
+_LISTS = "feed_sources, taste"
+_CHOSEN_LISTS = "factors.feed_sources, factors.taste, factors.vectors"
 _SOME_MOVIES = _movies_sql(
     lists=_LISTS,
     chosen=_CHOSEN_LISTS,
@@ -218,7 +234,9 @@ def movies_read(head: Head, movie_ids: Sequence[int]) -> Candidates:
 
 def _candidates(head: Head, found: Sequence[tuple[Any, ...]]) -> Candidates:
     return Candidates(
-        movies=movies_of(head, [row[2:] for row in found]),
+        movies=movies_of(
+            head, [row[3:] for row in found], head.unpack_vectors([row[2] for row in found])
+        ),
         feed=Lists.of([row[0] for row in found]),
         taste=Lists.of([row[1] for row in found]),
     )
@@ -242,14 +260,14 @@ _LEFT_OPEN = f"{FEED_DEPTH} - (SELECT count(*) FROM best)"  # noqa: S608
 
 
 def candidates_read(
-    head: Head, shown: MovieQuerySet, *, order: Array, favourites: Sequence[str], thin: bool
+    head: Head, shown: MovieQuerySet, *, order: Array, favorites: Sequence[str], thin: bool
 ) -> Candidates:
     """The movies worth scoring for a feed, of those that may be shown: FEED_DEPTH first by `order`.
 
     `order` (m,) is greater for earlier, of the training's movies; without bound below for movies left
     out. Where these do not fill the feed the catalogue does: the most rated, then TMDb's most
     popular. `thin`: the history says little, so that the top rated and the trend are looked at as
-    well, and the best of the favourite genres. One query.
+    well, and the best of the favorite genres. One query.
     """
     # Django takes longer to write such a query than PostgreSQL to answer it: it is written once.
     sql, params = shown.order_by().values_list("id").query.sql_with_params()
@@ -260,7 +278,7 @@ def candidates_read(
     if thin:
         best = "weighted_rating DESC"
         listed += [(best, "", FROM_EACH_LIST), ("trend_week DESC NULLS LAST", "", FROM_EACH_LIST)]
-        listed += [(best, genre, FROM_EACH_LIST) for genre in favourites]
+        listed += [(best, genre, FROM_EACH_LIST) for genre in favorites]
     lists, of_lists = ["SELECT id FROM best"], list[Any]()
     for by, genre, limit in listed:
         lists.append(
@@ -295,7 +313,7 @@ def _first(order: Array, movie_ids: Ids) -> Ids:
 class TasteOf:
     """The movies most like one by who liked them, and how many ratings of it that rests on."""
 
-    neighbours: Neighbours
+    neighbours: NeighborLists
     count: float
 
 
@@ -303,13 +321,13 @@ _TASTE = b"""
 SELECT factors.training_id, factors.taste
 FROM recommendations_training AS training
 JOIN recommendations_filmfactors AS factors ON factors.training_id = training.id
-WHERE training.active AND factors.movie_id = %s::bigint
+WHERE training.active AND training.algorithm = %s AND factors.movie_id = %s::bigint
 """
 
 
 def taste_of(movie_id: int) -> TasteOf | None:
     """Of the active training, in one query; None where it does not know the movie."""
-    found = prepared_rows(_TASTE, [movie_id], form=Format.BINARY)
+    found = prepared_rows(_TASTE, [VERSION, movie_id], form=Format.BINARY)
     if not found:
         return None
     head = head_of(found[0][0])

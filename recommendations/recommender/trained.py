@@ -20,13 +20,12 @@ from recommendations.algorithms.heuristic import (
     confidence,
 )
 from recommendations.algorithms.match_score import (
-    contributions,
     percents,
-    popularity_prior,
-    rank,
+    percents_without,
+    rating_contributions,
     score,
-    without_each,
 )
+from recommendations.algorithms.ranking import POPULARITY_WEIGHT, popularity_weight, rank
 from recommendations.algorithms.shapley import rounded
 from recommendations.algorithms.types import LIKED, Array, Links, Movies, positions
 from recommendations.recommender import explanations as evidence
@@ -54,15 +53,15 @@ LEAST_TOLD = 0.05
 
 
 def feed(
-    member: Member, shown: MovieQuerySet, *, favourites: Sequence[str], diversity: float = 0.0
+    member: Member, shown: MovieQuerySet, *, favorites: Sequence[str], diversity: float = 0.0
 ) -> Feed:
     """What to watch next, of the movies that may be shown; one query."""
-    named = sort_genres(set(favourites) & set(GENRE_NAMES))
+    named = sort_genres(set(favorites) & set(GENRE_NAMES))
     candidates = candidates_read(
         member.head,
         shown,
         order=_unrated(member, spoken_for(member)),
-        favourites=named,
+        favorites=named,
         thin=member.history.n < THIN_HISTORY,
     )
     return feed_of(member, candidates, diversity=diversity)
@@ -71,9 +70,12 @@ def feed(
 def spoken_for(member: Member) -> Array:
     """(m,) What the member's movies say for each movie of the training, before its own chances."""
     head, history = member.head, member.history
-    order = popularity_prior(history.n) * head.rates
+    if history.n or not head.parameters.recent_popularity:
+        order = popularity_weight(history.n) * head.rates
+    else:
+        order = POPULARITY_WEIGHT * head.recent_rates
     lists = member.targets
-    spoken = history.wants[lists.owners] * lists.weights
+    spoken = (history.wants * history.recency)[lists.owners] * lists.weights
     summed: Array = order + np.bincount(lists.places, spoken, minlength=len(order))
     return summed
 
@@ -98,10 +100,10 @@ def feed_of(member: Member, candidates: Candidates, *, diversity: float = 0.0) -
         candidates.taste.from_targets(head, history.movies.ids),
     )
     scores = score(history, movies, *links, head.coefficients)
-    order = rank(scores, history, movies)
-    if not history.n and history.favourites.any():
+    order = rank(history, movies, links[0], scores.percent, head.factor_gram, head.parameters)
+    if not history.n and history.favorites.any():
         # The genres of the profile come first, whatever else is well rated.
-        order = order + (movies.genres @ history.favourites > 0) * (np.ptp(order) + 1.0)
+        order = order + (movies.genres @ history.favorites > 0) * (np.ptp(order) + 1.0)
     chosen, told = mixed(order, movies, diversity=diversity)
 
     def movie(place: int) -> Recommendation:
@@ -147,7 +149,7 @@ def matches(member: Member, movie_ids: Sequence[int], *, explained: bool = True)
         percent = round(float(scores.percent[place]), 1)
         points = {part: float(scores.parts[part][place]) for part in PARTS}
         said = {
-            "genre_affinity": evidence.of_genres(row, affinities, history.favourites),
+            "genre_affinity": evidence.of_genres(row, affinities, history.favorites),
             "rating_history": [
                 *evidence.of_movies(row, [_said(member, index, rows) for index in speaking], names),
                 *evidence.of_generosity(history.n, _generosity(member)),
@@ -202,7 +204,7 @@ def _counterfactuals(
     """The score without each of these ratings, greatest difference first; exact, by fold-in."""
     history = member.history
     rated = [index for index in told if history.rated[index]]
-    without = without_each(
+    without = percents_without(
         history, asked.movie, rated, asked.feed, asked.taste, member.head.coefficients
     )
     found = [
@@ -220,7 +222,7 @@ def _counterfactuals(
 def _most_telling(member: Member, asked: _Asked) -> dict[int, float]:
     """Places in the history of the TOLD movies that moved one movie's score most, most first, each
     with the points of percent that it added."""
-    moved = contributions(
+    moved = rating_contributions(
         member.history, asked.movie, asked.feed, asked.taste, member.head.coefficients
     )
     order = np.argsort(-np.abs(np.round(moved, 9)), kind="stable")
@@ -287,7 +289,7 @@ def _reasons(member: Member, movies: Movies, feed: Links, places: Sequence[int])
                 for index in some
                 if int(history.movies.ids[index]) in rows
             ],
-            history.favourites,
+            history.favorites,
         )
         if movie_id in rows
         else []

@@ -119,14 +119,15 @@ def test_the_answer_is_that_of_the_model_in_memory(trained):
     users, movies = trained
     head, stored = active_head(), whole_read(active_head())
     feed, taste = (
-        lists.neighbours(head, len(stored.movies)) for lists in (stored.feed, stored.taste)
+        lists.neighbours(head, len(head.movie_ids)) for lists in (stored.feed, stored.taste)
     )
-    model = Model(stored.movies, feed, taste, head.totals, head.coefficients, head.parameters)
+    rows = head.movies(np.arange(len(head.movie_ids)), stored.vectors)
+    model = Model(rows, feed, taste, head.totals, head.coefficients, head.parameters)
     content = content_read(np.array([movie.pk for movie in movies]))
     for user in users[:3]:
         rows = user.ratings.order_by("-created_at", "-id").values_list("movie_id", "score")
         rated = np.array([row[0] for row in rows])
-        history = History.of(model.movies_of(rated, content), [row[1] for row in rows])
+        history = History.of(model.rows_of(rated, content), [row[1] for row in rows])
         scores = score(
             history, model.movies, *model.links(history, model.movies), model.coefficients
         )
@@ -301,5 +302,5 @@ def test_batches_answer_as_the_endpoints_do(trained, client_of, make_movie, tmp_
 def test_an_answer_begun_before_a_switch_is_finished(ann, trained):
     member = member_read(ann, lists=True)
     training_run(progress=quiet, force=True)
-    feed = learned.feed(member, Movie.objects.all(), favourites=[])
+    feed = learned.feed(member, Movie.objects.all(), favorites=[])
     assert len(feed.items[:5]) == 5

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recommendations.algorithms.types import Content, Ratings
+from recommendations.algorithms.types import MovieContent, Ratings
 from recommendations.evaluation import aggregates as figures
 from recommendations.evaluation.baselines import FirstFormula, ItemNeighbours, Popularity
 from recommendations.evaluation.protocol import (
@@ -23,7 +23,7 @@ def content(m=40):
     rng = np.random.default_rng(5)
     none = np.zeros(m, np.float32)
     genres = (rng.random((m, 19)) < 0.2).astype(np.float32)
-    return Content(MOVIES[:m], genres, np.full(m, 1990), none, none)
+    return MovieContent(MOVIES[:m], genres, np.full(m, 1990), none, none)
 
 
 def made_up(members=60, seed=3):
@@ -254,7 +254,7 @@ def test_popularity_is_the_count_and_its_chance_the_shrunk_share_of_likes():
     popularity = Popularity()
 
     popularity.fit(ratings, content(3), quiet)
-    answer = popularity.answer(Known(np.zeros(0, int), np.zeros(0), None), np.array([0, 2]))
+    answer = popularity.answer(Known(np.zeros(0, int), np.zeros(0), None, None), np.array([0, 2]))
 
     assert answer.order.tolist() == [3, 1, 0]
     # Half of all four are liked: (2 + 5/2) / (3 + 5), and (0 + 5/2) / 5 for a movie nobody rated.
@@ -267,7 +267,7 @@ def test_item_knn_of_a_hand_worked_case_is_the_sum_of_cosines():
     neighbours = ItemNeighbours()
 
     neighbours.fit(ratings, content(3), quiet)
-    answer = neighbours.answer(Known(np.array([0]), np.array([2.0]), None), np.array([1]))
+    answer = neighbours.answer(Known(np.array([0]), np.array([2.0]), None, None), np.array([1]))
 
     # Interest .3 in movie 0, whose cosine with movie 1 is 1 / sqrt(1 * 2).
     assert answer.order == pytest.approx([0.0, 0.3 / np.sqrt(2), 0.0])
@@ -279,7 +279,7 @@ def test_a_baseline_answers_a_member_with_no_rating(recommender):
     data = made_up()
     recommender.fit(data.ratings, data.content, quiet)
 
-    answer = recommender.answer(Known(np.zeros(0, int), np.zeros(0), None), np.array([1, 2]))
+    answer = recommender.answer(Known(np.zeros(0, int), np.zeros(0), None, None), np.array([1, 2]))
 
     assert answer.order.shape == (len(MOVIES),)
     assert answer.chances is None or ((answer.chances > 0) & (answer.chances < 1)).all()

@@ -1,18 +1,25 @@
 import numpy as np
 import pytest
 
-from recommendations.algorithms import fit as training
 from recommendations.algorithms.calibration import Coefficients
-from recommendations.algorithms.fit import train
+from recommendations.algorithms.fit import DEFAULTS, fit
 from recommendations.algorithms.item_stats import Totals
-from recommendations.algorithms.match_score import percents, rank, score
+from recommendations.algorithms.match_score import percents, score
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.types import BadRatings, Content, History, Ratings
+from recommendations.algorithms.ranking import rank
+from recommendations.algorithms.simulation import NAMES
+from recommendations.algorithms.types import BadRatings, History, MovieContent, Ratings
+
+NOW = 1_700_000_000.0
 
 
 def quiet(stage, share):
     pass
+
+
+def fit_model(ratings, parameters=None, progress=quiet):
+    return fit(ratings, catalogue(), parameters or Parameters(), as_of=NOW, progress=progress)
 
 
 def community(u=80, m=40, seed=1):
@@ -31,17 +38,17 @@ def catalogue(m=45):
     genres = np.zeros((m, 3), dtype=np.float32)
     genres[np.arange(m), np.arange(m) % 3] = 1
     nothing = np.zeros(m, dtype=np.float32)
-    return Content(np.arange(1, m + 1), genres, np.full(m, 1990), nothing, nothing)
+    return MovieContent(np.arange(1, m + 1), genres, np.full(m, 1990), nothing, nothing)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return train(community(), catalogue(), Parameters.for_size(2000), progress=quiet)
+    return fit_model(community(), Parameters.for_size(2000))
 
 
 def asked(model, ids, stars, wanted=None):
-    history = History.of(model.movies_of(np.array(ids, dtype=np.int64), catalogue()), stars)
-    movies = model.movies if wanted is None else model.movies_of(np.array(wanted), catalogue())
+    history = History.of(model.rows_of(np.array(ids, dtype=np.int64), catalogue()), stars)
+    movies = model.movies if wanted is None else model.rows_of(np.array(wanted), catalogue())
     return history, movies, *model.links(history, movies)
 
 
@@ -49,7 +56,8 @@ def test_a_member_of_a_camp_is_shown_the_camps_movies(model):
     # Odd ids are the first camp's. The member was never in the training.
     history, movies, feed, taste = asked(model, [1, 3, 5, 2], [5, 5, 4, 1])
     scores = score(history, movies, feed, taste, model.coefficients)
-    order = movies.ids[np.argsort(-rank(scores, history, movies))]
+    ranks = rank(history, movies, feed, scores.percent, model.factor_gram, model.parameters)
+    order = movies.ids[np.argsort(-ranks)]
     unseen = [each for each in order.tolist() if each not in (1, 3, 5, 2)]
     assert all(each % 2 == 1 for each in unseen[:10])
     odd = movies.ids % 2 == 1
@@ -81,8 +89,9 @@ def test_movies_the_training_does_not_know_say_nothing_in_the_feed(model):
 def test_the_same_ratings_in_another_order_make_the_same_model(model):
     ratings = community()
     mixed = ratings[np.random.default_rng(3).permutation(len(ratings))]
-    again = train(mixed, catalogue(), Parameters.for_size(2000), progress=quiet)
+    again = fit_model(mixed, Parameters.for_size(2000))
     assert again.coefficients == model.coefficients
+    assert again.movies.factors.tobytes() == model.movies.factors.tobytes()
     assert again.feed.weights.tobytes() == model.feed.weights.tobytes()
     assert again.taste.weights.tobytes() == model.taste.weights.tobytes()
 
@@ -110,9 +119,7 @@ def test_communities_of_next_to_nothing_make_a_model_that_answers(rows):
         if rows
         else (np.zeros(0, int),) * 3
     )
-    small = train(
-        Ratings(users, movies, stars.astype(np.float32)), catalogue(), Parameters(), progress=quiet
-    )
+    small = fit_model(Ratings(users, movies, stars.astype(np.float32)))
     assert isinstance(small, Model)
     chance = percents(*asked(small, [1, 2], [5, 1], [1, 2, 3]), small.coefficients)
     assert ((chance > 0) & (chance < 100)).all()
@@ -123,19 +130,12 @@ def test_what_is_not_a_number_stops_the_training():
     stars = ratings.stars.copy()
     stars[17] = np.nan
     with pytest.raises(BadRatings, match="Row 17 "):
-        train(
-            Ratings(ratings.users, ratings.movies, stars), catalogue(), Parameters(), progress=quiet
-        )
+        fit_model(Ratings(ratings.users, ratings.movies, stars))
 
 
 def test_progress_goes_forward_through_both_stages():
     told = []
-    train(
-        community(),
-        catalogue(),
-        Parameters(),
-        progress=lambda stage, share: told.append((stage, share)),
-    )
+    fit_model(community(), progress=lambda stage, share: told.append((stage, share)))
     for stage in ("calibrating", "learning"):
         shares = [share for name, share in told if name == stage]
         assert shares == sorted(shares)
@@ -149,7 +149,7 @@ def test_the_ridge_grows_with_the_community():
 
 
 def test_defaults_are_named_for_every_signal():
-    assert set(training.DEFAULTS) == set(training.NAMES)
+    assert set(DEFAULTS) == set(NAMES)
 
 
 def test_links_are_the_same_read_from_either_side(model):

@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
 
-from recommendations.algorithms import encoding as encode
-from recommendations.algorithms import item_stats as movies
+from recommendations.algorithms.encoding import encode, member_scale, movie_scale
 from recommendations.algorithms.functions import sigmoid
-from recommendations.algorithms.types import BadRatings, Content, Ratings, interest
+from recommendations.algorithms.item_stats import (
+    Totals,
+    fit_biases,
+    rated_movies,
+    unrated_movies,
+)
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.types import BadRatings, MovieContent, Ratings, interest
 
 
 def ratings(rows):
@@ -15,7 +21,7 @@ def ratings(rows):
 def content(ids, *, average=None, votes=None):
     m = len(ids)
     nothing = np.zeros(m, dtype=np.float32)
-    return Content(
+    return MovieContent(
         movie_ids=np.array(ids, dtype=np.int64),
         genres=np.zeros((m, 2), dtype=np.float32),
         years=np.zeros(m, dtype=np.int64),
@@ -39,26 +45,26 @@ def test_a_rating_that_cannot_be_names_its_row(wrong):
 
 def test_a_movie_rated_twice_by_a_member_names_both():
     with pytest.raises(BadRatings, match="Member 7 rates movie 10 twice"):
-        encode.encoded(ratings([*ROWS, (7, 10, 3.0)]))
+        encode(ratings([*ROWS, (7, 10, 3.0)]))
 
 
 def test_encoding_does_not_depend_on_the_order_of_the_ratings():
-    one = encode.encoded(ratings(ROWS))
-    other = encode.encoded(ratings(ROWS[::-1]))
+    one = encode(ratings(ROWS))
+    other = encode(ratings(ROWS[::-1]))
     for name in ("user_ids", "movie_ids", "users", "movies", "stars"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist()
     assert one.matrix(one.stars).toarray().tolist() == [[4, 2, 0], [5, 1, 3]]
 
 
 def test_scales_by_hand():
-    given = encode.encoded(ratings(ROWS))
+    given = encode(ratings(ROWS))
     # Members have 2 and 3 ratings, 2.5 on average; movies 2, 0.4 and 0.6 of interest.
-    assert encode.member_scale(given, 0.5) == pytest.approx([(2 / 2.5) ** -0.5, (3 / 2.5) ** -0.5])
-    assert encode.movie_scale(given, 0.1) == pytest.approx([2**-0.1, 0.4**-0.1, 0.6**-0.1])
+    assert member_scale(given, 0.5) == pytest.approx([(2 / 2.5) ** -0.5, (3 / 2.5) ** -0.5])
+    assert movie_scale(given, 0.1) == pytest.approx([2**-0.1, 0.4**-0.1, 0.6**-0.1])
 
 
 def test_some_of_the_ratings_leave_out_members_and_movies_without_any():
-    given = encode.encoded(ratings(ROWS))
+    given = encode(ratings(ROWS))
     rest = given.only(given.users == 0)
     assert (rest.user_ids.tolist(), rest.movie_ids.tolist()) == ([7], [10, 20])
     assert rest.shape == (1, 2)
@@ -68,8 +74,8 @@ def test_biases_solve_the_dense_ridge():
     dice = np.random.default_rng(3)
     u, m, ridge = 12, 9, 5.0
     pairs = [(a, b) for a in range(u) for b in range(m) if dice.random() < 0.6]
-    given = encode.encoded(ratings([(a, b, float(dice.integers(1, 6))) for a, b in pairs]))
-    mean, of_users, of_movies = movies.biases(given, content(range(m)), ridge)
+    given = encode(ratings([(a, b, float(dice.integers(1, 6))) for a, b in pairs]))
+    mean, of_users, of_movies = fit_biases(given, content(range(m)), ridge)
     design = np.zeros((len(pairs), u + m))
     design[np.arange(len(pairs)), given.users] = 1
     design[np.arange(len(pairs)), u + given.movies] = 1
@@ -80,8 +86,8 @@ def test_biases_solve_the_dense_ridge():
 
 
 def test_quality_is_the_bayesian_chance_of_a_like():
-    given = encode.encoded(ratings(ROWS))
-    rows, totals = movies.rated_movies(given, content([10, 20, 30]), np.zeros(3), 5.0)
+    given = encode(ratings(ROWS))
+    rows, totals = rated_movies(given, content([10, 20, 30]), np.zeros(3), Parameters(), 0.0)
     # Two of five are likes; with half a like either way 2.5 / 6. Movie 10: 2 of 2.
     assert totals.liked_share == pytest.approx(2.5 / 6)
     assert sigmoid(rows.quality) == pytest.approx(
@@ -93,11 +99,11 @@ def test_quality_is_the_bayesian_chance_of_a_like():
 
 def test_votes_of_tmdb_are_a_prior_and_can_be_switched_off():
     described = content([1, 2, 3], average=[8.6, 8.6, 4.0], votes=[5000, 50, 0])
-    totals = movies.Totals(liked_share=0.5)
-    known = movies.unrated_movies(described, totals)
+    totals = Totals(liked_share=0.5)
+    known = unrated_movies(described, totals, Parameters())
     assert known.quality == pytest.approx([1.1 * 2 * 5000 / 5050, 1.1, 0], rel=1e-5)
     assert known.bias == pytest.approx([0.4 * 2 * 5000 / 5050, 0.4, 0], rel=1e-5)
-    off = movies.unrated_movies(described.without_votes(), totals)
+    off = unrated_movies(described.without_votes(), totals, Parameters())
     assert off.quality.tolist() == [0, 0, 0]
 
 

@@ -11,15 +11,14 @@ from recommendations.algorithms.diversity import diversified
 from recommendations.algorithms.functions import logit, sigmoid
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.match_score import (
-    Scores,
-    contributions,
     percents,
-    popularity_prior,
-    rank,
+    percents_without,
+    rating_contributions,
     score,
-    without_each,
 )
-from recommendations.algorithms.types import History, Links, Movies, Neighbours
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.ranking import popularity_weight, rank
+from recommendations.algorithms.types import History, Links, Movies, NeighborLists
 
 TOTALS = Totals(members=9, ratings=50, mean_stars=3.0, quality=0.2, log_count=1.0)
 WEIGHTS = {
@@ -33,6 +32,8 @@ WEIGHTS = {
     "leaning": 0.5,
     "taste": 0.9,
     "taste_trusted": 0.8,
+    "factors": 0.6,
+    "factors_settled": 0.3,
     "feed": 0.3,
     "feed_trusted": 0.2,
     "trusted": -0.1,
@@ -50,6 +51,10 @@ def movies(m, *, seed=0, first=1):
         bias=dice.normal(0, 0.5, m),
         count=dice.integers(0, 50, m).astype(float),
         rate=dice.random(m),
+        recent_rate=dice.random(m),
+        trend=np.exp(dice.normal(0, 0.3, m)),
+        factors=dice.normal(0, 0.3, (m, 3)).astype(np.float32),
+        residual_factors=dice.normal(0, 0.3, (m, 2)).astype(np.float32),
     )
 
 
@@ -84,6 +89,10 @@ def test_signals_by_hand():
         bias=np.array([0.0, 1.0]),
         count=np.ones(2),
         rate=np.ones(2),
+        recent_rate=np.ones(2),
+        trend=np.ones(2),
+        factors=np.zeros((2, 0), np.float32),
+        residual_factors=np.array([[1.0], [0.0]], np.float32),
     )
     asked = Movies(
         ids=np.array([3]),
@@ -93,9 +102,13 @@ def test_signals_by_hand():
         bias=np.array([0.3]),
         count=np.array([math.e - 1]),
         rate=np.array([0.1]),
+        recent_rate=np.array([0.1]),
+        trend=np.ones(1),
+        factors=np.zeros((1, 0), np.float32),
+        residual_factors=np.array([[0.5]], np.float32),
     )
     one = Links(np.array([0, 0]), np.array([0, 1]), np.array([0.5, 0.25], dtype=np.float32))
-    found = signals.signals(History.of(rated, [5, 2]), asked, one, one, TOTALS)
+    found = signals.compute_signals(History.of(rated, [5, 2]), asked, one, one, TOTALS, 3.0)
     # Residuals against the movies: 2 and -2, of no leaning.
     assert found["leaning"] == pytest.approx([0])
     assert found["generosity"] == pytest.approx([(1 - 0.5 - 0.5) / 7])
@@ -104,8 +117,10 @@ def test_signals_by_hand():
     assert found["taste"] == pytest.approx(
         [(0.5 * 2 - 0.25 * 2) / (0.75 + signals.TASTE_SHRINKAGE)]
     )
+    # The member's factor is 2 / (1 + 3).
+    assert found["factors"] == pytest.approx([0.5 * 2 / 4])
     # 5 stars are an interest of 1, 2 stars of 0.3.
-    assert found["spoken"] == pytest.approx([0.5 + 0.3 * 0.25])
+    assert found["interest_sum"] == pytest.approx([0.5 + 0.3 * 0.25])
     assert found["feed"] == pytest.approx([math.log(1 + 0.575 / signals.FEED_FLOOR)])
     assert found["quality"] == pytest.approx([0.3])
     assert found["count"] == pytest.approx([0])
@@ -155,11 +170,10 @@ def test_the_order_of_the_history_does_not_matter(n, seed):
 @settings(max_examples=20, deadline=None)
 def test_the_feed_is_the_sum_of_what_its_movies_say(seed):
     history, asked, feed, _ = scene(9, seed=seed)
-    whole = signals.feed(history, feed, len(asked))
+    whole = signals.interest_sum(history.wants, feed, len(asked))
     halves = []
     for part in (np.arange(9) < 4, np.arange(9) >= 4):
-        own = History(history.movies, history.stars, history.favourites, history.wants * part, part)
-        halves.append(signals.feed(own, feed, len(asked)))
+        halves.append(signals.interest_sum(history.wants * part, feed, len(asked)))
     assert halves[0] + halves[1] == pytest.approx(whole)
 
 
@@ -171,7 +185,8 @@ def test_histories_all_of_one_mark_give_finite_scores(n, stars):
     every = links(3, n)
     scores = score(history, asked, every, every, COEFFICIENTS)
     assert np.isfinite(scores.percent).all()
-    assert np.isfinite(rank(scores, history, asked)).all()
+    ranks = rank(history, asked, every, scores.percent, np.eye(3), Parameters())
+    assert np.isfinite(ranks).all()
 
 
 def test_feedback_counts_in_the_feed_and_is_no_rating():
@@ -179,28 +194,29 @@ def test_feedback_counts_in_the_feed_and_is_no_rating():
     spoken_of = History(
         history.movies,
         np.array([5.0, 3.0, 0.0]),
-        history.favourites,
+        history.favorites,
         np.array([1.0, 0.6, -0.6]),
         np.array([True, True, False]),
+        np.ones(3),
     )
     keep = feed.rated < 2
     two = Links(feed.movies[keep], feed.rated[keep], feed.weights[keep])
     keep = taste.rated < 2
     only = Links(taste.movies[keep], taste.rated[keep], taste.weights[keep])
-    without = signals.signals(spoken_of.without(2), asked, two, only, TOTALS)
-    found = signals.signals(spoken_of, asked, feed, taste, TOTALS)
+    without = signals.compute_signals(spoken_of.without(2), asked, two, only, TOTALS, 3.0)
+    found = signals.compute_signals(spoken_of, asked, feed, taste, TOTALS, 3.0)
     assert spoken_of.n == 2
     for name in ("genre", "period", "generosity", "leaning", "trusted"):
         assert found[name] == pytest.approx(without[name])
-    assert (found["spoken"] <= without["spoken"]).all()
+    assert (found["interest_sum"] <= without["interest_sum"]).all()
 
 
 def test_links_are_the_same_from_either_side():
     # Movies 1, 2, 3 to score; 10 and 20 were rated; 30 was not.
-    by_target = Neighbours(
+    by_target = NeighborLists(
         np.array([0, 2, 2, 4]), np.array([10, 30, 20, 10]), np.array([1, 2, 3, 4], np.float32)
     )
-    by_source = Neighbours(
+    by_source = NeighborLists(
         np.array([0, 1, 4]), np.array([3, 1, 9, 3]), np.array([3, 1, 7, 4], np.float32)
     )
     history, asked = np.array([20, 10]), np.array([1, 2, 3])
@@ -217,7 +233,7 @@ def test_links_are_the_same_from_either_side():
 def test_a_counterfactual_is_the_score_of_the_member_without_that_rating(n, seed):
     history, asked, feed, taste = scene(n, m=1, seed=seed)
     place = seed % n
-    [without] = without_each(history, asked, [place], feed, taste, COEFFICIENTS)
+    [without] = percents_without(history, asked, [place], feed, taste, COEFFICIENTS)
     keep = [index for index in range(n) if index != place]
     turned = []
     for each in (feed, taste):
@@ -235,34 +251,40 @@ def test_a_counterfactual_is_the_score_of_the_member_without_that_rating(n, seed
 
 def test_contributions_share_out_what_feed_and_taste_added():
     history, asked, feed, taste = scene(6, m=1, seed=3)
-    points = contributions(history, asked, feed, taste, COEFFICIENTS)
-    values = signals.signals(history, asked, feed, taste, TOTALS)
+    points = rating_contributions(history, asked, feed, taste, COEFFICIENTS)
+    values = signals.compute_signals(history, asked, feed, taste, TOTALS, 12.0)
     logits = sum(
         WEIGHTS[name] * values[name][0]
-        for name in ("feed", "feed_trusted", "taste", "taste_trusted")
+        for name in (
+            "feed",
+            "feed_trusted",
+            "taste",
+            "taste_trusted",
+            "factors",
+            "factors_settled",
+        )
     )
     chance = score(history, asked, feed, taste, COEFFICIENTS).percent[0] / 100
     assert points.sum() == pytest.approx(100 * chance * (1 - chance) * logits)
-    silent = np.setdiff1d(np.arange(6), np.concatenate((feed.rated, taste.rated)))
-    assert not points[silent].any()
     with pytest.raises(ValueError, match="one movie"):
-        contributions(history, movies(2), feed, taste, COEFFICIENTS)
+        rating_contributions(history, movies(2), feed, taste, COEFFICIENTS)
 
 
 def test_the_popularity_prior_fades_with_the_history():
-    assert popularity_prior(0) == 0.2
-    assert popularity_prior(10) == pytest.approx(0.1)
-    assert popularity_prior(1) > popularity_prior(5) > popularity_prior(50)
+    assert popularity_weight(0) == 0.2
+    assert popularity_weight(10) == pytest.approx(0.1)
+    assert popularity_weight(1) > popularity_weight(5) > popularity_weight(50)
 
 
 def test_the_order_leans_on_the_chance_less_and_less():
     two = movies(2)
-    scores = Scores(np.array([80.0, 20.0]), {}, 50.0, np.array([1.0, 1.0]))
+    percent = np.array([80.0, 20.0])
+    alone = Parameters(als_weight=0, trend_power=0, recent_popularity=False, probability_floor=0)
     shares = []
     for n in (0, 10, 1000):
         history = History.of(movies(n), np.full(n, 4.0))
-        bare = 1.0 + popularity_prior(n) * two.rate
-        order = rank(scores, history, two) / bare
+        bare = popularity_weight(n) * two.rate
+        order = rank(history, two, Links.none(), percent, np.eye(3), alone) / bare
         shares.append(float(np.log(order[0] / order[1]) / np.log(4.0)))
     assert shares == pytest.approx([1.0, 0.75, 0.505], abs=0.001)
 
@@ -293,7 +315,7 @@ def test_calibration_recovers_known_chances():
     values = np.column_stack((np.ones(40_000), dice.normal(0, 1, (40_000, 2))))
     true = np.array([-0.4, 1.2, 0.0])
     liked = (dice.random(40_000) < sigmoid(values @ true)).astype(float)
-    found, _ = calibration.fitted(values, liked, np.ones(40_000), np.zeros(3), 100.0)
+    found, _ = calibration.fit_coefficients(values, liked, np.ones(40_000), np.zeros(3), 100.0)
     assert found == pytest.approx(true, abs=0.05)
     chance = sigmoid(values @ found)
     for low in np.arange(0.1, 0.9, 0.1):
@@ -305,16 +327,16 @@ def test_little_data_leaves_the_defaults_nearly_as_they_are():
     values = np.array([[1.0, 1.0], [1.0, -1.0]])
     defaults = np.array([0.3, 0.8])
     args = values, np.array([0.0, 1.0]), np.ones(2), defaults
-    found, _ = calibration.fitted(*args, 1000.0)
+    found, _ = calibration.fit_coefficients(*args, 1000.0)
     assert found == pytest.approx(defaults, abs=0.01)
     nothing = np.zeros((0, 2)), np.zeros(0), np.zeros(0), defaults
-    assert calibration.fitted(*nothing, 100.0)[0] == pytest.approx(defaults)
+    assert calibration.fit_coefficients(*nothing, 100.0)[0] == pytest.approx(defaults)
 
 
 def test_separable_data_do_not_run_away():
     values = np.column_stack((np.ones(50), np.linspace(-9, 9, 50)))
     liked = (values[:, 1] > 0).astype(float)
-    found, loss = calibration.fitted(values, liked, np.ones(50), np.zeros(2), 10.0)
+    found, loss = calibration.fit_coefficients(values, liked, np.ones(50), np.zeros(2), 10.0)
     assert np.isfinite(found).all()
     assert loss < 0.3
 

@@ -3,9 +3,20 @@ import pytest
 from scipy import sparse
 
 from recommendations.algorithms import edlae
-from recommendations.algorithms import encoding as encode
-from recommendations.algorithms import neighbors as neighbours
-from recommendations.algorithms.gram import Gram, sources_of
+from recommendations.algorithms.encoding import (
+    encode,
+    interest_values,
+    member_scale,
+    movie_scale,
+)
+from recommendations.algorithms.gram import Gram, choose_sources
+from recommendations.algorithms.neighbors import (
+    ThreadExecutor,
+    fit_ranking_lists,
+    fit_taste_lists,
+    transpose,
+)
+from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import Ratings
 
 
@@ -18,48 +29,45 @@ def community(u=60, m=25, seed=1, share=0.4):
 
 def learned(given, *, k=6, sources=None, alone=0.0, told=lambda share: None):
     m = given.shape[1]
-    return neighbours.for_ranking(
+    parameters = Parameters(
+        neighbors=k,
+        ridge=4.0,
+        dropout=1 / 3,
+        similarity_shrinkage=2.0,
+        pair_weight=alone,
+        pair_neighbors=4,
+        pair_shrinkage=3.0,
+        member_power=0.5,
+        movie_power=0.1,
+    )
+    return fit_ranking_lists(
         given,
         np.arange(m) if sources is None else sources,
         np.arange(m),
-        k=k,
-        ridge=4.0,
-        dropout=1 / 3,
-        shrinkage=2.0,
-        alone=alone,
-        alone_k=4,
-        alone_shrinkage=3.0,
-        member_power=0.5,
-        movie_power=0.1,
-        told=told,
+        parameters,
+        executor=ThreadExecutor(),
+        progress=told,
     )
 
 
 def dense(lists, given):
-    return neighbours.transposed(lists, given.movie_ids).toarray()
+    return transpose(lists, given.movie_ids).toarray()
 
 
 def test_a_target_with_one_neighbour_by_hand():
     # Two movies with the products g11 = 2, g12 = 1: w = 1 / (2 + 3 + 0.5 / 0.5 * 2).
     among = np.array([[2, 1], [1, 4]], dtype=np.float32)
-    weights = edlae.solved(
-        among,
-        among[1:],
-        np.array([[0]]),
-        np.array([2, 4], dtype=np.float32),
-        ridge=3.0,
-        dropout=0.5,
-    )
+    weights = edlae.solve_weights(among, among[1:], np.array([[0]]), ridge=3.0, dropout=0.5)
     assert weights.tolist() == [[pytest.approx(1 / 7)]]
 
 
 @pytest.mark.parametrize(("k", "alone"), [(6, 0.0), (24, 0.0), (100, 0.0), (6, 0.3)])
 def test_ranking_weights_agree_with_a_dense_reference(k, alone):
-    given = encode.encoded(community())
+    given = encode(community())
     m = given.shape[1]
-    x = encode.weights(given).astype(float)
-    scale = encode.movie_scale(given, 0.1).astype(float)
-    users = encode.member_scale(given, 0.5).astype(float)
+    x = interest_values(given).astype(float)
+    scale = movie_scale(given, 0.1).astype(float)
+    users = member_scale(given, 0.5).astype(float)
     matrix = given.matrix(x).toarray() * users[:, None] * scale[None, :]
     g = matrix.T @ matrix
     expected = np.zeros((m, m))
@@ -77,18 +85,17 @@ def test_ranking_weights_agree_with_a_dense_reference(k, alone):
 
 
 def test_taste_weights_agree_with_a_dense_reference():
-    given = encode.encoded(community(seed=2))
+    given = encode(community(seed=2))
     m = given.shape[1]
     residuals = np.random.default_rng(5).normal(size=len(given.stars))
-    lists = neighbours.for_taste(
+    lists = fit_taste_lists(
         given,
         np.arange(m),
         np.arange(m),
         residuals,
-        k=5,
-        shrinkage=3.0,
-        power=1.5,
-        told=lambda share: None,
+        Parameters(taste_neighbors=5, taste_shrinkage=3.0, taste_power=1.5),
+        executor=ThreadExecutor(),
+        progress=lambda share: None,
     )
     r = given.matrix(residuals.astype(np.float32)).toarray().astype(float)
     g = r.T @ r
@@ -104,7 +111,7 @@ def test_taste_weights_agree_with_a_dense_reference():
 def test_the_order_of_the_ratings_does_not_matter_to_the_last_bit():
     ratings = community()
     mixed = ratings[np.random.default_rng(1).permutation(len(ratings))]
-    one, other = (learned(encode.encoded(each)) for each in (ratings, mixed))
+    one, other = (learned(encode(each)) for each in (ratings, mixed))
     assert one.weights.tobytes() == other.weights.tobytes()
     assert one.movies.tolist() == other.movies.tolist()
 
@@ -113,20 +120,20 @@ def test_movies_keep_their_weights_under_other_ids():
     ratings = community()
     # Members' and movies' ids of another order and size.
     renamed = Ratings(9000 - ratings.users, 5000 - ratings.movies, ratings.stars)
-    given, turned = encode.encoded(ratings), encode.encoded(renamed)
+    given, turned = encode(ratings), encode(renamed)
     one = dense(learned(given), given)
     other = dense(learned(turned), turned)[::-1, ::-1]
     assert other == pytest.approx(one, abs=1e-6)
 
 
 def test_a_movie_never_speaks_for_itself():
-    given = encode.encoded(community())
+    given = encode(community())
     assert not np.diag(dense(learned(given, k=100), given)).any()
 
 
 def test_movies_that_are_no_sources_have_lists_of_sources_only():
-    given = encode.encoded(community())
-    sources = sources_of(np.bincount(given.movies), most=10)
+    given = encode(community())
+    sources = choose_sources(np.bincount(given.movies), most=10)
     lists = learned(given, sources=sources)
     assert set(lists.movies.tolist()) <= set(given.movie_ids[sources].tolist())
     assert (np.diff(lists.starts) > 0).all()
@@ -135,20 +142,22 @@ def test_movies_that_are_no_sources_have_lists_of_sources_only():
 
 
 def test_blocks_of_the_gram_are_the_dense_products(monkeypatch):
-    monkeypatch.setattr("recommendations.algorithms.gram.BLOCK", 3)
+    monkeypatch.setattr("recommendations.algorithms.gram.BLOCK_ROWS", 3)
     dice = np.random.default_rng(4)
-    matrix = sparse.csr_array(dice.random((30, 11)) * (dice.random((30, 11)) < 0.5))
+    matrix = sparse.csr_matrix(dice.random((30, 11)) * (dice.random((30, 11)) < 0.5))
     gram = Gram(matrix, np.array([1, 4, 5, 9]))
     full = (matrix.T @ matrix).toarray()
-    assert gram.among_sources() == pytest.approx(full[np.ix_(gram.sources, gram.sources)])
+    assert gram.among_sources(ThreadExecutor()) == pytest.approx(
+        full[np.ix_(gram.sources, gram.sources)]
+    )
     assert gram.rows(np.array([0, 10])) == pytest.approx(full[np.ix_([0, 10], gram.sources)])
     assert gram.diagonal == pytest.approx(np.diag(full))
 
 
 def test_narrow_blocks_learn_the_same_and_tell_how_far_they_are(monkeypatch):
-    given = encode.encoded(community())
+    given = encode(community())
     whole = learned(given)
-    monkeypatch.setattr("recommendations.algorithms.neighbors.BLOCK", 4)
+    monkeypatch.setattr("recommendations.algorithms.gram.BLOCK_ROWS", 4)
     told = []
     narrow = learned(given, told=told.append)
     assert dense(narrow, given) == pytest.approx(dense(whole, given), abs=1e-6)

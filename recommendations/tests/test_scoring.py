@@ -34,9 +34,9 @@ def movies(n, *, quality=7.0, genres=(), years=2000, reach=0.0, start=1):
     )
 
 
-def history(stars=(), *, favourites=(), **fields):
+def history(stars=(), *, favorites=(), **fields):
     named = np.zeros(GENRES)
-    named[list(favourites)] = 1.0
+    named[list(favorites)] = 1.0
     return History(movies(len(stars), **fields), np.array(stars, dtype=float), named)
 
 
@@ -126,7 +126,7 @@ def test_one_rating_is_no_taste_and_many_are():
 
 
 def test_a_favourite_genre_lifts_its_movies_before_any_rating():
-    member = history(favourites=[6])
+    member = history(favorites=[6])
     assert scored(member, movies(1, genres=[6])).percent > scored(member, movies(1)).percent
 
 

@@ -1,26 +1,27 @@
 import numpy as np
 import pytest
 
-from recommendations.algorithms import fit as training
 from recommendations.algorithms import simulation
 from recommendations.algorithms.calibration import Coefficients
-from recommendations.algorithms.encoding import encoded
+from recommendations.algorithms.encoding import encode
+from recommendations.algorithms.fit import fit_movies
+from recommendations.algorithms.neighbors import ThreadExecutor
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.simulation import REGULAR, rounds_for, simulated
-from recommendations.algorithms.types import Content, Ratings, positions
+from recommendations.algorithms.simulation import REGULAR, count_rounds, simulate
+from recommendations.algorithms.types import MovieContent, Ratings, positions
 
 
 def community(u=60, m=40):
     dice = np.random.default_rng(2)
     users, movies = np.nonzero(dice.random((u, m)) < 0.5)
     stars = dice.integers(1, 6, len(users)).astype(np.float32)
-    return encoded(Ratings(users + 1, movies + 1, stars))
+    return encode(Ratings(users + 1, movies + 1, stars))
 
 
 def catalogue(m=40):
     nothing = np.zeros(m, dtype=np.float32)
     years = np.full(m, 1990)
-    return Content(np.arange(1, m + 1), np.ones((m, 1), np.float32), years, nothing, nothing)
+    return MovieContent(np.arange(1, m + 1), np.ones((m, 1), np.float32), years, nothing, nothing)
 
 
 def played(given, seed=1):
@@ -30,24 +31,26 @@ def played(given, seed=1):
     def learn(rest, wanted, told):
         met.append(rest)
         targets, held = positions(rest.movie_ids, wanted)
-        return training.movies_learned(
+        return fit_movies(
             rest,
             catalogue(),
             Parameters(),
             Coefficients(0.0, {}),
+            ThreadExecutor(),
+            as_of=0.0,
             targets=targets[held],
             progress=lambda stage, share: told(share),
         )
 
-    return simulated(given, catalogue(), seed, learn, lambda share: None), met
+    return simulate(given, catalogue(), seed, learn, lambda share: None), met
 
 
 def test_every_round_has_other_strangers_and_they_are_kept_out_of_it():
     given = community()
     _, met = played(given)
-    assert len(met) == simulation.MOST_ROUNDS
+    assert len(met) == simulation.MAX_ROUNDS
     strangers = [set(given.user_ids.tolist()) - set(rest.user_ids.tolist()) for rest in met]
-    assert all(len(each) == round(simulation.STRANGERS * 60) for each in strangers)
+    assert all(len(each) == round(simulation.STRANGER_SHARE * 60) for each in strangers)
     assert len(set().union(*strangers)) == sum(len(each) for each in strangers)
 
 
@@ -80,10 +83,10 @@ def test_the_same_seed_plays_the_same():
 
 @pytest.mark.parametrize(("members", "rounds"), [(0, 5), (610, 5), (3000, 2), (6040, 1)])
 def test_small_communities_are_played_in_more_rounds(members, rounds):
-    assert rounds_for(members) == rounds
+    assert count_rounds(members) == rounds
 
 
 def test_nobody_is_asked_where_nothing_is_left_to_learn_from():
-    alone = encoded(Ratings(np.array([1]), np.array([1]), np.array([5.0], dtype=np.float32)))
+    alone = encode(Ratings(np.array([1]), np.array([1]), np.array([5.0], dtype=np.float32)))
     answers, _ = played(alone)
     assert answers.values.shape == (0, len(simulation.NAMES))

@@ -72,10 +72,10 @@ def test_of_no_rating_nothing_is_read(db):
 
 def test_what_is_stored_is_what_was_learned(community, monkeypatch):
     kept = {}
-    real = service.learned_anew
+    real = service.refit_movies
     monkeypatch.setattr(
         service,
-        "learned_anew",
+        "refit_movies",
         lambda *args, **more: kept.setdefault("model", real(*args, **more)),
     )
     train(force=True)
@@ -83,10 +83,14 @@ def test_what_is_stored_is_what_was_learned(community, monkeypatch):
     # Nobody is left out of it, who was kept out while it was tried.
     assert model.movies.count.sum() == Rating.objects.count()
     assert head.movie_ids.tolist() == model.movies.ids.tolist()
-    stored = head.movies(np.arange(len(head.movie_ids)))
+    vectors = MovieFactors.objects.order_by("movie_id").values_list("vectors", flat=True)
+    stored = head.movies(np.arange(len(head.movie_ids)), head.unpack_vectors(list(vectors)))
     assert (stored.genres == model.movies.genres).all()
-    for name in ("quality", "bias", "count", "rate"):
+    for name in ("quality", "bias", "count", "rate", "recent_rate", "trend"):
         assert np.allclose(getattr(stored, name), getattr(model.movies, name), atol=1e-5)
+    assert stored.factors.tolist() == model.movies.factors.tolist()
+    assert stored.residual_factors.tolist() == model.movies.residual_factors.tolist()
+    assert head.factor_gram.tolist() == model.factor_gram.tolist()
     rows = MovieFactors.objects.order_by("movie_id").values_list("feed_sources", "taste")
     for column, lists in ((0, model.feed), (1, model.taste)):
         again = Lists.of([row[column] for row in rows]).neighbours(head, len(rows))
@@ -100,6 +104,29 @@ def test_what_is_stored_is_what_was_learned(community, monkeypatch):
     )
     pairs = set(zip(by_target.owners.tolist(), by_target.places.tolist(), strict=True))
     assert pairs == set(zip(by_source.places.tolist(), by_source.owners.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("enough", "learned_from"), [(5, "real"), (10_000, "all")])
+def test_sample_members_are_left_out_beside_enough_real_ratings(
+    community, monkeypatch, enough, learned_from
+):
+    users = [user.pk for user in community[0]]
+    User.objects.filter(pk__in=users[:10]).update(origin=User.Origin.SAMPLE)
+    monkeypatch.setattr("recommendations.training.store.ENOUGH_REAL_RATINGS", enough)
+
+    read = ratings_read(since=None, progress=quiet).ratings
+
+    expected = users[10:] if learned_from == "real" else users
+    assert set(read.users.tolist()) == set(expected)
+
+
+def test_a_training_of_another_version_is_not_read(community):
+    train(force=True)
+    assert active_head() is not None
+
+    Training.objects.update(algorithm="edlae-1")
+
+    assert active_head() is None
 
 
 def test_fewer_ratings_are_enough_where_they_are_of_few_movies():
@@ -246,14 +273,14 @@ def test_a_rating_that_is_no_number_stops_training_with_its_row_named(community)
 
 
 def test_a_model_that_is_no_number_is_not_stored(community, monkeypatch):
-    real = service.train
+    real = service.fit
 
     def spoiled(*args, **more):
         model = real(*args, **more)
         model.feed.weights[5] = np.nan
         return model
 
-    monkeypatch.setattr(service, "train", spoiled)
+    monkeypatch.setattr(service, "fit", spoiled)
     with pytest.raises(CommandError, match="feed weight of movie"):
         train(force=True)
     assert Training.objects.count() == 0

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from recommendations.algorithms.fit import train
+from recommendations.algorithms.fit import fit
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.types import Content, Ratings
+from recommendations.algorithms.types import MovieContent, Ratings
 from recommendations.tests.community import quiet
 from recommendations.training.validation import HELD_OUT_AT_MOST, kept_out, tried
 
@@ -24,9 +24,11 @@ def test_a_model_of_two_tastes_is_right_about_strangers():
     ratings = Ratings(users + 1, movies + 1, stars)
     nothing = np.zeros(40, np.float32)
     years = np.zeros(40, np.int64)
-    content = Content(np.arange(1, 41), np.zeros((40, 19), np.float32), years, nothing, nothing)
+    content = MovieContent(
+        np.arange(1, 41), np.zeros((40, 19), np.float32), years, nothing, nothing
+    )
     seen = users < 100
-    model = train(ratings[seen], content, Parameters(neighbours=20), progress=quiet)
+    model = fit(ratings[seen], content, Parameters(neighbors=20), as_of=0.0, progress=quiet)
     figures = tried(model, ratings[~seen], content)
     assert figures["members"] == 20
     assert figures["auc"] > 0.9

@@ -17,10 +17,10 @@ from django.utils import timezone
 
 from nexus.core.db.advisory_locks import AdvisoryLock, session_lock
 from nexus.core.db.transactions import long_transaction
-from recommendations.algorithms.fit import learned_anew, train
+from recommendations.algorithms.fit import fit, refit_movies
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import VERSION, Parameters
-from recommendations.algorithms.types import Content, Ratings
+from recommendations.algorithms.types import MovieContent, Ratings
 from recommendations.models import MovieFactors, Training
 from recommendations.training.store import (
     content_read,
@@ -148,7 +148,8 @@ def _learn(
     content = content_read(np.unique(ratings.movies))
     unseen = kept_out(ratings.users, members=training.member_count)
     parameters = Parameters.for_size(len(ratings), use_votes=settings.RECOMMEND_WITH_TMDB_VOTES)
-    model = train(ratings[~unseen], content, parameters, progress=progress)
+    as_of = time.time()
+    model = fit(ratings[~unseen], content, parameters, as_of=as_of, progress=progress)
     _check(model)
     progress("trying", 0.0)
     outcome = _try(training, model, ratings[unseen], content)
@@ -158,7 +159,7 @@ def _learn(
     if not force and (worse := _worse(outcome)):
         raise WorseError(worse)
     # Who was kept out to try it is let in.
-    model = learned_anew(model, ratings, content, progress=progress)
+    model = refit_movies(model, ratings, content, as_of=as_of, progress=progress)
     _check(model)
     training.movie_count = len(model.movies)
     return model, outcome
@@ -218,8 +219,9 @@ def _clear_leftovers() -> int:
 def _check(model: Model) -> None:
     """Raise BadModelError where anything learned is no finite number."""
     movies = model.movies
-    for name in ("quality", "bias", "count", "rate"):
-        wrong = ~np.isfinite(getattr(movies, name))
+    for name in ("quality", "bias", "count", "rate", "recent_rate", "trend", "factors"):
+        values = getattr(movies, name)
+        wrong = ~np.isfinite(values if values.ndim == 1 else values.sum(axis=1))
         if wrong.any():
             movie = movies.ids[int(wrong.argmax())]
             raise BadModelError(f"The {name} learned of movie {movie} is no number.")
@@ -237,7 +239,7 @@ def _check(model: Model) -> None:
         raise BadModelError(f"These coefficients are no numbers: {', '.join(wrong_names)}.")
 
 
-def _try(training: Training, model: Model, unseen: Ratings, content: Content) -> Outcome:
+def _try(training: Training, model: Model, unseen: Ratings, content: MovieContent) -> Outcome:
     """The model's figures, beside those the active one had when it was tried.
 
     The active one has been made from all members since, so it cannot be tried again; its figures

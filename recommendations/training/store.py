@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 from numpy.typing import NDArray
 
+from accounts.models import User
 from movies.models import Movie
 from nexus.core.db.raw_sql import rows_in_binary
 from nexus.core.db.transactions import long_transaction
@@ -23,27 +24,30 @@ from nexus.core.genres import GENRE_NAMES
 from recommendations.algorithms.calibration import Coefficients
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.model import Model
-from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.parameters import VERSION, Parameters
 from recommendations.algorithms.types import (
     Array,
-    Content,
     Floats,
     Ids,
     Links,
+    MovieContent,
     Movies,
-    Neighbours,
+    NeighborLists,
     Places,
     Ratings,
     positions,
 )
 from recommendations.models import MovieFactors, Training
+from social.models import Rating
 
 # A movie that everybody saw speaks for thousands. Of its words the strongest are kept for choosing
 # the candidates of a feed; the candidates are then ranked by all that speaks for them.
 MAX_TARGETS = 500
+#: Beside so many ratings of real members the made-up community only distorts a training.
+ENOUGH_REAL_RATINGS = 5_000
 _GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}
 _GENRE_BITS = np.arange(len(GENRE_NAMES), dtype=np.uint32)
-#: What a training knows of each of its movies, 34 bytes; held by each process.
+#: What a training knows of each of its movies, 38 bytes; in the memory of each process.
 MOVIE = np.dtype(
     [
         ("id", "<i8"),
@@ -53,8 +57,11 @@ MOVIE = np.dtype(
         ("bias", "<f4"),
         ("count", "<f4"),
         ("rate", "<f4"),
+        ("recent_rate", "<f4"),
+        ("trend", "<f4"),
     ]
 )
+_NUMBERS = ("quality", "bias", "count", "rate", "recent_rate", "trend")
 _RATING_ROW = np.dtype(
     # PostgreSQL's binary COPY: the number of fields, then each with its length before it.
     [
@@ -65,6 +72,8 @@ _RATING_ROW = np.dtype(
         ("movie", ">i8"),
         ("stars_length", ">i4"),
         ("stars", ">f4"),
+        ("time_length", ">i4"),
+        ("time", ">i8"),
     ]
 )
 _COPY_HEADER = 19
@@ -80,22 +89,42 @@ class Head:
     table: NDArray[np.void]  # (m,) of MOVIE, ids ascending
     movie_ids: Ids  # (m,) the same ids on their own
     rates: Array  # (m,) the same rates
+    recent_rates: Array  # (m,) the same recent rates
+    factor_gram: Array  # (k, k) for the fold-in of algorithms.als
     totals: Totals
     coefficients: Coefficients
     parameters: Parameters
 
-    def movies(self, places: Places) -> Movies:
-        """The movies in these places, as the maths takes them."""
+    def movies(self, places: Places, vectors: Vectors) -> Movies:
+        """Return the movies at these places with their vectors."""
         rows = self.table[places]
         return Movies(
             ids=rows["id"].astype(np.int64),
             genres=((rows["genres"][:, None] >> _GENRE_BITS) & 1).astype(np.float32),
             years=rows["year"].astype(np.int64),
-            quality=rows["quality"].astype(np.float64),
-            bias=rows["bias"].astype(np.float64),
-            count=rows["count"].astype(np.float64),
-            rate=rows["rate"].astype(np.float64),
+            **{name: rows[name].astype(np.float64) for name in _NUMBERS},
+            factors=vectors.factors,
+            residual_factors=vectors.residual_factors,
         )
+
+    def unpack_vectors(self, rows: Sequence[bytes | None]) -> Vectors:
+        """Return the stored vectors of movies; zeros for None."""
+        k, f = self.parameters.als_factors, self.parameters.residual_factors
+        empty = bytes(4 * (k + f))
+        table = np.frombuffer(b"".join(row or empty for row in rows), "<f4")
+        table = table.reshape(len(rows), k + f)
+        return Vectors(table[:, :k], table[:, k:])
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of m movies: algorithms.als and algorithms.residual_factors."""
+
+    factors: Floats  # (m, k)
+    residual_factors: Floats  # (m, f)
+
+    def __getitem__(self, chosen: Places) -> Vectors:
+        return Vectors(self.factors[chosen], self.residual_factors[chosen])
 
 
 # --- Lists as bytes ------------------------------------------------------------------------------
@@ -168,9 +197,9 @@ class Lists:
         movies = self.owners[named].astype(np.intp)
         return Links(movies=movies, rated=rated, weights=self.weights[named])
 
-    def neighbours(self, head: Head, count: int) -> Neighbours:
+    def neighbours(self, head: Head, count: int) -> NeighborLists:
         """As the maths takes them, of `count` movies."""
-        return Neighbours(self.starts(count), head.movie_ids[self.places], self.weights)
+        return NeighborLists(self.starts(count), head.movie_ids[self.places], self.weights)
 
 
 # --- The training in use -------------------------------------------------------------------------
@@ -187,6 +216,10 @@ def head_of(training_id: int) -> Head:
         table=table,
         movie_ids=table["id"].astype(np.int64),
         rates=table["rate"].astype(np.float64),
+        recent_rates=table["recent_rate"].astype(np.float64),
+        factor_gram=np.frombuffer(training.factor_gram, "<f8").reshape(
+            2 * (training.parameters["als_factors"],)
+        ),
         totals=Totals.from_dict(training.totals),
         coefficients=Coefficients.from_dict(training.coefficients),
         parameters=Parameters.from_dict(training.parameters),
@@ -194,8 +227,13 @@ def head_of(training_id: int) -> Head:
 
 
 def active_head() -> Head | None:
-    """The head of the training that serves, in one query; None where none does."""
-    training_id = Training.objects.filter(active=True).values_list("id", flat=True).first()
+    """Return the head of the training that serves, in one query; None if there is none.
+
+    A training of another version is not read: its rows mean something else.
+    """
+    training_id = (
+        Training.objects.filter(active=True, algorithm=VERSION).values_list("id", flat=True).first()
+    )
     return None if training_id is None else head_of(training_id)
 
 
@@ -213,11 +251,18 @@ class RatingsRead:
 
 
 def ratings_read(*, since: datetime | None, progress: Progress) -> RatingsRead:
-    """All ratings changed since then, 20 bytes each.
+    """Read all ratings changed since then, 28 bytes each, without sample members if others are enough.
 
     One COPY is one snapshot: what is rated meanwhile is in the next training.
     """
-    where, params = ("WHERE updated_at >= %s", [since]) if since else ("", [])
+    conditions, params = list[str](), list[Any]()
+    if since:
+        conditions.append("updated_at >= %s")
+        params.append(since)
+    if sample_ids := _sample_members_to_leave_out():
+        conditions.append("user_id <> ALL(%s::bigint[])")
+        params.append(sample_ids)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     with long_transaction(), connection.cursor() as cursor:
         # Of many millions this takes minutes, and nobody waits for it.
         cursor.execute("SET LOCAL statement_timeout = 0")
@@ -229,13 +274,14 @@ def ratings_read(*, since: datetime | None, progress: Progress) -> RatingsRead:
         found: list[np.ndarray[Any, np.dtype[Any]]] = []
         rows = 0
         sql = f"""
-            COPY (SELECT user_id, movie_id, score::float4 FROM social_rating {where})
+            COPY (SELECT user_id, movie_id, score::float4, extract(epoch FROM created_at)::bigint
+                  FROM social_rating {where})
             TO STDOUT (FORMAT BINARY)
         """  # noqa: S608
         for block in _copied(cursor, sql, params):
             table = np.frombuffer(block, _RATING_ROW)
             compact = np.empty(len(table), dtype=_COMPACT)
-            for name in ("user", "movie", "stars"):
+            for name in _COMPACT.fields or ():
                 compact[name] = table[name]
             found.append(compact)
             rows += len(table)
@@ -243,10 +289,21 @@ def ratings_read(*, since: datetime | None, progress: Progress) -> RatingsRead:
     table = np.concatenate(found) if found else np.zeros(0, dtype=_COMPACT)
     del found
     # In the order in which the server read them: training sorts them itself.
-    return RatingsRead(Ratings(table["user"], table["movie"], table["stars"]), newest_at)
+    return RatingsRead(
+        Ratings(table["user"], table["movie"], table["stars"], table["time"]), newest_at
+    )
 
 
-_COMPACT = np.dtype([("user", "i8"), ("movie", "i8"), ("stars", "f4")])
+def _sample_members_to_leave_out() -> list[int]:
+    """Return the made-up members if the others have ratings enough to learn from, else none."""
+    sample = User.objects.filter(origin=User.Origin.SAMPLE)
+    real = Rating.objects.exclude(user__in=sample).values("pk")[:ENOUGH_REAL_RATINGS]
+    if real.count() < ENOUGH_REAL_RATINGS:
+        return []
+    return list(sample.values_list("pk", flat=True))
+
+
+_COMPACT = np.dtype([("user", "i8"), ("movie", "i8"), ("stars", "f4"), ("time", "i8")])
 _BLOCK_ROWS = 200_000
 
 
@@ -278,12 +335,12 @@ def catalogue_rows(movie_ids: Sequence[int]) -> list[tuple[int, list[str], int |
     )
 
 
-def content_read(movie_ids: Ids) -> Content:
+def content_read(movie_ids: Ids) -> MovieContent:
     """What the catalogue says of these movies; those that are gone are left out. One query."""
     return content(catalogue_rows(movie_ids.tolist()))
 
 
-def content(rows: Sequence[tuple[int, list[str], int | None, float, int]]) -> Content:
+def content(rows: Sequence[tuple[int, list[str], int | None, float, int]]) -> MovieContent:
     """Rows of (id, genres, release_year, vote_average, vote_count) as arrays.
 
     TMDb's votes only where RECOMMEND_WITH_TMDB_VOTES allows.
@@ -292,7 +349,7 @@ def content(rows: Sequence[tuple[int, list[str], int | None, float, int]]) -> Co
     for place, row in enumerate(rows):
         for name in row[1]:
             genres[place, _GENRE_COLUMN[name]] = 1.0
-    found = Content(
+    found = MovieContent(
         movie_ids=np.array([row[0] for row in rows], dtype=np.int64),
         genres=genres,
         years=np.array([row[2] or 0 for row in rows], dtype=np.int64),
@@ -311,14 +368,15 @@ def model_store(*, training: Training, model: Model, progress: Progress) -> None
     feed_places = _places(movies.ids, model.feed)
     taste_places = _places(movies.ids, model.taste)
     sources, targets, by_source = _by_source(model.feed, feed_places, len(movies))
-    columns = "training_id, movie_id, feed_sources, feed_targets, taste"
+    columns = "training_id, movie_id, feed_sources, feed_targets, taste, vectors"
+    vectors = np.hstack([movies.factors, movies.residual_factors]).astype("<f4")
     with (
         connection.cursor() as cursor,
         cursor.copy(
             f"COPY {MovieFactors._meta.db_table} ({columns}) FROM STDIN (FORMAT BINARY)"
         ) as copy,
     ):
-        copy.set_types(["int8", "int8", "bytea", "bytea", "bytea"])
+        copy.set_types(["int8", "int8", "bytea", "bytea", "bytea", "bytea"])
         for place in range(len(movies)):
             feed = slice(model.feed.starts[place], model.feed.starts[place + 1])
             taste = slice(model.taste.starts[place], model.taste.starts[place + 1])
@@ -330,11 +388,13 @@ def model_store(*, training: Training, model: Model, progress: Progress) -> None
                     packed(feed_places[feed], model.feed.weights[feed]),
                     packed(targets[spoken], by_source[spoken]),
                     packed(taste_places[taste], model.taste.weights[taste]),
+                    vectors[place].tobytes(),
                 )
             )
             if place % 1000 == 0:
                 progress("storing", place / len(movies))
     training.movies = _table(movies).tobytes()
+    training.factor_gram = model.factor_gram.astype("<f8").tobytes()
     training.totals = model.totals.as_dict()
     training.coefficients = model.coefficients.as_dict()
     training.parameters = model.parameters.as_dict()
@@ -346,20 +406,19 @@ def _table(movies: Movies) -> NDArray[np.void]:
     table = np.empty(len(movies), dtype=MOVIE)
     bits = (movies.genres > 0).astype(np.uint32) << _GENRE_BITS
     table["genres"] = bits.sum(axis=1, dtype=np.uint32)
-    for column, values in (("id", movies.ids), ("year", movies.years), ("quality", movies.quality)):
-        table[column] = values
-    for column, values in (("bias", movies.bias), ("count", movies.count), ("rate", movies.rate)):
-        table[column] = values
+    table["id"], table["year"] = movies.ids, movies.years
+    for name in _NUMBERS:
+        table[name] = getattr(movies, name)
     return table
 
 
-def _places(ascending: Ids, lists: Neighbours) -> Places:
+def _places(ascending: Ids, lists: NeighborLists) -> Places:
     places, held = positions(ascending, lists.movies)
     assert held.all()  # a model names its own movies alone
     return places
 
 
-def _by_source(feed: Neighbours, places: Places, movies: int) -> tuple[Places, Places, Floats]:
+def _by_source(feed: NeighborLists, places: Places, movies: int) -> tuple[Places, Places, Floats]:
     """The same links by the movie that speaks: starts (m + 1), targets and weights.
 
     Of each movie the MAX_TARGETS strongest.
@@ -381,7 +440,7 @@ class Whole:
     """A training in memory, for batches; movies and lists as in `head.movie_ids`."""
 
     head: Head
-    movies: Movies
+    vectors: Vectors
     feed: Lists  # by target
     targets: Lists  # by source
     taste: Lists
@@ -391,12 +450,12 @@ def whole_read(head: Head) -> Whole:
     """All rows of a training, in one query."""
     with long_transaction():
         rows = rows_in_binary(
-            "SELECT feed_sources, feed_targets, taste FROM recommendations_filmfactors"
+            "SELECT feed_sources, feed_targets, taste, vectors FROM recommendations_filmfactors"
             " WHERE training_id = %s ORDER BY movie_id",
             [head.training_id],
         )
     return Whole(
         head,
-        head.movies(np.arange(len(head.movie_ids))),
+        head.unpack_vectors([row[3] for row in rows]),
         *(Lists.of([row[column] for row in rows]) for column in range(3)),
     )

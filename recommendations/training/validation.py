@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.algorithms.match_score import rank, score
+from recommendations.algorithms.match_score import percents
 from recommendations.algorithms.model import Model
-from recommendations.algorithms.types import LIKED, Content, History, Ids, Ratings
+from recommendations.algorithms.ranking import rank
+from recommendations.algorithms.types import LIKED, History, Ids, MovieContent, Ratings
 from recommendations.evaluation import metrics
 from recommendations.evaluation.splits import draw, held_out
 
@@ -32,7 +33,7 @@ def kept_out(users: NDArray[np.integer], *, members: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def tried(model: Model, ratings: Ratings, content: Content) -> dict[str, Any]:
+def tried(model: Model, ratings: Ratings, content: MovieContent) -> dict[str, Any]:
     """Figures of a model on members it never saw, each told all but a fifth of their ratings.
 
     `members`, `ratings` measured on; `ndcg_at_10` over members with a liked movie held out; `auc`,
@@ -43,9 +44,9 @@ def tried(model: Model, ratings: Ratings, content: Content) -> dict[str, Any]:
     for user in np.unique(ratings.users[asked]):
         mine = ratings.users == user
         told, wanted = ratings[mine & known], ratings[mine & asked]
-        history = History.of(model.movies_of(told.movies.astype(np.int64), content), told.stars)
-        movies = model.movies_of(wanted.movies.astype(np.int64), content)
-        percent = score(history, movies, *model.links(history, movies), model.coefficients).percent
+        history = History.of(model.rows_of(told.movies.astype(np.int64), content), told.stars)
+        movies = model.rows_of(wanted.movies.astype(np.int64), content)
+        percent = percents(history, movies, *model.links(history, movies), model.coefficients)
         liked.append(wanted.stars >= LIKED)
         chances.append(percent / 100)
         if liked[-1].any():
@@ -69,7 +70,8 @@ def tried(model: Model, ratings: Ratings, content: Content) -> dict[str, Any]:
 def _gain(model: Model, history: History, relevant: Ids) -> float:
     movies = model.movies
     feed, taste = model.links(history, movies)
-    order = rank(score(history, movies, feed, taste, model.coefficients), history, movies)
+    percent = percents(history, movies, feed, taste, model.coefficients)
+    order = rank(history, movies, feed, percent, model.factor_gram, model.parameters)
     order = np.where(np.isin(movies.ids, history.movies.ids), -np.inf, order)
     first = movies.ids[np.argsort(-order, kind="stable")[:RANKED]]
     hits = np.isin(first, relevant)[None, :]
