@@ -222,8 +222,8 @@ def newest_outcomes(
     """
     if encoded.times is None:
         return None
-    days = np.asarray(encoded.times // int(SECONDS_A_DAY))
-    is_before = days < as_of // SECONDS_A_DAY - NEWEST_DAYS
+    days_ago = np.floor((as_of - encoded.times) / SECONDS_A_DAY)
+    is_before = days_ago > NEWEST_DAYS
     if is_before.sum() < MIN_RATINGS_BEFORE or (~is_before).sum() < MIN_NEWEST:
         return None
     random = np.random.default_rng(seed)
@@ -236,10 +236,10 @@ def newest_outcomes(
     model = fit_part(encoded.only(is_before), np.unique(encoded.movie_ids[encoded.movies[asked]]))
     logits, liked = [], []
     for own in questions:
-        for day in np.unique(days[own]):
-            today = own[days[own] == day]
+        for day in np.unique(days_ago[own]):
+            today = own[days_ago[own] == day]
             start, end = next(_member_ranges(encoded, encoded.users[today[:1]]))
-            before = np.arange(start, end)[days[start:end] < day]
+            before = np.arange(start, end)[days_ago[start:end] > day]
             history = _history(encoded, content, model, before)
             movies = model.rows_of(encoded.movie_ids[encoded.movies[today]], content)
             percent = percents(history, movies, *model.links(history, movies), model.coefficients)
