@@ -19,7 +19,8 @@ from social.models import Import, ImportFile, ImportRow
 from social.queries import lock_existing
 from social.transfer.formats.detection import detect_format
 from social.transfer.formats.records import MOVIE_KINDS, FileError
-from social.transfer.pipeline.validation import mark_duplicates, set_verdicts
+from social.transfer.pipeline.duplicates import mark_duplicates
+from social.transfer.pipeline.validation import set_verdicts
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 # A member who has this many must delete one first.

@@ -37,11 +37,11 @@ from social.services.follows import block_set, follow_set
 from social.services.playlists import playlist_create, playlist_items_add
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
 from social.transfer.leases import Lease, lock_import, retry_on_conflict
-from social.transfer.pipeline.validation import (
-    differs_from,
+from social.transfer.pipeline.comparisons import (
     get_playlist_ids,
     get_profile_changes,
     get_viewing_times,
+    has_new_values,
     is_viewing_in,
     to_datetime,
 )
@@ -163,7 +163,7 @@ def _make_rating(job: Import, row: ImportRow) -> Rating:
 def _merge_rating(job: Import, rating: Rating, row: ImportRow) -> Outcome:
     """Fill in what the member's rating lacks; for the rest `on_conflict` decides who wins."""
     values = row.values
-    if not differs_from(rating, row):
+    if not has_new_values(row, rating):
         return Outcome.UNCHANGED
     dated_at = to_datetime(values.get("updated_at")) or to_datetime(values.get("rated_at"))
     row_wins = job.on_conflict == Import.OnConflict.REPLACE or (
@@ -243,7 +243,7 @@ def _write_watchlist(job: Import, rows: Sequence[ImportRow]) -> None:
 
 
 def _write_playlists(job: Import, rows: Sequence[ImportRow]) -> None:
-    """Create the playlists the member does not have; they are private unless the file says else."""
+    """Create the playlists the member does not have, private unless the file has a visibility."""
     if not rows:
         return
     owner = User.objects.get(pk=job.user_id)
@@ -293,7 +293,7 @@ def _write_playlist_items(job: Import, rows: Sequence[ImportRow]) -> None:
 
 
 def _add_items(playlist_id: UUID, rows: Sequence[ImportRow]) -> None:
-    # The first row of each movie.
+    # Of several rows for a movie the first counts.
     row_by_movie = {get_movie_id(row): row for row in reversed(rows)}
     movie_ids = [get_movie_id(row) for row in rows]
     try:

@@ -17,8 +17,9 @@ from movies.title_matching import ReferenceMatch
 from nexus.core.api.exceptions import Problem
 from social.models import Import, ImportRow
 from social.transfer.leases import Lease, get_leased_import, lock_import
+from social.transfer.pipeline.duplicates import mark_duplicates
 from social.transfer.pipeline.match import make_reference
-from social.transfer.pipeline.validation import mark_duplicates, set_match, set_verdicts
+from social.transfer.pipeline.validation import set_match, set_verdicts
 
 BATCH_SIZE = 20
 

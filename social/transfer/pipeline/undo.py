@@ -24,7 +24,7 @@ from social.transfer.pipeline.apply import (
     select_kinds,
     serialize_rating,
 )
-from social.transfer.pipeline.validation import to_datetime
+from social.transfer.pipeline.comparisons import to_datetime
 
 BATCH_SIZE = 250
 
