@@ -1,6 +1,7 @@
 """Imports: an uploaded file, its rows with a verdict each, and what applying a row changed.
 
-The code that works on them is social.transfer.
+The code that works on them is social.transfer. It names an Import `job`, because `import` is a
+keyword.
 """
 
 from __future__ import annotations
