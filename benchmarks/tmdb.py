@@ -95,11 +95,11 @@ class Bench:
         """When TMDb was asked while `work` ran, on the monotonic clock."""
         before = len(self.server.requests)
         work()
-        return [asked.at for asked in self.server.requests[before:]]
+        return [request.received_at for request in self.server.requests[before:]]
 
     def rest(self) -> None:
         """An empty cache, a closed breaker and a TMDb that is well."""
-        self.server.switch("ok")
+        self.server.set_mode("ok")
         time.sleep(0.3)
         self.valkey.flushdb()
 
@@ -121,7 +121,7 @@ def statuses(found: Sequence[RequestResult]) -> str:
 
 
 def from_the_cache(bench: Bench) -> None:
-    bench.server.switch("slow", seconds=SLOW_S)
+    bench.server.set_mode("slow", seconds=SLOW_S)
     cases = {
         "/tmdb/search/": (bench.cold_search, "/tmdb/search/?query=lamps"),
         "/movies/trending/": (lambda: "/movies/trending/", "/movies/trending/"),
@@ -167,7 +167,7 @@ def expire(bench: Bench) -> None:
 def stampede(bench: Bench) -> None:
     for seconds in (0.1, SLOW_S):
         bench.rest()
-        bench.server.switch("slow", seconds=seconds)
+        bench.server.set_mode("slow", seconds=seconds)
         found: list[RequestResult] = []
         path = bench.cold_search()
         asked = bench.upstream(
@@ -203,7 +203,7 @@ def budget(bench: Bench) -> None:
 def outage(bench: Bench) -> None:
     for mode in ("500", "slow", "429"):
         bench.rest()
-        bench.server.switch(mode, seconds=60.0)
+        bench.server.set_mode(mode, seconds=60.0)
         paths = [bench.cold_search() for _ in range(int(OUTAGE_S * 5))]
         found: list[RequestResult] = []
         asked = bench.upstream(
@@ -214,7 +214,7 @@ def outage(bench: Bench) -> None:
         bench.row(f"calls in 30 s of outage ({mode})", "<= 10", told, kept=len(asked) <= 10)
         what = f"slowest answer in the outage ({mode})"
         bench.row(what, "<= 3 s", f"{slowest:.2f} s", kept=slowest <= 3.0)
-        bench.server.switch("ok")
+        bench.server.set_mode("ok")
         back = time.perf_counter()
         while bench.get(bench.cold_search())[0] != 200 and time.perf_counter() - back < 15:
             time.sleep(0.1)
@@ -236,7 +236,7 @@ def others(bench: Bench) -> None:
             ("one key hang, after 0.5 s", [bench.cold_search()] * 20, 0.5),
         ):
             bench.rest()
-            bench.server.switch("slow", seconds=60.0)
+            bench.server.set_mode("slow", seconds=60.0)
             hanging = bench.begin_load(paths, rate_s=None, connections=20)
             deadline = time.monotonic() + 10
             before = len(bench.server.requests)
@@ -255,7 +255,7 @@ def others(bench: Bench) -> None:
 
 def killed(bench: Bench) -> None:
     """All workers die (-9) while one of them asks: its key is not blocked."""
-    bench.server.switch("slow", seconds=60.0, times=1)
+    bench.server.set_mode("slow", seconds=60.0, times=1)
     path, before = bench.cold_search(), len(bench.server.requests)
     hanging = bench.begin_load([path], rate_s=None, connections=1)
     while len(bench.server.requests) == before:

@@ -44,11 +44,6 @@ class _Elements(Func):
     set_returning = True
 
 
-def get_movie_detail(movie_id: int) -> Movie | None:
-    """Return a movie with its credits and collection, in two queries; None if there is none."""
-    return Movie.objects.with_credits().filter(pk=movie_id).first()
-
-
 def find_movies_in_use(movie_ids: Collection[int]) -> dict[str, set[int]]:
     """Return which of these movies other apps refer to, by the plural name of what refers to them.
 

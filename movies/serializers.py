@@ -166,7 +166,7 @@ def movie_summary_payload(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def movie_payload(movie: Movie) -> dict[str, Any]:
-    """Return the representation of a movie from `movies.selectors.get_movie_detail`."""
+    """Return the representation of a movie from `Movie.objects.with_credits()`."""
     format_time = UTCDateTimeField().to_representation
     payload = {name: getattr(movie, name) for name in _PLAIN_COLUMNS}
     payload |= movie_summary_payload({name: getattr(movie, name) for name in SUMMARY_COLUMNS})

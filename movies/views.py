@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, filter_movies, rank_movies
 from movies.models import Movie
-from movies.selectors import count_movies_by_genre, get_movie_detail
+from movies.selectors import count_movies_by_genre
 from movies.serializers import (
     SUMMARY_COLUMNS,
     GenreSerializer,
-    MovieSerializer,
     MovieSummarySerializer,
 )
 from nexus.core.api.pagination import paginate
@@ -68,23 +66,6 @@ class MovieViewSet(ApiViewSet):
         that a movie with few high votes does not come before one that thousands liked.
         """
         return list_movies(request, self.query, "-weighted_rating")
-
-    @contract(responses={200: MovieSerializer})
-    def retrieve(self, request: Request, pk: int) -> Response:
-        """Return a movie with its people, keywords and provenance.
-
-        Details that are missing, or older than TMDb's terms allow, are fetched from TMDb first. If
-        that fails, `provenance.stale` is true for old data, and TMDb's texts and images are left
-        out.
-        """
-        movie = self.find_movie(pk)
-        if movie is None:
-            raise Http404
-        return Response(MovieSerializer(movie).data)
-
-    def find_movie(self, movie_id: int) -> Movie | None:
-        """Return the movie to show. tmdb.views overrides this to fetch missing details first."""
-        return get_movie_detail(movie_id)
 
 
 class GenreViewSet(ApiViewSet):

@@ -7,7 +7,7 @@ class TmdbConfig(AppConfig):
     name = "tmdb"
 
     def ready(self) -> None:
-        # Not above: its models' modules can be imported from here on.
-        from tmdb.metrics import GateCollector
+        # Models can be imported only once all apps are loaded.
+        from tmdb.metrics import GatewayCollector
 
-        metrics.register_collector(GateCollector())
+        metrics.register_collector(GatewayCollector())

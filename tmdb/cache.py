@@ -1,27 +1,147 @@
-"""What is kept of TMDb, under which key, and how it is asked for what is not."""
+"""TMDb's responses in Valkey: one function per resource, over a stale-while-revalidate cache.
+
+Services and selectors call the functions below; on a miss the cache calls `tmdb.gateway`. Rules:
+
+- A fresh copy is returned. A stale copy is returned, too, while one refresh runs in the background.
+- On a miss one request over all workers fetches the resource, and the others wait for its result.
+- TmdbNotFound is cached briefly; no other error is cached.
+- A waiting request occupies a thread, so few may wait; the others get TmdbUnavailable at once.
+
+While Valkey is down each process fetches for itself, still once per key at a time.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any, Generic, Literal, TypeGuard, TypeVar
 
-import requests
 from django.conf import settings
+from prometheus_client import Counter, Histogram
 
 from movies.dto import MovieData
-from tmdb import parsers as parse
-from tmdb.aside import Cached as Cached
-from tmdb.aside import cached as cached
-from tmdb.client.http import BATCH_BUDGET_S, BATCH_RETRIES, Client
-from tmdb.gateway import SharedGate
+from nexus.core.cache import client as cache_client
+from nexus.core.cache import locks
+from tmdb import parsers
+from tmdb.client.errors import (
+    TmdbAdultTitle,
+    TmdbError,
+    TmdbInvalidResponse,
+    TmdbNotFound,
+    TmdbUnavailable,
+    TmdbVideo,
+)
+from tmdb.client.http import (
+    LANGUAGE,
+    TmdbRequest,
+    find_request,
+    genres_request,
+    movie_request,
+    recommendations_request,
+    search_request,
+    similar_request,
+    trending_request,
+)
+from tmdb.gateway import (
+    MIN_TIME_LEFT_S,
+    TIME_LIMIT_S,
+    Gateway,
+    build_gateway,
+    deadline_after,
+    time_limit,
+)
+from tmdb.parsers import SearchPage
+
+T = TypeVar("T")
+Source = Literal["fresh", "stale", "tmdb"]
+ResourceKind = Literal["search", "list", "find", "genres", "movie"]
+
+# For how many seconds a copy is fresh.
+TTL_S: dict[ResourceKind, int] = {
+    "search": 3_600,
+    "list": 3_600,
+    "find": 86_400,
+    "genres": 604_800,
+    # The catalogue stores the movie; this copy serves requests at the same time.
+    "movie": 60,
+}
+NOT_FOUND_TTL_S = 300
+# For how much longer a copy may be served stale; a movie is never served stale.
+STALE_TTL_S = 86_400
+# Each TTL varies by this share, so that copies stored together do not expire together.
+TTL_JITTER = 0.1
+
+# Longer than almost every successful fetch; a worker that dies is replaced while others still wait.
+LOCK_TTL_S = 2.5
+# The poll interval of a request that waits for another worker's fetch, at first and at most.
+POLL_S = (0.02, 0.1)
+# After a failed background refresh no worker tries again for this long.
+REFRESH_PAUSE_S = 1.0
+MAX_REFRESHES = 2
+# Half of gunicorn's four threads per worker: the other half serves everything else.
+MAX_WAITING = 2
+# Requests beyond MAX_WAITING may share a running fetch of their key until it is this old. TMDb
+# usually answers within 0.1 s, so that a crowd is served together, and a slow fetch does not occupy
+# all threads.
+SHARED_FETCH_WAIT_S = 0.5
+READ_COUNTS_WINDOW_S = 3600
+
+READS = Counter(
+    "nexus_tmdb_reads_total",
+    "Reads of TMDb's cached responses: fresh (hits), stale (stale_hits) and absent (misses).",
+    ["outcome"],
+)
+COPY_AGE = Histogram(
+    "nexus_tmdb_copy_age_seconds",
+    "Age of the cached copies that were served.",
+    buckets=(60, 600, 3600, 6 * 3600, 86_400, 2 * 86_400, 7 * 86_400),
+)
+_NOT_FOUND_ERRORS = {error.__name__: error for error in (TmdbNotFound, TmdbAdultTitle, TmdbVideo)}
+_MAX_TIMESTAMP = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TmdbResource(Generic[T]):
+    """A response of TMDb: its cache key, the kind that decides its TTL, its request and parser."""
+
+    key: str
+    kind: ResourceKind
+    request: TmdbRequest
+    parse: Callable[[Any], T]
+
+
+@dataclass(frozen=True)
+class CachedValue(Generic[T]):
+    """A parsed response and its source: a fresh copy, a stale copy, or TMDb just now."""
+
+    value: T
+    source: Source
+    #: When TMDb sent it.
+    as_of: datetime
+    age_s: int
+
+    @property
+    def is_stale(self) -> bool:
+        return self.source == "stale"
+
+
+# --- Resources -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class SearchTerms:
-    """What one page of a search depends on, and all that it depends on."""
+    """Everything that a page of a search depends on."""
 
     query: str
     page: int
@@ -29,87 +149,363 @@ class SearchTerms:
     include_adult: bool
     year: int | None = None
 
-
-def search_key(terms: SearchTerms) -> str:
-    # Case and spacing make no difference to TMDb; accents may.
-    folded = " ".join(terms.query.casefold().split())
-    parts = [folded, terms.page, terms.language, terms.include_adult, terms.year]
-    # Hashed: what somebody searched for may hold anything, of any length.
-    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
-    return f"tmdb:search:{digest}"
-
-
-def movie_key(tmdb_id: int) -> str:
-    return f"tmdb:movie:{tmdb_id}"
+    @property
+    def cache_key(self) -> str:
+        # TMDb ignores case and spacing, but not always accents.
+        query = " ".join(self.query.casefold().split())
+        terms = [query, self.page, self.language, self.include_adult, self.year]
+        # Hashed, because a query may contain any characters and be long.
+        digest = hashlib.sha256(json.dumps(terms).encode()).hexdigest()[:40]
+        return f"tmdb:search:{digest}"
 
 
-@lru_cache(maxsize=4)
-def client_for(base_url: str, credential: str) -> Client:
-    """The client of these settings; one a process, so that its connections and slots are shared."""
-    gate = gate_for(base_url, credential)
-    return Client(requests.Session(), base_url=base_url, credential=credential, gate=gate)
-
-
-@lru_cache(maxsize=4)
-def gate_for(base_url: str, credential: str) -> SharedGate:
-    return SharedGate(base_url=base_url, credential=credential, processes=settings.WEB_CONCURRENCY)
-
-
-def batch_client() -> Client:
-    """A client for commands: it waits for its turn, leaves room for those who wait, tries longer."""
-    base_url, credential = settings.TMDB_BASE_URL, settings.TMDB_TOKEN
-    gate = SharedGate(
-        base_url=base_url, credential=credential, processes=settings.WEB_CONCURRENCY, patient=True
+def search_movies(terms: SearchTerms) -> CachedValue[SearchPage]:
+    """Return a page of TMDb's search. Raises TmdbError."""
+    request = search_request(
+        query=terms.query,
+        page=terms.page,
+        language=terms.language,
+        include_adult=terms.include_adult,
+        year=terms.year,
     )
-    return Client(
-        requests.Session(),
-        base_url=base_url,
-        credential=credential,
-        budget_s=BATCH_BUDGET_S,
-        retries=BATCH_RETRIES,
-        gate=gate,
-    )
+    resource = TmdbResource(terms.cache_key, "search", request, parsers.parse_search_page)
+    return get_cache().get(resource)
 
 
-def gate() -> SharedGate:
-    """The gate of the settings' credential."""
-    return gate_for(settings.TMDB_BASE_URL, settings.TMDB_TOKEN)
+def get_movie(tmdb_id: int, *, refresh: bool = False) -> MovieData:
+    """Return a movie; with `refresh` as TMDb has it from now on. Raises TmdbError."""
+    parse = partial(parsers.parse_movie, tmdb_id=tmdb_id)
+    resource = TmdbResource(f"tmdb:movie:{tmdb_id}", "movie", movie_request(tmdb_id), parse)
+    return get_cache().get(resource, refresh=refresh).value
 
 
-def search(terms: SearchTerms) -> Cached[parse.SearchPage]:
-    """A page of TMDb's search. Raises TmdbError where there is trouble and no copy."""
-
-    def fetch() -> dict[str, Any]:
-        document = client().search_movies(
-            query=terms.query,
-            page=terms.page,
-            language=terms.language,
-            include_adult=terms.include_adult,
-            year=terms.year,
-        )
-        return parse.search_page(document).as_plain()
-
-    return cached(search_key(terms), kind="search", fetch=fetch, read=parse.search_page)
+def get_tmdb_id(imdb_id: str) -> int:
+    """Return TMDb's id of the movie with an IMDb id. Raises TmdbError; TmdbNotFound for none."""
+    request = find_request(imdb_id)
+    resource = TmdbResource(f"tmdb:find:{imdb_id}", "find", request, parsers.parse_find)
+    return get_cache().get(resource).value
 
 
-def movie(tmdb_id: int, *, anew: bool = False) -> MovieData:
-    """A film as TMDb has it now, or with `anew` false had it a moment ago.
+def get_trending_page(window: str, page: int) -> CachedValue[SearchPage]:
+    """Return a page of TMDb's trend of the `day` or `week`. Raises TmdbError."""
+    request = trending_request(window=window, page=page)
+    return get_cache().get(_list_resource(f"trending-{window}", request, page=page))
 
-    Raises TmdbNotFound where TMDb does not know it, TmdbAdult where it is not for the catalogue,
-    and any other TmdbError where TMDb is in trouble.
+
+def get_cached_related_pages(tmdb_id: int) -> list[SearchPage]:
+    """Return the cached pages of TMDb's recommendations for a movie and of its similar movies.
+
+    Never waits for TMDb: an absent or stale page is fetched in the background for later requests.
     """
+    cache = get_cache()
+    pages = []
+    for resource in (
+        _list_resource(f"recommendations-{tmdb_id}", recommendations_request(tmdb_id)),
+        _list_resource(f"similar-{tmdb_id}", similar_request(tmdb_id)),
+    ):
+        copy = cache.get_or_refresh_in_background(resource)
+        if copy is not None:
+            pages.append(copy.value)
+    return pages
 
-    def read(document: Any) -> MovieData:
-        return parse.movie(document, tmdb_id=tmdb_id)
 
-    def fetch() -> Any:
-        document = client().movie(tmdb_id)
-        read(document)
-        return document
+def get_genre_names(page: SearchPage) -> dict[int, str]:
+    """Return the catalogue's names of a page's unknown genre ids from TMDb's list of genres.
 
-    return cached(movie_key(tmdb_id), kind="movie", fetch=fetch, read=read, anew=anew).value
+    Empty if the page has no unknown genre or TMDb is unavailable.
+    """
+    if not page.unknown_genres:
+        return {}
+    key = f"tmdb:genres:{LANGUAGE}"
+    resource = TmdbResource(key, "genres", genres_request(), parsers.parse_genre_names)
+    try:
+        return get_cache().get(resource).value
+    except TmdbError:
+        return {}
 
 
-def client() -> Client:
-    """The client for requests that wait."""
-    return client_for(settings.TMDB_BASE_URL, settings.TMDB_TOKEN)
+def _list_resource(name: str, request: TmdbRequest, *, page: int = 1) -> TmdbResource[SearchPage]:
+    key = f"tmdb:list:{name}:{LANGUAGE}:{page}"
+    return TmdbResource(key, "list", request, parsers.parse_search_page)
+
+
+def get_cache() -> StaleWhileRevalidateCache:
+    """Return this process's cache for the TMDb of the settings."""
+    return build_cache(settings.TMDB_BASE_URL, settings.TMDB_TOKEN)
+
+
+@lru_cache(maxsize=4)
+def build_cache(base_url: str, credential: str) -> StaleWhileRevalidateCache:
+    return StaleWhileRevalidateCache(build_gateway(base_url=base_url, credential=credential))
+
+
+def get_read_counts() -> dict[str, int]:
+    """Return the reads of the last one to two hours: fresh hits, stale hits and misses."""
+    window = int(time.time() // READ_COUNTS_WINDOW_S)
+    counts = [cache_client.get_fields(_read_counts_key(n)) for n in (window, window - 1)]
+    names = ("hits", "stale_hits", "misses")
+    return {name: sum(count.get(name, 0) for count in counts) for name in names}
+
+
+# --- Cache ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class _RunningFetch:
+    """A fetch of this process that other requests for the same key wait for."""
+
+    result: Future[Any] = field(default_factory=Future)
+    started: float = field(default_factory=time.monotonic)
+
+
+class StaleWhileRevalidateCache:
+    """The rules of this module for one gateway, within one process and across all workers."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._lock = threading.Lock()
+        self._fetches: dict[str, _RunningFetch] = {}
+        self._waiting = 0
+        self._refreshes: dict[str, Future[None]] = {}
+        self._refresh_threads = ThreadPoolExecutor(MAX_REFRESHES, thread_name_prefix="tmdb-refresh")
+
+    def get(self, resource: TmdbResource[T], *, refresh: bool = False) -> CachedValue[T]:
+        """Return the resource from its copy or from TMDb; with `refresh` only from TMDb.
+
+        Raises TmdbNotFound if TMDb has no such movie, and another TmdbError if TMDb fails and there
+        is no copy.
+        """
+        started = time.time()
+        if not refresh:
+            copy = self._read_and_count(resource)
+            if copy is not None:
+                if copy.is_stale:
+                    self._refresh_in_background(resource)
+                return copy
+        _count_read("misses")
+        with time_limit(TIME_LIMIT_S):
+            return self._fetch_in_one_thread(resource, stored_after=started if refresh else 0.0)
+
+    def get_or_refresh_in_background(self, resource: TmdbResource[T]) -> CachedValue[T] | None:
+        """Return the copy, fresh or stale, or None; an absent or stale one is refreshed behind."""
+        try:
+            copy = _read_copy(resource)
+        except TmdbNotFound:
+            return None
+        if copy is None or copy.is_stale:
+            self._refresh_in_background(resource)
+        return copy
+
+    @contextmanager
+    def waiting_slot(self) -> Iterator[None]:
+        """Occupy one of the slots of requests that wait for TMDb while the block fetches by itself.
+
+        Raises TmdbUnavailable if all are occupied.
+        """
+        with self._lock:
+            if self._waiting >= MAX_WAITING:
+                raise _too_many_waiting()
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def wait_for_refreshes(self) -> None:
+        """Wait until no background refresh of this process runs."""
+        while True:
+            with self._lock:
+                refreshes = list(self._refreshes.values())
+            if not refreshes:
+                return
+            for refresh in refreshes:
+                refresh.result()
+
+    def _read_and_count(self, resource: TmdbResource[T]) -> CachedValue[T] | None:
+        try:
+            copy = _read_copy(resource)
+        except TmdbNotFound:
+            _count_read("hits")
+            raise
+        if copy is not None:
+            COPY_AGE.observe(copy.age_s)
+            _count_read("stale_hits" if copy.is_stale else "hits")
+        return copy
+
+    def _fetch_in_one_thread(
+        self, resource: TmdbResource[T], *, stored_after: float
+    ) -> CachedValue[T]:
+        """Fetch the resource, or wait for a thread of this process that is fetching it."""
+        with self._lock:
+            has_slot = self._waiting < MAX_WAITING
+            fetch = self._fetches.get(resource.key)
+            is_first = fetch is None
+            if fetch is None:
+                if not has_slot:
+                    raise _too_many_waiting()
+                fetch = self._fetches[resource.key] = _RunningFetch()
+            self._waiting += has_slot
+        try:
+            if is_first:
+                return self._fetch_and_share(fetch, resource, stored_after=stored_after)
+            return _wait_for(fetch, TIME_LIMIT_S if has_slot else SHARED_FETCH_WAIT_S)
+        finally:
+            with self._lock:
+                self._waiting -= has_slot
+
+    def _fetch_and_share(
+        self, fetch: _RunningFetch, resource: TmdbResource[T], *, stored_after: float
+    ) -> CachedValue[T]:
+        """Fetch the resource and give the result or the error to the threads that wait for it."""
+        try:
+            value = self._fetch_in_one_worker(resource, stored_after=stored_after)
+        except BaseException as error:
+            self._end_fetch(resource.key)
+            fetch.result.set_exception(error)
+            raise
+        self._end_fetch(resource.key)
+        fetch.result.set_result(value)
+        return value
+
+    def _end_fetch(self, key: str) -> None:
+        with self._lock:
+            del self._fetches[key]
+
+    def _fetch_in_one_worker(
+        self, resource: TmdbResource[T], *, stored_after: float
+    ) -> CachedValue[T]:
+        """Fetch the resource, or wait for the copy of a worker that is fetching it."""
+        deadline = deadline_after(TIME_LIMIT_S)
+        poll_s, max_poll_s = POLL_S
+        while True:
+            token = locks.acquire_lock(_lock_key(resource), ttl_s=LOCK_TTL_S)
+            try:
+                # Read after the lock was requested: its last holder has stored a copy by now.
+                copy = _read_copy(resource, stored_after=stored_after)
+                if copy is not None:
+                    return copy
+                if token is not None:
+                    return self._fetch(resource)
+            finally:
+                if token is not None:
+                    locks.release_lock(_lock_key(resource), token)
+            if time.monotonic() + poll_s > deadline - MIN_TIME_LEFT_S:
+                raise TmdbUnavailable("another worker's request takes too long", retry_after_s=1)
+            time.sleep(poll_s)
+            poll_s = min(poll_s * 1.5, max_poll_s)
+
+    def _fetch(self, resource: TmdbResource[T]) -> CachedValue[T]:
+        """Fetch the resource from TMDb and store it."""
+        try:
+            document = self.gateway.fetch(resource.request)
+            value = resource.parse(document)
+        except TmdbNotFound as error:
+            _store_copy(resource.key, {"not_found": type(error).__name__}, NOT_FOUND_TTL_S, 0)
+            raise
+        jitter = random.uniform(1 - TTL_JITTER, 1 + TTL_JITTER)  # noqa: S311 (not a secret)
+        ttl_s = max(1, round(TTL_S[resource.kind] * jitter))
+        stale_ttl_s = 0 if resource.kind == "movie" else STALE_TTL_S
+        stored_at = _store_copy(resource.key, {"document": document}, ttl_s, stale_ttl_s)
+        return CachedValue(value, "tmdb", datetime.fromtimestamp(stored_at, UTC), age_s=0)
+
+    def _refresh_in_background(self, resource: TmdbResource[T]) -> None:
+        """Refresh the copy in a thread, unless all are busy or the copy is being refreshed."""
+        with self._lock:
+            if resource.key not in self._refreshes and len(self._refreshes) < MAX_REFRESHES:
+                self._refreshes[resource.key] = self._refresh_threads.submit(
+                    self._refresh, resource
+                )
+
+    def _refresh(self, resource: TmdbResource[T]) -> None:
+        token = None
+        pause_s = 0.0
+        try:
+            token = locks.acquire_lock(_lock_key(resource), ttl_s=LOCK_TTL_S)
+            if token is not None and token != locks.UNSHARED_LOCK:
+                pause_s = REFRESH_PAUSE_S
+                with time_limit(TIME_LIMIT_S):
+                    self._fetch(resource)
+                pause_s = 0.0
+        except TmdbError:
+            # The gateway has logged it, and the stale copy remains.
+            pass
+        except Exception:
+            _LOG.exception("The refresh of %s failed.", resource.key)
+        finally:
+            if token is not None:
+                locks.release_lock(_lock_key(resource), token, after_s=pause_s)
+            with self._lock:
+                self._refreshes.pop(resource.key, None)
+
+
+def _wait_for(fetch: _RunningFetch, max_wait_s: float) -> Any:
+    """Return the result of another thread's fetch; stop waiting when it is `max_wait_s` old."""
+    deadline = min(deadline_after(TIME_LIMIT_S), fetch.started + max_wait_s)
+    try:
+        return fetch.result.result(timeout=max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        raise _too_many_waiting() from None
+
+
+def _too_many_waiting() -> TmdbUnavailable:
+    return TmdbUnavailable("too many requests wait for TMDb", retry_after_s=1)
+
+
+# --- Copies --------------------------------------------------------------------------------------
+
+
+def _read_copy(resource: TmdbResource[T], *, stored_after: float = 0.0) -> CachedValue[T] | None:
+    """Return the copy stored after a time, or None. Raises TmdbNotFound if that is cached."""
+    copy = cache_client.get(resource.key)
+    if not isinstance(copy, dict):
+        return None
+    now = time.time()
+    stored_at, fresh_until = copy.get("stored_at"), copy.get("fresh_until")
+    if not _is_timestamp(stored_at) or not _is_timestamp(fresh_until):
+        return None
+    if not stored_after <= stored_at <= now + 1:
+        return None
+    is_fresh = now < fresh_until
+    if "not_found" in copy:
+        if not is_fresh:
+            return None
+        error_class = _NOT_FOUND_ERRORS.get(str(copy["not_found"]), TmdbNotFound)
+        raise error_class("TMDb had no such movie a moment ago")
+    try:
+        value = resource.parse(copy.get("document"))
+    except (TmdbInvalidResponse, TmdbNotFound):
+        return None
+    return CachedValue(
+        value,
+        "fresh" if is_fresh else "stale",
+        as_of=datetime.fromtimestamp(stored_at, UTC),
+        age_s=max(0, int(now - stored_at)),
+    )
+
+
+def _is_timestamp(value: Any) -> TypeGuard[float]:
+    # NaN fails the comparison, too.
+    return isinstance(value, int | float) and 0 <= value < _MAX_TIMESTAMP
+
+
+def _store_copy(key: str, content: dict[str, Any], ttl_s: int, stale_ttl_s: int) -> float:
+    """Store a copy and return the time it bears."""
+    now = time.time()
+    copy = {"stored_at": now, "fresh_until": now + ttl_s, **content}
+    cache_client.set(key, copy, ttl_s=ttl_s + stale_ttl_s)
+    return now
+
+
+def _lock_key(resource: TmdbResource[T]) -> str:
+    return f"{resource.key}:lock"
+
+
+def _count_read(outcome: str) -> None:
+    READS.labels(outcome).inc()
+    window = int(time.time() // READ_COUNTS_WINDOW_S)
+    cache_client.incr_field(_read_counts_key(window), outcome, ttl_s=2 * READ_COUNTS_WINDOW_S)
+
+
+def _read_counts_key(window: int) -> str:
+    return f"tmdb:read_counts:{window}"

@@ -1,4 +1,4 @@
-"""The query parameters of TMDb's calls."""
+"""Query parameters of the TMDb endpoints."""
 
 from __future__ import annotations
 
@@ -9,31 +9,35 @@ from rest_framework import serializers
 from movies.dto import FIRST_YEAR, LAST_YEAR
 from nexus.core.api.fields import StrictIntegerField
 from nexus.core.api.query_params import PageQuery, QuerySerializer
-from tmdb.selectors import TREND_COLUMNS
+from tmdb.trending import TREND_COLUMNS
 
-MAX_QUERY = 200
-# TMDb gives no page beyond.
+MAX_QUERY_LENGTH = 200
+# TMDb serves no page beyond this one.
 LAST_PAGE = 500
 
 
 class TmdbSearchQuery(QuerySerializer):
-    """What to look for at TMDb, under `query` or `q`, and which page of it."""
+    """Search words as `query` or `q`, filters and the page."""
 
     query = serializers.CharField(
-        required=False, max_length=MAX_QUERY, help_text="Words of the title; this or `q`."
+        required=False, max_length=MAX_QUERY_LENGTH, help_text="Words of the title; this or `q`."
     )
     q = serializers.CharField(
-        required=False, max_length=MAX_QUERY, help_text="The same as `query`, shorter to type."
+        required=False, max_length=MAX_QUERY_LENGTH, help_text="Short for `query`."
     )
     page = StrictIntegerField(
-        required=False, default=1, min_value=1, max_value=LAST_PAGE, help_text="Of 20 films each."
+        required=False,
+        default=1,
+        min_value=1,
+        max_value=LAST_PAGE,
+        help_text="A page has 20 movies.",
     )
     year = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
     language = serializers.RegexField(
         r"\A[A-Za-z]{2}(-[A-Za-z]{2})?\Z",
         required=False,
         default="en-US",
-        help_text="Of title and overview, like `en` or `en-US`.",
+        help_text="Language of title and overview, like `en` or `en-US`.",
     )
     include_adult = serializers.BooleanField(required=False, default=False)
 
@@ -43,7 +47,7 @@ class TmdbSearchQuery(QuerySerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "query" in attrs and "q" in attrs:
-            raise serializers.ValidationError({"q": ["Use either query or q."]})
+            raise serializers.ValidationError({"q": ["Use either query or q, not both."]})
         if "q" in attrs:
             attrs["query"] = attrs.pop("q")
         if "query" not in attrs:
@@ -53,6 +57,6 @@ class TmdbSearchQuery(QuerySerializer):
 
 
 class TrendingQuery(PageQuery):
-    """Over which time, and which part of the list."""
+    """The period and the page."""
 
     window = serializers.ChoiceField(choices=tuple(TREND_COLUMNS), default="day")

@@ -1,89 +1,266 @@
-"""The one door to TMDb for all workers: a rate budget, a breaker and a bound on what is in flight.
+"""The only way to TMDb: rate limit, circuit breaker, retries and a time limit for every request.
 
-The state is in Valkey, changed by scripts on its clock; where it is away each process keeps its own,
-with its share of the budget. How the figures hold:
-
-- At most BUDGET_PER_S requests begin in any WINDOW_S. That is a little over a second, so that
-  requests which are held up on their way do not meet the next second's at TMDb's door.
-- A request begins only while failures in a row and requests in flight are together fewer than
-  FAILURES_TO_OPEN. So an outage costs four requests, however many workers there are; while TMDb is
-  well, four at a time are more than the budget, as its usual answer takes a tenth of a second.
-- An open breaker lets one request through every PROBE_EVERY_S, counted from the start of the one
-  before. 30 s of outage cost 4 + 30 / 4.5 = 10 requests at most, and TMDb is found well at most
-  4.5 s after it is.
+`tmdb.cache` calls a `Gateway` for HTTP requests of ours, `tmdb.sync` and `tmdb.reference_lookup` for
+batch work; the gateway sends with `tmdb.client.http`. All workers share one rate and one breaker in
+Valkey; `tmdb.client.circuit_breaker` explains the limits and applies them while Valkey is down.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
+import random
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
+import requests
+from django.conf import settings
 from prometheus_client import Counter
 
 from nexus.core.cache import client as cache
-from tmdb.client.errors import TmdbAuthFailed, TmdbUnavailable
-from tmdb.client.http import LEAST_LEFT_S, Outcome
+from tmdb.client.circuit_breaker import (
+    AUTH_PAUSE_S,
+    FAILURES_TO_OPEN,
+    PROBE_INTERVAL_S,
+    RATE_WINDOW_S,
+    REQUESTS_PER_S,
+    BreakerStatus,
+    LocalCircuitBreaker,
+    Outcome,
+    Verdict,
+    make_status,
+)
+from tmdb.client.errors import (
+    TmdbAuthFailed,
+    TmdbError,
+    TmdbNotFound,
+    TmdbRateLimited,
+    TmdbRequestRejected,
+    TmdbServerError,
+    TmdbUnavailable,
+)
+from tmdb.client.http import TmdbClient, TmdbRequest
 
-BUDGET_PER_S = 30
-WINDOW_S = 1.06
-FAILURES_TO_OPEN = 4
-PROBE_EVERY_S = 4.5
-# A credential that TMDb refuses is not mended within seconds.
-AUTH_PAUSE_S = 30.0
-# Batch work leaves this much to those who wait.
-BATCH_BUDGET_PER_S = 20
-BATCH_IN_FLIGHT = 2
-# Longer than any request takes; a worker that died holds its place no longer.
-LEASE_S = 5.0
-FULL_STEP_S = 0.03
+# All requests to TMDb for one HTTP request of ours, retries and waiting included.
+TIME_LIMIT_S = 3.0
+# A request that has less time left than this would time out, but TMDb would still do the work.
+MIN_TIME_LEFT_S = 0.25
+RETRIES = 1
+# The delay before the first retry; it doubles with each further one, minus up to half at random.
+RETRY_DELAY_S = 0.3
+# The pause after a 429 without a Retry-After header.
+RATE_LIMITED_PAUSE_S = 1.0
+# Per process: two requests that callers wait for and two refreshes in the background.
+MAX_CONCURRENT = 4
+
+# Batch work may take longer, and leaves part of the limits to requests that callers wait for.
+BATCH_TIME_LIMIT_S = 20.0
+BATCH_RETRIES = 4
+BATCH_REQUESTS_PER_S = 20
+BATCH_MAX_IN_FLIGHT = 2
+
+# Longer than any request takes; a worker that dies frees its place in flight after this time.
+IN_FLIGHT_TTL_S = 5.0
+# How often a request that waits for a place in flight tries again.
+IN_FLIGHT_POLL_S = 0.03
 STATE_TTL_S = 7 * 86_400
 
 CALLS = Counter("nexus_tmdb_calls_total", "Requests sent to TMDb, by their outcome.", ["outcome"])
 
-_LOCAL = "local:"
-_ENTER = """
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local token, most, budget, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local longest, lease, threshold = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local probe_every, ttl = tonumber(ARGV[8]), tonumber(ARGV[9])
-local state = redis.call('HMGET', KEYS[1], 'failures', 'open_until', 'cause', 'closed_until')
+_LOG = logging.getLogger(__name__)
+_deadline: ContextVar[float | None] = ContextVar("tmdb_deadline", default=None)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Give all TMDb requests of this block `seconds` together, less if an outer block ends first."""
+    token = _deadline.set(deadline_after(seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def deadline_after(seconds: float) -> float:
+    """Return the monotonic time `seconds` from now, or the end of the current time_limit block."""
+    deadline = time.monotonic() + seconds
+    block_deadline = _deadline.get()
+    return deadline if block_deadline is None else min(deadline, block_deadline)
+
+
+# --- Gateway -------------------------------------------------------------------------------------
+
+
+class Gateway:
+    """Sends requests to TMDb within the shared limits and retries what may succeed."""
+
+    def __init__(
+        self,
+        client: TmdbClient,
+        breaker: SharedCircuitBreaker,
+        *,
+        time_limit_s: float = TIME_LIMIT_S,
+        retries: int = RETRIES,
+    ) -> None:
+        self._client = client
+        self._breaker = breaker
+        self._time_limit_s = time_limit_s
+        self._retries = retries
+        # Name lookups and dripping headers ignore timeouts: they block a thread of this pool, not
+        # the caller.
+        self._threads = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="tmdb")
+        self._free_threads = threading.Semaphore(MAX_CONCURRENT)
+
+    def close(self) -> None:
+        """Wait for running requests and close the connections."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def get_status(self) -> BreakerStatus:
+        return self._breaker.get_status()
+
+    def fetch(self, request: TmdbRequest) -> dict[str, Any]:
+        """Return TMDb's JSON object for a request, or raise TmdbError within the time limit."""
+        self._client.check_configuration()
+        deadline = deadline_after(self._time_limit_s)
+        retries = 0
+        while True:
+            try:
+                return self._send(request, deadline)
+            except TmdbNotFound:
+                raise
+            except TmdbError as error:
+                delay_s = _retry_delay_s(error, retries)
+                is_too_late = time.monotonic() + delay_s > deadline - MIN_TIME_LEFT_S
+                if retries == self._retries or is_too_late:
+                    # Without the query parameters: what members search for is private.
+                    _LOG.warning("TMDb %s: %s: %s", request.path, type(error).__name__, error)
+                    raise
+            time.sleep(delay_s)
+            retries += 1
+
+    def _send(self, request: TmdbRequest, deadline: float) -> dict[str, Any]:
+        """Send a request once, as soon as a thread is free and the breaker admits it."""
+        max_wait_s = deadline - MIN_TIME_LEFT_S - time.monotonic()
+        if not self._free_threads.acquire(timeout=max(0.0, max_wait_s)):
+            raise TmdbUnavailable("too many requests to TMDb at once", retry_after_s=1)
+        try:
+            token = self._breaker.acquire(deadline)
+        except BaseException:
+            self._free_threads.release()
+            raise
+        sending = self._threads.submit(self._client.send, request, deadline=deadline)
+        sending.add_done_callback(self._release_thread)
+        outcome: Outcome = "none"
+        pause_s = 0.0
+        time_left_s = max(0.0, deadline - time.monotonic())
+        try:
+            document = sending.result(timeout=time_left_s)
+            outcome = "ok"
+        except TimeoutError:
+            outcome = "failed"
+            raise TmdbUnavailable(f"no response within {time_left_s:.1f} s") from None
+        except TmdbError as error:
+            outcome = _outcome_of(error)
+            if isinstance(error, TmdbRateLimited):
+                pause_s = error.retry_after_s if error.has_retry_after else RATE_LIMITED_PAUSE_S
+            raise
+        finally:
+            self._breaker.release(token, outcome, pause_s=pause_s)
+        return document
+
+    def _release_thread(self, _: Future[Any]) -> None:
+        self._free_threads.release()
+
+
+def build_gateway(*, base_url: str, credential: str) -> Gateway:
+    """Return a gateway for requests that a caller waits for."""
+    client = TmdbClient(requests.Session(), base_url=base_url, credential=credential)
+    return Gateway(client, SharedCircuitBreaker(base_url=base_url, credential=credential))
+
+
+def build_batch_gateway() -> Gateway:
+    """Return a gateway for commands and imports: it waits longer and uses part of the limits."""
+    base_url, credential = settings.TMDB_BASE_URL, settings.TMDB_TOKEN
+    return Gateway(
+        TmdbClient(requests.Session(), base_url=base_url, credential=credential),
+        SharedCircuitBreaker(base_url=base_url, credential=credential, is_batch=True),
+        time_limit_s=BATCH_TIME_LIMIT_S,
+        retries=BATCH_RETRIES,
+    )
+
+
+def _outcome_of(error: TmdbError) -> Outcome:
+    """Return what an error says about TMDb's health."""
+    if isinstance(error, TmdbNotFound | TmdbRequestRejected):
+        return "ok"
+    if isinstance(error, TmdbAuthFailed):
+        return "auth"
+    return "busy" if isinstance(error, TmdbRateLimited) else "failed"
+
+
+def _retry_delay_s(error: TmdbError, retries: int) -> float:
+    """Return the delay before the next retry; infinite if a retry cannot succeed."""
+    if not isinstance(error, TmdbServerError):
+        return math.inf
+    delay_s: float = RETRY_DELAY_S * 2**retries * random.uniform(0.5, 1)  # noqa: S311 (not a secret)
+    if error.has_retry_after:
+        return error.retry_after_s + delay_s
+    return RATE_LIMITED_PAUSE_S + delay_s if isinstance(error, TmdbRateLimited) else delay_s
+
+
+# --- Circuit breaker and rate limit of all workers -----------------------------------------------
+
+# The scripts read Valkey's clock, so that the clocks of several machines cannot disagree. Times are
+# in milliseconds. KEYS: the state (a hash), the requests in flight by expiry and the request starts
+# by time (sorted sets).
+_ADMIT = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local token, max_in_flight, rate = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local window, max_wait, in_flight_ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local failures_to_open, probe_interval = tonumber(ARGV[7]), tonumber(ARGV[8])
+local state = redis.call('HMGET', KEYS[1], 'failures', 'open_until', 'cause', 'paused_until')
 local failures, open_until = tonumber(state[1]) or 0, tonumber(state[2]) or 0
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 if open_until > now then return {state[3] or 'open', open_until - now} end
-local flying = redis.call('ZCARD', KEYS[2])
-if open_until == 0 and (failures + flying >= threshold or flying >= most) then
+local in_flight = redis.call('ZCARD', KEYS[2])
+if open_until == 0
+    and (failures + in_flight >= failures_to_open or in_flight >= max_in_flight) then
   return {'full', 0}
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - window)
-local at = math.max(now, tonumber(state[4]) or 0)
-local held = redis.call('ZCARD', KEYS[3])
-if held >= budget then
-  local before = redis.call('ZRANGE', KEYS[3], held - budget, held - budget, 'WITHSCORES')
-  at = math.max(at, tonumber(before[2]) + window)
+local start = math.max(now, tonumber(state[4]) or 0)
+local started = redis.call('ZCARD', KEYS[3])
+if started >= rate then
+  local oldest = redis.call('ZRANGE', KEYS[3], started - rate, started - rate, 'WITHSCORES')
+  start = math.max(start, tonumber(oldest[2]) + window)
 end
-if at - now > longest then return {'late', at - now} end
-redis.call('ZADD', KEYS[3], at, token)
-redis.call('PEXPIRE', KEYS[3], at - now + window)
-redis.call('ZADD', KEYS[2], at + lease, token)
-redis.call('PEXPIRE', KEYS[2], at - now + lease)
+if start - now > max_wait then return {'late', start - now} end
+redis.call('ZADD', KEYS[3], start, token)
+redis.call('PEXPIRE', KEYS[3], start - now + window)
+redis.call('ZADD', KEYS[2], start + in_flight_ttl, token)
+redis.call('PEXPIRE', KEYS[2], start - now + in_flight_ttl)
 if open_until > 0 then
-  redis.call('HSET', KEYS[1], 'open_until', at + probe_every)
+  redis.call('HSET', KEYS[1], 'open_until', start + probe_interval)
   redis.call('HDEL', KEYS[1], 'cause')
-  redis.call('PEXPIRE', KEYS[1], ttl)
+  redis.call('PEXPIRE', KEYS[1], ARGV[9])
 end
-return {'go', at - now}
+return {'go', start - now}
 """
-_LEAVE = """
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local token, outcome, closed = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local threshold, probe_every, auth_pause = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+_RELEASE = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local token, outcome, pause = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local failures_to_open, probe_interval = tonumber(ARGV[4]), tonumber(ARGV[5])
+local auth_pause = tonumber(ARGV[6])
 redis.call('ZREM', KEYS[2], token)
 if outcome == 'none' then return 0 end
 if outcome == 'ok' then
@@ -92,200 +269,129 @@ if outcome == 'ok' then
 elseif outcome == 'auth' then
   redis.call('HSET', KEYS[1], 'open_until', now + auth_pause, 'cause', 'auth')
 else
-  if closed > 0 then
-    local until_now = tonumber(redis.call('HGET', KEYS[1], 'closed_until')) or 0
-    redis.call('HSET', KEYS[1], 'closed_until', math.max(until_now, now + closed))
+  if pause > 0 then
+    local paused_until = tonumber(redis.call('HGET', KEYS[1], 'paused_until')) or 0
+    redis.call('HSET', KEYS[1], 'paused_until', math.max(paused_until, now + pause))
   end
   local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
   local open_until = tonumber(redis.call('HGET', KEYS[1], 'open_until')) or 0
-  if open_until == 0 and failures >= threshold then
-    redis.call('HSET', KEYS[1], 'open_until', now + probe_every)
+  if open_until == 0 and failures >= failures_to_open then
+    redis.call('HSET', KEYS[1], 'open_until', now + probe_interval)
   end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
 return 0
 """
-_LOOK = """
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local state = redis.call('HMGET', KEYS[1], 'open_until', 'closed_until', 'last_success')
-local held = redis.call('ZCOUNT', KEYS[3], now - tonumber(ARGV[1]), '+inf')
-local flying = redis.call('ZCOUNT', KEYS[2], now, '+inf')
-local success_ago = -1
-if state[3] then success_ago = now - tonumber(state[3]) end
-return {(tonumber(state[1]) or 0) == 0 and 0 or 1, math.max((tonumber(state[1]) or 0) - now, 0),
-  math.max((tonumber(state[2]) or 0) - now, 0), held, flying, success_ago}
+_STATUS = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local state = redis.call('HMGET', KEYS[1], 'open_until', 'paused_until', 'last_success')
+local open_until, paused_until = tonumber(state[1]) or 0, tonumber(state[2]) or 0
+local started = redis.call('ZCOUNT', KEYS[3], now - tonumber(ARGV[1]), '+inf')
+local in_flight = redis.call('ZCOUNT', KEYS[2], now, '+inf')
+local success_age = -1
+if state[3] then success_age = now - tonumber(state[3]) end
+return {open_until == 0 and 0 or 1, math.max(open_until - now, 0), math.max(paused_until - now, 0),
+  started, in_flight, success_age}
 """
+_LOCAL_PREFIX = "local:"
 
 
-@dataclass(frozen=True)
-class Look:
-    """How the gate stands."""
+class SharedCircuitBreaker:
+    """The circuit breaker and rate limit of all workers for one base URL and credential.
 
-    breaker: Literal["closed", "open", "half_open"]
-    retry_after_s: int
-    requests_left: int
-    budget_per_s: int
-    #: Unix time, None where none is known.
-    last_success: float | None
+    With `is_batch` it admits fewer requests and waits out an open breaker until the deadline.
+    """
 
-
-class SharedGate:
-    """The gate of one address and credential; with `patient` for batch work, which waits longer."""
-
-    def __init__(
-        self, *, base_url: str, credential: str, processes: int, patient: bool = False
-    ) -> None:
-        # What is kept under it must be of use to this credential alone, and must not name it.
+    def __init__(self, *, base_url: str, credential: str, is_batch: bool = False) -> None:
+        # Another credential has limits of its own, and no key may reveal the credential.
         digest = hashlib.sha256(f"{base_url}\n{credential}".encode()).hexdigest()[:16]
-        self._keys = [f"tmdb:gate:{digest}:{name}" for name in ("state", "flying", "begun")]
-        self._patient = patient
-        self._local = _LocalGate(budget=max(1, BUDGET_PER_S // (processes + 1)))
+        self._keys = [f"tmdb:gateway:{digest}:{name}" for name in ("state", "in_flight", "starts")]
+        self._is_batch = is_batch
+        # The share of one process: the workers and one command.
+        share = REQUESTS_PER_S // (settings.WEB_CONCURRENCY + 1)
+        self._local = LocalCircuitBreaker(requests_per_s=max(1, share))
 
-    def enter(self, deadline: float) -> str:
-        """Leave to begin one request; raises TmdbUnavailable where none comes before `deadline`."""
+    def acquire(self, deadline: float) -> str:
+        """Wait until a request may start and return a token for `release`.
+
+        Raises TmdbAuthFailed or TmdbUnavailable if none may start well before `deadline`.
+        """
         while True:
-            longest_s = deadline - time.monotonic() - LEAST_LEFT_S
-            if longest_s < 0:
-                raise TmdbUnavailable("too many calls at once", retry_after_s=1)
-            verdict, wait_s, token = self._asked(longest_s)
+            max_wait_s = deadline - time.monotonic() - MIN_TIME_LEFT_S
+            if max_wait_s < 0:
+                raise TmdbUnavailable("too many requests to TMDb at once", retry_after_s=1)
+            verdict, wait_s, token = self._admit(max_wait_s)
             if verdict == "go":
                 time.sleep(wait_s)
                 return token
             if verdict == "full":
-                time.sleep(min(FULL_STEP_S, longest_s + 0.001))
+                time.sleep(min(IN_FLIGHT_POLL_S, max_wait_s + 0.001))
             elif verdict == "auth":
-                raise TmdbAuthFailed("the credential was refused a moment ago")
-            elif self._patient and wait_s <= longest_s:
+                raise TmdbAuthFailed("TMDb rejected the credential a moment ago")
+            elif self._is_batch and wait_s <= max_wait_s:
                 time.sleep(wait_s + 0.001)
             else:
-                reason = "the budget is used up" if verdict == "late" else "the breaker is open"
+                reason = "the rate limit is reached" if verdict == "late" else "the breaker is open"
                 raise TmdbUnavailable(reason, retry_after_s=max(1, math.ceil(wait_s)))
 
-    def leave(self, token: str, outcome: Outcome, *, closed_s: float = 0) -> None:
+    def release(self, token: str, outcome: Outcome, *, pause_s: float = 0) -> None:
+        """Record the outcome of a request; after a 429 no request starts for `pause_s`."""
         CALLS.labels(outcome).inc()
-        if token.startswith(_LOCAL):
-            self._local.leave(token, outcome, closed_s=closed_s)
+        if token.startswith(_LOCAL_PREFIX):
+            self._local.release(token, outcome, pause_s=pause_s)
             return
-        times_s = (closed_s, PROBE_EVERY_S, AUTH_PAUSE_S, STATE_TTL_S)
-        closed, probe, auth, ttl = (int(each * 1000) for each in times_s)
-        args: list[str | int] = [token, outcome, closed, FAILURES_TO_OPEN, probe, auth, ttl]
-        cache.run_script(_LEAVE, keys=self._keys, args=args)
-
-    def look(self) -> Look:
-        found = cache.run_script(_LOOK, keys=self._keys, args=[int(WINDOW_S * 1000)])
-        if found is None:
-            return self._local.look()
-        opened, open_ms, closed_ms, held, flying, success_ago_ms = (int(each) for each in found)
-        return _look(
-            opened=bool(opened),
-            open_s=open_ms / 1000,
-            left=0 if closed_ms else BUDGET_PER_S - held,
-            budget=BUDGET_PER_S,
-            flying=flying,
-            last_success=time.time() - success_ago_ms / 1000 if success_ago_ms >= 0 else None,
-        )
-
-    def _asked(self, longest_s: float) -> tuple[str, float, str]:
-        token = secrets.token_hex(8)
-        most = BATCH_IN_FLIGHT if self._patient else FAILURES_TO_OPEN
-        budget = BATCH_BUDGET_PER_S if self._patient else BUDGET_PER_S
-        times_s = (WINDOW_S, longest_s, LEASE_S)
-        window, longest, lease = (int(each * 1000) for each in times_s)
-        answer = cache.run_script(
-            _ENTER,
+        cache.run_script(
+            _RELEASE,
             keys=self._keys,
             args=[
-                *(token, most, budget, window, longest, lease),
-                *(FAILURES_TO_OPEN, int(PROBE_EVERY_S * 1000), int(STATE_TTL_S * 1000)),
+                token,
+                outcome,
+                _to_ms(pause_s),
+                FAILURES_TO_OPEN,
+                _to_ms(PROBE_INTERVAL_S),
+                _to_ms(AUTH_PAUSE_S),
+                _to_ms(STATE_TTL_S),
             ],
         )
-        if answer is None:
-            verdict, wait_s = self._local.enter(_LOCAL + token, longest_s)
-            return verdict, wait_s, _LOCAL + token
-        return answer[0].decode(), int(answer[1]) / 1000, token
+
+    def get_status(self) -> BreakerStatus:
+        figures = cache.run_script(_STATUS, keys=self._keys, args=[_to_ms(RATE_WINDOW_S)])
+        if figures is None:
+            return self._local.get_status()
+        is_open, open_for_ms, paused_for_ms, started, in_flight, success_age_ms = map(int, figures)
+        return make_status(
+            is_open=bool(is_open),
+            open_for_s=open_for_ms / 1000,
+            in_flight=in_flight,
+            requests_left=0 if paused_for_ms else REQUESTS_PER_S - started,
+            requests_per_s=REQUESTS_PER_S,
+            last_success=time.time() - success_age_ms / 1000 if success_age_ms >= 0 else None,
+        )
+
+    def _admit(self, max_wait_s: float) -> tuple[Verdict, float, str]:
+        token = secrets.token_hex(8)
+        reply = cache.run_script(
+            _ADMIT,
+            keys=self._keys,
+            args=[
+                token,
+                BATCH_MAX_IN_FLIGHT if self._is_batch else FAILURES_TO_OPEN,
+                BATCH_REQUESTS_PER_S if self._is_batch else REQUESTS_PER_S,
+                _to_ms(RATE_WINDOW_S),
+                _to_ms(max_wait_s),
+                _to_ms(IN_FLIGHT_TTL_S),
+                FAILURES_TO_OPEN,
+                _to_ms(PROBE_INTERVAL_S),
+                _to_ms(STATE_TTL_S),
+            ],
+        )
+        if reply is None:
+            local_token = _LOCAL_PREFIX + token
+            verdict, wait_s = self._local.admit(local_token, max_wait_s)
+            return verdict, wait_s, local_token
+        return reply[0].decode(), int(reply[1]) / 1000, token
 
 
-@dataclass
-class _LocalGate:
-    """The same rules for this process alone, for as long as Valkey is away."""
-
-    budget: int
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _begun: list[float] = field(default_factory=list)
-    _flying: set[str] = field(default_factory=set)
-    _failures: int = 0
-    _open_until: float = 0.0
-    _closed_until: float = 0.0
-    _auth: bool = False
-    _last_success: float | None = None
-
-    def enter(self, token: str, longest_s: float) -> tuple[str, float]:
-        with self._lock:
-            now = time.monotonic()
-            if self._open_until > now:
-                return ("auth" if self._auth else "open"), self._open_until - now
-            if not self._open_until and self._failures + len(self._flying) >= FAILURES_TO_OPEN:
-                return "full", 0.0
-            self._begun = [at for at in self._begun if at > now - WINDOW_S]
-            at = max(now, self._closed_until)
-            if len(self._begun) >= self.budget:
-                at = max(at, self._begun[-self.budget] + WINDOW_S)
-            if at - now > longest_s:
-                return "late", at - now
-            self._begun.append(at)
-            self._flying.add(token)
-            if self._open_until:
-                self._open_until, self._auth = at + PROBE_EVERY_S, False
-            return "go", at - now
-
-    def leave(self, token: str, outcome: Outcome, *, closed_s: float) -> None:
-        with self._lock:
-            now = time.monotonic()
-            self._flying.discard(token)
-            if outcome == "ok":
-                self._failures, self._open_until, self._auth = 0, 0.0, False
-                self._last_success = time.time()
-            elif outcome == "auth":
-                self._open_until, self._auth = now + AUTH_PAUSE_S, True
-            elif outcome != "none":
-                self._closed_until = max(self._closed_until, now + closed_s if closed_s else 0.0)
-                self._failures += 1
-                if not self._open_until and self._failures >= FAILURES_TO_OPEN:
-                    self._open_until = now + PROBE_EVERY_S
-
-    def look(self) -> Look:
-        with self._lock:
-            now = time.monotonic()
-            used = sum(at > now - WINDOW_S for at in self._begun)
-            return _look(
-                opened=bool(self._open_until),
-                open_s=max(0.0, self._open_until - now),
-                left=0 if self._closed_until > now else self.budget - used,
-                budget=self.budget,
-                flying=len(self._flying),
-                last_success=self._last_success,
-            )
-
-
-def _look(
-    *,
-    opened: bool,
-    open_s: float,
-    left: int,
-    budget: int,
-    flying: int,
-    last_success: float | None,
-) -> Look:
-    state: Literal["closed", "open", "half_open"] = "closed"
-    if opened:
-        # Half open: the next request is let through, or one is on its way to find out.
-        state = "open" if open_s > 0 and not flying else "half_open"
-    waits = state == "open"
-    return Look(
-        breaker=state,
-        retry_after_s=math.ceil(open_s) if waits else 0,
-        requests_left=0 if waits else max(0, left),
-        budget_per_s=budget,
-        last_success=last_success,
-    )
+def _to_ms(seconds: float) -> int:
+    return int(seconds * 1000)

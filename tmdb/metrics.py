@@ -1,4 +1,7 @@
-"""What `/metrics` says of the gate, which all workers share; the rest is counted where it happens."""
+"""Prometheus metrics of the gateway that all workers share, read when `/metrics` is scraped.
+
+`tmdb.gateway` and `tmdb.cache` count calls and reads where they happen.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,32 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tmdb import cache
+from tmdb.cache import get_cache
 
-_STATES = ("closed", "half_open", "open")
+_BREAKER_STATES = ("closed", "half_open", "open")
 
 
-class GateCollector(Collector):
-    """The breaker and the budget as all workers share them."""
+class GatewayCollector(Collector):
+    """Collects the state of the circuit breaker and the rate limit."""
 
     def collect(self) -> Iterator[Metric]:
-        look = cache.gate().look()
+        status = get_cache().gateway.get_status()
         breaker = GaugeMetricFamily(
-            "nexus_tmdb_breaker_state", "1 for the state the breaker is in.", labels=["state"]
+            "nexus_tmdb_breaker_state",
+            "1 for the current state of TMDb's circuit breaker.",
+            labels=["state"],
         )
-        for state in _STATES:
-            breaker.add_metric([state], float(look.breaker == state))
+        for state in _BREAKER_STATES:
+            breaker.add_metric([state], float(status.state == state))
         yield breaker
         yield GaugeMetricFamily(
-            "nexus_tmdb_requests_left", "Requests the budget holds now.", value=look.requests_left
+            "nexus_tmdb_requests_left",
+            "Requests that may be sent to TMDb now.",
+            value=status.requests_left,
         )
-        if look.last_success is not None:
+        if status.last_success is not None:
             yield GaugeMetricFamily(
                 "nexus_tmdb_last_success_timestamp_seconds",
-                "When TMDb last answered well.",
-                value=look.last_success,
+                "When TMDb last answered a request.",
+                value=status.last_success,
             )

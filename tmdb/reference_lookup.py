@@ -1,6 +1,6 @@
-"""Films that somebody's file names and the catalogue does not have, brought in from TMDb.
+"""Find movies that an imported file names and the catalogue lacks, and store them from TMDb.
 
-settings.IMPORT_MOVIE_LOOKUP names `look_up_movies`, which social calls without knowing this app.
+settings.IMPORT_MOVIE_LOOKUP names `look_up_movies`, which social calls without importing this app.
 """
 
 from __future__ import annotations
@@ -8,81 +8,81 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from movies.dto import MovieReference
-from movies.models import Movie
+from movies.dto import MovieData, MovieReference
 from nexus.core.api.exceptions import Problem
 from nexus.core.text import split_words
-from tmdb import parsers as parse
-from tmdb.cache import batch_client
 from tmdb.client.errors import TmdbError, TmdbNotFound
-from tmdb.client.http import Client, within
-from tmdb.services import films_fetch, films_store
+from tmdb.client.http import LANGUAGE, find_request, search_request
+from tmdb.gateway import BATCH_MAX_IN_FLIGHT, Gateway, build_batch_gateway, time_limit
+from tmdb.parsers import SearchHit, parse_find, parse_search_page
+from tmdb.selectors import get_movie_ids
+from tmdb.services import fetch_movies, movies_store
 
-# All that one call may take, which is less than the lease of those who wait for it.
-BUDGET_S = 20.0
-REQUESTS_AT_ONCE = 2
-_LANGUAGE = "en-US"
+# For one call; less than the lease of the import job that waits for it.
+TIME_LIMIT_S = 20.0
 
 
 def look_up_movies(references: Sequence[MovieReference]) -> list[int | None]:
-    """The catalogue's id of each film that TMDb has, stored where it was not; None for the others.
+    """Return the catalogue's id of each referenced movie that TMDb has, None for the others.
 
-    By TMDb's id, else IMDb's, else title and year where TMDb has one such film. With the manners of
-    batch work: within the rate budget, leaving room for those who wait. Raises Problem (503) where
-    TMDb cannot be asked or does not get through them in BUDGET_S.
+    New movies are stored. A movie is found by its TMDb id, else by its IMDb id, else by title and
+    year if exactly one movie of TMDb has them. Requests use the limits of batch work. Raises
+    Problem (503) if TMDb fails or does not answer all requests within TIME_LIMIT_S.
     """
-    deadline = time.monotonic() + BUDGET_S
-    client = batch_client()
+    deadline = time.monotonic() + TIME_LIMIT_S
+    gateway = build_batch_gateway()
     try:
-        wanted = [_tmdb_id(client, reference, deadline) for reference in references]
-        ids = list(dict.fromkeys(each for each in wanted if each is not None))
-        known = dict(Movie.objects.filter(tmdb_id__in=ids).values_list("tmdb_id", "id"))
-        fetched = films_fetch(
-            [each for each in ids if each not in known],
-            client.movie,
-            at_once=REQUESTS_AT_ONCE,
-            budget_s=max(0.0, deadline - time.monotonic()),
+        tmdb_ids = [_find_tmdb_id(gateway, reference, deadline) for reference in references]
+        unique_ids = list(dict.fromkeys(tmdb_id for tmdb_id in tmdb_ids if tmdb_id is not None))
+        movie_ids = get_movie_ids(unique_ids)
+        fetched = fetch_movies(
+            [tmdb_id for tmdb_id in unique_ids if tmdb_id not in movie_ids],
+            gateway,
+            threads=BATCH_MAX_IN_FLIGHT,
+            time_limit_s=max(0.0, deadline - time.monotonic()),
         )
     except TmdbError as error:
         raise _unavailable() from error
     finally:
-        client.close()
-    facts = []
-    for each in fetched.values():
-        if not isinstance(each, TmdbError):
-            facts.append(each)
-        elif not isinstance(each, TmdbNotFound):
-            raise _unavailable() from each
-    for tmdb_id, upserted in films_store(facts).items():
-        known[tmdb_id] = upserted.movie.pk
-    return [known.get(each) if each is not None else None for each in wanted]
+        gateway.close()
+    movies = []
+    for result in fetched.values():
+        if isinstance(result, MovieData):
+            movies.append(result)
+        elif not isinstance(result, TmdbNotFound):
+            raise _unavailable() from result
+    for tmdb_id, upserted in movies_store(movies).items():
+        movie_ids[tmdb_id] = upserted.movie.pk
+    return [movie_ids.get(tmdb_id) if tmdb_id is not None else None for tmdb_id in tmdb_ids]
 
 
-def _tmdb_id(client: Client, reference: MovieReference, deadline: float) -> int | None:
+def _find_tmdb_id(gateway: Gateway, reference: MovieReference, deadline: float) -> int | None:
     if reference.tmdb_id is not None:
         return reference.tmdb_id
-    with within(max(0.0, deadline - time.monotonic())):
+    with time_limit(max(0.0, deadline - time.monotonic())):
         if reference.imdb_id is not None:
-            return parse.found_id(client.find(reference.imdb_id))
-        page = parse.search_page(
-            client.search_movies(
-                query=reference.title,
-                page=1,
-                language=_LANGUAGE,
-                include_adult=False,
-                year=reference.year,
-            )
+            try:
+                return parse_find(gateway.fetch(find_request(reference.imdb_id)))
+            except TmdbNotFound:
+                return None
+        request = search_request(
+            query=reference.title,
+            page=1,
+            language=LANGUAGE,
+            include_adult=False,
+            year=reference.year,
         )
-    alike = {hit.id for hit in page.hits if _is_meant(reference, hit)}
-    return alike.pop() if len(alike) == 1 else None
+        page = parse_search_page(gateway.fetch(request))
+    matches = {hit.id for hit in page.hits if _is_match(reference, hit)}
+    return matches.pop() if len(matches) == 1 else None
 
 
-def _is_meant(reference: MovieReference, hit: parse.SearchHit) -> bool:
+def _is_match(reference: MovieReference, hit: SearchHit) -> bool:
     year = hit.release_date.year if hit.release_date else None
     title = split_words(reference.title)
-    same_title = title in (split_words(hit.title), split_words(hit.original_title))
-    return same_title and reference.year in (None, year)
+    has_same_title = title in (split_words(hit.title), split_words(hit.original_title))
+    return has_same_title and reference.year in (None, year)
 
 
 def _unavailable() -> Problem:
-    return Problem(503, "tmdb_unavailable", "TMDb cannot be asked at the moment.")
+    return Problem(503, "tmdb_unavailable", "TMDb is not available at the moment. Try again later.")

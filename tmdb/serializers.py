@@ -1,4 +1,4 @@
-"""TMDb's films as clients see them."""
+"""Bodies of the TMDb endpoints."""
 
 from __future__ import annotations
 
@@ -11,48 +11,50 @@ from rest_framework import serializers
 from movies.dto import MAX_TMDB_ID
 from movies.serializers import POSTER_SIZE, build_image_url
 from nexus.core.api.fields import StrictCharField, StrictIntegerField, UTCDateTimeField
-from tmdb.selectors import FoundFilm
-from tmdb.services import BULK_MAX
+from tmdb.selectors import SearchResult
+from tmdb.services import MAX_BULK_IMPORT
 
 
 class BreakerSerializer(serializers.Serializer[Any]):
-    """Whether requests go out to TMDb."""
+    """The state of the circuit breaker in front of TMDb."""
 
     state = serializers.ChoiceField(
         choices=("closed", "open", "half_open"),
-        help_text="`open`: TMDb is in trouble and left alone; `half_open`: the next one finds out.",
+        help_text="`open`: TMDb fails and no request is sent; `half_open`: one request probes it.",
     )
     retry_after_s = serializers.IntegerField(
-        help_text="Until one is let through; 0 but for `open`."
+        help_text="Seconds until a request is sent again; 0 unless the state is `open`."
     )
 
 
 class CacheCountsSerializer(serializers.Serializer[Any]):
-    """Reads through the cache in the last hour or two, of all workers."""
+    """Reads of cached TMDb responses by all workers in the last one to two hours."""
 
-    hits = serializers.IntegerField(help_text="Answered by a fresh copy.")
-    stale_hits = serializers.IntegerField(help_text="Answered by a stale copy, renewed meanwhile.")
-    misses = serializers.IntegerField(help_text="For which TMDb was asked.")
+    hits = serializers.IntegerField(help_text="Reads of a fresh copy.")
+    stale_hits = serializers.IntegerField(
+        help_text="Reads of a stale copy, which was refreshed meanwhile."
+    )
+    misses = serializers.IntegerField(help_text="Reads that TMDb was requested for.")
     hit_rate = serializers.FloatField(
-        allow_null=True, help_text="The part that a copy answered, 0 to 1; null without reads."
+        allow_null=True, help_text="Share of hits and stale hits, 0 to 1; null without reads."
     )
 
 
 class TmdbStatusSerializer(serializers.Serializer[Any]):
-    """How this service stands with TMDb."""
+    """The state of this service's access to TMDb."""
 
-    configured = serializers.BooleanField(help_text="Whether there is a credential.")
+    configured = serializers.BooleanField(help_text="Whether a credential is set.")
     breaker = BreakerSerializer()
-    requests_left = serializers.IntegerField(help_text="That may be sent to TMDb at this moment.")
-    budget_per_s = serializers.IntegerField(help_text="Requests to TMDb in any one second.")
+    requests_left = serializers.IntegerField(help_text="Requests that may be sent to TMDb now.")
+    budget_per_s = serializers.IntegerField(help_text="Requests to TMDb per second, at most.")
     cache = CacheCountsSerializer()
     last_success = UTCDateTimeField(
-        allow_null=True, help_text="When TMDb last answered a request; null where none is known."
+        allow_null=True, help_text="When TMDb last answered a request; null if unknown."
     )
 
 
 class SearchHitSerializer(serializers.Serializer[Any]):
-    """A hit in TMDb's own fields, with what this catalogue knows of it."""
+    """A hit of TMDb's search in TMDb's own fields, with its id in this catalogue."""
 
     id = serializers.IntegerField(source="hit.id", help_text="TMDb's id.")
     title = serializers.CharField(source="hit.title")
@@ -70,27 +72,33 @@ class SearchHitSerializer(serializers.Serializer[Any]):
     poster_path = serializers.CharField(source="hit.poster_path", allow_null=True)
     backdrop_path = serializers.CharField(source="hit.backdrop_path", allow_null=True)
     poster_url = serializers.SerializerMethodField()
-    in_library = serializers.BooleanField(help_text="Whether the catalogue holds it.")
-    movie_id = serializers.IntegerField(allow_null=True, help_text="Its id here, where it is held.")
+    in_library = serializers.BooleanField(help_text="Whether this catalogue stores it.")
+    movie_id = serializers.IntegerField(
+        allow_null=True, help_text="Its id in this catalogue; null if it is not stored."
+    )
 
     @swagger_serializer_method(serializers.URLField(allow_null=True))  # type: ignore[untyped-decorator]
-    def get_poster_url(self, film: FoundFilm) -> str | None:
-        return build_image_url(film.hit.poster_path or "", POSTER_SIZE)
+    def get_poster_url(self, result: SearchResult) -> str | None:
+        return build_image_url(result.hit.poster_path or "", POSTER_SIZE)
 
 
 class TmdbImportWriteSerializer(serializers.Serializer[Any]):
-    """Which film to bring in from TMDb: exactly one of the two ids."""
+    """The movie to import: exactly one of the two ids."""
 
     tmdb_id = StrictIntegerField(
         required=False, min_value=1, max_value=MAX_TMDB_ID, help_text="This or `imdb_id`."
     )
     imdb_id = StrictCharField(
         required=False,
-        validators=[RegexValidator(r"\Att[0-9]{7,10}\Z", "This is not an id of IMDb's.")],
-        help_text="As in tt0133093.",
+        validators=[
+            RegexValidator(r"\Att[0-9]{7,10}\Z", "This is not an IMDb id; it looks like tt0133093.")
+        ],
+        help_text="Like `tt0133093`; this or `tmdb_id`.",
     )
     refresh = serializers.BooleanField(
-        required=False, default=False, help_text="Ask TMDb again even where the film is fresh."
+        required=False,
+        default=False,
+        help_text="Fetch the movie from TMDb even if the stored one is fresh.",
     )
 
     class Meta:
@@ -106,20 +114,20 @@ class TmdbImportWriteSerializer(serializers.Serializer[Any]):
 
 
 class TmdbBulkImportWriteSerializer(serializers.Serializer[Any]):
-    """Which films to bring in from TMDb."""
+    """The movies to import, at most twenty."""
 
     tmdb_ids = serializers.ListField(
         child=StrictIntegerField(min_value=1, max_value=MAX_TMDB_ID),
         allow_empty=False,
-        max_length=BULK_MAX,
+        max_length=MAX_BULK_IMPORT,
     )
 
     class Meta:
         swagger_schema_fields = {"example": {"tmdb_ids": [603, 604]}}
 
 
-class BulkImportedSerializer(serializers.Serializer[Any]):
-    """What became of one film; `movie_id` is its id here."""
+class BulkImportResultSerializer(serializers.Serializer[Any]):
+    """The result for one id; `movie_id` is the movie's id in this catalogue."""
 
     tmdb_id = serializers.IntegerField()
     status = serializers.ChoiceField(choices=("created", "existing", "not_found", "error"))

@@ -1,186 +1,256 @@
-"""Writes to the catalogue of what TMDb says."""
+"""Store movies from TMDb in the catalogue.
+
+TMDb is always called outside a transaction, so that a slow response holds no lock.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Literal
 
 from django.db import DataError, IntegrityError
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.selectors import get_movie_detail
 from movies.services.catalogue import movie_mark_removed
 from movies.services.upsert import UpsertResult, movies_upsert
-from nexus.core.cache import client as core_cache
-from tmdb import aside, cache
-from tmdb import parsers as parse
-from tmdb import trending as lists
+from nexus.core.cache import client as cache_client
+from tmdb import cache
 from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
-from tmdb.client.http import BUDGET_S, within
+from tmdb.client.http import movie_request
+from tmdb.gateway import TIME_LIMIT_S, Gateway, time_limit
+from tmdb.parsers import SearchPage, parse_movie, select_catalogue_entries
 
-BULK_MAX = 20
-# Half of what may be in flight: who searches meanwhile is not held up.
-BULK_AT_ONCE = 2
-# A film whose details could not be had is shown without them, and not asked for, for this long.
-TRIED_TTL_S = 30
+MAX_BULK_IMPORT = 20
+# Half of the requests that may be in flight: searches meanwhile are not held up.
+BULK_THREADS = 2
+# A movie whose details could not be fetched is shown without them, and not retried, for this long.
+DETAILS_RETRY_AFTER_S = 30
+# A list page that was stored is not stored again for this long, unless its content changes.
+STORED_PAGE_TTL_S = 86_400
+MAX_REMEMBERED_PAGES = 256
 
 _LOG = logging.getLogger(__name__)
 
 BulkStatus = Literal["created", "existing", "not_found", "error"]
 
 
-@dataclass(frozen=True)
-class BulkImported:
-    """What became of one film of a bulk import."""
+# --- Imports that members ask for ----------------------------------------------------------------
 
+
+def movie_import(*, tmdb_id: int, refresh: bool = False) -> UpsertResult:
+    """Store a movie of TMDb with all details, or refresh it if it is stale or `refresh` is set.
+
+    While TMDb fails a stored movie is returned as it is; for a new one TmdbError is raised.
+    """
+    stored = Movie.objects.filter(tmdb_id=tmdb_id).first()
+    if stored is not None and not (refresh or stored.is_refresh_due):
+        return UpsertResult(stored, created=False)
+    try:
+        movie = cache.get_movie(tmdb_id, refresh=refresh)
+    except TmdbError as error:
+        if stored is None:
+            raise
+        if isinstance(error, TmdbNotFound):
+            movie_mark_removed(movie=stored)
+        return UpsertResult(stored, created=False)
+    return movies_upsert(movies=[movie], source=Movie.Source.TMDB)[0]
+
+
+def movie_import_by_imdb_id(*, imdb_id: str, refresh: bool = False) -> UpsertResult:
+    """Import a movie by its IMDb id; TMDb is asked for its own id unless the catalogue knows it."""
+    stored = Movie.objects.filter(imdb_id=imdb_id).first()
+    if stored is not None and stored.tmdb_id is not None:
+        return movie_import(tmdb_id=stored.tmdb_id, refresh=refresh)
+    if stored is not None and not refresh:
+        return UpsertResult(stored, created=False)
+    try:
+        return movie_import(tmdb_id=cache.get_tmdb_id(imdb_id), refresh=refresh)
+    except TmdbError:
+        if stored is None:
+            raise
+        return UpsertResult(stored, created=False)
+
+
+@dataclass(frozen=True)
+class BulkImportResult:
     tmdb_id: int
     status: BulkStatus
     movie_id: int | None
 
 
-def movie_import(*, tmdb_id: int, refresh: bool = False) -> UpsertResult:
-    """Have the film of this TMDb id in the catalogue, complete, brought up to date where stale.
+def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImportResult]:
+    """Import up to MAX_BULK_IMPORT movies; return one result per given id, in order.
 
-    A film that is held is served as it is while TMDb is in trouble; for a new one TmdbError is
-    raised. TMDb is asked outside of any transaction, so that its slowness holds no lock.
+    All share the time limit of one request; a movie that is not fetched in time is an `error` and
+    does not affect the others. Raises TmdbNotConfigured or TmdbAuthFailed if no movie could be
+    fetched because of it, and TmdbUnavailable if too many requests wait for TMDb already.
     """
-    known = Movie.objects.filter(tmdb_id=tmdb_id).first()
-    if known is not None and not (refresh or known.is_refresh_due):
-        return UpsertResult(known, created=False)
-    try:
-        facts = cache.movie(tmdb_id, anew=refresh)
-    except TmdbError as error:
-        if known is None:
-            raise
-        if isinstance(error, TmdbNotFound):
-            movie_mark_removed(movie=known)
-        return UpsertResult(known, created=False)
-    return movies_upsert(movies=[facts], source=Movie.Source.TMDB)[0]
-
-
-def movie_import_by_imdb_id(*, imdb_id: str, refresh: bool = False) -> UpsertResult:
-    """The same for an id of IMDb's, which TMDb is asked for unless the catalogue knows it."""
-    known = Movie.objects.filter(imdb_id=imdb_id).first()
-    if known is not None and known.tmdb_id is not None:
-        return movie_import(tmdb_id=known.tmdb_id, refresh=refresh)
-    if known is not None and not refresh:
-        return UpsertResult(known, created=False)
-    try:
-        return movie_import(tmdb_id=lists.found_tmdb_id(imdb_id), refresh=refresh)
-    except TmdbError:
-        if known is None:
-            raise
-        return UpsertResult(known, created=False)
-
-
-def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImported]:
-    """Have these films in the catalogue; one result for each id given, in order.
-
-    All within the budget of one request; what it does not reach is an `error`, and one film's
-    trouble is its own. Raises TmdbNotConfigured or TmdbAuthFailed where that kept every film away,
-    and TmdbUnavailable where too many requests wait for TMDb already.
-    """
-    known = {movie.tmdb_id: movie for movie in Movie.objects.filter(tmdb_id__in=set(tmdb_ids))}
-    asked = [
+    stored = {movie.tmdb_id: movie for movie in Movie.objects.filter(tmdb_id__in=set(tmdb_ids))}
+    missing = [
         tmdb_id
         for tmdb_id in dict.fromkeys(tmdb_ids)
-        if tmdb_id not in known or known[tmdb_id].is_refresh_due
+        if tmdb_id not in stored or stored[tmdb_id].is_refresh_due
     ]
-    found: dict[int, MovieData | TmdbError] = {}
-    if asked:
-        with aside.place():
-            found = films_fetch(
-                asked, cache.client().movie, at_once=BULK_AT_ONCE, budget_s=BUDGET_S
+    fetched: dict[int, MovieData | TmdbError] = {}
+    if missing:
+        tmdb_cache = cache.get_cache()
+        with tmdb_cache.waiting_slot():
+            fetched = fetch_movies(
+                missing, tmdb_cache.gateway, threads=BULK_THREADS, time_limit_s=TIME_LIMIT_S
             )
-    stored = films_store([each for each in found.values() if isinstance(each, MovieData)])
+    upserted = movies_store([movie for movie in fetched.values() if isinstance(movie, MovieData)])
     results = {}
     for tmdb_id in dict.fromkeys(tmdb_ids):
-        error = found.get(tmdb_id)
-        if tmdb_id in stored:
-            status: BulkStatus = "created" if stored[tmdb_id].created else "existing"
-            results[tmdb_id] = BulkImported(tmdb_id, status, stored[tmdb_id].movie.pk)
-        elif tmdb_id in known:
-            if isinstance(error, TmdbNotFound):
-                movie_mark_removed(movie=known[tmdb_id])
-            results[tmdb_id] = BulkImported(tmdb_id, "existing", known[tmdb_id].pk)
+        is_not_found = isinstance(fetched.get(tmdb_id), TmdbNotFound)
+        if tmdb_id in upserted:
+            status: BulkStatus = "created" if upserted[tmdb_id].created else "existing"
+            results[tmdb_id] = BulkImportResult(tmdb_id, status, upserted[tmdb_id].movie.pk)
+        elif tmdb_id in stored:
+            if is_not_found:
+                movie_mark_removed(movie=stored[tmdb_id])
+            results[tmdb_id] = BulkImportResult(tmdb_id, "existing", stored[tmdb_id].pk)
         else:
-            status = "not_found" if isinstance(error, TmdbNotFound) else "error"
-            results[tmdb_id] = BulkImported(tmdb_id, status, None)
-    if all(each.status == "error" for each in results.values()):
-        for each in found.values():
-            if isinstance(each, TmdbNotConfigured | TmdbAuthFailed):
-                raise each
+            status = "not_found" if is_not_found else "error"
+            results[tmdb_id] = BulkImportResult(tmdb_id, status, None)
+    if all(result.status == "error" for result in results.values()):
+        for error in fetched.values():
+            if isinstance(error, TmdbNotConfigured | TmdbAuthFailed):
+                raise error
     return [results[tmdb_id] for tmdb_id in tmdb_ids]
 
 
-def movie_shown(movie_id: int) -> Movie | None:
-    """A film with people and collection, completed or refreshed where it wants that.
+def movie_complete(*, movie: Movie) -> bool:
+    """Fetch a movie's details if they are missing or stale; return whether they were stored.
 
-    TMDb is asked once, within the budget of a request; in its trouble the film is as it is held.
+    While TMDb fails the movie stays as it is stored.
     """
-    film = get_movie_detail(movie_id)
-    if film is None or not film.is_refresh_due:
-        return film
-    assert film.tmdb_id is not None
-    tried = f"tmdb:tried:{film.tmdb_id}"
-    if core_cache.get(tried) is not None:
-        return film
+    if not movie.is_refresh_due:
+        return False
+    assert movie.tmdb_id is not None
+    failure_key = f"tmdb:details_failed:{movie.tmdb_id}"
+    if cache_client.get(failure_key) is not None:
+        return False
     try:
-        facts = cache.movie(film.tmdb_id)
+        fetched = cache.get_movie(movie.tmdb_id)
     except TmdbNotFound:
-        movie_mark_removed(movie=film)
-        return film
+        movie_mark_removed(movie=movie)
+        return False
     except TmdbError:
-        core_cache.set(tried, True, ttl_s=TRIED_TTL_S)
-        return film
-    movies_upsert(movies=[facts], source=Movie.Source.TMDB)
-    return get_movie_detail(movie_id)
+        cache_client.set(failure_key, True, ttl_s=DETAILS_RETRY_AFTER_S)
+        return False
+    movies_upsert(movies=[fetched], source=Movie.Source.TMDB)
+    return True
 
 
-def films_fetch(
-    tmdb_ids: Iterable[int], ask: Callable[[int], Any], *, at_once: int, budget_s: float
+# --- Fetching and storing several movies ---------------------------------------------------------
+
+
+def fetch_movies(
+    tmdb_ids: Iterable[int], gateway: Gateway, *, threads: int, time_limit_s: float
 ) -> dict[int, MovieData | TmdbError]:
-    """What TMDb says of each film, or why it does not: a few at a time, all within the budget."""
-    deadline = time.monotonic() + budget_s
-
-    def fetch(tmdb_id: int) -> MovieData | TmdbError:
-        try:
-            with within(max(0.0, deadline - time.monotonic())):
-                return parse.movie(ask(tmdb_id), tmdb_id=tmdb_id)
-        except TmdbError as error:
-            return error
-
-    wanted = list(tmdb_ids)
-    if not wanted:
+    """Fetch movies in a few threads within one time limit; return each movie or its error."""
+    ids = list(tmdb_ids)
+    if not ids:
         return {}
-    with ThreadPoolExecutor(at_once, thread_name_prefix="tmdb-films") as threads:
-        return dict(zip(wanted, threads.map(fetch, wanted), strict=True))
+    deadline = time.monotonic() + time_limit_s
+    fetch = partial(_fetch_movie, gateway=gateway, deadline=deadline)
+    with ThreadPoolExecutor(threads, thread_name_prefix="tmdb-movies") as executor:
+        return dict(zip(ids, executor.map(fetch, ids), strict=True))
 
 
-def films_store(facts: Sequence[MovieData]) -> dict[int, UpsertResult]:
-    """Store films in one transaction, or each in its own where one of them cannot be stored.
+def _fetch_movie(tmdb_id: int, *, gateway: Gateway, deadline: float) -> MovieData | TmdbError:
+    try:
+        with time_limit(max(0.0, deadline - time.monotonic())):
+            return parse_movie(gateway.fetch(movie_request(tmdb_id)), tmdb_id=tmdb_id)
+    except TmdbError as error:
+        return error
 
-    By TMDb's id; a film that cannot be stored is left out, and written to the log.
+
+def movies_store(movies: Sequence[MovieData]) -> dict[int, UpsertResult]:
+    """Store movies in one transaction, or one by one if the database rejects any of them.
+
+    Returns the results by TMDb id; a movie that cannot be stored is logged and left out.
     """
-    if not facts:
+    if not movies:
         return {}
     try:
-        return _upserted(facts)
+        return _upsert_by_tmdb_id(movies)
     except (DataError, IntegrityError):
-        stored: dict[int, UpsertResult] = {}
-        for fact in facts:
+        results: dict[int, UpsertResult] = {}
+        for movie in movies:
             try:
-                stored |= _upserted([fact])
+                results |= _upsert_by_tmdb_id([movie])
             except (DataError, IntegrityError):
-                _LOG.exception("TMDb's film %s cannot be stored.", fact.tmdb_id)
-        return stored
+                _LOG.exception("The database rejected TMDb's movie %s.", movie.tmdb_id)
+        return results
 
 
-def _upserted(facts: Sequence[MovieData]) -> dict[int, UpsertResult]:
-    done = movies_upsert(movies=facts, source=Movie.Source.TMDB)
-    return {fact.tmdb_id or 0: each for fact, each in zip(facts, done, strict=True)}
+def _upsert_by_tmdb_id(movies: Sequence[MovieData]) -> dict[int, UpsertResult]:
+    results = movies_upsert(movies=movies, source=Movie.Source.TMDB)
+    return {movie.tmdb_id or 0: result for movie, result in zip(movies, results, strict=True)}
+
+
+# --- Pages of TMDb's lists -----------------------------------------------------------------------
+
+
+class _StoredPages:
+    """Remembers which list pages are stored: in Valkey for all workers, and in this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._expiry_by_key: OrderedDict[str, float] = OrderedDict()
+
+    def contains(self, key: str) -> bool:
+        if time.monotonic() < self._expiry_by_key.get(key, 0.0):
+            return True
+        return cache_client.get(key) is True
+
+    def add(self, key: str) -> None:
+        self._expiry_by_key[key] = time.monotonic() + STORED_PAGE_TTL_S
+        while len(self._expiry_by_key) > MAX_REMEMBERED_PAGES:
+            self._expiry_by_key.popitem(last=False)
+        cache_client.set(key, True, ttl_s=STORED_PAGE_TTL_S)
+
+
+_stored_pages = _StoredPages()
+
+
+def list_pages_store(pages: Sequence[SearchPage]) -> set[int]:
+    """Store the movies of list pages the first time they are seen; return their TMDb ids.
+
+    Adult titles and videos are left out. Pages that are stored already cost one query.
+    """
+    entries = [select_catalogue_entries(page, cache.get_genre_names(page)) for page in pages]
+    movies = [movie for page_entries in entries for movie in page_entries.movies]
+    tmdb_ids = {movie.tmdb_id for movie in movies if movie.tmdb_id is not None}
+    keys = [_stored_page_key(page) for page in pages]
+    if tmdb_ids and not _are_stored(keys, tmdb_ids):
+        with _stored_pages.lock:
+            # Another thread may have stored them while this one waited for the lock.
+            if not _are_stored(keys, tmdb_ids):
+                movies_upsert(movies=movies, source=Movie.Source.TMDB)
+                for key in keys:
+                    _stored_pages.add(key)
+    return tmdb_ids
+
+
+def _are_stored(keys: Sequence[str], tmdb_ids: set[int]) -> bool:
+    if not all(_stored_pages.contains(key) for key in keys):
+        return False
+    return Movie.objects.filter(tmdb_id__in=tmdb_ids).count() == len(tmdb_ids)
+
+
+def _stored_page_key(page: SearchPage) -> str:
+    """Return a key that changes with the content of the page's entries."""
+    content = json.dumps([asdict(hit) for hit in page.hits], sort_keys=True, default=str)
+    return f"tmdb:stored_page:{hashlib.sha256(content.encode()).hexdigest()[:40]}"

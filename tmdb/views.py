@@ -1,8 +1,11 @@
-"""TMDb over our HTTP: its trouble is told as its own, never as the caller's."""
+"""TMDb's search and import, the detail of a movie and the trending movies over HTTP.
+
+A failure of TMDb is reported as such (502 or 503), never as a mistake of the caller.
+"""
 
 from __future__ import annotations
 
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework import status
@@ -11,9 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from movies.models import Movie
-from movies.selectors import get_movie_detail
 from movies.serializers import MovieSerializer, MovieSummarySerializer
-from movies.views import MovieViewSet, serialize_movies
+from movies.views import serialize_movies
 from nexus.core.api.exceptions import Problem
 from nexus.core.api.fields import UTCDateTimeField
 from nexus.core.api.pagination import get_slice_bounds, paginate, paginate_slice, paginate_upstream
@@ -21,7 +23,7 @@ from nexus.core.api.throttling import ScopedThrottle
 from nexus.core.api.views import NO_STORE, PUBLIC, ApiViewSet, ListOf, PageOf, contract
 from tmdb.cache import SearchTerms
 from tmdb.client.errors import (
-    TmdbAdult,
+    TmdbAdultTitle,
     TmdbAuthFailed,
     TmdbError,
     TmdbNotConfigured,
@@ -29,29 +31,35 @@ from tmdb.client.errors import (
     TmdbUnavailable,
     TmdbVideo,
 )
-from tmdb.client.http import BUDGET_S, within
 from tmdb.filters import LAST_PAGE, TmdbSearchQuery, TrendingQuery
-from tmdb.selectors import TmdbTrend, tmdb_search, tmdb_status, trending
+from tmdb.gateway import TIME_LIMIT_S, time_limit
+from tmdb.selectors import get_tmdb_status, search_tmdb
 from tmdb.serializers import (
-    BulkImportedSerializer,
+    BulkImportResultSerializer,
     SearchHitSerializer,
     TmdbBulkImportWriteSerializer,
     TmdbImportWriteSerializer,
     TmdbStatusSerializer,
 )
-from tmdb.services import movie_import, movie_import_by_imdb_id, movie_shown, movies_import
+from tmdb.services import (
+    movie_complete,
+    movie_import,
+    movie_import_by_imdb_id,
+    movies_import,
+)
+from tmdb.trending import TmdbTrend, get_community_trend
 
-TROUBLE = {
-    502: "tmdb_auth_failed: TMDb does not take this service's credential",
-    503: "tmdb_not_configured, or tmdb_unavailable with Retry-After: slow, busy, broken or gone",
+TMDB_ERRORS = {
+    502: "tmdb_auth_failed: TMDb rejects this service's credential",
+    503: "tmdb_not_configured, or tmdb_unavailable with Retry-After: TMDb is slow, overloaded or down",
 }
 
 
 class TmdbViewSet(ApiViewSet):
-    """Tells TmdbError as the contract has it."""
+    """Turns a TmdbError into the problem document of its cause."""
 
     def handle_exception(self, exc: Exception) -> Response:
-        return super().handle_exception(_problem(exc) if isinstance(exc, TmdbError) else exc)
+        return super().handle_exception(_problem_of(exc) if isinstance(exc, TmdbError) else exc)
 
 
 class TmdbSearchViewSet(TmdbViewSet):
@@ -62,22 +70,23 @@ class TmdbSearchViewSet(TmdbViewSet):
     @contract(
         query=TmdbSearchQuery,
         responses={200: PageOf(SearchHitSerializer)},
-        errors={429: "Too many searches of TMDb from this address.", **TROUBLE},
+        errors={429: "Too many searches of TMDb from this address.", **TMDB_ERRORS},
     )
     def list(self, request: Request) -> Response:
-        """Find films at TMDb.
+        """Search TMDb for movies.
 
-        In TMDb's own fields, with `in_library` and `movie_id` where this catalogue holds the film.
+        Results have TMDb's own fields, with `in_library` and `movie_id` for movies that this
+        catalogue stores.
         """
-        found = tmdb_search(SearchTerms(**self.query))
+        page = search_tmdb(SearchTerms(**self.query))
         response = paginate_upstream(
             request,
             number=self.query["page"],
-            last=min(found.total_pages, LAST_PAGE),
-            count=found.total_results,
-            results=list(SearchHitSerializer(found.films, many=True).data),
+            last=min(page.total_pages, LAST_PAGE),
+            count=page.total_results,
+            results=list(SearchHitSerializer(page.results, many=True).data),
         )
-        response["Age"] = str(found.age_s)
+        response["Age"] = str(page.age_s)
         return response
 
 
@@ -86,11 +95,11 @@ class TmdbStatusViewSet(ApiViewSet):
 
     @contract(responses={200: TmdbStatusSerializer})
     def retrieve(self, request: Request) -> Response:
-        """How this service stands with TMDb.
+        """Get the state of this service's access to TMDb.
 
-        Of all workers together, and without a request to TMDb.
+        It covers all workers together and sends no request to TMDb.
         """
-        return Response(TmdbStatusSerializer(tmdb_status()).data)
+        return Response(TmdbStatusSerializer(get_tmdb_status()).data)
 
 
 class TmdbImportViewSet(TmdbViewSet):
@@ -99,24 +108,23 @@ class TmdbImportViewSet(TmdbViewSet):
     @contract(
         body=TmdbImportWriteSerializer,
         responses={201: MovieSerializer, 200: MovieSerializer},
-        errors={404: "TMDb has no such film, or it is an adult title.", **TROUBLE},
+        errors={404: "TMDb has no such movie, or it is an adult title.", **TMDB_ERRORS},
     )
     def create(self, request: Request) -> Response:
-        """Bring one film in from TMDb, by its TMDb id or by its IMDb id.
+        """Import a movie from TMDb by its TMDb id or IMDb id.
 
-        201 where it is new, 200 where it was here; TMDb is asked again where the film is older
+        201 if it is new, 200 if it was stored already. A stored movie is refreshed if it is older
         than TMDb's terms allow, or with `refresh`.
         """
-        wanted = self.body
-        importer = movie_import_by_imdb_id if "imdb_id" in wanted else movie_import
-        imported = importer(**wanted)
-        film = get_movie_detail(imported.movie.pk)
-        if film is None:
-            raise Http404
+        if "imdb_id" in self.body:
+            imported = movie_import_by_imdb_id(**self.body)
+        else:
+            imported = movie_import(**self.body)
+        movie = get_object_or_404(Movie.objects.with_credits(), pk=imported.movie.pk)
         return Response(
-            MovieSerializer(film).data,
+            MovieSerializer(movie).data,
             status=status.HTTP_201_CREATED if imported.created else status.HTTP_200_OK,
-            headers={"Location": reverse("movie-detail", args=[film.pk])},
+            headers={"Location": reverse("movie-detail", args=[movie.pk])},
         )
 
 
@@ -127,29 +135,42 @@ class TmdbBulkImportViewSet(TmdbViewSet):
 
     @contract(
         body=TmdbBulkImportWriteSerializer,
-        responses={200: ListOf(BulkImportedSerializer)},
+        responses={200: ListOf(BulkImportResultSerializer)},
         errors={
             429: "Too many bulk imports from this address.",
-            502: "tmdb_auth_failed, where no film could be had for it",
-            503: "tmdb_not_configured, where no film could be had for it; tmdb_unavailable with "
-            "Retry-After, where too many wait for TMDb already",
+            502: "tmdb_auth_failed, if no movie could be imported because of it",
+            503: "tmdb_not_configured, if no movie could be imported because of it; "
+            "tmdb_unavailable with Retry-After, if too many requests wait for TMDb already",
         },
     )
     def create(self, request: Request) -> Response:
-        """Bring up to twenty films in from TMDb.
+        """Import up to twenty movies from TMDb.
 
-        One result for each id, in order. What TMDb did not answer in time is an `error` and can be
-        asked for again; it keeps no other film away.
+        One result per id, in order. A movie that TMDb did not return in time is an `error` and can
+        be requested again; it does not affect the others.
         """
-        imported = movies_import(tmdb_ids=self.body["tmdb_ids"])
-        return Response(BulkImportedSerializer(imported, many=True).data)
+        results = movies_import(tmdb_ids=self.body["tmdb_ids"])
+        return Response(BulkImportResultSerializer(results, many=True).data)
 
 
-class FilmViewSet(MovieViewSet):
-    """The film's page, mounted here because TMDb is asked for what is missing of it."""
+class MovieDetailViewSet(ApiViewSet):
+    """A movie's detail; it is here because TMDb supplies what is missing or stale."""
 
-    def find_movie(self, movie_id: int) -> Movie | None:
-        return movie_shown(movie_id)
+    permission_classes = [AllowAny]
+    cache_control = PUBLIC
+
+    @contract(responses={200: MovieSerializer})
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """Get a movie with its people, keywords and provenance.
+
+        Details that are missing or older than TMDb's terms allow are fetched from TMDb first. If
+        that fails, `provenance.stale` is true and TMDb's texts and images are left out.
+        """
+        movies = Movie.objects.with_credits()
+        movie = get_object_or_404(movies, pk=pk)
+        if movie_complete(movie=movie):
+            movie = get_object_or_404(movies.all(), pk=pk)
+        return Response(MovieSerializer(movie).data)
 
 
 class TrendingViewSet(ApiViewSet):
@@ -166,39 +187,39 @@ class TrendingViewSet(ApiViewSet):
         },
     )
     def list(self, request: Request) -> Response:
-        """What is seen and rated most of late.
+        """List the movies that are watched and rated most of late.
 
-        `source` is `tmdb`: TMDb's own list, 100 films deep, in TMDb's order; a page may be short of
-        what TMDb lists and this catalogue does not take. `as_of` is when TMDb was asked, and `stale`
-        that it should be asked again. Without TMDb `source` is `local`: this community's ratings,
-        the newer the weightier; `window` says how fast their weight fades. While nobody has rated
-        anything, by popularity.
+        With `source: tmdb` this is TMDb's list, at most 100 movies in TMDb's order; a page may be
+        shorter because this catalogue does not store adult titles and videos. `as_of` is when TMDb
+        sent it, and `stale` that a newer one is being fetched. While TMDb is unavailable, `source`
+        is `local`: this community's ratings, weighted by age; `window` is how fast the weight
+        falls. While nobody has rated a movie, movies are ordered by popularity.
         """
         try:
-            # A page of ours may take several of TMDb's.
-            with within(BUDGET_S):
+            # A page of this list may need several pages of TMDb.
+            with time_limit(TIME_LIMIT_S):
                 trend = TmdbTrend(self.query["window"])
-                found = trend.films(*get_slice_bounds(self.query, trend.count))
+                trending = trend.get_slice(*get_slice_bounds(self.query, trend.count))
         except TmdbError:
-            return self._local(request)
+            return self._list_community_trend(request)
         response = paginate_slice(
             request,
             self.query,
             trend.count,
-            serialize_movies(found.films),
+            serialize_movies(trending.movies),
             source="tmdb",
-            as_of=UTCDateTimeField().to_representation(found.as_of),
-            stale=found.stale,
+            as_of=UTCDateTimeField().to_representation(trending.as_of),
+            stale=trending.is_stale,
         )
-        response["Age"] = str(max(0, int((timezone.now() - found.as_of).total_seconds())))
-        if found.stale:
-            # A fresh list is being fetched in the background.
+        response["Age"] = str(max(0, int((timezone.now() - trending.as_of).total_seconds())))
+        if trending.is_stale:
+            # A refresh is running; a cached response would hide its result for a minute.
             response["Cache-Control"] = NO_STORE
         return response
 
-    def _local(self, request: Request) -> Response:
-        movies, ordering = trending(self.query["window"])
-        # To the minute, so that the answer keeps its ETag meanwhile.
+    def _list_community_trend(self, request: Request) -> Response:
+        movies, ordering = get_community_trend(self.query["window"])
+        # To the minute, so that the ETag stays the same within it.
         as_of = timezone.now().replace(second=0, microsecond=0)
         return paginate(
             request,
@@ -212,23 +233,27 @@ class TrendingViewSet(ApiViewSet):
         )
 
 
-def _problem(error: TmdbError) -> Problem:
-    """What the contract says of each cause; reasons are for the log alone."""
-    if isinstance(error, TmdbAdult):
+def _problem_of(error: TmdbError) -> Problem:
+    """Return the problem document of an error's cause; its reason goes to the log only."""
+    if isinstance(error, TmdbAdultTitle):
         return Problem(
-            404, "not_found", "TMDb marks this as an adult title; they are not kept here."
+            404,
+            "not_found",
+            "TMDb marks this as an adult title; this catalogue does not store adult titles.",
         )
     if isinstance(error, TmdbVideo):
-        return Problem(404, "not_found", "TMDb marks this as a video, not as a film.")
+        return Problem(404, "not_found", "TMDb marks this as a video, not as a movie.")
     if isinstance(error, TmdbNotFound):
-        return Problem(404, "not_found", "TMDb has no film of this id.")
+        return Problem(404, "not_found", "TMDb has no movie with this id.")
     if isinstance(error, TmdbNotConfigured):
-        detail = "This service has no usable TMDb credential; the catalogue itself works without."
+        detail = (
+            "This service has no usable TMDb credential. Everything but /tmdb/ works without one."
+        )
         return Problem(503, "tmdb_not_configured", detail)
     if isinstance(error, TmdbAuthFailed):
-        detail = "TMDb does not take this service's credential; its operator has to mend it."
+        detail = "TMDb rejects this service's credential. The operator has to replace it."
         return Problem(502, "tmdb_auth_failed", detail)
-    detail = "TMDb cannot answer at the moment. Try again shortly."
     assert isinstance(error, TmdbUnavailable)
+    detail = "TMDb is not available at the moment. Try again after Retry-After seconds."
     headers = {"Retry-After": str(error.retry_after_s)}
     return Problem(503, "tmdb_unavailable", detail, headers=headers)

@@ -5,7 +5,6 @@ from django.utils import timezone
 
 from movies.dto import CollectionData
 from movies.models import MAX_AGE, Movie
-from movies.selectors import get_movie_detail
 from movies.serializers import (
     SUMMARY_COLUMNS,
     MovieSerializer,
@@ -92,7 +91,7 @@ def test_summary_of_movie_without_optional_data_has_nulls(make_movie):
 
 
 def test_stale_movie_is_shown_without_texts_and_images_of_tmdb(stale_movie):
-    payload = MovieSerializer(get_movie_detail(stale_movie.pk)).data
+    payload = MovieSerializer(Movie.objects.with_credits().get(pk=stale_movie.pk)).data
 
     assert (payload["overview"], payload["tagline"]) == ("", "")
     assert (payload["poster_url"], payload["backdrop_url"]) == (None, None)
@@ -120,7 +119,7 @@ def test_detail_has_every_field_and_costs_two_queries(make_movie, django_assert_
     Movie.objects.filter(pk=created.pk).update(created_at=created_at)
 
     with django_assert_num_queries(2):
-        payload = MovieSerializer(get_movie_detail(created.pk)).data
+        payload = MovieSerializer(Movie.objects.with_credits().get(pk=created.pk)).data
 
     assert list(payload) == list(MovieSerializer.Meta.fields)
     assert payload["directors"] == [
@@ -134,10 +133,6 @@ def test_detail_has_every_field_and_costs_two_queries(make_movie, django_assert_
 
 
 def test_detail_of_movie_without_credits_and_collection_is_empty(make_movie):
-    payload = MovieSerializer(get_movie_detail(make_movie("Bare").pk)).data
+    payload = MovieSerializer(Movie.objects.with_credits().get(pk=make_movie("Bare").pk)).data
 
     assert (payload["directors"], payload["cast"], payload["collection"]) == ([], [], None)
-
-
-def test_detail_of_unknown_id_is_none():
-    assert get_movie_detail(2**62) is None

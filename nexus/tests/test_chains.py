@@ -21,7 +21,7 @@ from nexus.tests.chains import (
     run_chains,
 )
 from social.transfer.job_queue import run_imports
-from tmdb.cache import client_for
+from tmdb.cache import build_cache
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
 CALLERS = ("ann", "ben", "mod")
@@ -74,7 +74,7 @@ def service(unlimited, settings, movie_ids, make_user, client_of):
             rollback=_rollback,
             run_background_work=run_background_work,
         )
-    client_for.cache_clear()
+    build_cache.cache_clear()
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 

@@ -134,11 +134,11 @@ def has_stored_nothing():
 
 
 def check_kill_while_tmdb_is_called(service, tmdb):
-    tmdb.switch("slow", seconds=1.5)
+    tmdb.set_mode("slow", seconds=1.5)
     with service.kill_worker_during("/tmdb/import/", json={"tmdb_id": FIRST_ID}):
         wait_until(lambda: tmdb.requests)
     assert has_stored_nothing()
-    tmdb.switch("ok")
+    tmdb.set_mode("ok")
     # The killed worker's lock has to expire; until then the request is 503 with Retry-After.
     wait_until(lambda: service.post("/tmdb/import/", json={"tmdb_id": FIRST_ID}).status_code == 201)
     assert Movie.objects.get().tmdb_id == FIRST_ID

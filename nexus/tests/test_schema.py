@@ -337,7 +337,7 @@ def world(make_user, make_movie, client_of, settings):
             "playlist": playlist,
             "reviewed": reviewed,
         }
-    tmdb_cache.client_for.cache_clear()
+    tmdb_cache.build_cache.cache_clear()
 
 
 def _identity_calls(world):

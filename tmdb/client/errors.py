@@ -1,5 +1,5 @@
-"""What can go wrong with TMDb, one class per cause. Free of Django; no message holds a credential."""
-# ruff: noqa: N818 (each class is named for its cause, as the contract names them)
+"""Failures of TMDb, one class per cause. Free of Django; no message contains the credential."""
+# ruff: noqa: N818 (each class is named after its cause)
 
 from __future__ import annotations
 
@@ -7,48 +7,61 @@ DEFAULT_RETRY_AFTER_S = 10
 
 
 class TmdbError(Exception):
-    """TMDb gave no answer that can be used."""
+    """TMDb gave no usable response."""
 
 
 class TmdbNotConfigured(TmdbError):
-    """There is no credential, or no address it may be sent to."""
+    """The credential is missing, or the base URL is not one it may be sent to."""
 
 
 class TmdbAuthFailed(TmdbError):
-    """TMDb does not take the credential."""
+    """TMDb rejects the credential."""
 
 
 class TmdbNotFound(TmdbError):
-    """TMDb says that it has no such film."""
+    """TMDb has no such movie."""
 
 
-class TmdbAdult(TmdbNotFound):
-    """TMDb has the film, but this catalogue does not take it."""
+class TmdbAdultTitle(TmdbNotFound):
+    """TMDb marks the movie as an adult title, which this catalogue does not store."""
 
 
 class TmdbVideo(TmdbNotFound):
-    """TMDb has it, but as a video (bonus material, a recorded show) and not as a film."""
+    """TMDb marks the entry as a video, such as bonus material, and not as a movie."""
 
 
 class TmdbUnavailable(TmdbError):
-    """TMDb is slow, busy, broken or gone; try again after `retry_after_s` seconds."""
+    """TMDb is slow, overloaded or down; callers may retry after `retry_after_s` seconds."""
 
     def __init__(self, reason: str, *, retry_after_s: int = DEFAULT_RETRY_AFTER_S) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
 
 
-class TmdbUnusable(TmdbUnavailable):
-    """TMDb answered something that is not what was asked for."""
+class TmdbServerError(TmdbUnavailable):
+    """TMDb answered with a 5xx status or cut the connection, so that a retry may succeed.
 
+    `has_retry_after` says whether `retry_after_s` comes from TMDb.
+    """
 
-class TmdbRefused(TmdbUnusable):
-    """TMDb is well and does not take what was asked."""
-
-
-class TmdbBusy(TmdbUnavailable):
-    """TMDb wants fewer requests; `told`: it said itself for how long."""
-
-    def __init__(self, reason: str, *, retry_after_s: int, told: bool) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after_s: int = DEFAULT_RETRY_AFTER_S,
+        has_retry_after: bool = False,
+    ) -> None:
         super().__init__(reason, retry_after_s=retry_after_s)
-        self.told = told
+        self.has_retry_after = has_retry_after
+
+
+class TmdbRateLimited(TmdbServerError):
+    """TMDb answered 429: it wants fewer requests."""
+
+
+class TmdbInvalidResponse(TmdbUnavailable):
+    """TMDb's response is not what was requested: not JSON, too large, or out of range."""
+
+
+class TmdbRequestRejected(TmdbInvalidResponse):
+    """TMDb works and rejects the request itself (a 4xx status)."""

@@ -1,26 +1,21 @@
-"""TMDb over HTTP: bytes in time or one error, and never a secret where one can be read.
+"""TMDb's HTTP API: the requests this project sends, and a client that sends one of them.
 
-Free of Django. Source: https://developer.themoviedb.org/docs.
+`tmdb.gateway` decides when a request may be sent and retries it. Free of Django. Neither errors nor
+logs contain the credential. Source: https://developer.themoviedb.org/reference.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import math
-import random
 import re
-import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import Any, Literal, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -30,87 +25,229 @@ from requests.auth import AuthBase
 from tmdb.client.errors import (
     DEFAULT_RETRY_AFTER_S,
     TmdbAuthFailed,
-    TmdbBusy,
     TmdbError,
+    TmdbInvalidResponse,
     TmdbNotConfigured,
     TmdbNotFound,
-    TmdbRefused,
+    TmdbRateLimited,
+    TmdbRequestRejected,
+    TmdbServerError,
     TmdbUnavailable,
-    TmdbUnusable,
 )
 
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 2.0
-BUDGET_S = 3.0
-# A request that has less than this left is not sent: it would fail, and cost TMDb all the same.
-LEAST_LEFT_S = 0.25
-MAX_BYTES = 2 * 1024 * 1024
+MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 MAX_RETRY_AFTER_S = 3600
-RETRIES = 1
-# Before the first retry, and twice as much before each further one, less up to half by chance.
-RETRY_DELAY_S = 0.3
-# A 429 that does not say for how long.
-BUSY_S = 1.0
-# For work that nobody waits for.
-BATCH_BUDGET_S = 20.0
-BATCH_RETRIES = 4
-# Per process: two for requests that wait (tmdb.aside) and two for refreshes in the background.
-MAX_CONCURRENT = 4
+LANGUAGE = "en-US"
 
 _CHUNK_BYTES = 64 * 1024
 _CREDENTIAL = re.compile(r"[!-~]+")
 _V3_KEY = re.compile(r"[0-9a-fA-F]{32}")
-_LOG = logging.getLogger(__name__)
-_deadline: ContextVar[float | None] = ContextVar("tmdb_deadline", default=None)
-
-Outcome = Literal["ok", "failed", "busy", "auth", "none"]
 
 
-@contextmanager
-def within(budget_s: float) -> Iterator[None]:
-    """Let all calls of this block together take `budget_s`; a block inside cannot take longer."""
-    token = _deadline.set(deadline_at(budget_s))
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
+# --- Requests ------------------------------------------------------------------------------------
 
 
-def deadline_at(budget_s: float) -> float:
-    """When what starts now must end, on the monotonic clock: after `budget_s`, or with its block."""
-    until = time.monotonic() + budget_s
-    outer = _deadline.get()
-    return until if outer is None else min(until, outer)
+@dataclass(frozen=True)
+class TmdbRequest:
+    """A GET request: the path below the base URL and the query parameters."""
+
+    path: str
+    params: dict[str, str]
+    #: Whether 404 means that TMDb has no such movie; elsewhere it means that the base URL is wrong.
+    can_be_missing: bool = False
 
 
-class Gate(Protocol):
-    """Gives leave for each single request to TMDb, and hears how it ended."""
-
-    def enter(self, deadline: float) -> str:
-        """Wait for leave until shortly before `deadline`; a token for `leave`. Raises TmdbError."""
-
-    def leave(self, token: str, outcome: Outcome, *, closed_s: float = 0) -> None:
-        """Say how it ended, and for how long TMDb wants to be left alone."""
-
-
-class OpenGate:
-    """Leave for everybody."""
-
-    def enter(self, deadline: float) -> str:
-        return ""
-
-    def leave(self, token: str, outcome: Outcome, *, closed_s: float = 0) -> None:
-        """Nothing hangs on it."""
+def search_request(
+    *, query: str, page: int, language: str, include_adult: bool, year: int | None = None
+) -> TmdbRequest:
+    params = {
+        "query": query,
+        "page": str(page),
+        "language": language,
+        "include_adult": "true" if include_adult else "false",
+    }
+    if year is not None:
+        params["year"] = str(year)
+    return TmdbRequest("/search/movie", params)
 
 
-class _Bearer(AuthBase):
+def movie_request(tmdb_id: int) -> TmdbRequest:
+    """Request a movie with its credits and keywords."""
+    params = {"append_to_response": "credits,keywords", "language": LANGUAGE}
+    return TmdbRequest(f"/movie/{tmdb_id}", params, can_be_missing=True)
+
+
+def trending_request(*, window: str, page: int) -> TmdbRequest:
+    """Request a page of TMDb's trend; `window` is `day` or `week`."""
+    return TmdbRequest(f"/trending/movie/{window}", _page_params(page))
+
+
+def list_request(name: str, *, page: int) -> TmdbRequest:
+    """Request a page of `popular`, `top_rated`, `now_playing` or `upcoming`."""
+    return TmdbRequest(f"/movie/{name}", _page_params(page))
+
+
+def discover_request(
+    *, page: int, year: int | None = None, released_from: date | None = None
+) -> TmdbRequest:
+    """Request a page of all movies, the most popular first."""
+    params = {"sort_by": "popularity.desc", "include_adult": "false", "include_video": "false"}
+    if year is not None:
+        params["primary_release_year"] = str(year)
+    if released_from is not None:
+        params["primary_release_date.gte"] = released_from.isoformat()
+    return TmdbRequest("/discover/movie", {**params, **_page_params(page)})
+
+
+def recommendations_request(tmdb_id: int) -> TmdbRequest:
+    """Request the first page of the movies that viewers of this one like."""
+    path = f"/movie/{tmdb_id}/recommendations"
+    return TmdbRequest(path, _page_params(1), can_be_missing=True)
+
+
+def similar_request(tmdb_id: int) -> TmdbRequest:
+    """Request the first page of the movies with the same genres and keywords."""
+    return TmdbRequest(f"/movie/{tmdb_id}/similar", _page_params(1), can_be_missing=True)
+
+
+def find_request(imdb_id: str) -> TmdbRequest:
+    """Request what TMDb has under an IMDb id."""
+    params = {"external_source": "imdb_id", "language": LANGUAGE}
+    return TmdbRequest(f"/find/{imdb_id}", params)
+
+
+def changes_request(*, start: date, end: date, page: int) -> TmdbRequest:
+    """Request a page of the ids that changed between two days, at most 14 days apart."""
+    params = {
+        "start_date": start.isoformat(),
+        "end_date": end.isoformat(),
+        "page": str(page),
+    }
+    return TmdbRequest("/movie/changes", params)
+
+
+def genres_request() -> TmdbRequest:
+    return TmdbRequest("/genre/movie/list", {"language": LANGUAGE})
+
+
+def _page_params(page: int) -> dict[str, str]:
+    return {"language": LANGUAGE, "page": str(page)}
+
+
+# --- Client --------------------------------------------------------------------------------------
+
+
+class TmdbClient:
+    """Sends single requests to TMDb's API at one base URL with one credential."""
+
+    def __init__(
+        self,
+        session: requests.Session,
+        *,
+        base_url: str,
+        credential: str,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._credential = credential
+        self._auth = _BearerAuth(credential)
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
+        if _is_loopback(self._base_url):
+            # A proxy from the environment cannot reach a server on this machine.
+            session.trust_env = False
+
+    def close(self) -> None:
+        self._session.close()
+
+    def check_configuration(self) -> None:
+        """Raise TmdbNotConfigured or TmdbAuthFailed if no request can be sent at all."""
+        if not self._credential:
+            raise TmdbNotConfigured("TMDB_ACCESS_TOKEN is not set")
+        if not _CREDENTIAL.fullmatch(self._credential):
+            # An HTTP library would quote a credential that it cannot put into a header.
+            raise TmdbAuthFailed(
+                "TMDB_ACCESS_TOKEN contains spaces or other characters no credential of TMDb has"
+            )
+        if urlsplit(self._base_url).scheme != "https" and not _is_loopback(self._base_url):
+            raise TmdbNotConfigured("TMDB_BASE_URL must be https, or http on this machine")
+
+    def send(self, request: TmdbRequest, *, deadline: float) -> dict[str, Any]:
+        """Send a request and return TMDb's JSON object; raise TmdbError if there is none.
+
+        `deadline` is a time of the monotonic clock. A name lookup and dripping headers can
+        outlast it; the caller has to stop waiting by itself.
+        """
+        time_left_s = max(0.01, deadline - time.monotonic())
+        timeouts = (
+            min(self._connect_timeout_s, time_left_s),
+            min(self._read_timeout_s, time_left_s),
+        )
+        try:
+            with self._session.get(
+                self._base_url + request.path,
+                params=request.params,
+                auth=self._auth,
+                headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
+                timeout=timeouts,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = _read_body(response, deadline)
+                if response.status_code == 200:
+                    return _decode_json(body)
+                error = self._error_of(request, response, body)
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            error = TmdbUnavailable("timeout")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as failure:
+            if _is_connection_reset(failure):
+                error = TmdbServerError("TMDb cut the connection")
+            else:
+                error = TmdbUnavailable(f"no connection ({type(failure).__name__})")
+        # Raised outside the except blocks: an error of requests holds the request and with it the
+        # credential, and must not become this error's context.
+        raise error
+
+    def _error_of(
+        self, request: TmdbRequest, response: requests.Response, body: bytes
+    ) -> TmdbError:
+        """Return the error that a response other than 200 stands for."""
+        status = response.status_code
+        if status in (401, 403, 404) and not _is_tmdb_error(body):
+            # A proxy, a firewall or another server sent it.
+            return TmdbUnavailable(f"status {status} without TMDb's error body")
+        if status in (401, 403):
+            hint = ""
+            if _V3_KEY.fullmatch(self._credential):
+                hint = "; a v3 key was sent: set TMDB_ACCESS_TOKEN to the API Read Access Token"
+            return TmdbAuthFailed(f"status {status}{hint}")
+        if status == 404:
+            if request.can_be_missing:
+                return TmdbNotFound("TMDb has no such movie")
+            return TmdbUnavailable("status 404: check TMDB_BASE_URL")
+        if status == 429 or status >= 500:
+            error_class = TmdbRateLimited if status == 429 else TmdbServerError
+            header = response.headers.get("Retry-After")
+            return error_class(
+                f"status {status}",
+                retry_after_s=_parse_retry_after(header),
+                has_retry_after=header is not None,
+            )
+        if status >= 400 and _is_tmdb_error(body):
+            return TmdbRequestRejected(f"status {status}")
+        return TmdbInvalidResponse(f"status {status}")
+
+
+class _BearerAuth(AuthBase):
     """Puts the credential into the Authorization header.
 
-    An auth object and not a plain header: requests would overwrite that one from a .netrc file.
-    TMDb documents the read access token as a Bearer token, and a v3 key only as `api_key` in the
-    URL. A URL is written to the logs of every proxy and server on its way, which is why a v3 key
-    goes into the header as well: should TMDb refuse it there, that is an error which can be read
-    and mended, and a leaked key is neither.
+    This is an auth object because requests replaces a plain Authorization header with what a
+    .netrc file says. TMDb documents v3 keys as the query parameter `api_key` only, but URLs are
+    written to the logs of proxies and servers; a v3 key is therefore sent in the header, too.
     """
 
     def __init__(self, credential: str) -> None:
@@ -121,287 +258,6 @@ class _Bearer(AuthBase):
         return request
 
 
-class Client:
-    """TMDb's API at one address, with one credential.
-
-    Each call returns TMDb's JSON as it is, within `budget_s` seconds and the block of `within`, or
-    raises a TmdbError. What may help to send again is sent again, `retries` times at most.
-    """
-
-    def __init__(
-        self,
-        session: requests.Session,
-        *,
-        base_url: str,
-        credential: str,
-        connect_timeout_s: float = CONNECT_TIMEOUT_S,
-        read_timeout_s: float = READ_TIMEOUT_S,
-        budget_s: float = BUDGET_S,
-        retries: int = RETRIES,
-        gate: Gate | None = None,
-    ) -> None:
-        self._session = session
-        self._base_url = base_url.rstrip("/")
-        self._auth = _Bearer(credential)
-        self._connect_timeout_s = connect_timeout_s
-        self._read_timeout_s = read_timeout_s
-        self._budget_s = budget_s
-        self._retries = retries
-        self._gate: Gate = gate or OpenGate()
-        self._refusal = _refusal(self._base_url, credential)
-        self._looks_like_v3 = bool(_V3_KEY.fullmatch(credential))
-        # In threads of its own, because neither a name look-up nor dripping headers heed a timeout.
-        self._pool = ThreadPoolExecutor(max_workers=MAX_CONCURRENT, thread_name_prefix="tmdb")
-        if _is_loopback(self._base_url):
-            # A proxy of the environment cannot reach this machine.
-            session.trust_env = False
-
-    def close(self) -> None:
-        """Wait for running calls and close the connections."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._session.close()
-
-    def search_movies(
-        self, *, query: str, page: int, language: str, include_adult: bool, year: int | None = None
-    ) -> Any:
-        """One page of /search/movie."""
-        params = {
-            "query": query,
-            "page": str(page),
-            "language": language,
-            "include_adult": "true" if include_adult else "false",
-        }
-        if year is not None:
-            params["year"] = str(year)
-        try:
-            return self._get("/search/movie", params)
-        except TmdbNotFound:
-            # A search that finds nothing is an empty page; this is a wrong address.
-            raise TmdbUnavailable("404 for a search") from None
-
-    def movie(self, tmdb_id: int) -> Any:
-        """/movie/{id} with credits and keywords. Raises TmdbNotFound where TMDb has no such film."""
-        params = {"append_to_response": "credits,keywords", "language": "en-US"}
-        return self._get(f"/movie/{tmdb_id}", params)
-
-    def trending(self, *, window: str, page: int) -> Any:
-        """One page of /trending/movie/{window}: `day` or `week`."""
-        return self._get(f"/trending/movie/{window}", _in_english(page))
-
-    def movie_list(self, name: str, *, page: int) -> Any:
-        """One page of /movie/{name}: `popular`, `top_rated`, `now_playing` or `upcoming`."""
-        return self._get(f"/movie/{name}", _in_english(page))
-
-    def discover(
-        self, *, page: int, year: int | None = None, released_from: date | None = None
-    ) -> Any:
-        """One page of /discover/movie, most popular first."""
-        params = {"sort_by": "popularity.desc", "include_adult": "false", "include_video": "false"}
-        if year is not None:
-            params["primary_release_year"] = str(year)
-        if released_from is not None:
-            params["primary_release_date.gte"] = released_from.isoformat()
-        return self._get("/discover/movie", {**params, **_in_english(page)})
-
-    def recommendations(self, tmdb_id: int) -> Any:
-        """The first page of /movie/{id}/recommendations: what its viewers liked."""
-        return self._get(f"/movie/{tmdb_id}/recommendations", _in_english(1))
-
-    def similar(self, tmdb_id: int) -> Any:
-        """The first page of /movie/{id}/similar: of the same genres and keywords."""
-        return self._get(f"/movie/{tmdb_id}/similar", _in_english(1))
-
-    def find(self, imdb_id: str) -> Any:
-        """/find/{imdb_id}: what TMDb has under an id of IMDb's."""
-        return self._get(f"/find/{imdb_id}", {"external_source": "imdb_id", "language": "en-US"})
-
-    def changes(self, *, start: date, end: date, page: int) -> Any:
-        """One page of /movie/changes: the ids of what changed, over 14 days at most."""
-        days = {"start_date": start.isoformat(), "end_date": end.isoformat()}
-        return self._get("/movie/changes", {**days, "page": str(page)})
-
-    def genres(self, *, language: str) -> Any:
-        """/genre/movie/list in a language."""
-        return self._get("/genre/movie/list", {"language": language})
-
-    def _get(self, path: str, params: Mapping[str, str]) -> Any:
-        if self._refusal is not None:
-            refuse, reason = self._refusal
-            raise refuse(reason)
-        deadline = deadline_at(self._budget_s)
-        left_s = max(0.0, deadline - time.monotonic())
-        leave = _Leave(self._gate)
-        call: Future[Any] = self._pool.submit(self._call, path, params, deadline, leave)
-        try:
-            return call.result(timeout=left_s)
-        except TimeoutError:
-            call.cancel()
-            # Told from here, because the call itself may hang for long.
-            leave.give_up()
-            error: TmdbError = TmdbUnavailable(f"no answer within {left_s:.1f} s")
-        except TmdbNotFound:
-            raise
-        except TmdbError as failed:
-            error = failed
-        # The path alone: what somebody searched for is nobody's business.
-        _LOG.warning("TMDb %s: %s: %s", path, type(error).__name__, error)
-        raise error
-
-    def _call(self, path: str, params: Mapping[str, str], deadline: float, leave: _Leave) -> Any:
-        for retry in range(self._retries + 1):
-            leave.ask(deadline)
-            try:
-                document = self._attempt(path, params, deadline)
-            except TmdbError as error:
-                leave.end(_outcome(error), closed_s=_closed_s(error))
-                delay_s = _delay_s(error, retry)
-                if delay_s is None or retry == self._retries:
-                    raise
-                if time.monotonic() + delay_s > deadline - LEAST_LEFT_S:
-                    raise
-                time.sleep(delay_s)
-            except BaseException:
-                leave.end("none")
-                raise
-            else:
-                leave.end("ok")
-                return document
-        raise AssertionError("the last attempt returns or raises")
-
-    def _attempt(self, path: str, params: Mapping[str, str], deadline: float) -> Any:
-        left_s = deadline - time.monotonic()
-        if left_s < LEAST_LEFT_S:
-            raise TmdbUnavailable("too many calls at once")
-        try:
-            with self._session.get(
-                self._base_url + path,
-                params=params,
-                auth=self._auth,
-                headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
-                timeout=(min(self._connect_timeout_s, left_s), min(self._read_timeout_s, left_s)),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                body = _body(response, deadline)
-                return self._answer(response, body)
-        except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            trouble = TmdbUnavailable("timeout")
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            if _is_reset(error):
-                trouble = _Passing("the connection was cut")
-            else:
-                trouble = TmdbUnavailable(f"no connection ({type(error).__name__})")
-        # Raised out here, so that it has no tie to the error of requests, which holds the request,
-        # and that the credential.
-        raise trouble
-
-    def _answer(self, response: requests.Response, body: bytes) -> Any:
-        status = response.status_code
-        if status == 200:
-            return _decoded(body)
-        if status in (401, 403, 404) and not _is_error_of_tmdb(body):
-            # Of a proxy, a firewall or another server, which says nothing of film or credential.
-            raise TmdbUnavailable(f"status {status} that is not TMDb's")
-        if status in (401, 403):
-            hint = ""
-            if self._looks_like_v3:
-                hint = "; a v3 key was sent: set TMDB_ACCESS_TOKEN to the API Read Access Token"
-            raise TmdbAuthFailed(f"status {status}{hint}")
-        if status == 404:
-            raise TmdbNotFound("unknown to TMDb")
-        told = response.headers.get("Retry-After")
-        if status == 429:
-            raise TmdbBusy("status 429", retry_after_s=_retry_after_s(told), told=told is not None)
-        if status >= 500:
-            raise _Passing(
-                f"status {status}", retry_after_s=_retry_after_s(told), told=told is not None
-            )
-        if status >= 400 and _is_error_of_tmdb(body):
-            raise TmdbRefused(f"status {status}")
-        raise TmdbUnusable(f"status {status}")
-
-
-class _Passing(TmdbUnavailable):
-    """Asking once more may help; `told`: TMDb said itself when."""
-
-    def __init__(
-        self, reason: str, *, retry_after_s: int = DEFAULT_RETRY_AFTER_S, told: bool = False
-    ) -> None:
-        super().__init__(reason, retry_after_s=retry_after_s)
-        self.told = told
-
-
-class _Leave:
-    """The gate's leave for the attempt that runs, given back once: by the call or its caller."""
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._lock = threading.Lock()
-        self._token: str | None = None
-        self._given_up = False
-
-    def ask(self, deadline: float) -> None:
-        token = self._gate.enter(deadline)
-        with self._lock:
-            if not self._given_up:
-                self._token = token
-                return
-        self._gate.leave(token, "none")
-        raise TmdbUnavailable("nobody waits any more")
-
-    def end(self, outcome: Outcome, *, closed_s: float = 0) -> None:
-        with self._lock:
-            token, self._token = self._token, None
-        if token is not None:
-            self._gate.leave(token, outcome, closed_s=closed_s)
-
-    def give_up(self) -> None:
-        with self._lock:
-            self._given_up = True
-        self.end("failed")
-
-
-def _outcome(error: TmdbError) -> Outcome:
-    """What an error says of TMDb's health; that it refuses what was asked says that it is well."""
-    if isinstance(error, TmdbNotFound | TmdbRefused):
-        return "ok"
-    if isinstance(error, TmdbAuthFailed):
-        return "auth"
-    return "busy" if isinstance(error, TmdbBusy) else "failed"
-
-
-def _closed_s(error: TmdbError) -> float:
-    if not isinstance(error, TmdbBusy):
-        return 0
-    return error.retry_after_s if error.told else BUSY_S
-
-
-def _delay_s(error: TmdbError, retry: int) -> float | None:
-    """Seconds before the call is worth another try; None where it is not."""
-    if not isinstance(error, TmdbBusy | _Passing):
-        return None
-    delay_s: float = RETRY_DELAY_S * 2**retry * random.uniform(0.5, 1)  # noqa: S311 (it hides nothing)
-    if error.told:
-        return error.retry_after_s + delay_s
-    return BUSY_S + delay_s if isinstance(error, TmdbBusy) else delay_s
-
-
-def _refusal(base_url: str, credential: str) -> tuple[type[TmdbError], str] | None:
-    """Why no call can be made at all."""
-    if not credential:
-        return TmdbNotConfigured, "there is no credential"
-    if not _CREDENTIAL.fullmatch(credential):
-        # What a header cannot hold would come back in the error message of whoever refuses it.
-        return TmdbAuthFailed, "the credential holds characters that no credential of TMDb's has"
-    if urlsplit(base_url).scheme != "https" and not _is_loopback(base_url):
-        return TmdbNotConfigured, "TMDB_BASE_URL is neither https nor on this machine"
-    return None
-
-
-def _in_english(page: int) -> dict[str, str]:
-    return {"language": "en-US", "page": str(page)}
-
-
 def _is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
@@ -410,7 +266,7 @@ def _is_loopback(url: str) -> bool:
         return False
 
 
-def _is_reset(error: Exception) -> bool:
+def _is_connection_reset(error: Exception) -> bool:
     if isinstance(error, ConnectionError | urllib3.exceptions.ProtocolError):
         return True
     return isinstance(error, requests.ConnectionError) and any(
@@ -418,60 +274,58 @@ def _is_reset(error: Exception) -> bool:
     )
 
 
-def _body(response: requests.Response, deadline: float) -> bytes:
-    """The body, decompressed, read piece by piece so that size and deadline hold at each."""
+def _read_body(response: requests.Response, deadline: float) -> bytes:
+    """Return the decompressed body; check size and deadline after every chunk."""
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
-        raise TmdbUnusable("an encoding that was not asked for")
+        raise TmdbInvalidResponse("a content encoding that was not requested")
     body = bytearray()
-    while piece := response.raw.read1(_CHUNK_BYTES, decode_content=False):
-        body += piece
-        if len(body) > MAX_BYTES:
-            raise TmdbUnusable(f"a body over {MAX_BYTES} bytes")
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
+        body += chunk
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise TmdbInvalidResponse(f"a body over {MAX_RESPONSE_BYTES} bytes")
         if time.monotonic() > deadline:
             raise TmdbUnavailable("timeout")
-    if encoding == "gzip":
-        return _unzipped(bytes(body))
-    return bytes(body)
+    return _decompress(bytes(body)) if encoding == "gzip" else bytes(body)
 
 
-def _unzipped(body: bytes) -> bytes:
-    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+def _decompress(body: bytes) -> bytes:
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        plain = unzip.decompress(body, MAX_BYTES)
+        decompressed = decompressor.decompress(body, MAX_RESPONSE_BYTES)
     except zlib.error:
-        raise TmdbUnusable("a body that is not gzip") from None
-    if not unzip.eof:
-        raise TmdbUnusable(f"a gzip body that is cut off or over {MAX_BYTES} bytes")
-    return plain
+        raise TmdbInvalidResponse("a body that is not gzip") from None
+    if not decompressor.eof:
+        raise TmdbInvalidResponse(f"a gzip body that is cut off or over {MAX_RESPONSE_BYTES} bytes")
+    return decompressed
 
 
-def _decoded(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body; NaN and infinities, which Python's decoder takes, are refused."""
+def _decode_json(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a body; NaN and infinities, which Python accepts, are errors."""
     try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        document = json.loads(body.decode("utf-8"), parse_constant=_reject_constant)
     except (ValueError, RecursionError):
-        raise TmdbUnusable("a body that is not JSON") from None
+        raise TmdbInvalidResponse("a body that is not JSON") from None
     if not isinstance(document, dict):
-        # Each of TMDb's answers is one.
-        raise TmdbUnusable("a body that is not an object")
+        raise TmdbInvalidResponse("a body that is not a JSON object")
     return document
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _is_error_of_tmdb(body: bytes) -> bool:
+def _is_tmdb_error(body: bytes) -> bool:
+    """Return whether the body is an error document of TMDb."""
     try:
-        document = _decoded(body)
-    except TmdbUnusable:
+        document = _decode_json(body)
+    except TmdbInvalidResponse:
         return False
     return type(document.get("status_code")) is int
 
 
-def _retry_after_s(header: str | None) -> int:
-    """Seconds of a Retry-After header, in either of its forms, within reason."""
+def _parse_retry_after(header: str | None) -> int:
+    """Return the seconds of a Retry-After header in either form, from 1 to MAX_RETRY_AFTER_S."""
     text = (header or "").strip()
     if text.isascii() and text.isdigit():
         seconds = int(text[:9])

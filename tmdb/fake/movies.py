@@ -1,6 +1,6 @@
-"""Thousands of films made up by arithmetic on their ids, and TMDb's lists over them.
+"""Thousands of movies generated from their ids, and TMDb's lists of them, for `tmdb.fake.server`.
 
-For the test server alone. Free of Django, and of anything that is not invented here.
+Every title, person and plot is invented. Free of Django.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 
 from nexus.core.genres import GENRE_NAMES, TMDB_GENRES
 
-FIRST_GENERATED = 9_100_000
-GENERATED = 6_000
+FIRST_GENERATED_ID = 9_100_000
+GENERATED_COUNT = 6_000
 PAGE_SIZE = 20
 MAX_PAGE = 500
-FIRST_YEAR, YEARS = 1950, 76
-_FIRST_PERSON = 9_500_000
-_PEOPLE = 900
+FIRST_YEAR, YEAR_COUNT = 1950, 76
+_FIRST_PERSON_ID = 9_500_000
+_PERSON_COUNT = 900
 
-_QUALITIES = (
+_ADJECTIVES = (
     "Amber", "Brisk", "Cobalt", "Distant", "Eleventh", "Feathered", "Gilded", "Hollow", "Idle",
     "Jagged", "Kindled", "Lesser", "Muted", "Narrow", "Opal", "Pewter", "Quilted",
 )  # fmt: skip
-_THINGS = (
+_NOUNS = (
     "Almanac", "Bellows", "Causeway", "Dovecote", "Estuary", "Ferry", "Granary", "Harness",
     "Inkwell", "Jetty", "Kiln", "Loom", "Millpond", "Needle", "Orchard", "Pulley", "Ropewalk",
     "Sundial", "Tannery",
@@ -46,34 +46,42 @@ _SURNAMES = (
 
 
 def is_generated(tmdb_id: int) -> bool:
-    return FIRST_GENERATED <= tmdb_id < FIRST_GENERATED + GENERATED
+    return FIRST_GENERATED_ID <= tmdb_id < FIRST_GENERATED_ID + GENERATED_COUNT
 
 
-def _title(number: int) -> str:
-    # 17, 19 and 13 have no common factor: 4,199 different titles before the first comes again.
-    quality = _QUALITIES[number % len(_QUALITIES)]
-    thing = _THINGS[number % len(_THINGS)]
-    title = f"The {quality} {thing} of {_PLACES[number % len(_PLACES)]}"
-    again = number // (len(_QUALITIES) * len(_THINGS) * len(_PLACES))
-    return f"{title}, Part {again + 1}" if again else title
+def _make_title(number: int) -> str:
+    # 17, 19 and 13 have no common factor, so that the first 4,199 titles differ.
+    adjective = _ADJECTIVES[number % len(_ADJECTIVES)]
+    noun = _NOUNS[number % len(_NOUNS)]
+    title = f"The {adjective} {noun} of {_PLACES[number % len(_PLACES)]}"
+    repeat = number // (len(_ADJECTIVES) * len(_NOUNS) * len(_PLACES))
+    return f"{title}, Part {repeat + 1}" if repeat else title
 
 
-def _person(number: int) -> dict[str, Any]:
-    number %= _PEOPLE
+def _make_person(number: int) -> dict[str, Any]:
+    number %= _PERSON_COUNT
     forename = _FORENAMES[number % len(_FORENAMES)]
     surname = _SURNAMES[number // len(_FORENAMES) % len(_SURNAMES)]
     suffix = "" if number < len(_FORENAMES) * len(_SURNAMES) else " " + "I" * (number // 320 + 1)
-    return {"adult": False, "id": _FIRST_PERSON + number, "name": f"{forename} {surname}{suffix}"}
+    return {
+        "adult": False,
+        "id": _FIRST_PERSON_ID + number,
+        "name": f"{forename} {surname}{suffix}",
+    }
 
 
-@lru_cache(maxsize=GENERATED)
-def film(tmdb_id: int) -> dict[str, Any]:
-    """A generated film in full, the same each time."""
-    number = tmdb_id - FIRST_GENERATED
-    released = date(FIRST_YEAR + number % YEARS, 1, 1) + timedelta(days=number * 37 % 365)
+@lru_cache(maxsize=GENERATED_COUNT)
+def generate_movie(tmdb_id: int) -> dict[str, Any]:
+    """Return a generated movie in full; the same id gives the same movie."""
+    number = tmdb_id - FIRST_GENERATED_ID
+    released = date(FIRST_YEAR + number % YEAR_COUNT, 1, 1) + timedelta(days=number * 37 % 365)
     genres = sorted({GENRE_NAMES[number % 19], GENRE_NAMES[number * 7 % 19]})
-    title = _title(number)
-    lead, second, director = _person(number * 3), _person(number * 3 + 1), _person(number * 11 + 7)
+    title = _make_title(number)
+    lead, second, director = (
+        _make_person(number * 3),
+        _make_person(number * 3 + 1),
+        _make_person(number * 11 + 7),
+    )
     return {
         "adult": False,
         "backdrop_path": f"/backdrop{tmdb_id}.jpg",
@@ -117,46 +125,46 @@ def film(tmdb_id: int) -> dict[str, Any]:
     }
 
 
-def films() -> list[dict[str, Any]]:
-    """All generated films, by popularity."""
-    return [film(FIRST_GENERATED + number) for number in range(GENERATED)]
+def generate_movies() -> list[dict[str, Any]]:
+    """Return all generated movies, the most popular first."""
+    return [generate_movie(FIRST_GENERATED_ID + number) for number in range(GENERATED_COUNT)]
 
 
-_SUMMARY = (
+_LIST_FIELDS = (
     "adult", "backdrop_path", "id", "original_language", "original_title", "overview", "popularity",
     "poster_path", "release_date", "title", "video", "vote_average", "vote_count",
 )  # fmt: skip
 
 
-def summary(document: dict[str, Any]) -> dict[str, Any]:
-    """A film as a list has it."""
-    genre_ids = [genre["id"] for genre in document["genres"]]
-    return {**{name: document[name] for name in _SUMMARY}, "genre_ids": genre_ids}
+def make_list_entry(movie: dict[str, Any]) -> dict[str, Any]:
+    """Return a movie as TMDb's lists show it."""
+    genre_ids = [genre["id"] for genre in movie["genres"]]
+    return {**{name: movie[name] for name in _LIST_FIELDS}, "genre_ids": genre_ids}
 
 
-def page(found: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
-    """One page of films in full, as a list of TMDb's."""
+def make_page(movies: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+    """Return the page that a query asks for of a list of movies."""
     number = int(query.get("page", "1"))
-    shown = found[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+    on_page = movies[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
     return {
         "page": number,
-        "results": [summary(each) for each in shown],
-        "total_pages": min(math.ceil(len(found) / PAGE_SIZE), MAX_PAGE),
-        "total_results": len(found),
+        "results": [make_list_entry(movie) for movie in on_page],
+        "total_pages": min(math.ceil(len(movies) / PAGE_SIZE), MAX_PAGE),
+        "total_results": len(movies),
     }
 
 
-def listed(
-    path: str, query: dict[str, str], held: Iterable[dict[str, Any]]
+def get_list(
+    path: str, query: dict[str, str], movies: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]] | None:
-    """The films of one of TMDb's lists over `held` and the generated ones; None for another path."""
-    every = [each for each in (*held, *films()) if not each["adult"]]
-    by_popularity = sorted(every, key=lambda each: (-each["popularity"], each["id"]))
-    newest = sorted(every, key=lambda each: each["release_date"], reverse=True)
+    """Return TMDb's list at a path, from `movies` and the generated ones; None if it is no list."""
+    all_movies = [movie for movie in (*movies, *generate_movies()) if not movie["adult"]]
+    by_popularity = sorted(all_movies, key=_popularity_order)
+    newest = sorted(all_movies, key=lambda movie: movie["release_date"], reverse=True)
     if path == "/3/movie/popular":
         return by_popularity
     if path == "/3/movie/top_rated":
-        return sorted(every, key=lambda each: (-each["vote_average"], each["id"]))
+        return sorted(all_movies, key=lambda movie: (-movie["vote_average"], movie["id"]))
     if path == "/3/trending/movie/day":
         return by_popularity[3:] + by_popularity[:3]
     if path == "/3/trending/movie/week":
@@ -168,22 +176,26 @@ def listed(
     if path == "/3/discover/movie":
         year, since = query.get("primary_release_year"), query.get("primary_release_date.gte", "")
         return [
-            each
-            for each in by_popularity
-            if (year is None or each["release_date"].startswith(year))
-            and each["release_date"] >= since
+            movie
+            for movie in by_popularity
+            if (year is None or movie["release_date"].startswith(year))
+            and movie["release_date"] >= since
         ]
     return None
 
 
-def related(document: dict[str, Any], held: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The films that share a genre with one, most popular first."""
-    genres = {genre["id"] for genre in document["genres"]}
-    found = [
-        each
-        for each in (*held, *films())
-        if each["id"] != document["id"]
-        and not each["adult"]
-        and genres & {genre["id"] for genre in each["genres"]}
+def get_related(movie: dict[str, Any], movies: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the movies that share a genre with one, the most popular first."""
+    genre_ids = {genre["id"] for genre in movie["genres"]}
+    related = [
+        other
+        for other in (*movies, *generate_movies())
+        if other["id"] != movie["id"]
+        and not other["adult"]
+        and genre_ids & {genre["id"] for genre in other["genres"]}
     ]
-    return sorted(found, key=lambda each: (-each["popularity"], each["id"]))
+    return sorted(related, key=_popularity_order)
+
+
+def _popularity_order(movie: dict[str, Any]) -> tuple[float, int]:
+    return -movie["popularity"], movie["id"]

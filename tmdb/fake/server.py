@@ -1,7 +1,8 @@
-"""A server in TMDb's shapes for made-up films, for tests and for `make run TMDB=sample`.
+"""An HTTP server that answers like TMDb, for tests, benchmarks and `make run TMDB=sample`.
 
-Real HTTP on loopback: `with FakeTmdbServer() as server: ... server.switch("slow", seconds=5)`.
-Every title, person and plot here is invented; ids are from 9,000,000 on, where TMDb has none.
+It serves real HTTP on loopback and can fail in many ways:
+`with FakeTmdbServer() as server: ... server.set_mode("slow", seconds=5)`. Every title, person and
+plot is invented. The ids start at 9,000,000, which TMDb has not reached.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ from urllib.parse import parse_qs, urlsplit
 
 from nexus.core.genres import TMDB_GENRES
 from nexus.core.text import split_words
-from tmdb.fake import movies as samplefilms
+from tmdb.fake.movies import (
+    GENERATED_COUNT,
+    generate_movie,
+    generate_movies,
+    get_list,
+    get_related,
+    is_generated,
+    make_list_entry,
+    make_page,
+)
 
 CREDENTIAL = "sample-credential-of-the-tmdb-test-server"
 FIRST_ID = 9_000_000
@@ -55,7 +65,7 @@ MODES = (
 )
 
 # Title, year and day, genres, minutes, director, two leads, overview, keyword.
-_FILMS: tuple[tuple[str, str, tuple[str, ...], int, str, tuple[str, str], str, str], ...] = (
+_MOVIE_ROWS: tuple[tuple[str, str, tuple[str, ...], int, str, tuple[str, str], str, str], ...] = (
     ("The Salt Cartographer", "2011-03-04", ("Drama", "Mystery"), 118, "Ottoline Verhaag", ("Bram Ostrander", "Ilse Quintero"), "A mapmaker is paid to leave one island off every chart, and sets out to learn why.", "island"),
     ("Nine Lamps for Marisol", "2019-09-20", ("Romance", "Drama"), 104, "Teodor Lanquist", ("Marta Ellingsgaard", "Pio Vandemeer"), "Two lamplighters share one street and never the same hour.", "night shift"),
     ("Orbit of the Paper Heron", "2016-06-17", ("Science Fiction", "Adventure"), 131, "Ottoline Verhaag", ("Caspian Drost", "Ilse Quintero"), "A crew of four folds a sail thin enough to be blown home by starlight.", "space sail"),
@@ -75,16 +85,16 @@ ADULT_ID = FIRST_ID + 900
 UNDATED_ID = FIRST_ID + 901
 
 
-def _person_id(name: str) -> int:
-    """The same id for the same name, in a range of its own."""
-    names = sorted({person for film in _FILMS for person in (film[4], *film[5])})
+def _get_person_id(name: str) -> int:
+    """Return an id for a name; the same name gives the same id."""
+    names = sorted({person for movie in _MOVIE_ROWS for person in (movie[4], *movie[5])})
     return FIRST_ID + 10_000 + names.index(name)
 
 
-def _details(number: int) -> dict[str, Any]:
-    title, released, genres, runtime, director, leads, overview, keyword = _FILMS[number]
+def _make_movie(number: int) -> dict[str, Any]:
+    title, released, genres, runtime, director, leads, overview, keyword = _MOVIE_ROWS[number]
     tmdb_id = FIRST_ID + number
-    series = title.startswith("Copper Meridian")
+    is_in_series = title.startswith("Copper Meridian")
     return {
         "adult": False,
         "backdrop_path": f"/backdrop{tmdb_id}.jpg",
@@ -94,7 +104,7 @@ def _details(number: int) -> dict[str, Any]:
             "poster_path": None,
             "backdrop_path": None,
         }
-        if series
+        if is_in_series
         else None,
         "budget": 0,
         "genres": [{"id": TMDB_GENRES[name], "name": name} for name in genres],
@@ -117,47 +127,47 @@ def _details(number: int) -> dict[str, Any]:
         "vote_count": 150 + 37 * number,
         "credits": {
             "cast": [
-                # Out of order, as TMDb does not promise one.
-                _cast_member(leads[1], "The Other One", 1),
-                _cast_member(leads[0], "The First One", 0),
+                # Not in billing order, as TMDb does not promise one.
+                _make_cast_member(leads[1], "The Other One", 1),
+                _make_cast_member(leads[0], "The First One", 0),
             ],
             "crew": [
-                _crew_member(director, "Writing", "Writer"),
-                _crew_member(director, "Directing", "Director"),
+                _make_crew_member(director, "Writing", "Writer"),
+                _make_crew_member(director, "Directing", "Director"),
             ],
         },
         "keywords": {"keywords": [{"id": FIRST_ID + number, "name": keyword.title()}]},
     }
 
 
-def _cast_member(name: str, character: str, order: int) -> dict[str, Any]:
+def _make_cast_member(name: str, character: str, order: int) -> dict[str, Any]:
     return {
         "adult": False,
-        "id": _person_id(name),
+        "id": _get_person_id(name),
         "name": name,
         "character": character,
-        "credit_id": f"c{_person_id(name)}",
+        "credit_id": f"c{_get_person_id(name)}",
         "order": order,
     }
 
 
-def _crew_member(name: str, department: str, job: str) -> dict[str, Any]:
+def _make_crew_member(name: str, department: str, job: str) -> dict[str, Any]:
     return {
         "adult": False,
-        "id": _person_id(name),
+        "id": _get_person_id(name),
         "name": name,
         "department": department,
         "job": job,
-        "credit_id": f"d{_person_id(name)}",
+        "credit_id": f"d{_get_person_id(name)}",
     }
 
 
-def _catalogue() -> dict[int, dict[str, Any]]:
-    films = {FIRST_ID + number: _details(number) for number in range(len(_FILMS))}
-    adult = {**_details(0), "id": ADULT_ID, "imdb_id": None, "adult": True}
+def _make_movies() -> dict[int, dict[str, Any]]:
+    movies = {FIRST_ID + number: _make_movie(number) for number in range(len(_MOVIE_ROWS))}
+    adult = {**_make_movie(0), "id": ADULT_ID, "imdb_id": None, "adult": True}
     adult["title"] = adult["original_title"] = "Not for the Catalogue"
     undated = {
-        **_details(1),
+        **_make_movie(1),
         "id": UNDATED_ID,
         "imdb_id": "",
         "title": "The Unfinished Staircase",
@@ -171,42 +181,42 @@ def _catalogue() -> dict[int, dict[str, Any]]:
         "vote_average": 0.0,
         "vote_count": 0,
     }
-    return {**films, ADULT_ID: adult, UNDATED_ID: undated}
+    return {**movies, ADULT_ID: adult, UNDATED_ID: undated}
 
 
-FILMS: dict[int, dict[str, Any]] = _catalogue()
-_APPENDED = ("credits", "keywords")
+MOVIES: dict[int, dict[str, Any]] = _make_movies()
+_APPENDABLE = ("credits", "keywords")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it came in."""
+class RecordedRequest:
+    """A request that the server received."""
 
     path: str
     query: dict[str, str]
-    #: The request line as sent, where no credential may stand.
+    #: The request line as it was sent; it must not contain the credential.
     line: str
-    authorized: bool
-    #: On the monotonic clock.
-    at: float
+    is_authorized: bool
+    #: A time of the monotonic clock.
+    received_at: float
 
 
 class FakeTmdbServer:
-    """The server in a thread of its own; each instance on a free port, or on `port`."""
+    """The server in its own thread, on `port` or a free port."""
 
-    __test__ = False  # not a test class of pytest's
+    __test__ = False  # pytest would take it for a test class
 
     def __init__(self, *, port: int = 0, credential: str = CREDENTIAL) -> None:
         self.credential = credential
-        self.requests: list[Asked] = []
-        #: What the changes feed tells, and the films that TMDb is to have no longer.
-        self.changed: list[int] = []
-        self.deleted: set[int] = set()
+        self.requests: list[RecordedRequest] = []
+        #: The ids that /movie/changes lists, and the ids that are answered 404.
+        self.changed_ids: list[int] = []
+        self.deleted_ids: set[int] = set()
         self.stopping = threading.Event()
         self.mode, self.seconds, self.retry_after = "ok", 0.0, "7"
-        self._times: int | None = None
+        self._times_left: int | None = None
         self._lock = threading.Lock()
-        self._server = _QuietServer(("127.0.0.1", port), _handler_for(self))
+        self._server = _QuietServer(("127.0.0.1", port), _make_handler(self))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.005,), daemon=True
         )
@@ -215,28 +225,28 @@ class FakeTmdbServer:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/3"
 
-    def switch(
+    def set_mode(
         self, mode: str, *, seconds: float = 5.0, retry_after: str = "7", times: int | None = None
     ) -> None:
-        """Answer so from now on, or for the next `times` requests."""
+        """Answer in this mode from now on, or only to the next `times` requests."""
         if mode not in MODES:
-            raise ValueError(f"{mode!r} is none of {', '.join(MODES)}")
+            raise ValueError(f"{mode!r} is not a mode; choose from {', '.join(MODES)}")
         with self._lock:
-            self.mode, self.seconds, self.retry_after, self._times = (
+            self.mode, self.seconds, self.retry_after, self._times_left = (
                 mode,
                 seconds,
                 retry_after,
                 times,
             )
 
-    def asked(self, request: Asked) -> str:
-        """Note a request; the mode in which to answer it."""
+    def record(self, request: RecordedRequest) -> str:
+        """Record a request and return the mode in which to answer it."""
         with self._lock:
             self.requests.append(request)
-            if self._times is None:
+            if self._times_left is None:
                 return self.mode
-            self._times -= 1
-            return self.mode if self._times >= 0 else "ok"
+            self._times_left -= 1
+            return self.mode if self._times_left >= 0 else "ok"
 
     def start(self) -> Self:
         self._thread.start()
@@ -264,137 +274,141 @@ class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing of a client that went away, which is what the slow modes are about."""
+        """Stay silent if the client closed the connection, as it does in the slow modes."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
-def _handler_for(server: FakeTmdbServer) -> type[BaseHTTPRequestHandler]:
-    return type("Handler", (_Handler,), {"server_of_films": server})
+def _make_handler(server: FakeTmdbServer) -> type[BaseHTTPRequestHandler]:
+    return type("Handler", (_Handler,), {"fake_server": server})
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_of_films: FakeTmdbServer
+    fake_server: FakeTmdbServer
 
     def do_GET(self) -> None:
-        server = self.server_of_films
+        server = self.fake_server
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        authorized = self.headers.get("Authorization") == f"Bearer {server.credential}"
-        mode = server.asked(
-            Asked(parts.path, query, self.requestline, authorized, time.monotonic())
+        is_authorized = self.headers.get("Authorization") == f"Bearer {server.credential}"
+        mode = server.record(
+            RecordedRequest(parts.path, query, self.requestline, is_authorized, time.monotonic())
         )
-        if not authorized or mode == "401":
+        if not is_authorized or mode == "401":
             message = "Invalid API key: You must be granted a valid key."
-            return self._refuse(401, 7, message)
+            return self._send_error(401, 7, message)
         try:
-            self._answer(mode, parts.path, query)
+            self._respond(mode, parts.path, query)
         except (BrokenPipeError, ConnectionResetError):
-            # The client has had enough, which is what these modes are about.
+            # The client closed the connection, as it does in the slow modes.
             self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-        """Nothing: what was asked is in `requests`."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
+        """Log nothing; `requests` records the requests."""
 
-    def _answer(self, mode: str, path: str, query: dict[str, str]) -> None:
-        server = self.server_of_films
-        special: dict[str, Callable[[], None]] = {
-            "drop": self._drop,
-            "403_html": lambda: self._html(403),
-            "404": self._missing,
-            "404_html": lambda: self._html(404),
-            "422": lambda: self._refuse(422, 5, "Invalid parameters: Your request is invalid."),
-            "429": lambda: self._refuse(429, 25, "Your request count is over the allowed limit."),
-            "429_retry_after": lambda: self._refuse(
+    def _respond(self, mode: str, path: str, query: dict[str, str]) -> None:
+        server = self.fake_server
+        responders: dict[str, Callable[[], None]] = {
+            "drop": self._reset_connection,
+            "403_html": lambda: self._send_html(403),
+            "404": self._send_not_found,
+            "404_html": lambda: self._send_html(404),
+            "422": lambda: self._send_error(422, 5, "Invalid parameters: Your request is invalid."),
+            "429": lambda: self._send_error(
+                429, 25, "Your request count is over the allowed limit."
+            ),
+            "429_retry_after": lambda: self._send_error(
                 429, 25, "Over the limit.", {"Retry-After": server.retry_after}
             ),
-            "500": lambda: self._refuse(500, 11, "Internal error: Something went wrong."),
-            "html": lambda: self._html(200),
-            "list_for_object": lambda: self._json(200, []),
-            "null": lambda: self._json(200, None),
+            "500": lambda: self._send_error(500, 11, "Internal error: Something went wrong."),
+            "html": lambda: self._send_html(200),
+            "list_for_object": lambda: self._send_json(200, []),
+            "null": lambda: self._send_json(200, None),
             "deep": lambda: self._send(200, b'{"results":' + b"[" * 100_000, "application/json"),
             "redirect": lambda: self._send(
                 302, b"", "text/plain", {"Location": f"{server.base_url}/genre/movie/list"}
             ),
         }
-        if mode in special:
-            return special[mode]()
+        if mode in responders:
+            return responders[mode]()
         if mode == "slow":
             server.stopping.wait(server.seconds)
-        document = self._document(path, query)
+        document = self._make_document(path, query)
         if document is None:
-            return self._missing()
+            return self._send_not_found()
         if mode == "wrong_id" and "id" in document:
             document = {**document, "id": document["id"] + 1}
         if mode == "wrong_types":
-            document = _wrong_types(document)
+            document = _make_wrong_types(document)
         if mode == "nan":
             document = {**document, "popularity": math.nan, "total_results": math.nan}
         if mode == "huge":
             document = {**document, "padding": "x" * HUGE_BYTES}
         if mode == "truncated":
-            return self._cut(document)
+            return self._send_half(document)
         if mode == "drip":
-            return self._drip(document)
-        return self._json(200, document)
+            return self._send_slowly(document)
+        return self._send_json(200, document)
 
-    def _document(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+    def _make_document(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
         if path == "/3/search/movie":
-            return _search(query)
+            return search_movies(query)
         if path == "/3/genre/movie/list":
             return {
                 "genres": [{"id": number, "name": name} for name, number in TMDB_GENRES.items()]
             }
         if path == "/3/movie/changes":
-            return self._changes(query)
-        held = [film for film in FILMS.values() if film["id"] not in self.server_of_films.deleted]
-        found = samplefilms.listed(path, query, held)
-        if found is not None:
-            return samplefilms.page(found, query)
+            return self._make_changes_page(query)
+        movies = [
+            movie for movie in MOVIES.values() if movie["id"] not in self.fake_server.deleted_ids
+        ]
+        listed = get_list(path, query, movies)
+        if listed is not None:
+            return make_page(listed, query)
         if path.startswith("/3/find/"):
-            return _find(path.removeprefix("/3/find/"))
+            return find_movie(path.removeprefix("/3/find/"))
         number, _, part = path.removeprefix("/3/movie/").partition("/")
-        film = self._film(int(number)) if number.isdigit() else None
-        if film is None:
+        movie = self._get_movie(int(number)) if number.isdigit() else None
+        if movie is None:
             return None
         if part in ("recommendations", "similar"):
-            return samplefilms.page(samplefilms.related(film, held), query)
+            return make_page(get_related(movie, movies), query)
         if part:
             return None
         appended = query.get("append_to_response", "").split(",")
-        left_out = [name for name in _APPENDED if name not in appended]
-        return {name: value for name, value in film.items() if name not in left_out}
+        omitted = [name for name in _APPENDABLE if name not in appended]
+        return {name: value for name, value in movie.items() if name not in omitted}
 
-    def _film(self, tmdb_id: int) -> dict[str, Any] | None:
-        if tmdb_id in self.server_of_films.deleted:
+    def _get_movie(self, tmdb_id: int) -> dict[str, Any] | None:
+        if tmdb_id in self.fake_server.deleted_ids:
             return None
-        if samplefilms.is_generated(tmdb_id):
-            return samplefilms.film(tmdb_id)
-        return FILMS.get(tmdb_id)
+        if is_generated(tmdb_id):
+            return generate_movie(tmdb_id)
+        return MOVIES.get(tmdb_id)
 
-    def _changes(self, query: dict[str, str]) -> dict[str, Any]:
-        """Of 100 a page, as TMDb has them."""
-        ids, page = self.server_of_films.changed, int(query.get("page", "1"))
+    def _make_changes_page(self, query: dict[str, str]) -> dict[str, Any]:
+        """Return a page of 100 changed ids, as TMDb does."""
+        ids, page = self.fake_server.changed_ids, int(query.get("page", "1"))
         return {
             "results": [
-                {"id": each, "adult": False} for each in ids[(page - 1) * 100 : page * 100]
+                {"id": tmdb_id, "adult": False} for tmdb_id in ids[(page - 1) * 100 : page * 100]
             ],
             "page": page,
             "total_pages": max(1, math.ceil(len(ids) / 100)),
             "total_results": len(ids),
         }
 
-    def _json(self, status: int, document: Any, headers: dict[str, str] | None = None) -> None:
+    def _send_json(self, status: int, document: Any, headers: dict[str, str] | None = None) -> None:
         self._send(status, json.dumps(document).encode(), "application/json", headers)
 
     def _send(
         self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None
     ) -> None:
-        self._begin(status, len(body), kind, headers)
+        self._send_head(status, len(body), kind, headers)
         self.wfile.write(body)
 
-    def _begin(
+    def _send_head(
         self, status: int, length: int, kind: str, headers: dict[str, str] | None = None
     ) -> None:
         self.send_response(status)
@@ -404,64 +418,69 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _refuse(
+    def _send_error(
         self, status: int, code: int, message: str, headers: dict[str, str] | None = None
     ) -> None:
         document = {"success": False, "status_code": code, "status_message": message}
-        self._json(status, document, headers)
+        self._send_json(status, document, headers)
 
-    def _missing(self) -> None:
-        self._refuse(404, 34, "The resource you requested could not be found.")
+    def _send_not_found(self) -> None:
+        self._send_error(404, 34, "The resource you requested could not be found.")
 
-    def _html(self, status: int) -> None:
+    def _send_html(self, status: int) -> None:
         self._send(status, b"<html><body>This is not an API.</body></html>", "text/html")
 
-    def _drop(self) -> None:
-        # Closed without lingering: the other side sees a reset, not an end.
+    def _reset_connection(self) -> None:
+        # Without lingering, the client sees a reset instead of an end.
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close_connection = True
 
-    def _cut(self, document: dict[str, Any]) -> None:
+    def _send_half(self, document: dict[str, Any]) -> None:
         body = json.dumps(document).encode()
-        self._begin(200, len(body), "application/json")
+        self._send_head(200, len(body), "application/json")
         self.wfile.write(body[: len(body) // 2])
         self.close_connection = True
 
-    def _drip(self, document: dict[str, Any]) -> None:
-        """A byte at a time, each well within any read timeout."""
+    def _send_slowly(self, document: dict[str, Any]) -> None:
+        """Send single bytes, each well within any read timeout."""
         body = json.dumps(document).encode()
-        self._begin(200, len(body), "application/json")
+        self._send_head(200, len(body), "application/json")
         for byte in body:
             self.wfile.write(bytes([byte]))
-            if self.server_of_films.stopping.wait(0.1):
+            if self.fake_server.stopping.wait(0.1):
                 break
         self.close_connection = True
 
 
-_words = lru_cache(maxsize=2 * samplefilms.GENERATED)(split_words)
+_split_words = lru_cache(maxsize=2 * GENERATED_COUNT)(split_words)
 
 
-def _search(query: dict[str, str]) -> dict[str, Any]:
-    wanted = split_words(query.get("query", ""))
-    found = [
-        film
-        for film in (*FILMS.values(), *samplefilms.films())
-        if all(any(each.startswith(word) for each in _words(film["title"])) for word in wanted)
-        and (query.get("include_adult") == "true" or not film["adult"])
-        and ("year" not in query or film["release_date"].startswith(query["year"]))
+def search_movies(query: dict[str, str]) -> dict[str, Any]:
+    """Return the page of movies whose titles contain words that start with the query's words."""
+    prefixes = split_words(query.get("query", ""))
+    matches = [
+        movie
+        for movie in (*MOVIES.values(), *generate_movies())
+        if all(
+            any(word.startswith(prefix) for word in _split_words(movie["title"]))
+            for prefix in prefixes
+        )
+        and (query.get("include_adult") == "true" or not movie["adult"])
+        and ("year" not in query or movie["release_date"].startswith(query["year"]))
     ]
-    found.sort(key=lambda film: -film["popularity"])
-    return samplefilms.page(found, query)
+    matches.sort(key=lambda movie: -movie["popularity"])
+    return make_page(matches, query)
 
 
-def _find(imdb_id: str) -> dict[str, Any]:
+def find_movie(imdb_id: str) -> dict[str, Any]:
+    """Return what TMDb's /find has under an IMDb id."""
     number = imdb_id.removeprefix("tt")
-    films = [film for film in FILMS.values() if film["imdb_id"] == imdb_id]
-    if number.isdigit() and samplefilms.is_generated(int(number)):
-        films = [samplefilms.film(int(number))]
+    movies = [movie for movie in MOVIES.values() if movie["imdb_id"] == imdb_id]
+    if number.isdigit() and is_generated(int(number)):
+        movies = [generate_movie(int(number))]
     return {
-        "movie_results": [{**samplefilms.summary(film), "media_type": "movie"} for film in films],
+        "movie_results": [{**make_list_entry(movie), "media_type": "movie"} for movie in movies],
         "person_results": [],
         "tv_results": [],
         "tv_episode_results": [],
@@ -469,28 +488,33 @@ def _find(imdb_id: str) -> dict[str, Any]:
     }
 
 
-def _wrong_types(document: dict[str, Any]) -> dict[str, Any]:
-    """Each number a text, each text a list, each list an object."""
-    wrong: dict[type, Callable[[Any], Any]] = {
+def _make_wrong_types(document: dict[str, Any]) -> dict[str, Any]:
+    """Turn numbers into texts, texts into lists and lists into objects."""
+    converters: dict[type, Callable[[Any], Any]] = {
         int: str,
         float: str,
         str: lambda text: [text],
         list: lambda items: dict(enumerate(items)),
     }
-    return {name: wrong.get(type(value), lambda v: v)(value) for name, value in document.items()}
+    return {
+        name: converters.get(type(value), lambda unchanged: unchanged)(value)
+        for name, value in document.items()
+    }
 
 
 def main() -> None:
     """Serve until interrupted or, with `--until-eof`, until standard input ends.
 
-    `python -m tmdb.fake.server [--until-eof] [PORT]`; the settings for it go to standard output.
+    Usage: `python -m tmdb.fake.server [--until-eof] [PORT]`. It prints the environment variables
+    that make the service use it.
     """
-    options, ports = sys.argv[1:], [each for each in sys.argv[1:] if each.isdigit()]
+    options = sys.argv[1:]
+    ports = [option for option in options if option.isdigit()]
     server = FakeTmdbServer(port=int(ports[0]) if ports else 0).start()
     print(f"TMDB_BASE_URL={server.base_url} TMDB_ACCESS_TOKEN={server.credential}", flush=True)  # noqa: T201
     try:
         if "--until-eof" in options:
-            # It ends when whoever started it is gone, however that went.
+            # Standard input ends with the parent process, even if that was killed.
             sys.stdin.read()
         else:
             threading.Event().wait()

@@ -1,4 +1,4 @@
-"""The frame of the commands that keep the catalogue: one run, progress, summary, exit code."""
+"""The base class of the sync commands: one run at a time, progress, summary and exit status."""
 
 from __future__ import annotations
 
@@ -11,72 +11,79 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from tmdb.client.errors import TmdbAuthFailed, TmdbNotConfigured
-from tmdb.sync.checkpoint import AlreadyRunning, Failures, Interrupted, sole_run
+from tmdb.sync.checkpoint import SyncAlreadyRunning, SyncFailures, SyncInterrupted, single_run
 
-SECONDS_BETWEEN_LINES = 1.0
+PROGRESS_INTERVAL_S = 1.0
 
 
-class KeepingCommand(BaseCommand):
-    """Ends with status 1 where anything failed; `work` calls `finish` with the summary."""
+class SyncCommand(BaseCommand):
+    """Runs `run_sync`, which calls `report_summary`; ends with status 1 if anything failed."""
 
     name: str
-    _began = _last_line = 0.0
+    _started_at = _reported_at = 0.0
 
-    def add_dry_run(self, parser: ArgumentParser) -> None:
+    def add_dry_run_argument(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="write nothing, say what would be"
+            "--dry-run", action="store_true", help="report what would be stored; write nothing"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self._began = self._last_line = time.monotonic()
+        self._started_at = self._reported_at = time.monotonic()
         try:
-            with sole_run(self.name):
-                self.work(options)
-        except AlreadyRunning:
+            with single_run(self.name):
+                self.run_sync(options)
+        except SyncAlreadyRunning:
             raise CommandError(
-                f"{self.name} is running already; one at a time is enough."
+                f"Another {self.name} is running. Wait until it has ended."
             ) from None
-        except Interrupted as error:
+        except SyncInterrupted as error:
             raise CommandError(
-                f"TMDb does not answer ({error}). What was done is stored; run it again to go on."
+                f"TMDb is unavailable ({error}). Run {self.name} again to continue from here."
             ) from None
-        except TmdbNotConfigured:
-            raise CommandError("TMDB_ACCESS_TOKEN is not set; this command needs it.") from None
+        except TmdbNotConfigured as error:
+            raise CommandError(
+                f"{error}. Set TMDB_ACCESS_TOKEN to TMDb's API Read Access Token."
+            ) from None
         except TmdbAuthFailed as error:
-            raise CommandError(f"TMDb does not take this credential: {error}.") from None
+            raise CommandError(
+                f"TMDb rejects the credential ({error}). Check TMDB_ACCESS_TOKEN."
+            ) from None
 
-    def work(self, options: dict[str, Any]) -> None:
+    def run_sync(self, options: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """A line a second at most."""
+    def report_progress(self, what: str, done: int, total: int | None) -> None:
+        """Write a progress line, at most one per PROGRESS_INTERVAL_S."""
         now = time.monotonic()
-        if now - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            part = f" of {total:,} ({done / total:.0%})" if total else ""
-            self.stderr.write(f"{what}: {done:,}{part}")
+        if now - self._reported_at >= PROGRESS_INTERVAL_S:
+            self._reported_at = now
+            share = f" of {total:,} ({done / total:.0%})" if total else ""
+            self.stderr.write(f"{what}: {done:,}{share}")
 
-    def finish(self, summary: str, failures: Failures) -> None:
-        self.stdout.write(f"{summary} ({time.monotonic() - self._began:.1f} s).")
+    def report_summary(self, summary: str, failures: SyncFailures) -> None:
+        """Write the summary; if anything failed, list the first failures and raise CommandError."""
+        self.stdout.write(f"{summary} ({time.monotonic() - self._started_at:.1f} s).")
         if failures.count:
-            for line in failures.first:
-                self.stderr.write(f"  {line}")
-            if failures.count > len(failures.first):
-                self.stderr.write(f"  … and {failures.count - len(failures.first):,} more")
+            for reason in failures.reasons:
+                self.stderr.write(f"  {reason}")
+            if failures.count > len(failures.reasons):
+                self.stderr.write(f"  … and {failures.count - len(failures.reasons):,} more")
             raise CommandError(f"{failures.count:,} failed.")
 
 
-def day(text: str) -> date:
+def parse_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no day; write it as 2026-01-31") from None
+        raise ArgumentTypeError(f"{text!r} is not a day; write it like 2026-01-31") from None
 
 
-def number_between(lowest: int, highest: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
+def integer_parser(lowest: int, highest: int) -> Callable[[str], int]:
+    """Return an argument type that accepts the integers from `lowest` to `highest`."""
+
+    def parse_integer(text: str) -> int:
         if text.isascii() and text.isdigit() and lowest <= int(text[:12]) <= highest:
             return int(text)
-        raise ArgumentTypeError(f"{text!r} is no whole number from {lowest} to {highest}")
+        raise ArgumentTypeError(f"{text!r} is not an integer from {lowest} to {highest}")
 
-    return read
+    return parse_integer

@@ -1,145 +1,171 @@
-"""Keeping what is held of TMDb as fresh as its terms ask for."""
+"""Refresh stored movies that changed at TMDb or are older than TMDb's terms allow.
+
+The command refresh_tmdb calls `movies_refresh`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
 from movies.dto import MovieData
-from movies.models import Movie
+from movies.models import Movie, MovieQuerySet
 from movies.services.catalogue import movie_mark_removed
-from tmdb import parsers as parse
 from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
-from tmdb.client.http import Client
-from tmdb.services import films_fetch, films_store
-from tmdb.sync.checkpoint import Failures, Interrupted, Progress, position_keep, position_of
+from tmdb.client.http import changes_request
+from tmdb.gateway import BATCH_MAX_IN_FLIGHT, Gateway
+from tmdb.parsers import parse_changes_page
+from tmdb.services import fetch_movies, movies_store
+from tmdb.sync.checkpoint import (
+    ReportProgress,
+    SyncFailures,
+    SyncInterrupted,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 NAME = "refresh_tmdb"
-# A month before TMDb's terms ask for it, so that a few bad nights do no harm.
+# A month before TMDb's terms require it, so that failed nights do no harm.
 REFRESH_AFTER = timedelta(days=150)
-# TMDb's changes feed tells of this many days at a time.
-FEED_DAYS = 14
-FILMS_AT_ONCE = 20
-# As many as a client for batch work may have in flight.
-REQUESTS_AT_ONCE = 2
-# Twenty films at a credential's share of the budget, with room for retries.
-STEP_BUDGET_S = 120.0
+# TMDb serves the changes of at most this many days at a time.
+CHANGES_DAYS = 14
+MOVIES_PER_STEP = 20
+# For one step at the rate of batch work, with room for retries.
+STEP_TIME_LIMIT_S = 120.0
+MAX_STORED_FAILURES = 1000
 
 
 @dataclass
-class Refreshed:
-    """What a refresh did, or with `dry_run` would do."""
+class RefreshResult:
+    """What a run refreshed, or with `dry_run` would refresh."""
 
     changed: int = 0
     old: int = 0
     refreshed: int = 0
     removed: int = 0
-    #: Whether `limit` left something to the next run.
-    left_over: bool = False
-    failures: Failures = field(default_factory=Failures)
-
-
-def tmdb_refresh(
-    *, client: Client, limit: int, progress: Progress, dry_run: bool = False
-) -> Refreshed:
-    """Ask TMDb again for what has changed there since the last refresh, then for what is old here.
-
-    `limit` films at most. A film that TMDb has no longer is marked and stays. A run that was cut
-    off is taken up by the next: what it refreshed is newer than its start. Raises Interrupted,
-    TmdbNotConfigured, TmdbAuthFailed.
-    """
-    done = Refreshed()
-    run = _Feed.taken_up(position_of(NAME))
-    if not dry_run:
-        position_keep(NAME, run.as_plain())
-    ids = _changed(client, run, progress)
-    done.changed = len(ids)
-    asked, failed = _refreshed(client, ids[:limit], done, "changed", progress, dry_run=dry_run)
-    if not dry_run and len(ids) <= limit:
-        position_keep(NAME, run.finished(failed))
-    old = _old()
-    done.old = old.count()
-    done.left_over = len(ids) + done.old > limit
-    left = max(0, limit - asked)
-    oldest = list(old.values_list("tmdb_id", flat=True)[:left])
-    _refreshed(client, oldest, done, "old", progress, dry_run=dry_run)
-    return done
+    #: Whether `limit` left movies to the next run.
+    is_limited: bool = False
+    failures: SyncFailures = field(default_factory=SyncFailures)
 
 
 @dataclass(frozen=True)
-class _Feed:
-    """How far the changes feed has been followed: to `through`; from `start` on in this run."""
+class _ChangesPosition:
+    """How far the changes are read: up to day `through`; the current run started at `started_at`."""
 
     through: date | None
     started_at: datetime
-    #: Films of earlier runs that could not be had then.
+    #: TMDb ids that earlier runs could not refresh.
     failed: tuple[int, ...] = ()
 
     @classmethod
-    def taken_up(cls, kept: dict[str, Any]) -> _Feed:
-        through = date.fromisoformat(kept["through"]) if kept.get("through") else None
-        started = kept.get("started_at")
-        started_at = datetime.fromisoformat(started) if started else timezone.now()
-        if timezone.now() - started_at > timedelta(days=FEED_DAYS):
-            started_at = timezone.now()
-        return cls(through, started_at, tuple(kept.get("failed", ())))
-
-    def as_plain(self) -> dict[str, Any]:
-        return {
-            "through": self.through.isoformat() if self.through else None,
-            "started_at": self.started_at.isoformat(),
-            "failed": list(self.failed),
-        }
-
-    def finished(self, failed: Sequence[int]) -> dict[str, Any]:
-        """What is kept once the feed was followed to its end."""
-        return {"through": self.started_at.date().isoformat(), "failed": list(failed)[:1000]}
+    def resume(cls) -> _ChangesPosition:
+        """Return the position of the checkpoint; an interrupted run keeps its start."""
+        position = load_checkpoint(NAME)
+        now = timezone.now()
+        through = date.fromisoformat(position["through"]) if position.get("through") else None
+        started_at = position.get("started_at")
+        start = datetime.fromisoformat(started_at) if started_at else now
+        if now - start > timedelta(days=CHANGES_DAYS):
+            start = now
+        return cls(through, start, tuple(position.get("failed", ())))
 
     @property
-    def start(self) -> date:
-        """The day to begin with: that of the last run again, as it was not over then."""
+    def first_day(self) -> date:
+        """The day of the last run, which was not over then, but no more than TMDb serves."""
         today = self.started_at.date()
-        return max(self.through or today - timedelta(days=1), today - timedelta(days=FEED_DAYS - 1))
+        earliest = today - timedelta(days=CHANGES_DAYS - 1)
+        return max(self.through or today - timedelta(days=1), earliest)
+
+    def save_started(self) -> None:
+        save_checkpoint(
+            NAME,
+            {
+                "through": self.through.isoformat() if self.through else None,
+                "started_at": self.started_at.isoformat(),
+                "failed": list(self.failed),
+            },
+        )
+
+    def save_completed(self, failed: Sequence[int]) -> None:
+        """Save that all changes until the start of this run are refreshed, except `failed`."""
+        save_checkpoint(
+            NAME,
+            {
+                "through": self.started_at.date().isoformat(),
+                "failed": list(failed)[:MAX_STORED_FAILURES],
+            },
+        )
 
 
-def _changed(client: Client, run: _Feed, progress: Progress) -> list[int]:
-    """Of the films held in full, those that TMDb says have changed and that are older than the run."""
-    held: set[int] = set(_stale_ids(run, run.failed))
-    number, last = 1, 1
-    while number <= last:
-        progress("changes feed, page", number - 1, last)
+def movies_refresh(
+    *, gateway: Gateway, limit: int, report_progress: ReportProgress, dry_run: bool = False
+) -> RefreshResult:
+    """Refresh the movies that changed at TMDb since the last run, then those that are old here.
+
+    At most `limit` movies. A movie that TMDb has deleted is marked and stays. A run that was cut
+    off is continued by the next: what it refreshed is newer than its start. Raises SyncInterrupted,
+    TmdbNotConfigured or TmdbAuthFailed.
+    """
+    result = RefreshResult()
+    position = _ChangesPosition.resume()
+    if not dry_run:
+        position.save_started()
+    changed_ids = _find_changed_ids(gateway, position, report_progress)
+    old_movies = _find_old_movies()
+    result.changed = len(changed_ids)
+    if dry_run:
+        result.old = old_movies.count()
+    else:
+        failed = _refresh(gateway, changed_ids[:limit], result, "changed movies", report_progress)
+        if len(changed_ids) <= limit:
+            position.save_completed(failed)
+        result.old = old_movies.count()
+        left = max(0, limit - len(changed_ids))
+        old_ids = old_movies.values_list("tmdb_id", flat=True)[:left]
+        _refresh(gateway, _without_none(old_ids), result, "old movies", report_progress)
+    result.is_limited = len(changed_ids) + result.old > limit
+    return result
+
+
+def _find_changed_ids(
+    gateway: Gateway, position: _ChangesPosition, report_progress: ReportProgress
+) -> list[int]:
+    """Return the TMDb ids of stored movies that changed and are not refreshed in this run yet."""
+    ids = set(_find_outdated_ids(position, position.failed))
+    number, last_page = 1, 1
+    while number <= last_page:
+        report_progress("pages of changes", number - 1, last_page)
+        request = changes_request(
+            start=position.first_day, end=position.started_at.date(), page=number
+        )
         try:
-            page = parse.changes_page(
-                client.changes(start=run.start, end=run.started_at.date(), page=number)
-            )
+            page = parse_changes_page(gateway.fetch(request))
         except (TmdbNotConfigured, TmdbAuthFailed):
             raise
         except TmdbError as error:
-            raise Interrupted(f"changes feed, page {number}: {error}") from error
-        held.update(_stale_ids(run, page.tmdb_ids))
-        number, last = number + 1, page.total_pages
-    return sorted(held)
+            raise SyncInterrupted(f"changes, page {number}: {error}") from error
+        ids.update(_find_outdated_ids(position, page.tmdb_ids))
+        number, last_page = number + 1, page.total_pages
+    return sorted(ids)
 
 
-def _stale_ids(run: _Feed, tmdb_ids: Sequence[int]) -> Iterator[int]:
-    held = Movie.objects.filter(
-        Q(synced_at__lt=run.started_at) | Q(synced_at=None),
+def _find_outdated_ids(position: _ChangesPosition, tmdb_ids: Sequence[int]) -> list[int]:
+    """Return those of the ids that are stored in full and were last synced before this run."""
+    movies = Movie.objects.filter(
+        Q(synced_at__lt=position.started_at) | Q(synced_at=None),
         tmdb_id__in=tmdb_ids,
         source=Movie.Source.TMDB,
         details_missing=False,
     )
-    for tmdb_id in held.values_list("tmdb_id", flat=True):
-        if tmdb_id is not None:
-            yield tmdb_id
+    return _without_none(movies.values_list("tmdb_id", flat=True))
 
 
-def _old() -> QuerySet[Movie]:
-    """What is to be refreshed by its age, films held in full first, the oldest first."""
+def _find_old_movies() -> MovieQuerySet:
+    """Return the movies to refresh because of their age: those stored in full first, oldest first."""
     return Movie.objects.filter(
         Q(synced_at__lt=timezone.now() - REFRESH_AFTER) | Q(synced_at=None),
         source=Movie.Source.TMDB,
@@ -148,52 +174,54 @@ def _old() -> QuerySet[Movie]:
     ).order_by("details_missing", "synced_at", "id")
 
 
-def _refreshed(
-    client: Client,
-    tmdb_ids: Sequence[int | None],
-    done: Refreshed,
-    what: str,
-    progress: Progress,
-    *,
-    dry_run: bool,
-) -> tuple[int, list[int]]:
-    """Refresh films in steps; how many were asked for, and those that could not be had."""
-    ids = [tmdb_id for tmdb_id in tmdb_ids if tmdb_id is not None]
-    if dry_run:
-        return len(ids), []
-    all_failed: list[int] = []
-    for start in range(0, len(ids), FILMS_AT_ONCE):
-        progress(f"{what} films", start, len(ids))
-        step = ids[start : start + FILMS_AT_ONCE]
-        found = films_fetch(step, client.movie, at_once=REQUESTS_AT_ONCE, budget_s=STEP_BUDGET_S)
-        failed = _stored(found, done)
-        all_failed += failed
-        _raise_if_away(found)
-    return len(ids), all_failed
+def _without_none(tmdb_ids: Iterable[int | None]) -> list[int]:
+    return [tmdb_id for tmdb_id in tmdb_ids if tmdb_id is not None]
 
 
-def _stored(found: dict[int, MovieData | TmdbError], done: Refreshed) -> list[int]:
-    """Store what came, mark what is gone; the films for which neither could be done."""
-    stored = films_store([each for each in found.values() if isinstance(each, MovieData)])
-    done.refreshed += len(stored)
-    gone = [tmdb_id for tmdb_id, each in found.items() if isinstance(each, TmdbNotFound)]
-    for movie in Movie.objects.filter(tmdb_id__in=gone):
-        movie_mark_removed(movie=movie)
-    done.removed += len(gone)
-    failed = [tmdb_id for tmdb_id in found if tmdb_id not in stored and tmdb_id not in gone]
-    for tmdb_id in failed:
-        error = found[tmdb_id]
-        reason = str(error) if isinstance(error, TmdbError) else "it cannot be stored"
-        done.failures.add(f"film {tmdb_id}: {reason}")
+def _refresh(
+    gateway: Gateway,
+    tmdb_ids: Sequence[int],
+    result: RefreshResult,
+    label: str,
+    report_progress: ReportProgress,
+) -> list[int]:
+    """Refresh movies in steps and return the ids of those that failed."""
+    failed: list[int] = []
+    for start in range(0, len(tmdb_ids), MOVIES_PER_STEP):
+        report_progress(label, start, len(tmdb_ids))
+        fetched = fetch_movies(
+            tmdb_ids[start : start + MOVIES_PER_STEP],
+            gateway,
+            threads=BATCH_MAX_IN_FLIGHT,
+            time_limit_s=STEP_TIME_LIMIT_S,
+        )
+        failed += _store(fetched, result)
+        _raise_if_unavailable(fetched)
     return failed
 
 
-def _raise_if_away(found: dict[int, MovieData | TmdbError]) -> None:
-    errors = [each for each in found.values() if isinstance(each, TmdbError)]
+def _store(fetched: dict[int, MovieData | TmdbError], result: RefreshResult) -> list[int]:
+    """Store what was fetched, mark what TMDb deleted, and return the ids of the others."""
+    stored = movies_store([movie for movie in fetched.values() if isinstance(movie, MovieData)])
+    result.refreshed += len(stored)
+    removed = [tmdb_id for tmdb_id, outcome in fetched.items() if isinstance(outcome, TmdbNotFound)]
+    for movie in Movie.objects.filter(tmdb_id__in=removed):
+        movie_mark_removed(movie=movie)
+    result.removed += len(removed)
+    failed = [tmdb_id for tmdb_id in fetched if tmdb_id not in stored and tmdb_id not in removed]
+    for tmdb_id in failed:
+        error = fetched[tmdb_id]
+        reason = str(error) if isinstance(error, TmdbError) else "the database rejected it"
+        result.failures.add(f"movie {tmdb_id}: {reason}")
+    return failed
+
+
+def _raise_if_unavailable(fetched: dict[int, MovieData | TmdbError]) -> None:
+    """End the run if TMDb rejects the credential or a whole step failed."""
+    errors = [outcome for outcome in fetched.values() if isinstance(outcome, TmdbError)]
     for error in errors:
         if isinstance(error, TmdbNotConfigured | TmdbAuthFailed):
             raise error
-    if len(errors) == len(found) >= FILMS_AT_ONCE and not any(
-        isinstance(error, TmdbNotFound) for error in errors
-    ):
-        raise Interrupted(str(errors[0]))
+    has_answered = any(isinstance(error, TmdbNotFound) for error in errors)
+    if len(errors) == len(fetched) >= MOVIES_PER_STEP and not has_answered:
+        raise SyncInterrupted(str(errors[0]))

@@ -1,4 +1,4 @@
-"""What the commands share: one run at a time, their place kept in the database, and what to tell."""
+"""What the sync commands share: one run at a time, a checkpoint in the database, and failures."""
 
 from __future__ import annotations
 
@@ -12,58 +12,61 @@ from django.utils import timezone
 from nexus.core.db.advisory_locks import AdvisoryLock, session_lock
 from tmdb.models import SyncProgress
 
-#: What is being done, how much of it is done, and of how much; None where that is not known.
-Progress = Callable[[str, int, int | None], None]
+#: Called with what is being done, how much of it is done, and the total (None if unknown).
+ReportProgress = Callable[[str, int, int | None], None]
 
-# After so many failures one after another TMDb is taken to be away, and the rest waits for a rerun.
-FAILURES_TO_STOP = 5
-MAX_FAILURES_TOLD = 20
-
-
-class AlreadyRunning(Exception):  # noqa: N818 (named for what is the case)
-    """The same command runs elsewhere."""
+# After this many consecutive failures TMDb counts as unavailable, and the run ends.
+MAX_CONSECUTIVE_FAILURES = 5
+MAX_LISTED_FAILURES = 20
 
 
-class Interrupted(Exception):  # noqa: N818
-    """TMDb is away; what is done is stored, and the next run goes on from there."""
+class SyncAlreadyRunning(Exception):  # noqa: N818 (named after its cause)
+    """Another process runs the same command."""
+
+
+class SyncInterrupted(Exception):  # noqa: N818 (named after its cause)
+    """TMDb is unavailable; the next run continues from the checkpoint."""
 
 
 @dataclass
-class Failures:
-    """What went wrong; the first of them with their reasons."""
+class SyncFailures:
+    """The number of failures, and the first of them with their reasons."""
 
     count: int = 0
-    first: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
 
-    def add(self, what: str) -> None:
+    def add(self, reason: str) -> None:
         self.count += 1
-        if len(self.first) < MAX_FAILURES_TOLD:
-            self.first.append(what)
+        if len(self.reasons) < MAX_LISTED_FAILURES:
+            self.reasons.append(reason)
 
 
 @contextmanager
-def sole_run(name: str) -> Iterator[None]:
-    """Hold the only run of a command; it ends with the process, however that ends.
+def single_run(name: str) -> Iterator[None]:
+    """Hold the lock of a command until the block or the process ends.
 
-    Raises AlreadyRunning.
+    Raises SyncAlreadyRunning if another process holds it.
     """
     with session_lock(AdvisoryLock.TMDB_COMMAND, name) as is_acquired:
         if not is_acquired:
-            raise AlreadyRunning(name)
+            raise SyncAlreadyRunning(name)
         yield
 
 
-def position_of(name: str) -> dict[str, Any]:
-    """Where the last run of a command was; empty where it came to its end or there was none."""
-    found = SyncProgress.objects.filter(name=name).first()
-    return found.position if found is not None and isinstance(found.position, dict) else {}
+def load_checkpoint(name: str) -> dict[str, Any]:
+    """Return where the last run of a command stopped; empty if it completed or never ran."""
+    progress = SyncProgress.objects.filter(name=name).first()
+    if progress is None or not isinstance(progress.position, dict):
+        return {}
+    return progress.position
 
 
-def position_keep(name: str, position: dict[str, Any]) -> None:
+def save_checkpoint(name: str, position: dict[str, Any]) -> None:
+    """Save where a run is; call it in the transaction that stores what is done until there."""
     SyncProgress.objects.update_or_create(
         name=name, defaults={"position": position, "updated_at": timezone.now()}
     )
 
 
-def position_clear(name: str) -> None:
+def clear_checkpoint(name: str) -> None:
     SyncProgress.objects.filter(name=name).delete()

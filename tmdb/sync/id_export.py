@@ -1,6 +1,7 @@
-"""TMDb's daily export of its ids into the catalogue: a million lines through COPY.
+"""Store the movies of TMDb's daily export of ids: about a million lines of title and popularity.
 
-Source: https://developer.themoviedb.org/docs/daily-id-exports.
+The command import_tmdb_ids calls `exported_movies_import`. A movie's details follow when somebody
+first opens it. Source: https://developer.themoviedb.org/docs/daily-id-exports.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,42 +18,47 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from movies import search
 from movies.models import Movie
+from movies.search import build_search_vector, make_sort_title
 from movies.services.catalogue import lock_catalogue
 from nexus.core.db.transactions import long_transaction
-from tmdb import parsers as parse
-from tmdb.client.errors import TmdbNotFound, TmdbUnusable
-from tmdb.parsers import ExportedFilm
-from tmdb.sync.checkpoint import Failures, Progress, position_clear, position_keep, position_of
+from tmdb.client.errors import TmdbInvalidResponse, TmdbNotFound
+from tmdb.parsers import ExportedMovie, parse_exported_movie
+from tmdb.sync.checkpoint import (
+    ReportProgress,
+    SyncFailures,
+    clear_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 NAME = "import_tmdb_ids"
-# Each step is a transaction; a step holds the writers of films up for about a second.
-LINES_AT_ONCE = 20_000
-# A line of the export is some 120 bytes long.
-MAX_LINE = 10_000
+# Each batch is a transaction, which blocks other writers of movies for about a second.
+LINES_PER_BATCH = 20_000
+# A line of the export has some 120 bytes.
+MAX_LINE_BYTES = 10_000
 
 
-class ExportError(Exception):
+class ExportFileError(Exception):
     """The file cannot be read; the message says why."""
 
 
 @dataclass
-class Exported:
-    """What a run did, those it took up included, or with `dry_run` would do."""
+class ExportImportResult:
+    """What a run and the runs it resumed stored, or with `dry_run` what it would store."""
 
     lines: int = 0
     created: int = 0
     updated: int = 0
     unchanged: int = 0
-    #: Adult titles, videos and films below the least popularity.
-    left_out: int = 0
+    #: Adult titles, videos and movies below the minimum popularity.
+    skipped: int = 0
     resumed: bool = False
-    failures: Failures = field(default_factory=Failures)
+    failures: SyncFailures = field(default_factory=SyncFailures)
 
 
-class _Film(NamedTuple):
-    """A film of the export with its columns here."""
+class _MovieRow(NamedTuple):
+    """The columns of movies_movie that an export line fills."""
 
     tmdb_id: int
     popularity: float
@@ -62,174 +68,186 @@ class _Film(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Step:
-    """Some lines of the file, up to and with line `end`."""
+class _Batch:
+    """The parsed lines up to and including line `last_line`."""
 
-    films: dict[int, _Film]
-    end: int
-    left_out: int
-    bad: list[str]
+    rows: dict[int, _MovieRow]
+    last_line: int
+    skipped: int
+    failures: list[str]
 
 
-def export_import(
-    *, path: Path, min_popularity: float, progress: Progress, dry_run: bool = False
-) -> Exported:
-    """Store the films of an export that are new, and the popularity of those that are known.
+def exported_movies_import(
+    *, path: Path, min_popularity: float, report_progress: ReportProgress, dry_run: bool = False
+) -> ExportImportResult:
+    """Store the new movies of an export and the popularity of known ones.
 
-    What an admin entered by hand is left alone. A line that cannot be used keeps no other away. A
-    run that was cut off is taken up where it was, if the file is the same. Raises ExportError.
+    Movies that an admin entered stay as they are. A line that cannot be read does not affect the
+    others. A run that was cut off resumes if the file is the same. Raises ExportFileError.
     """
     try:
         stat = path.stat()
     except OSError as error:
-        raise ExportError(f"{path} cannot be read: {error}") from error
+        raise ExportFileError(f"{path} cannot be read: {error}") from error
     file = [path.name, stat.st_size, stat.st_mtime_ns, min_popularity]
-    done = Exported() if dry_run else _taken_up(file)
-    for step in _ahead(_steps(path, done.lines, min_popularity)):
+    result = ExportImportResult() if dry_run else _resume(file)
+    for batch in _read_ahead(_read_batches(path, result.lines, min_popularity)):
         with long_transaction():
             lock_catalogue()
-            changed, new = _compared(step)
-            _count(done, step, changed, new)
+            new, changed = _split_new_and_changed(batch)
+            _count(result, batch, new, changed)
             if not dry_run:
-                _update(changed)
-                _create(new)
-                position_keep(NAME, {"file": file, "counts": _counts(done)})
-        progress("lines", done.lines, None)
+                _update_popularity(changed)
+                _insert_movies(new)
+                save_checkpoint(NAME, {"file": file, "counts": _counts_to_json(result)})
+        report_progress("lines", result.lines, None)
     if not dry_run:
-        position_clear(NAME)
-    return done
+        clear_checkpoint(NAME)
+    return result
 
 
-def _counts(done: Exported) -> list[int]:
-    return [done.lines, done.created, done.updated, done.unchanged, done.left_out]
+def _counts_to_json(result: ExportImportResult) -> list[int]:
+    return [result.lines, result.created, result.updated, result.unchanged, result.skipped]
 
 
-def _taken_up(file: list[Any]) -> Exported:
-    kept = position_of(NAME)
-    if kept.get("file") != file:
-        return Exported()
-    lines, created, updated, unchanged, left_out = kept["counts"]
-    return Exported(lines, created, updated, unchanged, left_out, resumed=True)
+def _resume(file: list[Any]) -> ExportImportResult:
+    """Return the counts of the checkpoint if it is of the same file, else zeros."""
+    position = load_checkpoint(NAME)
+    if position.get("file") != file:
+        return ExportImportResult()
+    lines, created, updated, unchanged, skipped = position["counts"]
+    return ExportImportResult(lines, created, updated, unchanged, skipped, resumed=True)
 
 
-def _steps(path: Path, skip: int, min_popularity: float) -> Iterator[_Step]:
-    """The lines behind the first `skip`, in steps. Raises ExportError."""
-    films: dict[int, _Film] = {}
-    left_out, end, bad = 0, skip, []
-    for end, line in enumerate(_lines(path, skip), start=skip + 1):
+def _count(
+    result: ExportImportResult,
+    batch: _Batch,
+    new: Sequence[_MovieRow],
+    changed: Sequence[_MovieRow],
+) -> None:
+    result.lines = batch.last_line
+    result.created += len(new)
+    result.updated += len(changed)
+    result.unchanged += len(batch.rows) - len(new) - len(changed)
+    result.skipped += batch.skipped
+    for reason in batch.failures:
+        result.failures.add(reason)
+
+
+# --- Reading the file ----------------------------------------------------------------------------
+
+
+def _read_batches(path: Path, skip_lines: int, min_popularity: float) -> Iterator[_Batch]:
+    """Yield the lines after the first `skip_lines` in batches. Raises ExportFileError."""
+    rows: dict[int, _MovieRow] = {}
+    skipped, number, failures = 0, skip_lines, []
+    for number, line in enumerate(_read_lines(path, skip_lines), start=skip_lines + 1):
         try:
-            film = parse.exported(json.loads(line))
+            movie = parse_exported_movie(json.loads(line))
         except TmdbNotFound:
-            left_out += 1
-        except (TmdbUnusable, ValueError, RecursionError) as error:
-            reason = str(error) if isinstance(error, TmdbUnusable) else "not JSON"
-            bad.append(f"line {end}: {reason}")
+            skipped += 1
+        except (TmdbInvalidResponse, ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, TmdbInvalidResponse) else "not JSON"
+            failures.append(f"line {number}: {reason}")
         else:
-            if film.popularity < min_popularity:
-                left_out += 1
+            if movie.popularity < min_popularity:
+                skipped += 1
             else:
-                films[film.tmdb_id] = _indexed(film)
-        if end % LINES_AT_ONCE == 0:
-            yield _Step(films, end, left_out, bad)
-            films, left_out, bad = {}, 0, []
-    if end % LINES_AT_ONCE:
-        yield _Step(films, end, left_out, bad)
+                rows[movie.tmdb_id] = _make_row(movie)
+        if number % LINES_PER_BATCH == 0:
+            yield _Batch(rows, number, skipped, failures)
+            rows, skipped, failures = {}, 0, []
+    if number % LINES_PER_BATCH:
+        yield _Batch(rows, number, skipped, failures)
 
 
-def _indexed(film: ExportedFilm) -> _Film:
-    title = film.original_title
-    vector = search.build_search_vector(title=title, original_title=title, people=[])
-    return _Film(film.tmdb_id, film.popularity, title, search.make_sort_title(title), vector)
-
-
-def _ahead(steps: Iterator[_Step]) -> Iterator[_Step]:
-    """The same steps, the next one read while PostgreSQL is busy with this one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="tmdb-export") as thread:
-        coming = thread.submit(next, steps, None)
-        while (step := coming.result()) is not None:
-            coming = thread.submit(next, steps, None)
-            yield step
-
-
-def _lines(path: Path, skip: int) -> Iterator[bytes]:
+def _read_lines(path: Path, skip_lines: int) -> Iterator[bytes]:
     try:
         with gzip.open(path, "rb") as unzipped, io.BufferedReader(unzipped, 1 << 20) as file:
             number = 0
-            while line := file.readline(MAX_LINE):
-                while not line.endswith(b"\n") and (rest := file.readline(MAX_LINE)):
-                    # The end alone is kept of a line that is too long, and it is no JSON.
+            while line := file.readline(MAX_LINE_BYTES):
+                while not line.endswith(b"\n") and (rest := file.readline(MAX_LINE_BYTES)):
+                    # Only the end of a line that is too long is left, which is not JSON.
                     line = rest
                 number += 1
-                if number > skip:
+                if number > skip_lines:
                     yield line
     except (OSError, EOFError, zlib.error) as error:
-        raise ExportError(f"{path} cannot be read: {error}") from error
+        raise ExportFileError(f"{path} cannot be read: {error}") from error
 
 
-def _compared(step: _Step) -> tuple[list[_Film], list[_Film]]:
-    """The films whose popularity has changed, and those that the catalogue does not hold."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tmdb_id, popularity, source FROM movies_movie WHERE tmdb_id = ANY(%s)",
-            [list(step.films)],
-        )
-        held = {tmdb_id: (popularity, source) for tmdb_id, popularity, source in cursor}
+def _make_row(movie: ExportedMovie) -> _MovieRow:
+    title = movie.original_title
+    search_vector = build_search_vector(title=title, original_title=title, people=[])
+    return _MovieRow(movie.tmdb_id, movie.popularity, title, make_sort_title(title), search_vector)
+
+
+def _read_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """Yield the batches; read the next one in a thread while PostgreSQL stores the current one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="tmdb-export") as thread:
+        next_batch = thread.submit(next, batches, None)
+        while (batch := next_batch.result()) is not None:
+            next_batch = thread.submit(next, batches, None)
+            yield batch
+
+
+# --- Writing to the catalogue --------------------------------------------------------------------
+
+
+def _split_new_and_changed(batch: _Batch) -> tuple[list[_MovieRow], list[_MovieRow]]:
+    """Return the rows that the catalogue lacks, and those whose popularity differs from it."""
+    stored = Movie.objects.filter(tmdb_id__in=list(batch.rows))
+    popularity = dict(stored.values_list("tmdb_id", "popularity"))
+    manual = set(stored.filter(source=Movie.Source.MANUAL).values_list("tmdb_id", flat=True))
+    new = [row for row in batch.rows.values() if row.tmdb_id not in popularity]
     changed = [
-        film
-        for film in step.films.values()
-        if film.tmdb_id in held
-        and held[film.tmdb_id][0] != film.popularity
-        and held[film.tmdb_id][1] != Movie.Source.MANUAL
+        row
+        for row in batch.rows.values()
+        if row.tmdb_id not in manual
+        and popularity.get(row.tmdb_id, row.popularity) != row.popularity
     ]
-    return changed, [film for film in step.films.values() if film.tmdb_id not in held]
+    return new, changed
 
 
-def _count(done: Exported, step: _Step, changed: list[_Film], new: list[_Film]) -> None:
-    done.lines = step.end
-    done.created += len(new)
-    done.updated += len(changed)
-    done.unchanged += len(step.films) - len(new) - len(changed)
-    done.left_out += step.left_out
-    for line in step.bad:
-        done.failures.add(line)
-
-
-def _update(films: list[_Film]) -> None:
-    if not films:
+def _update_popularity(rows: Sequence[_MovieRow]) -> None:
+    if not rows:
         return
     with connection.cursor() as cursor:
-        # For a few thousand of a million films, their index and not the whole table, whatever the
-        # planner believes of a table that grows under it.
+        # The planner does not know how fast the table grows: use its index for these few rows.
         for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan"):
             cursor.execute(f"SET LOCAL {setting} = off")
         cursor.execute(
             """
-            UPDATE movies_movie movie
+            UPDATE movies_movie AS movie
             SET popularity = export.popularity, updated_at = now()
-            FROM unnest(%s::integer[], %s::float8[]) AS export(tmdb_id, popularity)
+            FROM unnest(%s::integer[], %s::float8[]) AS export (tmdb_id, popularity)
             WHERE movie.tmdb_id = export.tmdb_id
             """,
-            [[film.tmdb_id for film in films], [film.popularity for film in films]],
+            [[row.tmdb_id for row in rows], [row.popularity for row in rows]],
         )
 
 
-def _create(films: list[_Film]) -> None:
-    """Store films with a title and no more."""
-    if not films:
+def _insert_movies(rows: Sequence[_MovieRow]) -> None:
+    """Insert movies with a title, their popularity and the model's defaults."""
+    if not rows:
         return
     with connection.cursor() as cursor:
-        # Words are merged into their index in few large lots instead of many small ones.
+        # The search index takes new words in a few large merges instead of many small ones.
         cursor.execute("SET LOCAL gin_pending_list_limit = '64MB'")
         cursor.execute("SET LOCAL maintenance_work_mem = '128MB'")
         cursor.execute(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS staged_film (tmdb_id integer, popularity double precision,"
-            " title text, sort_title text, search_vector tsvector) ON COMMIT DROP"
+            """
+            CREATE TEMPORARY TABLE IF NOT EXISTS exported_movie (
+                tmdb_id integer, popularity float8, title text, sort_title text,
+                search_vector tsvector
+            ) ON COMMIT DROP
+            """
         )
-        cursor.execute("TRUNCATE staged_film")
-        with cursor.copy("COPY staged_film FROM STDIN") as copy:
-            for film in films:
-                copy.write_row(film)
-        # An admin may have added one meanwhile, whose edits take no catalogue lock.
+        cursor.execute("TRUNCATE exported_movie")
+        with cursor.copy("COPY exported_movie FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        # An admin's edit takes no catalogue lock, so the movie may exist by now.
         cursor.execute(
             """
             INSERT INTO movies_movie
@@ -239,7 +257,7 @@ def _create(films: list[_Film]) -> None:
                  rating_sum, created_at, updated_at)
             SELECT tmdb_id, popularity, title, title, sort_title, search_vector, %s,
                    now(), true, '', '[]', '', '', '', '[]', '', '', 0, 0, 0, 0, now(), now()
-            FROM staged_film
+            FROM exported_movie
             ON CONFLICT (tmdb_id) DO UPDATE SET popularity = excluded.popularity
             """,
             [Movie.Source.TMDB],

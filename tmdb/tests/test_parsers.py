@@ -1,6 +1,5 @@
 import contextlib
 import copy
-import json
 from datetime import date
 
 import pytest
@@ -8,11 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movies.models import Collection, Credit, Movie, Person
-from tmdb import parsers as parse
-from tmdb.client.errors import TmdbAdult, TmdbUnusable, TmdbVideo
-from tmdb.fake.server import ADULT_ID, FILMS, FIRST_ID, UNDATED_ID, _search
+from tmdb import parsers
+from tmdb.client.errors import TmdbAdultTitle, TmdbInvalidResponse, TmdbNotFound, TmdbVideo
+from tmdb.fake.server import ADULT_ID, FIRST_ID, MOVIES, UNDATED_ID, search_movies
+from tmdb.parsers import (
+    ChangesPage,
+    parse_changes_page,
+    parse_find,
+    parse_genre_names,
+    parse_movie,
+    parse_search_page,
+    select_catalogue_entries,
+)
 
-anything = st.recursive(
+any_json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
@@ -20,64 +28,73 @@ anything = st.recursive(
 
 
 @pytest.fixture
-def film():
-    return copy.deepcopy(FILMS[FIRST_ID])
+def document():
+    """TMDb's document of the first movie."""
+    return copy.deepcopy(MOVIES[FIRST_ID])
 
 
 @pytest.fixture
 def page():
-    return copy.deepcopy(_search({"query": ""}))
+    """TMDb's document of a page of 20 movies."""
+    return copy.deepcopy(search_movies({"query": ""}))
 
 
-def read(film):
-    return parse.movie(film, tmdb_id=FIRST_ID)
+def parse_first(document):
+    return parse_movie(document, tmdb_id=FIRST_ID)
 
 
-def test_a_film_becomes_the_catalogues_facts(film):
-    facts = read(film)
-    assert facts.title == "The Salt Cartographer"
-    assert facts.release_date == date(2011, 3, 4)
-    assert facts.release_year == 2011
-    assert facts.genres == ("Drama", "Mystery")
-    assert facts.runtime == 118
-    assert facts.keywords == ("island",)
-    assert facts.imdb_id == f"tt{FIRST_ID}"
-    assert [person.name for person in facts.directors] == ["Ottoline Verhaag"]
-    assert [(person.name, person.character) for person in facts.cast] == [
+# --- Movies --------------------------------------------------------------------------------------
+
+
+def test_movie_is_parsed_into_the_catalogues_terms(document):
+    movie = parse_first(document)
+
+    assert movie.title == "The Salt Cartographer"
+    assert movie.release_date == date(2011, 3, 4)
+    assert movie.release_year == 2011
+    assert movie.genres == ("Drama", "Mystery")
+    assert movie.runtime == 118
+    assert movie.keywords == ("island",)
+    assert movie.imdb_id == f"tt{FIRST_ID}"
+    assert [person.name for person in movie.directors] == ["Ottoline Verhaag"]
+    assert [(person.name, person.character) for person in movie.cast] == [
         ("Bram Ostrander", "The First One"),
         ("Ilse Quintero", "The Other One"),
     ]
 
 
-def test_what_tmdb_leaves_empty_is_unknown():
-    facts = parse.movie(FILMS[UNDATED_ID], tmdb_id=UNDATED_ID)
-    assert facts.release_date is None
-    assert facts.release_year is None
-    assert facts.runtime is None
-    assert facts.imdb_id is None
-    assert facts.poster_path == ""
+def test_empty_values_of_tmdb_are_unknown():
+    movie = parse_movie(MOVIES[UNDATED_ID], tmdb_id=UNDATED_ID)
+
+    assert movie.release_date is None
+    assert movie.release_year is None
+    assert movie.runtime is None
+    assert movie.imdb_id is None
+    assert movie.poster_path == ""
 
 
-def test_a_series_becomes_a_collection():
-    tmdb_id = next(number for number, film in FILMS.items() if film["title"] == "Copper Meridian")
-    collection = parse.movie(FILMS[tmdb_id], tmdb_id=tmdb_id).collection
+def test_collection_is_parsed():
+    tmdb_id = next(id_ for id_, movie in MOVIES.items() if movie["title"] == "Copper Meridian")
+
+    collection = parse_movie(MOVIES[tmdb_id], tmdb_id=tmdb_id).collection
+
     assert collection.name == "Copper Meridian Collection"
 
 
-def test_a_film_of_another_id_is_refused(film):
-    with pytest.raises(TmdbUnusable, match="other than"):
-        parse.movie(film, tmdb_id=FIRST_ID + 1)
+def test_movie_with_another_id_is_rejected(document):
+    with pytest.raises(TmdbInvalidResponse, match="other than"):
+        parse_movie(document, tmdb_id=FIRST_ID + 1)
 
 
-def test_an_adult_title_is_refused():
-    with pytest.raises(TmdbAdult):
-        parse.movie(FILMS[ADULT_ID], tmdb_id=ADULT_ID)
+def test_adult_title_is_rejected():
+    with pytest.raises(TmdbAdultTitle):
+        parse_movie(MOVIES[ADULT_ID], tmdb_id=ADULT_ID)
 
 
-@pytest.mark.parametrize("document", [None, [], "film", 5, {}, {"id": True}, {"id": str(FIRST_ID)}])
-def test_what_is_no_film_is_refused(document):
-    with pytest.raises(TmdbUnusable):
-        read(document)
+@pytest.mark.parametrize("other", [None, [], "movie", 5, {}, {"id": True}, {"id": str(FIRST_ID)}])
+def test_document_that_is_no_movie_is_rejected(other):
+    with pytest.raises(TmdbInvalidResponse):
+        parse_first(other)
 
 
 @pytest.mark.parametrize(
@@ -108,93 +125,135 @@ def test_what_is_no_film_is_refused(document):
         ("belongs_to_collection", {"id": 0, "name": "x"}),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_refused(film, field, value):
-    film[field] = value
-    with pytest.raises(TmdbUnusable):
-        read(film)
+def test_value_of_the_wrong_type_or_range_is_rejected(document, field, value):
+    document[field] = value
+
+    with pytest.raises(TmdbInvalidResponse):
+        parse_first(document)
 
 
 @pytest.mark.parametrize(
     "value",
     ["", None, "2011", "2011-02-30", "0000-01-01", "1869-12-31", "2201-01-01", "٢٠١١-٠٣-٠٤"],
 )
-def test_a_day_that_no_film_can_have_is_unknown(film, value):
-    film["release_date"] = value
-    assert read(film).release_date is None
+def test_impossible_release_date_is_unknown(document, value):
+    document["release_date"] = value
+
+    assert parse_first(document).release_date is None
 
 
 @pytest.mark.parametrize("value", ["", None, "nm0000001", "tt12", "tt0111161\n1", "tt٠١١١١٦١"])
-def test_an_imdb_id_of_another_shape_is_unknown(film, value):
-    film["imdb_id"] = value
-    assert read(film).imdb_id is None
+def test_malformed_imdb_id_is_unknown(document, value):
+    document["imdb_id"] = value
+
+    assert parse_first(document).imdb_id is None
 
 
 @pytest.mark.parametrize(
     "value", ["poster.jpg", "//other.example.org/x.jpg", "/../x.jpg?y", "/a b.jpg", "/" + "x" * 300]
 )
-def test_an_image_path_that_is_no_plain_name_is_left_out(film, value):
-    film["poster_path"] = value
-    assert read(film).poster_path == ""
+def test_image_path_with_more_than_a_plain_name_is_left_out(document, value):
+    document["poster_path"] = value
+
+    assert parse_first(document).poster_path == ""
 
 
-def test_texts_are_cut_to_their_columns_and_freed_of_what_cannot_be_stored(film):
-    film["title"] = "\x00A\ud800 " + "x" * 600
-    film["credits"]["cast"][1]["character"] = "y" * 600
-    facts = read(film)
-    assert facts.title.startswith("A x")
-    assert len(facts.title) == 500
-    assert len(facts.cast[0].character) == 500
+def test_texts_are_cut_to_their_columns_without_unstorable_characters(document):
+    document["title"] = "\x00A\ud800 " + "x" * 600
+    document["credits"]["cast"][1]["character"] = "y" * 600
+
+    movie = parse_first(document)
+
+    assert movie.title.startswith("A x")
+    assert len(movie.title) == 500
+    assert len(movie.cast[0].character) == 500
 
 
-def test_bounds_are_those_of_the_columns():
-    def length(model, field):
+def test_maximum_lengths_are_those_of_the_columns():
+    def get_length(model, field):
         return model._meta.get_field(field).max_length
 
-    assert length(Movie, "title") == length(Movie, "original_title") == parse.MAX_TITLE
-    assert length(Collection, "name") == parse.MAX_TITLE
-    assert length(Person, "name") == parse.MAX_NAME
-    assert length(Credit, "character") == parse.MAX_CHARACTER
-    assert length(Movie, "tagline") == parse.MAX_TAGLINE
-    assert length(Movie, "status") == parse.MAX_STATUS
-    assert length(Movie, "original_language") == parse.MAX_LANGUAGE
-    assert length(Movie, "poster_path") == length(Movie, "backdrop_path") == parse.MAX_PATH
+    assert get_length(Movie, "title") == parsers.MAX_TITLE
+    assert get_length(Movie, "original_title") == parsers.MAX_TITLE
+    assert get_length(Collection, "name") == parsers.MAX_TITLE
+    assert get_length(Person, "name") == parsers.MAX_NAME
+    assert get_length(Credit, "character") == parsers.MAX_CHARACTER
+    assert get_length(Movie, "tagline") == parsers.MAX_TAGLINE
+    assert get_length(Movie, "status") == parsers.MAX_STATUS
+    assert get_length(Movie, "original_language") == parsers.MAX_LANGUAGE
+    assert get_length(Movie, "poster_path") == parsers.MAX_PATH
+    assert get_length(Movie, "backdrop_path") == parsers.MAX_PATH
 
 
-def test_the_cast_is_the_first_twenty_by_billing(film):
+def test_cast_is_the_first_twenty_by_billing(document):
     cast = [
         {"id": 500 - n, "name": f"Person {n}", "order": n, "character": None} for n in range(40)
     ]
-    film["credits"]["cast"] = [*reversed(cast), {"id": 900, "name": "Unbilled"}]
-    assert [person.name for person in read(film).cast] == [f"Person {n}" for n in range(20)]
+    document["credits"]["cast"] = [*reversed(cast), {"id": 900, "name": "Unbilled"}]
+
+    movie = parse_first(document)
+
+    assert [person.name for person in movie.cast] == [f"Person {n}" for n in range(20)]
 
 
-def test_one_bad_member_of_the_cast_spoils_nothing(film):
-    film["credits"]["cast"][:0] = [None, {"id": "x", "name": "No id"}, {"id": 7, "name": ""}]
-    assert [person.name for person in read(film).cast] == ["Bram Ostrander", "Ilse Quintero"]
+def test_unreadable_cast_members_are_left_out(document):
+    document["credits"]["cast"][:0] = [None, {"id": "x", "name": "No id"}, {"id": 7, "name": ""}]
+
+    movie = parse_first(document)
+
+    assert [person.name for person in movie.cast] == ["Bram Ostrander", "Ilse Quintero"]
 
 
-def test_a_genre_that_the_catalogue_does_not_know_is_left_out(film):
-    film["genres"] = [{"id": 9648}, {"id": 1, "name": "New"}, {"id": 18}, {"id": 18}]
-    assert read(film).genres == ("Drama", "Mystery")
+def test_genres_that_the_catalogue_does_not_know_are_left_out(document):
+    document["genres"] = [{"id": 9648}, {"id": 1, "name": "New"}, {"id": 18}, {"id": 18}]
+
+    assert parse_first(document).genres == ("Drama", "Mystery")
 
 
-def test_keywords_are_lower_case_and_stand_once(film):
-    film["keywords"] = {"keywords": [{"name": "Night Shift"}, {"name": "night shift"}, {}]}
-    assert read(film).keywords == ("night shift",)
+def test_genre_with_a_new_id_is_known_by_its_name(document):
+    document["genres"] = [{"id": 991, "name": "comedy"}, {"id": 992, "name": "Telenovela"}]
+
+    assert parse_first(document).genres == ("Comedy",)
 
 
-def test_a_search_page_keeps_its_hits_in_order(page):
-    found = parse.search_page(page)
-    assert [hit.id for hit in found.hits] == [each["id"] for each in page["results"]]
-    assert found.total_results == page["total_results"]
-    assert found.hits[0].genres == ["Drama", "Mystery"]
+def test_keywords_are_lower_case_and_unique(document):
+    document["keywords"] = {"keywords": [{"name": "Night Shift"}, {"name": "night shift"}, {}]}
+
+    assert parse_first(document).keywords == ("night shift",)
 
 
-def test_a_hit_that_makes_no_sense_is_left_out(page):
+@given(field=st.sampled_from(sorted(MOVIES[FIRST_ID])), value=any_json)
+def test_movie_with_any_value_in_any_field_is_parsed_or_rejected(field, value):
+    try:
+        movie = parse_first({**MOVIES[FIRST_ID], field: value})
+    except (TmdbInvalidResponse, TmdbAdultTitle, TmdbVideo):
+        return
+
+    assert movie.title
+    assert 0 <= movie.vote_average <= 10
+    assert 0 <= movie.popularity <= 1e9
+
+
+# --- Searches and lists --------------------------------------------------------------------------
+
+
+def test_search_page_has_its_hits_in_order(page):
+    parsed = parse_search_page(page)
+
+    assert [hit.id for hit in parsed.hits] == [entry["id"] for entry in page["results"]]
+    assert parsed.total_results == page["total_results"]
+    assert parsed.hits[0].genres == ["Drama", "Mystery"]
+
+
+def test_unreadable_hits_are_rejected(page):
     page["results"][0]["id"] = "9000000"
     page["results"][1]["popularity"] = float("nan")
     page["results"][2] = None
-    assert len(parse.search_page(page).hits) == len(page["results"]) - 3
+
+    parsed = parse_search_page(page)
+
+    assert len(parsed.hits) == len(page["results"]) - 3
+    assert len(parsed.rejected) == 3
 
 
 @pytest.mark.parametrize(
@@ -209,105 +268,105 @@ def test_a_hit_that_makes_no_sense_is_left_out(page):
         {"results": [{"id": 1}], "total_results": 1, "total_pages": 1},
     ],
 )
-def test_what_is_no_page_is_refused(document):
-    with pytest.raises(TmdbUnusable):
-        parse.search_page(document)
+def test_document_that_is_no_page_is_rejected(document):
+    with pytest.raises(TmdbInvalidResponse):
+        parse_search_page(document)
 
 
-def test_a_page_comes_back_the_same_from_plain_json(page):
-    found = parse.search_page(page)
-    assert parse.search_page(json.loads(json.dumps(found.as_plain()))) == found
+@given(document=any_json)
+def test_any_other_document_is_rejected(document):
+    for parse in (parse_search_page, parse_first):
+        with pytest.raises(TmdbInvalidResponse):
+            parse(document)
 
 
-@given(field=st.sampled_from(sorted(FILMS[FIRST_ID])), value=anything)
-def test_whatever_one_field_holds_the_film_is_read_or_refused(field, value):
-    try:
-        facts = read({**FILMS[FIRST_ID], field: value})
-    except (TmdbUnusable, TmdbAdult, TmdbVideo):
-        return
-    assert facts.title
-    assert 0 <= facts.vote_average <= 10
-    assert 0 <= facts.popularity <= 1e9
+def test_list_entry_has_the_fields_of_a_list_and_no_others(page):
+    movie = select_catalogue_entries(parse_search_page(page)).movies[0]
+
+    assert movie.is_list_entry
+    assert (movie.tmdb_id, movie.title) == (FIRST_ID, "The Salt Cartographer")
+    assert movie.genres == ("Drama", "Mystery")
+    assert movie.release_year == 2011
+    assert movie.poster_path == "/poster9000000.jpg"
+    assert (movie.runtime, movie.imdb_id) == (None, None)
+    assert (movie.directors, movie.tagline) == ((), "")
 
 
-@given(document=anything)
-def test_whatever_a_document_is_it_is_read_or_refused(document):
-    for attempt in (parse.search_page, read):
-        with pytest.raises(TmdbUnusable):
-            attempt(document)
-
-
-# --- Lists, genres, find, changes, the export ----------------------------------------------------
-
-
-def test_an_entry_of_a_list_says_what_a_list_says_and_no_more(page):
-    facts = parse.list_page(parse.search_page(page)).facts[0]
-    assert facts.is_list_entry
-    assert (facts.tmdb_id, facts.title) == (FIRST_ID, "The Salt Cartographer")
-    assert facts.genres == ("Drama", "Mystery")
-    assert facts.release_year == 2011
-    assert facts.poster_path == "/poster9000000.jpg"
-    assert (facts.runtime, facts.imdb_id, facts.directors, facts.tagline) == (
-        None,
-        None,
-        (),
-        "",
-    )
-
-
-def test_what_of_a_list_is_not_taken_is_told_with_its_reason(page):
+def test_rejected_entries_have_their_reasons(page):
     page["results"][0] |= {"adult": True}
     page["results"][1] |= {"video": True}
-    page["results"][2] = "film"
+    page["results"][2] = "movie"
     page["results"][3] |= {"vote_average": 11}
-    found = parse.list_page(parse.search_page(page))
-    assert len(found.facts) == 16
-    assert {(each.tmdb_id, each.reason) for each in found.refused} == {
+
+    entries = select_catalogue_entries(parse_search_page(page))
+
+    assert len(entries.movies) == 16
+    assert {(entry.tmdb_id, entry.reason) for entry in entries.rejected} == {
         (FIRST_ID, "an adult title"),
-        (page["results"][1]["id"], "a video, not a film"),
-        (None, "a film that is not an object"),
-        (page["results"][3]["id"], "vote_average that is not a number from 0 to 10"),
+        (page["results"][1]["id"], "a video, not a movie"),
+        (None, "movie is not an object"),
+        (page["results"][3]["id"], "vote_average is not a number from 0 to 10"),
     }
 
 
-def test_genres_that_the_catalogue_has_no_name_for_are_known_to_be_unknown(page):
+def test_unknown_genres_of_a_page_are_named_by_more_names(page):
     page["results"][0]["genre_ids"] = [18, 991, 992]
-    found = parse.search_page(page)
-    assert found.unknown_genres == {991, 992}
-    assert parse.list_page(found, {991: "Comedy"}).facts[0].genres == ("Comedy", "Drama")
+    parsed = parse_search_page(page)
+
+    entries = select_catalogue_entries(parsed, {991: "Comedy"})
+
+    assert parsed.unknown_genres == {991, 992}
+    assert entries.movies[0].genres == ("Comedy", "Drama")
 
 
-def test_a_film_whose_genre_has_a_new_id_keeps_it_by_its_name(film):
-    film["genres"] = [{"id": 991, "name": "comedy"}, {"id": 992, "name": "Telenovela"}]
-    assert read(film).genres == ("Comedy",)
+# --- Genres, find and changes --------------------------------------------------------------------
 
 
-def test_the_list_of_genres_names_those_of_the_catalogue():
+def test_genre_names_are_those_of_the_catalogue():
     document = {"genres": [{"id": 1, "name": "War"}, {"id": 2, "name": "Odd"}, {"id": "3"}, None]}
-    assert parse.genre_names(document) == {1: "War"}
-    for wrong in (None, [], {}, {"genres": []}, {"genres": {}}):
-        with pytest.raises(TmdbUnusable):
-            parse.genre_names(wrong)
+
+    assert parse_genre_names(document) == {1: "War"}
 
 
-def test_a_find_gives_the_film_or_none():
-    assert parse.found_id({"movie_results": [{"id": 5}], "tv_results": [{"id": 6}]}) == 5
-    assert parse.found_id({"movie_results": []}) is None
-    for wrong in (None, {"movie_results": {}}, {"movie_results": [{"id": "5"}]}):
-        with pytest.raises(TmdbUnusable):
-            parse.found_id(wrong)
+@pytest.mark.parametrize("document", [None, [], {}, {"genres": []}, {"genres": {}}])
+def test_document_that_is_no_list_of_genres_is_rejected(document):
+    with pytest.raises(TmdbInvalidResponse):
+        parse_genre_names(document)
 
 
-def test_the_changes_are_ids_and_those_without_are_left_out():
+def test_find_returns_the_movie():
+    assert parse_find({"movie_results": [{"id": 5}], "tv_results": [{"id": 6}]}) == 5
+
+
+def test_find_without_a_movie_is_not_found():
+    with pytest.raises(TmdbNotFound):
+        parse_find({"movie_results": []})
+
+
+@pytest.mark.parametrize(
+    "document", [None, {"movie_results": {}}, {"movie_results": [{"id": "5"}]}]
+)
+def test_document_that_is_no_find_result_is_rejected(document):
+    with pytest.raises(TmdbInvalidResponse):
+        parse_find(document)
+
+
+def test_changes_without_an_id_are_left_out():
     document = {"results": [{"id": 5, "adult": None}, {"id": None}, {}], "total_pages": 3}
-    assert parse.changes_page(document) == parse.ChangesPage((5,), 3)
-    for wrong in (None, {}, {"results": None, "total_pages": 1}, {"results": []}):
-        with pytest.raises(TmdbUnusable):
-            parse.changes_page(wrong)
+
+    assert parse_changes_page(document) == ChangesPage((5,), 3)
 
 
-@pytest.mark.parametrize("read_it", [parse.genre_names, parse.found_id, parse.changes_page])
-@given(document=anything)
-def test_no_answer_of_another_kind_gives_another_error(read_it, document):
-    with contextlib.suppress(TmdbUnusable):
-        read_it(document)
+@pytest.mark.parametrize(
+    "document", [None, {}, {"results": None, "total_pages": 1}, {"results": []}]
+)
+def test_document_that_is_no_page_of_changes_is_rejected(document):
+    with pytest.raises(TmdbInvalidResponse):
+        parse_changes_page(document)
+
+
+@pytest.mark.parametrize("parse", [parse_genre_names, parse_find, parse_changes_page])
+@given(document=any_json)
+def test_any_document_is_parsed_or_rejected(parse, document):
+    with contextlib.suppress(TmdbInvalidResponse, TmdbNotFound):
+        parse(document)

@@ -1,91 +1,100 @@
-"""TMDb's credential: in no answer, log line, cache value or exception, whatever TMDb does."""
+"""TMDb's credential is in no response, log line, cache value or exception, however TMDb fails."""
 
 import logging
+import time
 import traceback
 
 import pytest
 import requests
 from django_redis import get_redis_connection
 
-from nexus.core.cache import client as cache
-from tmdb import aside
-from tmdb.cache import SearchTerms, search_key
+from nexus.core.cache import client as cache_client
+from tmdb import cache
+from tmdb.cache import SearchTerms, get_cache
 from tmdb.client.errors import TmdbError
-from tmdb.client.http import Client
+from tmdb.client.http import TmdbClient, movie_request
 from tmdb.fake.server import CREDENTIAL, FIRST_ID, MODES
 
 LAMPS = SearchTerms(query="lamps", page=1, language="en-US", include_adult=False)
 
 
-def everything_in_the_cache():
-    """Names and contents of all keys, of every type."""
+def read_all_keys_and_values():
+    """Return the names and contents of all keys of every type in Valkey."""
     redis = get_redis_connection("default")
-    reads = {
+    readers = {
         b"string": lambda key: [redis.get(key)],
         b"hash": lambda key: [part for pair in redis.hgetall(key).items() for part in pair],
         b"zset": lambda key: redis.zrange(key, 0, -1),
         b"list": lambda key: redis.lrange(key, 0, -1),
         b"set": redis.smembers,
-        # It ended between the two questions.
+        # The key expired between the two commands.
         b"none": lambda key: [],
     }
-    found = []
+    parts = []
     for key in redis.keys("*"):
-        found += [key, *reads[redis.type(key)](key)]
-    return b"\n".join(found)
+        parts += [key, *(part or b"" for part in readers[redis.type(key)](key))]
+    return b"\n".join(parts)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("mode", MODES)
-def test_no_answer_log_or_cache_entry_holds_the_credential(
+def test_no_response_log_or_cache_entry_contains_the_credential(
     api, client_of, make_user, tmdb_server, mode, caplog, capfd, monkeypatch
 ):
     caplog.set_level(logging.DEBUG)
     member = client_of(make_user("ann"))
-    # A copy that is stale, so that a refresh in the background meets the trouble as well.
+    # A stale copy, so that a background refresh fails as well.
     api.get("/tmdb/search/?query=lamps")
-    held = cache.get(search_key(LAMPS))
-    cache.set(search_key(LAMPS), {**held, "fresh_until": held["stored_at"]}, ttl_s=1000)
-    monkeypatch.setattr(aside, "BUDGET_S", 0.35)
-    tmdb_server.switch(mode, seconds=5)
-    answers = [
+    copy = cache_client.get(LAMPS.cache_key)
+    stale_copy = {**copy, "fresh_until": copy["stored_at"]}
+    cache_client.set(LAMPS.cache_key, stale_copy, ttl_s=1000)
+    monkeypatch.setattr(cache, "TIME_LIMIT_S", 0.35)
+    tmdb_server.set_mode(mode, seconds=5)
+
+    responses = [
         api.get("/tmdb/search/?query=lamps"),
         api.get("/tmdb/search/?query=quarry"),
         api.get("/movies/trending/"),
         member.post("/tmdb/import/", {"tmdb_id": FIRST_ID}),
         api.get("/tmdb/status/"),
     ]
-    aside.settle()
-    assert answers[0].status_code == answers[-1].status_code == 200
-    for answer in answers:
-        assert CREDENTIAL not in answer.content.decode() + str(answer.headers)
-    assert {answer.status_code for answer in answers} <= {200, 201, 404, 502, 503}
+    get_cache().wait_for_refreshes()
+
+    assert responses[0].status_code == responses[-1].status_code == 200
+    assert {response.status_code for response in responses} <= {200, 201, 404, 502, 503}
+    for response in responses:
+        assert CREDENTIAL not in response.content.decode() + str(response.headers)
     for record in caplog.records:
         assert CREDENTIAL not in logging.Formatter().format(record) + repr(record.__dict__)
     assert CREDENTIAL not in "".join(capfd.readouterr())
-    held = everything_in_the_cache()
-    assert b"tmdb:" in held
-    assert CREDENTIAL.encode() not in held
-    assert all(CREDENTIAL not in asked.line for asked in tmdb_server.requests)
+    cached = read_all_keys_and_values()
+    assert b"tmdb:" in cached
+    assert CREDENTIAL.encode() not in cached
+    assert all(CREDENTIAL not in request.line for request in tmdb_server.requests)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_exception_holds_the_credential(tmdb_server, mode):
-    client = Client(
-        requests.Session(), base_url=tmdb_server.base_url, credential=CREDENTIAL, budget_s=0.35
+def test_no_exception_contains_the_credential(tmdb_server, mode):
+    client = TmdbClient(
+        requests.Session(),
+        base_url=tmdb_server.base_url,
+        credential=CREDENTIAL,
+        read_timeout_s=0.35,
     )
-    tmdb_server.switch(mode, seconds=5)
+    tmdb_server.set_mode(mode, seconds=5)
+
     errors = []
     try:
-        client.movie(FIRST_ID)
+        client.send(movie_request(FIRST_ID), deadline=time.monotonic() + 0.35)
     except TmdbError as error:
         errors.append(error)
     client.close()
+
     for error in errors:
         assert CREDENTIAL not in "".join(traceback.format_exception(error))
     while errors:
         error = errors.pop()
         assert CREDENTIAL not in repr(error) + repr(vars(error))
-        # These hold the request with all its headers.
+        # An error of requests holds the request with all its headers.
         assert not isinstance(error, requests.RequestException)
-        errors += [each for each in (error.__cause__, error.__context__) if each is not None]
+        errors += [cause for cause in (error.__cause__, error.__context__) if cause is not None]

@@ -1,4 +1,4 @@
-"""TMDb's calls through gunicorn, with several workers."""
+"""Imports through gunicorn with several workers."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,14 +11,14 @@ from tmdb.fake.server import CREDENTIAL, FIRST_ID
 
 @pytest.mark.clocked
 @pytest.mark.django_db(transaction=True)
-def test_equal_imports_in_several_workers_create_one_film(
+def test_equal_imports_in_several_workers_create_one_movie(
     gunicorn, client_of, make_user, tmdb_server
 ):
     url = gunicorn(TMDB_BASE_URL=tmdb_server.base_url, TMDB_ACCESS_TOKEN=CREDENTIAL)
     token = client_of(make_user("ann"))._credentials["HTTP_AUTHORIZATION"]
-    tmdb_server.switch("slow", seconds=0.2)
+    tmdb_server.set_mode("slow", seconds=0.2)
 
-    def run(_):
+    def import_movie(_):
         return requests.post(
             f"{url}/tmdb/import/",
             json={"tmdb_id": FIRST_ID},
@@ -27,6 +27,7 @@ def test_equal_imports_in_several_workers_create_one_film(
         ).status_code
 
     with ThreadPoolExecutor(20) as threads:
-        statuses = sorted(threads.map(run, range(20)))
+        statuses = sorted(threads.map(import_movie, range(20)))
+
     assert statuses == [200] * 19 + [201]
     assert Movie.objects.count() == 1

@@ -1,4 +1,4 @@
-"""refresh_tmdb: what changed, what is old, what is gone."""
+"""refresh_tmdb: changed, old and deleted movies."""
 
 from datetime import timedelta
 from functools import partial
@@ -7,153 +7,177 @@ import pytest
 from django.utils import timezone
 
 from movies.models import Movie
-from tmdb.fake.server import FILMS, FIRST_ID
+from tmdb.fake.server import FIRST_ID, MOVIES
 from tmdb.models import SyncProgress
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def run(manage):
-    return partial(manage, "refresh_tmdb")
+def refresh(run_command):
+    return partial(run_command, "refresh_tmdb")
 
 
 @pytest.fixture
-def hold(make_movie):
-    """A film of TMDb's, held under another title for some days."""
+def store_movie(make_movie):
+    """Store a movie of TMDb under another title, last synced some days ago."""
 
-    def make(tmdb_id=FIRST_ID, *, days=3, **fields):
+    def store(tmdb_id=FIRST_ID, *, days=3, **fields):
         fields.setdefault("source", Movie.Source.TMDB)
-        film = make_movie("Old title", tmdb_id=tmdb_id, imdb_id=None, **fields)
-        Movie.objects.filter(pk=film.pk).update(synced_at=timezone.now() - timedelta(days=days))
-        return film
+        movie = make_movie("Old title", tmdb_id=tmdb_id, imdb_id=None, **fields)
+        Movie.objects.filter(pk=movie.pk).update(synced_at=timezone.now() - timedelta(days=days))
+        return movie
 
-    return make
-
-
-def asked_for(server):
-    return [asked.path for asked in server.requests if "changes" not in asked.path]
+    return store
 
 
-def title_of(film):
-    film.refresh_from_db()
-    return film.title
+def get_movie_paths(server):
+    return [request.path for request in server.requests if "changes" not in request.path]
 
 
-def test_what_changed_at_tmdb_is_asked_for_again_if_it_is_held(run, tmdb_server, hold):
-    changed, same = hold(FIRST_ID), hold(FIRST_ID + 1)
-    tmdb_server.changed = [*range(1, 250), FIRST_ID]
-    out, _, failure = run()
+def get_title(movie):
+    movie.refresh_from_db()
+    return movie.title
+
+
+def test_stored_movie_that_changed_at_tmdb_is_refreshed(refresh, tmdb_server, store_movie):
+    changed, unchanged = store_movie(FIRST_ID), store_movie(FIRST_ID + 1)
+    tmdb_server.changed_ids = [*range(1, 250), FIRST_ID]
+
+    output, _, failure = refresh()
+
     assert failure is None
-    assert out.startswith("Refreshed: films 1 of 1 changed and 0 old; 0 are gone")
-    assert title_of(changed) == "The Salt Cartographer"
-    assert title_of(same) == "Old title"
-    assert asked_for(tmdb_server) == [f"/3/movie/{FIRST_ID}"]
-    # The feed was read to its third and last page.
-    assert [asked.query["page"] for asked in tmdb_server.requests[:3]] == ["1", "2", "3"]
+    assert output.startswith("Refreshed 1 movies of 1 changed and 0 old ones; marked 0 that")
+    assert get_title(changed) == "The Salt Cartographer"
+    assert get_title(unchanged) == "Old title"
+    assert get_movie_paths(tmdb_server) == [f"/3/movie/{FIRST_ID}"]
+    # All three pages of changes were read.
+    assert [request.query["page"] for request in tmdb_server.requests[:3]] == ["1", "2", "3"]
 
 
-def test_the_next_run_follows_the_feed_from_where_the_last_one_ended(run, tmdb_server):
-    run()
+def test_next_run_reads_the_changes_since_the_last_run(refresh, tmdb_server):
     today = timezone.now().date()
+
+    refresh()
     position = SyncProgress.objects.get(name="refresh_tmdb").position
+    for days in (4, 99):
+        through = (today - timedelta(days=days)).isoformat()
+        SyncProgress.objects.update(position={"through": through})
+        refresh()
+
     assert position == {"through": today.isoformat(), "failed": []}
-    SyncProgress.objects.update(position={"through": (today - timedelta(days=4)).isoformat()})
-    run()
-    SyncProgress.objects.update(position={"through": (today - timedelta(days=99)).isoformat()})
-    run()
-    starts = [asked.query["start_date"] for asked in tmdb_server.requests]
-    days = [(today - timedelta(days=back)).isoformat() for back in (1, 4, 13)]
-    assert starts == days
+    first_days = [request.query["start_date"] for request in tmdb_server.requests]
+    assert first_days == [(today - timedelta(days=days)).isoformat() for days in (1, 4, 13)]
 
 
-def test_what_is_older_than_150_days_is_asked_for_again(run, tmdb_server, hold):
-    old, young = hold(FIRST_ID, days=151), hold(FIRST_ID + 1, days=149)
-    out, _, _ = run()
-    assert "films 1 of 0 changed and 1 old" in out
-    assert title_of(old) == "The Salt Cartographer"
+def test_movie_synced_more_than_150_days_ago_is_refreshed(refresh, tmdb_server, store_movie):
+    old, young = store_movie(FIRST_ID, days=151), store_movie(FIRST_ID + 1, days=149)
+
+    output, _, _ = refresh()
+
+    assert "Refreshed 1 movies of 0 changed and 1 old ones" in output
+    assert get_title(old) == "The Salt Cartographer"
     assert not old.is_stale
-    assert title_of(young) == "Old title"
+    assert get_title(young) == "Old title"
 
 
-def test_films_of_other_sources_are_left_alone(run, tmdb_server, hold):
-    film = hold(days=400, source=Movie.Source.MANUAL)
-    tmdb_server.changed = [FIRST_ID]
-    run()
-    assert title_of(film) == "Old title"
-    assert asked_for(tmdb_server) == []
+def test_movies_of_other_sources_are_not_refreshed(refresh, tmdb_server, store_movie):
+    movie = store_movie(days=400, source=Movie.Source.MANUAL)
+    tmdb_server.changed_ids = [FIRST_ID]
+
+    refresh()
+
+    assert get_title(movie) == "Old title"
+    assert get_movie_paths(tmdb_server) == []
 
 
-def test_what_tmdb_deleted_is_marked_and_stays(run, tmdb_server, hold, api):
-    film = hold(days=151)
-    tmdb_server.deleted.add(FIRST_ID)
-    out, _, failure = run()
+def test_movie_that_tmdb_deleted_is_marked_once_and_stays(refresh, tmdb_server, store_movie, api):
+    movie = store_movie(days=151)
+    tmdb_server.deleted_ids.add(FIRST_ID)
+
+    output, _, failure = refresh()
+    refresh()
+
     assert failure is None
-    assert "1 are gone at TMDb and were marked" in out
-    film.refresh_from_db()
-    assert film.removed_at_source is not None
-    assert api.get(f"/movies/{film.pk}/").json()["title"] == "Old title"
-    run()
-    # It is not asked for night after night.
-    assert asked_for(tmdb_server) == [f"/3/movie/{FIRST_ID}"]
+    assert "marked 1 that TMDb deleted" in output
+    movie.refresh_from_db()
+    assert movie.removed_at_source is not None
+    assert api.get(f"/movies/{movie.pk}/").json()["title"] == "Old title"
+    assert get_movie_paths(tmdb_server) == [f"/3/movie/{FIRST_ID}"]
 
 
-def test_a_film_that_comes_back_is_no_longer_marked(run, tmdb_server, hold):
-    film = hold()
+def test_movie_that_returns_to_tmdb_is_no_longer_marked(refresh, tmdb_server, store_movie):
+    movie = store_movie()
     Movie.objects.update(removed_at_source=timezone.now())
-    tmdb_server.changed = [FIRST_ID]
-    run()
-    film.refresh_from_db()
-    assert film.removed_at_source is None
+    tmdb_server.changed_ids = [FIRST_ID]
+
+    refresh()
+
+    movie.refresh_from_db()
+    assert movie.removed_at_source is None
 
 
-def test_the_limit_leaves_the_rest_to_the_next_run(run, tmdb_server, hold):
-    films = [hold(FIRST_ID + number, days=160 - number) for number in range(3)]
-    out, _, _ = run("--limit", "2")
-    assert "the limit leaves some to the next run" in out
-    assert [title_of(film) == "Old title" for film in films] == [False, False, True]
-    run("--limit", "2")
-    assert title_of(films[2]) != "Old title"
+def test_limit_leaves_old_movies_to_the_next_run(refresh, tmdb_server, store_movie):
+    movies = [store_movie(FIRST_ID + number, days=160 - number) for number in range(3)]
+
+    output, _, _ = refresh("--limit", "2")
+    titles = [get_title(movie) for movie in movies]
+    refresh("--limit", "2")
+
+    assert "the limit leaves some to the next run" in output
+    assert [title == "Old title" for title in titles] == [False, False, True]
+    assert get_title(movies[2]) != "Old title"
 
 
-def test_changes_that_the_limit_cut_off_are_taken_up(run, tmdb_server, hold):
-    films = [hold(FIRST_ID + number) for number in range(3)]
-    tmdb_server.changed = [FIRST_ID + number for number in range(3)]
-    run("--limit", "2")
-    assert sum(title_of(film) == "Old title" for film in films) == 1
-    run("--limit", "2")
-    assert not any(title_of(film) == "Old title" for film in films)
-    assert len(asked_for(tmdb_server)) == 3
+def test_limit_leaves_changed_movies_to_the_next_run(refresh, tmdb_server, store_movie):
+    movies = [store_movie(FIRST_ID + number) for number in range(3)]
+    tmdb_server.changed_ids = [FIRST_ID + number for number in range(3)]
+
+    refresh("--limit", "2")
+    titles = [get_title(movie) for movie in movies]
+    refresh("--limit", "2")
+
+    assert titles.count("Old title") == 1
+    assert all(get_title(movie) != "Old title" for movie in movies)
+    assert len(get_movie_paths(tmdb_server)) == 3
 
 
-def test_one_bad_film_stops_nothing_and_is_tried_by_the_next_run(
-    run, tmdb_server, hold, monkeypatch
+def test_unreadable_movie_stops_nothing_and_is_retried_by_the_next_run(
+    refresh, tmdb_server, store_movie, monkeypatch
 ):
-    bad, good = hold(FIRST_ID), hold(FIRST_ID + 1)
-    tmdb_server.changed = [FIRST_ID, FIRST_ID + 1]
+    unreadable, readable = store_movie(FIRST_ID), store_movie(FIRST_ID + 1)
+    tmdb_server.changed_ids = [FIRST_ID, FIRST_ID + 1]
+
     with monkeypatch.context() as patched:
-        patched.setitem(FILMS, FIRST_ID, {**FILMS[FIRST_ID], "runtime": "long"})
-        out, err, failure = run()
-    assert "films 1 of 2 changed" in out
-    assert f"film {FIRST_ID}: runtime that is not a whole number" in err
+        patched.setitem(MOVIES, FIRST_ID, {**MOVIES[FIRST_ID], "runtime": "long"})
+        output, errors, failure = refresh()
+    titles = (get_title(unreadable), get_title(readable))
+    tmdb_server.changed_ids = []
+    refresh()
+
+    assert "Refreshed 1 movies of 2 changed" in output
+    assert f"movie {FIRST_ID}: runtime is not an integer" in errors
     assert failure == "1 failed."
-    assert (title_of(bad), title_of(good)) == ("Old title", "Nine Lamps for Marisol")
-    tmdb_server.changed = []
-    run()
-    assert title_of(bad) == "The Salt Cartographer"
+    assert titles == ("Old title", "Nine Lamps for Marisol")
+    assert get_title(unreadable) == "The Salt Cartographer"
 
 
-def test_a_dry_run_counts_and_writes_nothing(run, tmdb_server, hold):
-    film, old = hold(), hold(FIRST_ID + 1, days=200)
-    tmdb_server.changed = [FIRST_ID]
-    out, _, _ = run("--dry-run")
-    assert out.startswith("Would refresh: films 1 changed, 1 old")
-    assert (title_of(film), title_of(old)) == ("Old title", "Old title")
+def test_dry_run_reports_counts_and_writes_nothing(refresh, tmdb_server, store_movie):
+    changed, old = store_movie(), store_movie(FIRST_ID + 1, days=200)
+    tmdb_server.changed_ids = [FIRST_ID]
+
+    output, _, _ = refresh("--dry-run")
+
+    assert output.startswith("Would refresh 1 changed and 1 old movies")
+    assert (get_title(changed), get_title(old)) == ("Old title", "Old title")
     assert not SyncProgress.objects.exists()
 
 
-def test_while_tmdb_is_away_the_run_ends_and_says_so(run, tmdb_server, monkeypatch):
-    monkeypatch.setattr("tmdb.cache.BATCH_RETRIES", 0)
-    monkeypatch.setattr("tmdb.cache.BATCH_BUDGET_S", 0.5)
-    tmdb_server.switch("html")
-    assert "run it again to go on" in run()[2]
+def test_refresh_ends_while_tmdb_is_unavailable(refresh, tmdb_server, monkeypatch):
+    monkeypatch.setattr("tmdb.gateway.BATCH_RETRIES", 0)
+    monkeypatch.setattr("tmdb.gateway.BATCH_TIME_LIMIT_S", 0.5)
+    tmdb_server.set_mode("html")
+
+    *_, failure = refresh()
+
+    assert "Run refresh_tmdb again to continue" in failure

@@ -23,15 +23,6 @@ from nexus.core.observability.metrics import CACHE_FAILURES, CACHE_READS, CIRCUI
 # Seconds until an entry expires, by kind.
 TTL_S = {
     "genre_counts": 600,
-    "tmdb_search": 3_600,
-    "tmdb_list": 3_600,
-    "tmdb_find": 86_400,
-    "tmdb_genres": 604_800,
-    # The movie itself is stored in the catalogue; this entry serves concurrent requests for it.
-    "tmdb_movie": 60,
-    "tmdb_missing": 300,
-    # A stale copy is served this much longer while TMDb is down.
-    "tmdb_stale": 86_400,
 }
 
 _LOG = logging.getLogger(__name__)

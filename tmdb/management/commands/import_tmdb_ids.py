@@ -7,14 +7,14 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from tmdb.sync.base_command import KeepingCommand
-from tmdb.sync.id_export import NAME, ExportError, export_import
+from tmdb.sync.base_command import SyncCommand
+from tmdb.sync.id_export import NAME, ExportFileError, exported_movies_import
 
 
-class Command(KeepingCommand):
+class Command(SyncCommand):
     help = (
-        "Store the films of TMDb's daily export (movie_ids_MM_DD_YYYY.json.gz) with title and "
-        "popularity; their details follow when somebody asks for them."
+        "Store the movies of TMDb's daily export (movie_ids_MM_DD_YYYY.json.gz) with title and "
+        "popularity. Their details are fetched when somebody opens them."
     )
     name = NAME
 
@@ -22,39 +22,40 @@ class Command(KeepingCommand):
         parser.add_argument("file", metavar="FILE.json.gz", type=Path)
         parser.add_argument(
             "--min-popularity",
-            type=_popularity,
+            type=_parse_popularity,
             default=0.0,
             metavar="X",
-            help="leave films below this out; default: 0",
+            help="skip movies less popular than this; default: 0",
         )
-        self.add_dry_run(parser)
+        self.add_dry_run_argument(parser)
 
-    def work(self, options: dict[str, Any]) -> None:
+    def run_sync(self, options: dict[str, Any]) -> None:
         dry_run = options["dry_run"]
         try:
-            done = export_import(
+            result = exported_movies_import(
                 path=options["file"],
                 min_popularity=options["min_popularity"],
-                progress=self.progress,
+                report_progress=self.report_progress,
                 dry_run=dry_run,
             )
-        except ExportError as error:
+        except ExportFileError as error:
             raise CommandError(str(error)) from error
-        if done.resumed:
-            self.stdout.write("A run that was cut off was taken up; its counts are included.")
-        self.finish(
-            f"{'Would store' if dry_run else 'Stored'}: films {done.created:,} new, popularity of "
-            f"{done.updated:,} changed, {done.unchanged:,} as they were; {done.left_out:,} left out "
-            f"(adult, video or less popular); {done.lines:,} lines",
-            done.failures,
+        if result.resumed:
+            self.stdout.write("Continued a run that was cut off; the counts include it.")
+        store, update = ("Would store", "update") if dry_run else ("Stored", "updated")
+        self.report_summary(
+            f"{store} {result.created:,} new movies and {update} the popularity of "
+            f"{result.updated:,}; {result.unchanged:,} are unchanged; skipped {result.skipped:,} "
+            f"(adult, video or less popular); read {result.lines:,} lines",
+            result.failures,
         )
 
 
-def _popularity(text: str) -> float:
+def _parse_popularity(text: str) -> float:
     try:
-        value = float(text)
+        popularity = float(text)
     except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ArgumentTypeError(f"{text!r} is no popularity: a number from 0 on")
-    return value
+        popularity = math.nan
+    if not 0 <= popularity < math.inf:
+        raise ArgumentTypeError(f"{text!r} is not a popularity; write a number from 0 on")
+    return popularity

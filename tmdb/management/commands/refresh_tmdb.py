@@ -3,44 +3,44 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from tmdb.cache import batch_client
-from tmdb.sync.base_command import KeepingCommand, number_between
-from tmdb.sync.changes import NAME, REFRESH_AFTER, tmdb_refresh
+from tmdb.gateway import build_batch_gateway
+from tmdb.sync.base_command import SyncCommand, integer_parser
+from tmdb.sync.changes import NAME, REFRESH_AFTER, movies_refresh
 
 DEFAULT_LIMIT = 10_000
 
 
-class Command(KeepingCommand):
+class Command(SyncCommand):
     help = (
-        "Ask TMDb again for the films that changed there since the last refresh, and for those "
-        f"held longer than {REFRESH_AFTER.days} days. What TMDb deleted is marked and stays."
+        "Refresh the movies that changed at TMDb since the last run, and those last synced more "
+        f"than {REFRESH_AFTER.days} days ago. Movies that TMDb deleted are marked and stay."
     )
     name = NAME
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--limit",
-            type=number_between(1, 10_000_000),
+            type=integer_parser(1, 10_000_000),
             default=DEFAULT_LIMIT,
-            help=f"films in all; default: {DEFAULT_LIMIT:,}",
+            help=f"movies to refresh at most; default: {DEFAULT_LIMIT:,}",
         )
-        self.add_dry_run(parser)
+        self.add_dry_run_argument(parser)
 
-    def work(self, options: dict[str, Any]) -> None:
+    def run_sync(self, options: dict[str, Any]) -> None:
         dry_run = options["dry_run"]
-        done = tmdb_refresh(
-            client=batch_client(),
+        result = movies_refresh(
+            gateway=build_batch_gateway(),
             limit=options["limit"],
-            progress=self.progress,
+            report_progress=self.report_progress,
             dry_run=dry_run,
         )
         if dry_run:
-            summary = f"Would refresh: films {done.changed:,} changed, {done.old:,} old"
+            summary = f"Would refresh {result.changed:,} changed and {result.old:,} old movies"
         else:
             summary = (
-                f"Refreshed: films {done.refreshed:,} of {done.changed:,} changed and {done.old:,} "
-                f"old; {done.removed:,} are gone at TMDb and were marked"
+                f"Refreshed {result.refreshed:,} movies of {result.changed:,} changed and "
+                f"{result.old:,} old ones; marked {result.removed:,} that TMDb deleted"
             )
-        if done.left_over:
+        if result.is_limited:
             summary += "; the limit leaves some to the next run"
-        self.finish(summary, done.failures)
+        self.report_summary(summary, result.failures)

@@ -1,84 +1,96 @@
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from movies.dto import FIRST_YEAR, LAST_YEAR
-from tmdb.cache import batch_client
-from tmdb.sync.base_command import KeepingCommand, day, number_between
-from tmdb.sync.lists import LAST_PAGE, LISTS, NAME, Plan, tmdb_sync
+from tmdb.gateway import build_batch_gateway
+from tmdb.sync.base_command import SyncCommand, integer_parser, parse_day
+from tmdb.sync.lists import LAST_PAGE, LISTS, NAME, SyncPlan, movie_lists_sync
 
-DEFAULT_LISTS = "popular,top_rated,now_playing,upcoming"
 DEFAULT_PAGES = 5
 
 
-class Command(KeepingCommand):
+class Command(SyncCommand):
     help = (
-        "Store the films of TMDb's lists, and of its discover call by year, page by page. A run "
-        "that was cut off is taken up by the next one with the same options."
+        "Store the movies of TMDb's lists and of its most popular movies by year, page by page. "
+        "A run that was cut off is continued by the next one with the same options."
     )
     name = NAME
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--lists",
-            type=_lists,
-            default=_lists(DEFAULT_LISTS),
+            type=_parse_lists,
+            default=LISTS,
             metavar="NAME,…",
-            help=f"of {', '.join(LISTS)}, or none; default: all",
+            help=f"lists to read, from {', '.join(LISTS)}; or none; default: all",
         )
         parser.add_argument(
             "--discover-years",
-            type=_years,
+            type=_parse_years,
             default=(),
             metavar="YEAR[-YEAR]",
-            help="the most popular films of each of these years too",
+            help="also read the most popular movies of each of these years",
         )
         parser.add_argument(
             "--pages",
-            type=number_between(1, LAST_PAGE),
+            type=integer_parser(1, LAST_PAGE),
             default=DEFAULT_PAGES,
-            help=f"of 20 films, of each list and year; default: {DEFAULT_PAGES}",
+            help=f"pages of 20 movies to read of each list and year; default: {DEFAULT_PAGES}",
         )
         parser.add_argument(
-            "--since", type=day, metavar="YYYY-MM-DD", help="only films released from this day on"
+            "--since",
+            type=parse_day,
+            metavar="YYYY-MM-DD",
+            help="store only movies released on this day or later",
         )
-        self.add_dry_run(parser)
+        self.add_dry_run_argument(parser)
 
-    def work(self, options: dict[str, Any]) -> None:
+    def run_sync(self, options: dict[str, Any]) -> None:
         dry_run = options["dry_run"]
-        done = tmdb_sync(
-            plan=Plan(
+        result = movie_lists_sync(
+            plan=SyncPlan(
                 options["lists"], options["discover_years"], options["pages"], options["since"]
             ),
-            client=batch_client(),
-            progress=self.progress,
+            gateway=build_batch_gateway(),
+            report_progress=self.report_progress,
             dry_run=dry_run,
         )
-        if done.resumed:
-            self.stdout.write("A run that was cut off was taken up; its counts are included.")
-        as_they_were = f", {done.unchanged:,} as they were" if dry_run else ""
-        self.finish(
-            f"{'Would store' if dry_run else 'Stored'}: films {done.created:,} new, "
-            f"{done.updated:,} brought up to date{as_they_were}; {done.refused:,} entries not taken "
-            f"(adult, video or unusable); {done.pages:,} pages",
-            done.failures,
+        if result.resumed:
+            self.stdout.write("Continued a run that was cut off; the counts include it.")
+        if dry_run:
+            summary = (
+                f"Would store {result.created:,} new movies and update {result.updated:,}; "
+                f"{result.unchanged:,} are unchanged"
+            )
+        else:
+            summary = f"Stored {result.created:,} new movies and updated {result.updated:,}"
+        self.report_summary(
+            f"{summary}; rejected {result.rejected:,} entries (adult, video or unreadable); read "
+            f"{result.pages:,} pages",
+            result.failures,
         )
 
 
-def _lists(text: str) -> tuple[str, ...]:
+def _parse_lists(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
     if names == ("none",):
         return ()
     for name in names:
         if name not in LISTS:
-            raise ValueError(name)
+            raise ArgumentTypeError(f"{name!r} is not a list; write {', '.join(LISTS)} or none")
     return names
 
 
-def _years(text: str) -> tuple[int, ...]:
+def _parse_years(text: str) -> tuple[int, ...]:
     first, _, last = text.partition("-")
-    years = range(int(first), int(last or first) + 1)
+    try:
+        years = range(int(first), int(last or first) + 1)
+    except ValueError:
+        years = range(0)
     if not years or years[0] < FIRST_YEAR or years[-1] > LAST_YEAR:
-        raise ValueError(text)
+        raise ArgumentTypeError(
+            f"{text!r} are not years from {FIRST_YEAR} to {LAST_YEAR}; write 1998 or 1998-2003"
+        )
     return tuple(years)
