@@ -501,7 +501,7 @@ def test_request_waits_for_a_place_in_flight(make_breaker):
     assert 0.08 < time.monotonic() - started < 1
 
 
-def test_an_outage_of_thirty_seconds_costs_ten_calls_and_five_to_recover_from():
+def test_outage_of_thirty_seconds_costs_at_most_ten_requests_and_five_seconds():
     # The arithmetic in the module docstring of tmdb.client.circuit_breaker.
     assert FAILURES_TO_OPEN + int(30 / breaker_module.PROBE_INTERVAL_S) <= 10
     assert breaker_module.PROBE_INTERVAL_S < 5
