@@ -349,7 +349,10 @@ class StaleWhileRevalidateCache:
         try:
             if is_first:
                 return self._fetch_and_share(fetch, resource, stored_after=stored_after)
-            return _wait_for(fetch, TIME_LIMIT_S if has_slot else SHARED_FETCH_WAIT_S)
+            shared: CachedValue[T] = _wait_for(
+                fetch, TIME_LIMIT_S if has_slot else SHARED_FETCH_WAIT_S
+            )
+            return shared
         finally:
             with self._lock:
                 self._waiting -= has_slot

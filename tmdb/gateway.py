@@ -1,7 +1,7 @@
 """The only way to TMDb: rate limit, circuit breaker, retries and a time limit for every request.
 
-`tmdb.cache` calls a `Gateway` for HTTP requests of ours, `tmdb.sync` and `tmdb.reference_lookup` for
-batch work; the gateway sends with `tmdb.client.http`. All workers share one rate and one breaker in
+`tmdb.cache` calls a `Gateway` while a caller waits, `tmdb.sync` and `tmdb.reference_lookup` for batch
+work; the gateway sends with `tmdb.client.http`. All workers share one rate and one breaker in
 Valkey; `tmdb.client.circuit_breaker` explains the limits and applies them while Valkey is down.
 """
 
@@ -48,7 +48,7 @@ from tmdb.client.errors import (
 )
 from tmdb.client.http import TmdbClient, TmdbRequest
 
-# All requests to TMDb for one HTTP request of ours, retries and waiting included.
+# For all requests to TMDb while one caller waits, retries and delays included.
 TIME_LIMIT_S = 3.0
 # A request that has less time left than this would time out, but TMDb would still do the work.
 MIN_TIME_LEFT_S = 0.25

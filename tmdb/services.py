@@ -31,7 +31,7 @@ from tmdb.gateway import TIME_LIMIT_S, Gateway, time_limit
 from tmdb.parsers import SearchPage, parse_movie, select_catalogue_entries
 
 MAX_BULK_IMPORT = 20
-# Half of the requests that may be in flight: searches meanwhile are not held up.
+# Half of the requests that may be in flight; the other half is for searches at the same time.
 BULK_THREADS = 2
 # A movie whose details could not be fetched is shown without them, and not retried, for this long.
 DETAILS_RETRY_AFTER_S = 30
@@ -44,7 +44,7 @@ _LOG = logging.getLogger(__name__)
 BulkStatus = Literal["created", "existing", "not_found", "error"]
 
 
-# --- Imports that members ask for ----------------------------------------------------------------
+# --- Imports that members request ----------------------------------------------------------------
 
 
 def movie_import(*, tmdb_id: int, refresh: bool = False) -> UpsertResult:
@@ -67,7 +67,7 @@ def movie_import(*, tmdb_id: int, refresh: bool = False) -> UpsertResult:
 
 
 def movie_import_by_imdb_id(*, imdb_id: str, refresh: bool = False) -> UpsertResult:
-    """Import a movie by its IMDb id; TMDb is asked for its own id unless the catalogue knows it."""
+    """Import a movie by its IMDb id; look up its TMDb id at TMDb if the catalogue lacks it."""
     stored = Movie.objects.filter(imdb_id=imdb_id).first()
     if stored is not None and stored.tmdb_id is not None:
         return movie_import(tmdb_id=stored.tmdb_id, refresh=refresh)
@@ -158,7 +158,7 @@ def movie_complete(*, movie: Movie) -> bool:
 def fetch_movies(
     tmdb_ids: Iterable[int], gateway: Gateway, *, threads: int, time_limit_s: float
 ) -> dict[int, MovieData | TmdbError]:
-    """Fetch movies in a few threads within one time limit; return each movie or its error."""
+    """Fetch movies in a few threads within one time limit; return a movie or an error per id."""
     ids = list(tmdb_ids)
     if not ids:
         return {}

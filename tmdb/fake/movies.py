@@ -143,7 +143,7 @@ def make_list_entry(movie: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_page(movies: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
-    """Return the page that a query asks for of a list of movies."""
+    """Return the page of a list of movies that the query parameters select."""
     number = int(query.get("page", "1"))
     on_page = movies[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
     return {

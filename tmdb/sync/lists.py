@@ -202,6 +202,10 @@ def _store_movies(result: ListSyncResult, movies: list[MovieData]) -> None:
 
 def _count_changes(result: ListSyncResult, movies: list[MovieData]) -> None:
     comparisons = movies_compare(movies=movies, source=Movie.Source.TMDB)
-    result.created += sum(each.movie_id is None for each in comparisons)
-    result.updated += sum(each.movie_id is not None and each.changes for each in comparisons)
-    result.unchanged += sum(not each.changes for each in comparisons)
+    for comparison in comparisons:
+        if comparison.movie_id is None and comparison.changes:
+            result.created += 1
+        elif comparison.changes:
+            result.updated += 1
+        else:
+            result.unchanged += 1

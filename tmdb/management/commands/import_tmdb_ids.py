@@ -14,7 +14,7 @@ from tmdb.sync.id_export import NAME, ExportFileError, exported_movies_import
 class Command(SyncCommand):
     help = (
         "Store the movies of TMDb's daily export (movie_ids_MM_DD_YYYY.json.gz) with title and "
-        "popularity. Their details are fetched when somebody opens them."
+        "popularity. Their details are fetched when they are first opened."
     )
     name = NAME
 
