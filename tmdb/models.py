@@ -1,4 +1,4 @@
-"""How far the commands that keep the catalogue have come."""
+"""The checkpoints of the sync commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 class SyncProgress(models.Model):
-    """Where a command is, written in the transaction that stores what it says is done."""
+    """Where a run of a command is; saved in the transaction that stores what is done until there."""
 
     name = models.CharField(max_length=60, unique=True)
     position = models.JSONField(default=dict)
