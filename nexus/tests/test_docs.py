@@ -10,6 +10,7 @@ from django.conf import settings
 
 from nexus.dev.embedded import ROOT
 from nexus.tests.routes import api_routes
+from nexus.tests.test_flows import record_modules
 
 PAGES = [
     *sorted(ROOT.glob("*.md")),
@@ -187,15 +188,46 @@ def test_changelog_and_schema_have_the_version_of_the_settings(api):
     assert newest == settings.VERSION == schema["info"]["version"]
 
 
-def test_diagrams_name_modules_that_exist():
-    diagrams = re.findall(r"```mermaid\n(.*?)```", read("docs/architecture.md"), re.DOTALL)
-    modules = {
-        name for text in diagrams for name in re.findall(r"as ([a-z_]+(?:\.[a-z_]+)+)$", text, re.M)
+def read_diagrams():
+    """Return the modules of each diagram by the heading above it."""
+    sections = re.split(r"^## ", read("docs/architecture.md"), flags=re.M)
+    return {
+        section.partition("\n")[0]: set(re.findall(r"participant \w+ as (\S+)", section))
+        for section in sections
+        if "```mermaid" in section
     }
 
-    assert len(diagrams) == 3
-    assert len(modules) > 15
-    assert {name for name in modules if not module_exists(name)} == set()
+
+def test_diagrams_name_modules_that_exist():
+    diagrams = read_diagrams()
+
+    assert sorted(diagrams) == ["GET /movies/", "POST /ratings/", "POST /tmdb/import/"]
+    for modules in diagrams.values():
+        assert len(modules) > 5
+        assert {name for name in modules if not module_exists(name)} == set()
+
+
+def test_diagram_of_a_movie_list_has_the_modules_that_the_request_enters(api, db, make_movie):
+    make_movie("Alien", genres=["Horror"])
+
+    modules = record_modules(
+        lambda: api.get("/movies/?genre=Horror&search=alien"), ("movies.views", "list")
+    )
+
+    assert read_diagrams()["GET /movies/"] == modules
+
+
+def test_diagram_of_a_rating_has_the_modules_that_the_request_enters(
+    make_user, client_of, make_movie
+):
+    member = client_of(make_user("ann"))
+    body = {"movie": make_movie("Alien").pk, "score": 4}
+
+    modules = record_modules(
+        lambda: member.post("/ratings/", body), ("social.views.ratings", "create")
+    )
+
+    assert read_diagrams()["POST /ratings/"] == modules
 
 
 def module_exists(name):
