@@ -67,7 +67,6 @@ def test_deleting_an_account_leaves_no_reference_to_it(make_user, make_movie, cl
     client.post("/ratings/", {"movie": movie.pk, "score": 5})
     client.post("/watchlist/", {"movie": movie.pk})
     client.post("/history/", {"movie": movie.pk})
-
     client.post(f"/ratings/{review.json()['id']}/report/", {"reason": "spam"})
 
     assert client.delete("/profiles/me/", {"password": PASSWORD}).status_code == 204
@@ -78,14 +77,14 @@ def test_deleting_an_account_leaves_no_reference_to_it(make_user, make_movie, cl
     movie.refresh_from_db()
     assert (movie.rating_count, movie.rating_sum) == (1, 2.0)
 
-    left = {
+    remaining = {
         relation.related_model._meta.label: relation.related_model.objects.filter(
             **{relation.field.name: ann.pk}
         ).count()
         for relation in User._meta.related_objects
     }
 
-    assert set(left.values()) == {0}
+    assert set(remaining.values()) == {0}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -116,7 +115,6 @@ def test_deleting_an_account_deletes_the_admin_log_entries_that_name_it(
     client = client_of(ann)
     for user in (ann, bob):
         LogEntry.objects.log_actions(admin_user.pk, [user], CHANGE)
-
     LogEntry.objects.log_actions(admin_user.pk, list(ann.token_families.all()), DELETION)
 
     assert client.delete("/profiles/me/", {"password": PASSWORD}).status_code == 204

@@ -22,7 +22,7 @@ def movies(make_movie):
     return [make_movie(title).pk for title in ("Alien", "Brazil", "Casablanca")]
 
 
-def titles(response):
+def read_titles(response):
     assert response.status_code == 200
     assert response.json()["count"] == len(response.json()["results"])
     return [result["movie"]["title"] for result in response.json()["results"]]
@@ -39,11 +39,10 @@ def test_adding_a_movie_twice_keeps_one_watchlist_item(client, movies):
     assert response.json()["movie"]["title"] == "Alien"
 
     client.post("/watchlist/", {"movie": movies[1]})
-
     again = client.post("/watchlist/", {"movie": movies[0]})
 
     assert (again.status_code, again.json()) == (200, response.json())
-    assert titles(client.get("/watchlist/")) == ["Brazil", "Alien"]
+    assert read_titles(client.get("/watchlist/")) == ["Brazil", "Alien"]
 
 
 def test_a_movie_is_removed_from_the_watchlist(client, movies):
@@ -51,7 +50,7 @@ def test_a_movie_is_removed_from_the_watchlist(client, movies):
 
     assert client.delete(f"/watchlist/{movies[0]}/").status_code == 204
     assert client.delete(f"/watchlist/{movies[0]}/").status_code == 404
-    assert titles(client.get("/watchlist/")) == []
+    assert read_titles(client.get("/watchlist/")) == []
 
 
 @pytest.mark.parametrize("score", [4, 2])
@@ -102,14 +101,12 @@ def test_concurrent_additions_of_a_movie_create_one_watchlist_item(client, movie
 
 def test_a_movie_has_one_viewing_for_each_moment(client, movies):
     before = timezone.now()
-
     now = client.post("/history/", {"movie": movies[0]})
 
     assert (now.status_code, set(now.json())) == (201, {"id", "movie", "watched_at"})
     assert before - timedelta(seconds=1) < datetime.fromisoformat(now.json()["watched_at"])
 
     payload = {"movie": movies[0], "watched_at": "2020-02-29T22:15:00+02:00"}
-
     first, again = client.post("/history/", payload), client.post("/history/", payload)
 
     assert (first.status_code, again.status_code) == (201, 200)
@@ -118,8 +115,8 @@ def test_a_movie_has_one_viewing_for_each_moment(client, movies):
 
     client.post("/history/", {"movie": movies[1], "watched_at": "2021-01-01"})
 
-    assert titles(client.get("/history/")) == ["Alien", "Brazil", "Alien"]
-    assert titles(client.get(f"/history/?movie={movies[1]}")) == ["Brazil"]
+    assert read_titles(client.get("/history/")) == ["Alien", "Brazil", "Alien"]
+    assert read_titles(client.get(f"/history/?movie={movies[1]}")) == ["Brazil"]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +143,7 @@ def test_only_the_member_can_delete_a_viewing(client, movies, make_user, client_
     other = client_of(make_user("bob"))
 
     assert other.delete(f"/history/{viewing}/").status_code == 404
-    assert titles(other.get("/history/")) == []
+    assert read_titles(other.get("/history/")) == []
     assert client.delete(f"/history/{viewing}/").status_code == 204
     assert client.delete(f"/history/{viewing}/").status_code == 404
 

@@ -256,7 +256,7 @@ def rated(client, make_movie):
     return movies
 
 
-def titles(response):
+def read_titles(response):
     assert response.status_code == 200, response.json()
     return [result["movie"]["title"] for result in response.json()["results"]]
 
@@ -266,7 +266,7 @@ def test_the_list_has_the_callers_ratings_newest_first(client, rated, make_user,
 
     response = client.get("/ratings/")
 
-    assert titles(response) == ["Movie 3", "Movie 2", "Movie 1", "Movie 0"]
+    assert read_titles(response) == ["Movie 3", "Movie 2", "Movie 1", "Movie 0"]
     assert response.json()["count"] == 4
     assert set(response.json()["results"][0]) == RATING_FIELDS
 
@@ -283,12 +283,14 @@ def test_the_list_has_the_callers_ratings_newest_first(client, rated, make_user,
     ],
 )
 def test_filters_and_orderings_select_the_expected_rows(client, rated, query, expected):
-    assert titles(client.get(f"/ratings/?{query}")) == [f"Movie {number}" for number in expected]
+    assert read_titles(client.get(f"/ratings/?{query}")) == [
+        f"Movie {number}" for number in expected
+    ]
 
 
 def test_the_movie_filter_returns_one_rating(client, rated):
-    assert titles(client.get(f"/ratings/?movie={rated[1].id}")) == ["Movie 1"]
-    assert titles(client.get("/ratings/?movie=987654321")) == []
+    assert read_titles(client.get(f"/ratings/?movie={rated[1].id}")) == ["Movie 1"]
+    assert read_titles(client.get("/ratings/?movie=987654321")) == []
 
 
 @pytest.mark.parametrize("ordering", ["created_at", "-created_at", "score", "-score"])
@@ -297,10 +299,10 @@ def test_cursors_read_every_row_once(client, rated, ordering):
 
     while url:
         response = client.get(url)
-        collected += titles(response)
+        collected += read_titles(response)
         url = response.json()["next"]
 
-    assert collected == titles(client.get(f"/ratings/?ordering={ordering}"))
+    assert collected == read_titles(client.get(f"/ratings/?ordering={ordering}"))
 
 
 @pytest.mark.parametrize(

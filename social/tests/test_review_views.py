@@ -27,7 +27,7 @@ def review(make_user, client_of, movie):
     return make
 
 
-def authors(api, movie, query=""):
+def read_authors(api, movie, query=""):
     response = api.get(f"/movies/{movie.id}/reviews/{query}")
     assert response.status_code == 200
     results = response.json()["results"]
@@ -40,7 +40,7 @@ def test_reviews_are_public_and_newest_first(api, movie, review):
 
     review("bob", "The cat lives.", spoilers=True)
 
-    assert authors(api, movie) == ["bob", "ann"]
+    assert read_authors(api, movie) == ["bob", "ann"]
 
     response = api.get(f"/movies/{movie.id}/reviews/")
 
@@ -61,7 +61,7 @@ def test_only_reviews_of_active_members_with_public_profiles_are_listed(api, mov
 
     gone.save()
 
-    assert authors(api, movie) == ["ann"]
+    assert read_authors(api, movie) == ["ann"]
 
 
 def test_hide_spoilers_leaves_out_reviews_with_spoilers(api, movie, review):
@@ -69,8 +69,8 @@ def test_hide_spoilers_leaves_out_reviews_with_spoilers(api, movie, review):
 
     review("bob", "The cat lives.", spoilers=True)
 
-    assert authors(api, movie, "?hide_spoilers=true") == ["ann"]
-    assert authors(api, movie, "?hide_spoilers=false") == ["bob", "ann"]
+    assert read_authors(api, movie, "?hide_spoilers=true") == ["ann"]
+    assert read_authors(api, movie, "?hide_spoilers=false") == ["bob", "ann"]
 
 
 def test_cursors_read_every_review_once(api, movie, review):
