@@ -50,9 +50,8 @@ def test_the_feed_lists_events_of_followed_members_newest_first(
     bob_client, cid_client = client_of(bob), client_of(cid)
     first = bob_client.post("/ratings/", {"movie": movies[0].pk, "score": 4}).json()["id"]
     cid_client.post("/ratings/", {"movie": movies[1].pk, "score": 4, "review": "Odd."})
-    private_id = bob_client.post("/playlists/", {"name": "Drafts", "visibility": "private"}).json()[
-        "id"
-    ]
+    drafts = {"name": "Drafts", "visibility": "private"}
+    private_id = bob_client.post("/playlists/", drafts).json()["id"]
     bob_client.post("/playlists/", {"name": "Nights", "movie_ids": [movies[2].pk]})
     bob_client.patch(f"/ratings/{first}/", {"review": "Tense after all."})
     client.post("/ratings/", {"movie": movies[2].pk, "score": 1})
@@ -66,13 +65,10 @@ def test_the_feed_lists_events_of_followed_members_newest_first(
     response = client.get("/feed/")
 
     assert read_events(response) == expected
-    assert (response.json()["count"], response.json()["next"], response.json()["previous"]) == (
-        4,
-        None,
-        None,
-    )
-    assert set(response.json()["results"][0]) == {"id", "kind", "at", "user", "rating", "playlist"}
-    assert response.json()["results"][1]["playlist"]["seen_count"] == 1
+    page = response.json()
+    assert (page["count"], page["next"], page["previous"]) == (4, None, None)
+    assert set(page["results"][0]) == {"id", "kind", "at", "user", "rating", "playlist"}
+    assert page["results"][1]["playlist"]["seen_count"] == 1
     assert response["Cache-Control"] == "private, no-store"
 
     bob_client.patch(f"/playlists/{private_id}/", {"visibility": "public"})
@@ -147,7 +143,7 @@ def test_an_invalid_feed_parameter_is_rejected_by_name(client, query):
 
 
 @pytest.fixture
-def crowd(ann):
+def followed_ids(ann):
     """A hundred followed members and a hundred others, each with forty ratings."""
     users = User.objects.bulk_create(
         User(username=f"member{number}", email=f"m{number}@example.org") for number in range(200)
@@ -175,9 +171,9 @@ def crowd(ann):
     return [user.pk for user in users[:100]]
 
 
-def test_the_feed_query_reads_one_row_per_member_and_pages_of_the_newest_ten(crowd):
+def test_the_feed_query_reads_one_row_per_member_and_pages_of_the_newest_ten(followed_ids):
     params = {
-        "members": crowd,
+        "members": followed_ids,
         "before": FEED_START.at,
         "rated_before": FEED_START.id_bound(RATED),
         "reviewed_before": FEED_START.id_bound(REVIEWED),
@@ -186,8 +182,8 @@ def test_the_feed_query_reads_one_row_per_member_and_pages_of_the_newest_ten(cro
     }
     with connection.cursor() as cursor:
         # Force the plan of large tables: for small ones, reading and sorting all rows is as cheap.
-        for other in ("seqscan", "bitmapscan", "sort"):
-            cursor.execute(f"SET LOCAL enable_{other} = off")
+        for method in ("seqscan", "bitmapscan", "sort"):
+            cursor.execute(f"SET LOCAL enable_{method} = off")
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {FEED_PAGE_SQL}", params)
         nodes = [cursor.fetchone()[0][0]["Plan"]]
     reads = {}
@@ -199,13 +195,16 @@ def test_the_feed_query_reads_one_row_per_member_and_pages_of_the_newest_ten(cro
         if "Index Name" in node:
             rows = node["Actual Rows"] * node["Actual Loops"]
             reads.setdefault(node["Index Name"], []).append((node["Actual Loops"], round(rows)))
+
     # One row of each of the hundred members, then ten rows of each of the ten newest.
     assert sorted(reads["rating_user_newest"]) == [(10, 100), (100, 100)]
     assert {loops for loops, _ in reads["playlist_owner_published"]} == {10, 100}
     assert set(reads) == {"rating_user_newest", "rating_user_reviewed", "playlist_owner_published"}
 
 
-def test_a_feed_page_takes_a_fixed_number_of_queries(client, crowd, django_assert_num_queries):
+def test_a_feed_page_takes_a_fixed_number_of_queries(
+    client, followed_ids, django_assert_num_queries
+):
     # The session, the followed members, the count, the page, its ratings, its playlists, and the
     # seen counts of the playlists.
     with django_assert_num_queries(7):
