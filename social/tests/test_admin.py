@@ -135,6 +135,7 @@ def test_a_hidden_review_is_shown_only_to_its_author_and_its_score_still_counts(
     for response in (reviews, ratings, feed):
         assert response.status_code == 200
         assert b"Rude words." not in response.content
+
     assert reviews.json()["count"] == 0
     assert ratings.json()["results"][0]["score"] == 4.0
     assert {result["kind"] for result in feed.json()["results"]} == {"rated", "published"}

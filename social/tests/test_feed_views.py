@@ -121,6 +121,7 @@ def test_feed_pages_neither_skip_nor_repeat_events_of_the_same_moment(
         assert page["count"] == 28
         collected += page["results"]
         url = page["next"]
+
     assert len({event["id"] for event in collected}) == len(collected) == 28
     assert all(one["at"] >= other["at"] for one, other in pairwise(collected))
 

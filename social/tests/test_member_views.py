@@ -151,10 +151,13 @@ def test_the_lookup_of_a_username_uses_its_index():
 def test_following_and_unfollowing_are_idempotent(client, ann, bob):
     for _ in range(2):
         assert client.put("/profiles/BOB/follow/").status_code == 204
+
     assert read_follow_pairs() == [(ann.pk, bob.pk)]
     assert client.get("/profiles/me/").json()["following"] == 1
+
     for _ in range(2):
         assert client.delete("/profiles/bob/follow/").status_code == 204
+
     assert read_follow_pairs() == []
 
 
@@ -163,8 +166,10 @@ def test_following_or_blocking_oneself_or_an_unknown_member_is_rejected(client, 
     response = client.put(f"/profiles/ann/{relation}/")
 
     assert (response.status_code, response.json()["code"]) == (403, "oneself")
+
     for method in (client.put, client.delete):
         assert method(f"/profiles/nobody/{relation}/").status_code == 404
+
     assert not Follow.objects.exists()
     assert not Block.objects.exists()
 
@@ -177,8 +182,10 @@ def test_a_followed_member_who_becomes_private_can_be_unfollowed(client, ann, bo
     assert read_usernames(client.get("/profiles/ann/following/")) == []
     assert client.put("/profiles/bob/follow/").status_code == 204
     assert client.delete("/profiles/bob/follow/").status_code == 204
+
     for method in (client.put, client.delete):
         assert method("/profiles/bob/follow/").status_code == 404
+
     assert read_follow_pairs() == []
 
 
@@ -310,12 +317,15 @@ def test_a_block_ends_follows_and_hides_both_members_from_each_other(
 
     for _ in range(2):
         assert client.put("/profiles/bob/block/").status_code == 204
+
     assert read_follow_pairs() == []
+
     for viewer, other in ((client, "bob"), (client_of(bob), "ann")):
         assert viewer.get(f"/profiles/{other}/").status_code == 404
         assert viewer.put(f"/profiles/{other}/follow/").status_code == 404
         reviews = viewer.get(f"/movies/{movie.pk}/reviews/").json()["results"]
         assert other not in [result["user"].lower() for result in reviews]
+
     assert read_usernames(client.get("/blocks/")) == ["Bob"]
     assert read_usernames(client_of(bob).get("/blocks/")) == []
     # To a blocked member, the blocker looks like an unknown member.

@@ -187,6 +187,7 @@ def test_other_members_cannot_change_a_playlist(stranger, make_playlist, visibil
         # The permission is checked before the body.
         response = getattr(stranger, method)(f"{url}{path}", {"name": 5, "movie_ids": 5})
         assert response.status_code == status, (method, path)
+
     assert Playlist.objects.get().name == "Nights"
 
 
@@ -198,6 +199,7 @@ def test_anonymous_callers_cannot_change_a_playlist(api, make_playlist, visibili
         response = getattr(api, method)(f"{url}{path}", body)
         assert response.status_code == 401, (method, path)
         assert "WWW-Authenticate" in response
+
     assert api.post("/playlists/", {"name": "Mine"}).status_code == 401
 
 
@@ -488,6 +490,7 @@ def test_every_change_of_the_items_changes_the_etag(client, make_playlist, movie
         stale = client.get(f"{url}items/")["ETag"]
         assert change().status_code in (200, 204)
         assert reorder(client, url, movies[1::-1], stale).status_code == 412
+
     assert read_items(client, url) == movies[:2]
 
 

@@ -42,6 +42,7 @@ def test_a_recount_agrees_with_the_counters_of_the_services(rated):
     corrupt_counters()
 
     assert ratings_recount() == 3
+
     for movie_id, (count, total, day, week) in read_counters().items():
         assert (count, total) == expected[movie_id][:2]
         if count:
