@@ -86,7 +86,7 @@ def fetch_feed_page(
     members are read and sorted: with 2,000 followed members and 200,000 ratings, 70 ms instead of
     33 ms. Sorting grows with the number of ratings; this query does not.
     """
-    params = {
+    params: dict[str, Any] = {
         "members": list(member_ids),
         "before": before,
         "rated_before": rated_before,
@@ -96,7 +96,7 @@ def fetch_feed_page(
     }
     with connection.cursor() as cursor:
         cursor.execute(FEED_PAGE_SQL, params)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def recount_ratings(movie_ids: Sequence[int] | None) -> int:
@@ -124,7 +124,7 @@ def recount_ratings(movie_ids: Sequence[int] | None) -> int:
             params,
         )
         cursor.execute(_RECOUNT_SQL.format(movies=movies, ratings=ratings), params)
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 # MATERIALIZED, because without statistics (a first import) the planner would otherwise compute the
