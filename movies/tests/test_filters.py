@@ -383,8 +383,8 @@ def large_table(db):
 
 def explain_page(movies, ordering):
     """Return the plan of the ids of a first page that walks the index of its ordering."""
-    first = ordering.ranges()[0]
-    order = [key.along_index for key in first.keys]
+    first = ordering.get_ranges()[0]
+    order = [key.indexed_order for key in first.keys]
     return movies.filter(first.where).order_by(*order).values("pk")[:20].explain()
 
 
@@ -397,7 +397,7 @@ def test_a_page_of_all_movies_walks_the_index_of_its_ordering(large_table, name)
 
 
 def test_a_page_after_a_cursor_begins_at_its_position_in_the_index(large_table):
-    [after] = ORDERINGS["-popularity"].ranges_after([1000.0, 5])
+    [after] = ORDERINGS["-popularity"].get_ranges_after([1000.0, 5])
 
     movies = Movie.objects.filter(after.where).order_by("-popularity", "id")
     plan = movies.values("pk")[:20].explain()
@@ -419,7 +419,7 @@ def test_a_page_after_a_cursor_begins_at_its_position_in_the_index(large_table):
 def test_a_short_list_is_found_by_the_index_of_its_filters(large_table, params, index):
     movies = filter_movies(Movie.objects.all(), params)
 
-    plan = movies.order_by(ORDERINGS["-popularity"].keys[0].sorted_only).values("pk").explain()
+    plan = movies.order_by(ORDERINGS["-popularity"].keys[0].unindexed_order).values("pk").explain()
 
     assert index in plan
     assert "Seq Scan" not in plan
@@ -438,7 +438,7 @@ def test_a_ranked_search_reads_the_index_of_words(large_table):
     movies = filter_movies(Movie.objects.all(), {"search": "1234"})
 
     ranked, ordering = rank_movies(movies, "1234", count=1)
-    plan = ranked.order_by(*(key.sorted_only for key in ordering.keys)).values("pk").explain()
+    plan = ranked.order_by(*(key.unindexed_order for key in ordering.keys)).values("pk").explain()
 
     assert "movie_words" in plan
     assert "Seq Scan" not in plan

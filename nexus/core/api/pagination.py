@@ -54,7 +54,7 @@ def paginate(
     next_url = None
     if len(rows) > size:
         rows = rows[:size]
-        next_url = _replace_param(request, "cursor", _encode(ordering.position_of(rows[-1])))
+        next_url = _replace_param(request, "cursor", _encode(ordering.get_position(rows[-1])))
     return _build_envelope(count, next_url, None, serialize(rows), extra)
 
 

@@ -35,8 +35,8 @@ class Key:
     nullable: bool = False
 
     @property
-    def along_index(self) -> Any:
-        """The ORDER BY expression that one index serves in both directions.
+    def indexed_order(self) -> Any:
+        """The ORDER BY expression of the index: one index serves both directions.
 
         The index of a nullable column is descending with the nulls last.
         """
@@ -46,11 +46,10 @@ class Key:
         return F(self.name).desc(**nulls) if self.descending else F(self.name).asc(**nulls)
 
     @property
-    def sorted_only(self) -> Any:
-        """The same order as an expression that no index serves.
+    def unindexed_order(self) -> Any:
+        """The ORDER BY expression that no index serves, so that PostgreSQL must sort.
 
-        Given an index and a LIMIT, PostgreSQL prefers to walk the index, which takes long if few
-        rows match.
+        With a LIMIT it would prefer to walk an index, which takes long if few rows match.
         """
         column = Greatest(F(self.name), F(self.name))
         return column.desc(nulls_last=True) if self.descending else column.asc(nulls_last=True)
@@ -75,11 +74,14 @@ class Ordering:
     #: If the first key is computed as 1 or 0, so that no index holds it: the condition for a 1.
     head: Q | None = None
 
-    def position_of(self, row: Any) -> list[Any]:
-        """Return the values of the keys in a row, as JSON can hold them."""
-        return [_plain(get_value(row, key.name)) for key in self.keys]
+    def get_position(self, row: Any) -> list[Any]:
+        """Return the values of the keys in a row, an instance or a dict, as JSON can hold them."""
+        values = (
+            getattr(row, key.name) if isinstance(row, Model) else row[key.name] for key in self.keys
+        )
+        return [_to_json(value) for value in values]
 
-    def ranges(self) -> list[Range]:
+    def get_ranges(self) -> list[Range]:
         """Return the whole list as ranges that an index holds in order."""
         first, *others = self.keys
         if self.head is not None:
@@ -89,9 +91,9 @@ class Ordering:
             return [Range(~null, self.keys), Range(null, tuple(others))]
         return [Range(Q(), self.keys)]
 
-    def ranges_after(self, position: Sequence[Any]) -> list[Range]:
+    def get_ranges_after(self, position: Sequence[Any]) -> list[Range]:
         """Return the rows after a position as ranges."""
-        ranges = self.ranges()
+        ranges = self.get_ranges()
         if len(ranges) == 2:
             is_in_second = position[0] < 1 if self.head is not None else position[0] is None
             ranges = ranges[is_in_second:]
@@ -118,22 +120,23 @@ def fetch_page(
 
     `count` is the number of rows of the queryset as counted up to MAX_LIST_DEPTH + 1.
     """
-    ranges = ordering.ranges() if position is None else ordering.ranges_after(position)
+    ranges = ordering.get_ranges() if position is None else ordering.get_ranges_after(position)
     if count <= MAX_LIST_DEPTH:
         if position is not None:
             queryset = queryset.filter(reduce(or_, (part.where for part in ranges)))
-        if count == 0:
+        if count == 0:  # after the filter, which raises an error if the position is invalid
             return []
-        return _fetch(queryset, [key.sorted_only for key in ordering.keys], start, size)
+        return _fetch(queryset, [key.unindexed_order for key in ordering.keys], start, size)
     rows: list[Any] = []
     for part in ranges:
-        within = queryset.filter(part.where)
-        order = [key.along_index for key in part.keys]
-        rows += _fetch(within, order, start, size - len(rows))
+        rows_of_part = queryset.filter(part.where)
+        order = [key.indexed_order for key in part.keys]
+        rows += _fetch(rows_of_part, order, start, size - len(rows))
         if len(rows) == size:
             break
         if start:
-            start -= count_up_to(within, start)
+            # The page begins in this range or a later one: skip as many rows fewer there.
+            start -= count_up_to(rows_of_part, start)
     return rows
 
 
@@ -141,16 +144,6 @@ def _fetch(queryset: QuerySet[Any], order: list[Any], start: int, size: int) -> 
     # The inner query reads nothing but keys and filters, which an index may hold.
     page = queryset.order_by(*order).values("pk")[start : start + size]
     return list(queryset.filter(pk__in=page).order_by(*order))
-
-
-def get_value(row: Any, name: str) -> Any:
-    """Return the value of a field of a row, which is an instance or a mapping.
-
-    `name` may follow relations, as in `movie__title`.
-    """
-    for part in name.split("__"):
-        row = getattr(row, part) if isinstance(row, Model) else row[part]
-    return row
 
 
 def _where_after(keys: Sequence[Key], position: Sequence[Any]) -> Q:
@@ -165,7 +158,7 @@ def _where_after(keys: Sequence[Key], position: Sequence[Any]) -> Q:
     return after
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, date | datetime):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value

@@ -1,10 +1,9 @@
-"""Lookups beyond Django's own.
+"""Lookups that Django does not have.
 
-`id__any=[...]`: membership as one array parameter instead of one parameter an element. `IN` with a
-thousand ids costs Django and the driver more than the query itself.
-
-`name__lower=without_case(text)`: equality without case that an index on lower(name) serves; Django's
-own `iexact` asks for upper(name).
+- `id__any=[...]` passes the values as one array. `__in` passes one parameter a value, which for a
+  thousand ids costs Django and the driver more than the query itself.
+- `name__lower=without_case(text)` compares without case by an index on lower(name). Django's
+  `__iexact` needs one on upper(name).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from django.db.models.sql.compiler import SQLCompiler
 @BigAutoField.register_lookup
 @ForeignKey.register_lookup
 class AnyOf(Lookup):
-    """For bigint keys; takes an iterable of ints."""
+    """`= ANY(array)` for bigint keys. Takes an iterable of ints."""
 
     lookup_name = "any"
     prepare_rhs = False
@@ -36,5 +35,5 @@ CharField.register_lookup(Lower)
 
 
 def without_case(text: str) -> Lower:
-    """The text as the database compares it without case, for `name__lower`."""
+    """Return lower(text), computed by the database, to compare with `name__lower`."""
     return Lower(Value(text))

@@ -100,7 +100,9 @@ def follow_next(api, first, **query):
 
 def sort_ids(movies, ordering):
     keys = ORDERINGS[ordering].keys
-    return list(movies.order_by(*(key.sorted_only for key in keys)).values_list("id", flat=True))
+    return list(
+        movies.order_by(*(key.unindexed_order for key in keys)).values_list("id", flat=True)
+    )
 
 
 def encode_cursor(position):
