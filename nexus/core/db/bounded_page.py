@@ -51,7 +51,7 @@ class Key:
 
         With a LIMIT it would prefer to walk an index, which takes long if few rows match.
         """
-        column = Greatest(F(self.name), F(self.name))
+        column = hide_from_indexes(self.name)
         return column.desc(nulls_last=True) if self.descending else column.asc(nulls_last=True)
 
 
@@ -100,6 +100,11 @@ class Ordering:
         keys = ranges[0].keys
         after = _where_after(keys, position[len(position) - len(keys) :])
         return [Range(ranges[0].where & after, keys), *ranges[1:]]
+
+
+def hide_from_indexes(column: str) -> Greatest:
+    """Return an expression with the value of a column that no index serves."""
+    return Greatest(F(column), F(column))
 
 
 def count_up_to(queryset: QuerySet[Any], limit: int) -> int:
