@@ -196,9 +196,18 @@ def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySe
         conditions &= _has_words(params["title"], weights=search.TITLE)
     if "person" in params:
         conditions &= Q(id__in=_movies_of(params["person"]))
-    if _needs_words_index(params):
-        conditions &= search.where_tokens_match(params)
     return movies.filter(conditions)
+
+
+def narrow_to_tokens(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
+    """Return the same movies, found by their tokens in the words index.
+
+    For queries that find all matching movies. One that walks another index would compute the tokens
+    of each movie on its way.
+    """
+    if not _needs_words_index(params):
+        return movies
+    return movies.filter(search.where_tokens_match(params))
 
 
 def rank_movies(movies: MovieQuerySet, text: str, count: int) -> tuple[MovieQuerySet, Ordering]:
@@ -258,8 +267,10 @@ def _has_any_genre(names: list[str]) -> Q:
 def _movies_of(person: str) -> QuerySet[Credit, int]:
     """Return the ids of the movies of a person, given by id or full name."""
     if person.isascii() and person.isdigit():
-        return Credit.objects.filter(person_id=int(person)).values_list("movie_id")
-    return Credit.objects.filter(person__folded_name=fold(person.strip())).values_list("movie_id")
+        return Credit.objects.filter(person_id=int(person)).values_list("movie_id", flat=True)
+    return Credit.objects.filter(person__folded_name=fold(person.strip())).values_list(
+        "movie_id", flat=True
+    )
 
 
 def _needs_words_index(params: dict[str, Any]) -> bool:

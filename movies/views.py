@@ -8,7 +8,14 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from movies.filters import ORDERINGS, MovieFilters, MovieListQuery, filter_movies, rank_movies
+from movies.filters import (
+    ORDERINGS,
+    MovieFilters,
+    MovieListQuery,
+    filter_movies,
+    narrow_to_tokens,
+    rank_movies,
+)
 from movies.models import Movie
 from movies.selectors import count_movies_by_genre
 from movies.serializers import (
@@ -33,9 +40,12 @@ _CURSOR_COLUMNS = ("created_at", "sort_title")
 def list_movies(request: Request, query: dict[str, Any], ordering: str) -> Response:
     """Return the page of the movies that pass validated MovieFilters, in one of ORDERINGS."""
     movies = filter_movies(Movie.objects.values(*SUMMARY_COLUMNS, *_CURSOR_COLUMNS), query)
-    order, count = ORDERINGS[ordering], None
+    narrowed = narrow_to_tokens(movies, query)
+    count = count_up_to(narrowed, MAX_LIST_DEPTH + 1)
+    if count <= MAX_LIST_DEPTH:
+        movies = narrowed
+    order = ORDERINGS[ordering]
     if ordering.endswith("relevance"):
-        count = count_up_to(movies, MAX_LIST_DEPTH + 1)
         movies, order = rank_movies(movies, query["search"], count)
     return paginate(request, query, movies, order, serialize_movies, count=count)
 
