@@ -307,20 +307,29 @@ def kill_worker(system: System) -> Iterator[None]:
 
 def deploy(system: System) -> Iterator[None]:
     """Start a new gunicorn master on the same socket (USR2) and stop the old one (SIGTERM)."""
+    old_pids = set(system.list_worker_pids())
     os.kill(system.master.pid, signal.SIGUSR2)
-    deadline = time.monotonic() + 20
-    successor = 0
-    while not successor and time.monotonic() < deadline:
+    deadline = time.monotonic() + 30
+    while not _has_started(set(system.list_worker_pids()) - old_pids):
+        if time.monotonic() > deadline:
+            raise RuntimeError("The new gunicorn master did not start its workers.")
         time.sleep(0.1)
-        for pid in system.list_worker_pids():
-            with suppress(FileNotFoundError):
-                if list_child_pids(pid):
-                    successor = pid
-    # Its workers need a moment to start.
-    time.sleep(1.5)
     os.kill(system.master.pid, signal.SIGTERM)
     system.master.wait(timeout=30)
     yield
+
+
+def _has_started(masters: set[int]) -> bool:
+    """Return whether one of these processes is a master whose workers have loaded the application."""
+    for master in masters:
+        with suppress(FileNotFoundError):
+            workers = list_child_pids(master)
+            # gunicorn.conf.py starts the import thread when the application is loaded.
+            if workers and all(
+                len(list(Path(f"/proc/{pid}/task").iterdir())) > 1 for pid in workers
+            ):
+                return True
+    return False
 
 
 FAULTS: dict[str, tuple[Fault, Promise]] = {
