@@ -47,7 +47,7 @@ def session_lock(
         yield is_acquired
     finally:
         if is_acquired:
-            # The pool would pass a held lock on with the connection. A broken connection holds none.
+            # The pool passes a connection on with its locks. A broken connection has none.
             with suppress(Error):
                 _call("pg_advisory_unlock", lock, name, using)
 
