@@ -100,10 +100,4 @@ class Parameters:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Parameters:
         """Return the parameters of a stored training."""
-        # Trainings stored before version 0.2.0 call movie_power film_power.
-        return cls(
-            **{
-                "movie_power" if name == "film_power" else name: value
-                for name, value in values.items()
-            }
-        )
+        return cls(**values)

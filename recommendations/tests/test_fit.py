@@ -169,12 +169,3 @@ def test_links_are_the_same_read_from_either_side(model):
         }
         assert found == expected
         assert found
-
-
-def test_parameters_of_a_training_stored_by_version_0_1_can_be_read():
-    values = Parameters().as_dict()
-    values["film_power"] = values.pop("movie_power")
-
-    parameters = Parameters.from_dict(values)
-
-    assert parameters == Parameters()

@@ -181,7 +181,7 @@ def training_rollback(*, dry_run: bool = False) -> tuple[Training, Training]:
         if active is None:
             raise TrainingError("No training is active; the first formula serves.")
         before = (
-            Training.objects.filter(state=Training.State.READY, id__lt=active.pk)
+            Training.objects.filter(state=Training.State.READY, algorithm=VERSION, id__lt=active.pk)
             .order_by("-id")
             .first()
         )
