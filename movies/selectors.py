@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import TypedDict
 
-from django.db.models import Count, Func, TextField
+from django.db.models import Count
 
 from movies.models import Credit, Movie
 from nexus.core.cache.client import TTL_S
@@ -32,16 +33,13 @@ def count_movies_by_genre() -> list[GenreCount]:
 
 
 def _count_by_genre() -> dict[str, int]:
-    rows = Movie.objects.order_by().values(genre=_Elements("genres")).annotate(count=Count("pk"))
-    return {row["genre"]: row["count"] for row in rows}
-
-
-class _Elements(Func):
-    """Return a row for each element of a JSON array of texts."""
-
-    function = "jsonb_array_elements_text"
-    output_field = TextField()
-    set_returning = True
+    counts: Counter[str] = Counter()
+    # Combinations of genres are few, so that PostgreSQL counts them and Python adds them up.
+    combinations = Movie.objects.order_by().values_list("genres").annotate(Count("pk"))
+    for genres, count in combinations:
+        for genre in genres:
+            counts[genre] += count
+    return dict(counts)
 
 
 def find_movies_in_use(movie_ids: Collection[int]) -> dict[str, set[int]]:
