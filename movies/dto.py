@@ -11,6 +11,8 @@ MAX_POPULARITY = 1e9
 MAX_RUNTIME_MIN = 100_000
 FIRST_YEAR, LAST_YEAR = 1870, 2200
 MAX_TMDB_ID = 2_147_483_647
+#: Collections that are not TMDb's have ids from here on. TMDb's are below 10 million.
+FIRST_OWN_COLLECTION_ID = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class PersonData:
 
 @dataclass(frozen=True)
 class CollectionData:
+    """A series of movies. `tmdb_id` is from FIRST_OWN_COLLECTION_ID on if TMDb does not know it."""
+
     tmdb_id: int
     name: str
 

@@ -13,7 +13,14 @@ from django.db.models.functions import Cast, NullIf
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_POPULARITY, MAX_RUNTIME_MIN
+from movies.dto import (
+    FIRST_OWN_COLLECTION_ID,
+    FIRST_YEAR,
+    LAST_YEAR,
+    MAX_COUNT,
+    MAX_POPULARITY,
+    MAX_RUNTIME_MIN,
+)
 from movies.search import SEARCH_TOKENS
 from movies.weighted_rating import PRIOR_MEAN, PRIOR_VOTES
 
@@ -41,13 +48,18 @@ def _filtered_without(column: str) -> list[str]:
 
 
 class Collection(models.Model):
-    """A series of movies, as TMDb groups them."""
+    """A series of movies, as TMDb or the starter catalogue groups them."""
 
+    #: From dto.FIRST_OWN_COLLECTION_ID on it is an id of ours.
     tmdb_id = models.PositiveIntegerField(unique=True)
     name = models.CharField(max_length=500)
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_known_to_tmdb(self) -> bool:
+        return self.tmdb_id < FIRST_OWN_COLLECTION_ID
 
 
 class Person(models.Model):

@@ -76,7 +76,9 @@ class CastMemberSerializer(DirectorSerializer):
 
 
 class CollectionSerializer(serializers.Serializer[Any]):
-    tmdb_id = serializers.IntegerField()
+    tmdb_id = serializers.IntegerField(
+        allow_null=True, help_text="Null for a series of the starter catalogue."
+    )
     name = serializers.CharField()
 
 
@@ -184,7 +186,7 @@ def movie_payload(movie: Movie) -> dict[str, Any]:
     ]
     collection = movie.collection
     payload["collection"] = collection and {
-        "tmdb_id": collection.tmdb_id,
+        "tmdb_id": collection.tmdb_id if collection.is_known_to_tmdb else None,
         "name": collection.name,
     }
     payload["provenance"] = {

@@ -17,8 +17,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.models import User
-from movies.dto import MovieData, PersonData
-from movies.models import Movie
+from movies.dto import FIRST_OWN_COLLECTION_ID, CollectionData, MovieData, PersonData
+from movies.models import Collection, Movie
 from movies.selectors import find_movies_in_use
 from movies.services.catalogue import lock_catalogue, movies_remove
 from movies.services.upsert import movies_compare
@@ -104,7 +104,17 @@ def _facts(movie: dict[str, object]) -> MovieData:
         genres=tuple(sort_genres(_texts(movie["genres"]))),
         directors=tuple(PersonData(name) for name in _texts(movie["directors"])),
         cast=tuple(PersonData(name) for name in _texts(movie["cast"])),
+        collection=_parse_collection(movie.get("collection")),
     )
+
+
+def _parse_collection(collection: object) -> CollectionData | None:
+    if collection is None:
+        return None
+    if not isinstance(collection, dict):
+        raise TypeError(f"{collection!r} is not a collection")
+    number = _whole(collection["id"])
+    return CollectionData(FIRST_OWN_COLLECTION_ID + number, _text(collection["name"]))
 
 
 def _text(value: object) -> str:
@@ -253,6 +263,7 @@ def _remove_movies(removed: Removed) -> None:
     free = candidates.difference(*in_use.values())
     gone = movies_remove(movie_ids=free)
     removed.movies, removed.people = gone.movies, gone.people
+    Collection.objects.filter(tmdb_id__gte=FIRST_OWN_COLLECTION_ID, movie=None).delete()
     ids = [movie.tmdb_id for movie in read_movies(MOVIES_FILE)]
     taken_over = Movie.objects.filter(tmdb_id__in=ids).exclude(source=Movie.Source.STARTER)
     for source, number in taken_over.values_list("source").annotate(models.Count("id")):

@@ -8,8 +8,8 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from movies.dto import MovieData
-from movies.models import Credit, Movie, Person
+from movies.dto import FIRST_OWN_COLLECTION_ID, MovieData
+from movies.models import Collection, Credit, Movie, Person
 from movies.services.upsert import movies_upsert
 from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.datasets import starter
@@ -50,7 +50,7 @@ def run(command, *options):
 def state():
     return tuple(
         list(model.objects.order_by("pk").values())
-        for model in (Movie, Person, Credit, User, Rating, Playlist, PlaylistItem)
+        for model in (Movie, Collection, Person, Credit, User, Rating, Playlist, PlaylistItem)
     )
 
 
@@ -75,7 +75,7 @@ def test_the_starter_file_holds_what_the_catalogue_takes():
 @pytest.mark.django_db
 def test_the_whole_starter_catalogue_loads_and_a_second_run_changes_nothing():
     assert "would write: movies" in run("load_starter", "--dry-run").lower()
-    assert state() == ([], [], [], [], [], [], [])
+    assert state() == ([], [], [], [], [], [], [], [])
     out = run("load_starter")
     assert f"movies {Movie.objects.count()} new" in out
     assert "sample members 300 new, 0 known" in out
@@ -99,6 +99,24 @@ def test_the_movies_come_with_their_people_and_search_words(loaded):
     directors = [each.person.name for each in movie.credits.all() if each.role == "director"]
     assert directors == ["Frank Darabont"]
     assert "shawshank" in movie.search_vector
+
+
+def test_parts_of_a_series_are_in_one_collection_with_an_id_of_ours(loaded, api):
+    parts = Movie.objects.filter(collection__name="Star Wars").order_by("release_date")
+    part = parts[0]
+
+    response = api.get(f"/movies/{part.pk}/")
+
+    assert [movie.tmdb_id for movie in parts] == [11, 1891]
+    assert part.collection.tmdb_id >= FIRST_OWN_COLLECTION_ID
+    assert response.json()["collection"] == {"tmdb_id": None, "name": "Star Wars"}
+
+
+def test_every_series_of_the_starter_file_has_several_parts_and_one_name():
+    collections = [movie.collection for movie in read_movies() if movie.collection]
+
+    assert len({each.tmdb_id for each in collections}) == len(set(collections)) == 12
+    assert all(collections.count(each) >= 2 for each in collections)
 
 
 def test_the_community_is_marked_as_sample_and_public(loaded):
@@ -185,7 +203,7 @@ def test_removal_takes_all_of_it_away(loaded):
     assert f"Removed: {MEMBERS} sample members with {loaded.ratings:,} ratings" in out
     assert f"{loaded.playlists} playlists; 60 movies and " in out
     assert "Stays" not in out
-    assert state() == ([], [], [], [], [], [], [])
+    assert state() == ([], [], [], [], [], [], [], [])
 
 
 def test_a_dry_removal_takes_nothing_and_says_what_would_go(loaded):
