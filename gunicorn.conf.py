@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # A path, because gunicorn reads this file before Django is set up.
 _IMPORT_WORKER = "social.transfer.worker.ImportWorker"
+_FILL_CONNECTION_POOL = "nexus.core.db.connection_pool.fill_connection_pool"
 
 _port = env.read("PORT", env.parse_integer, minimum=1, maximum=65535, default=8000)
 bind = f"0.0.0.0:{_port}"
@@ -74,7 +75,8 @@ def on_exit(server: Arbiter) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Start the thread that processes imports."""
+    """Open the database connections and start the thread that processes imports."""
+    import_string(_FILL_CONNECTION_POOL)()
     worker.import_worker = import_string(_IMPORT_WORKER)()
     worker.import_worker.start()
 

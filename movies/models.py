@@ -21,8 +21,9 @@ from movies.dto import (
     MAX_POPULARITY,
     MAX_RUNTIME_MIN,
 )
-from movies.search import SEARCH_TOKENS
+from movies.search import SEARCH_TOKENS, build_search_vector, make_sort_title
 from movies.weighted_rating import PRIOR_MEAN, PRIOR_VOTES
+from nexus.core.text import fold
 
 # TMDb's terms allow its data to be stored for six months without a refresh.
 MAX_AGE = timedelta(days=180)
@@ -80,6 +81,11 @@ class Person(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def fold_name(cls, name: str) -> str:
+        """Return a name as `folded_name` stores it."""
+        return fold(name)[: cls._meta.get_field("folded_name").max_length]
 
 
 class MovieQuerySet(models.QuerySet["Movie"]):
@@ -257,6 +263,13 @@ class Movie(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} ({self.release_year})" if self.release_year else self.title
+
+    def set_search_fields(self, people: list[str]) -> None:
+        """Set what search stores of the movie, whose people have these names. Does not save it."""
+        self.sort_title = make_sort_title(self.title)
+        self.search_vector = build_search_vector(
+            title=self.title, original_title=self.original_title, people=people
+        )
 
     @property
     def is_stale(self) -> bool:

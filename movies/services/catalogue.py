@@ -8,17 +8,10 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from movies import search
 from movies.models import Credit, Movie, Person
 from movies.selectors import GENRE_COUNTS_KEY
 from nexus.core.cache.computed import invalidate
 from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
-from nexus.core.text import fold
-
-
-def lock_catalogue() -> None:
-    """Let writers of movies take turns until the transaction ends. Call it before locking rows."""
-    acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +24,7 @@ class RemovalCounts:
 def movies_remove(*, movie_ids: Iterable[int]) -> RemovalCounts:
     """Delete movies with all that refers to them, and people who have no other credits."""
     ids = list(movie_ids)
-    lock_catalogue()
+    acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
     person_ids = set(Credit.objects.filter(movie__in=ids).values_list("person_id", flat=True))
     _, movie_counts = Movie.objects.filter(id__in=ids).delete()
     _, person_counts = Person.objects.filter(id__in=person_ids, credits=None).delete()
@@ -51,7 +44,7 @@ def movie_mark_removed(*, movie: Movie) -> None:
 def movie_reindex(*, movie: Movie) -> None:
     """Update a movie's search words and sort title after an edit of it or its people."""
     names = movie.credits.order_by("-role", "position").values_list("person__name", flat=True)
-    index_movie(movie, list(names))
+    movie.set_search_fields(list(names))
     movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
     transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
 
@@ -59,7 +52,7 @@ def movie_reindex(*, movie: Movie) -> None:
 @transaction.atomic
 def person_reindex(*, person: Person) -> None:
     """Update a saved person's folded name and their movies' search words after an edit."""
-    person.folded_name = fold_name(person.name)
+    person.folded_name = Person.fold_name(person.name)
     person.save(update_fields=["folded_name"])
     for movie in Movie.objects.filter(credits__person=person).distinct():
         movie_reindex(movie=movie)
@@ -73,16 +66,3 @@ def people_remove(*, person_ids: Iterable[int]) -> None:
     Person.objects.filter(id__in=ids).delete()
     for movie in movies:
         movie_reindex(movie=movie)
-
-
-def fold_name(name: str) -> str:
-    """Return a person's name as `Person.folded_name` stores it."""
-    return fold(name)[: Person._meta.get_field("folded_name").max_length]
-
-
-def index_movie(movie: Movie, people: list[str]) -> None:
-    """Set what search stores of a movie, whose people have these names. Does not save it."""
-    movie.sort_title = search.make_sort_title(movie.title)
-    movie.search_vector = search.build_search_vector(
-        title=movie.title, original_title=movie.original_title, people=people
-    )

@@ -11,18 +11,18 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from movies.dto import LIST_ENTRY_FIELDS, CollectionData, MovieData
-from movies.models import Collection, Movie, MovieQuerySet
+from movies.dto import LIST_ENTRY_FIELDS, CollectionData, MovieData, PersonData
+from movies.models import Collection, Credit, Movie, MovieQuerySet, Person
 from movies.selectors import GENRE_COUNTS_KEY
-from movies.services.catalogue import index_movie, lock_catalogue
-from movies.services.credits import list_credits, read_credits, replace_credits, store_people
 from nexus.core.cache.computed import invalidate
+from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
 
 #: From least to most authority. A source of more authority replaces the data of one of less; a
 #: source of less authority only fills empty fields.
@@ -49,8 +49,16 @@ _WRITTEN_FIELDS = [
     "removed_at_source",
     "updated_at",
 ]
+#: A person is known by TMDb's id, or by name if the source has no ids.
+PersonKey = int | str
 # A known id stays if newer data does not have it.
 _ID_FIELDS = ("tmdb_id", "imdb_id")
+
+
+class _CreditLine(NamedTuple):
+    role: str
+    name: str
+    character: str
 
 
 @dataclass(frozen=True)
@@ -68,12 +76,12 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     unchanged what lists do not contain. Writers take turns, so that simultaneous imports of one
     movie create it once.
     """
-    lock_catalogue()
+    acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
     collection_ids = _store_collections(movies)
-    person_ids = store_people([person for data in movies for person in data.people])
+    person_ids = _store_people([person for data in movies for person in data.people])
     stored = list(_filter_known(movies).select_for_update())
     # List entries name no people; those of the stored movie stay in its search words.
-    credited = read_credits(stored) if any(data.is_list_entry for data in movies) else {}
+    credited = _read_credits(stored) if any(data.is_list_entry for data in movies) else {}
     known = _MovieIndex(stored)
     now = timezone.now()
     results: list[UpsertResult] = []
@@ -93,7 +101,7 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
             else:
                 names = [person.name for person in data.people]
                 with_credits.append((movie, data))
-            index_movie(movie, names)
+            movie.set_search_fields(names)
         movie.updated_at = now
         results.append(UpsertResult(movie, created))
     # A movie that the data contains twice has two results, and one object.
@@ -102,7 +110,7 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     changed = [movie for movie in written if movie.pk is not None]
     Movie.objects.bulk_create(new, batch_size=1000)
     Movie.objects.bulk_update(changed, _WRITTEN_FIELDS, batch_size=500)
-    replace_credits(with_credits, person_ids)
+    _replace_credits(with_credits, person_ids)
     transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
     return results
 
@@ -121,7 +129,7 @@ class ComparisonResult:
 def movies_compare(*, movies: Sequence[MovieData], source: Movie.Source) -> list[ComparisonResult]:
     """Return what `movies_upsert` would do with each movie, in order. Writes nothing."""
     stored = list(_filter_known(movies).defer("search_vector"))
-    credited = read_credits(stored)
+    credited = _read_credits(stored)
     collection_ids = _read_collection_ids({data.collection for data in movies if data.collection})
     known = _MovieIndex(stored)
     # By identity, because movies that are not stored have no id.
@@ -146,7 +154,7 @@ def movies_compare(*, movies: Sequence[MovieData], source: Movie.Source) -> list
             changes |= movie.source != source
             if not data.is_list_entry:
                 changes |= movie.details_missing
-                changes |= credited.get(movie.pk, []) != list_credits(data)
+                changes |= credited.get(movie.pk, []) != _list_credits(data)
         results.append(ComparisonResult(movie.pk, changes))
     return results
 
@@ -246,3 +254,106 @@ def _store_collections(movies: Sequence[MovieData]) -> dict[int, int]:
 def _read_collection_ids(collections: Iterable[CollectionData]) -> dict[int, int]:
     tmdb_ids = [data.tmdb_id for data in collections]
     return dict(Collection.objects.filter(tmdb_id__in=tmdb_ids).values_list("tmdb_id", "id"))
+
+
+# --- People and credits --------------------------------------------------------------------------
+
+
+def _store_people(people: Sequence[PersonData]) -> dict[PersonKey, int]:
+    """Create or rename people. Return their ids by key."""
+    wanted = {_person_key(person): person for person in people}
+    if not wanted:
+        return {}
+    rows = [
+        Person(name=person.name, folded_name=Person.fold_name(person.name), tmdb_id=person.tmdb_id)
+        for person in wanted.values()
+    ]
+    Person.objects.bulk_create(
+        [person for person in rows if person.tmdb_id],
+        update_conflicts=True,
+        unique_fields=["tmdb_id"],
+        update_fields=["name", "folded_name"],
+        batch_size=1000,
+    )
+    Person.objects.bulk_create(
+        [person for person in rows if not person.tmdb_id], ignore_conflicts=True, batch_size=1000
+    )
+    tmdb_ids = [person.tmdb_id for person in rows if person.tmdb_id]
+    names = [person.name for person in rows if not person.tmdb_id]
+    stored = Person.objects.filter(Q(tmdb_id__in=tmdb_ids) | Q(tmdb_id=None, name__in=names))
+    return {person.tmdb_id or person.name: person.pk for person in stored}
+
+
+def _read_credits(movies: Sequence[Movie]) -> dict[int, list[_CreditLine]]:
+    """Return the credits of each movie, directors first, in billing order."""
+    credits_by_movie: dict[int, list[_CreditLine]] = {}
+    rows = Credit.objects.filter(movie__in=[movie.pk for movie in movies])
+    for movie_id, *line in rows.order_by("-role", "position").values_list(
+        "movie_id", "role", "person__name", "character"
+    ):
+        credits_by_movie.setdefault(movie_id, []).append(_CreditLine(*line))
+    return credits_by_movie
+
+
+def _list_credits(data: MovieData) -> list[_CreditLine]:
+    """Return the credits of a source's data as `_read_credits` returns them once stored."""
+    return [
+        _CreditLine(role.value, person.name, person.character)
+        for role, people in _people_by_role(data)
+        for person in _drop_repeated(people)
+    ]
+
+
+def _replace_credits(
+    movies: Iterable[tuple[Movie, MovieData]], person_ids: dict[PersonKey, int]
+) -> None:
+    """Replace the credits of movies by those of their data; the last data of a movie counts."""
+    credits_by_movie: dict[int, list[Credit]] = {}
+    for movie, data in movies:
+        credits_by_movie[movie.pk] = [
+            credit
+            for role, people in _people_by_role(data)
+            for credit in _build_credits(movie, role, people, person_ids)
+        ]
+    Credit.objects.filter(movie_id__in=credits_by_movie).delete()
+    Credit.objects.bulk_create(
+        list(chain.from_iterable(credits_by_movie.values())), batch_size=2000
+    )
+
+
+def _build_credits(
+    movie: Movie,
+    role: Credit.Role,
+    people: Sequence[PersonData],
+    person_ids: dict[PersonKey, int],
+) -> list[Credit]:
+    # Two spellings in a source may be one stored person, who has one credit in a role.
+    by_person_id: dict[int, PersonData] = {}
+    for person in _drop_repeated(people):
+        by_person_id.setdefault(person_ids[_person_key(person)], person)
+    return [
+        Credit(
+            movie=movie,
+            person_id=person_id,
+            role=role,
+            position=position,
+            character=person.character,
+        )
+        for position, (person_id, person) in enumerate(by_person_id.items())
+    ]
+
+
+def _people_by_role(data: MovieData) -> list[tuple[Credit.Role, Sequence[PersonData]]]:
+    return [(Credit.Role.DIRECTOR, data.directors), (Credit.Role.CAST, data.cast)]
+
+
+def _drop_repeated(people: Sequence[PersonData]) -> list[PersonData]:
+    """Return each person once, at their first position."""
+    first: dict[PersonKey, PersonData] = {}
+    for person in people:
+        first.setdefault(_person_key(person), person)
+    return list(first.values())
+
+
+def _person_key(person: PersonData) -> PersonKey:
+    return person.tmdb_id or person.name

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tmdb.fake.server import FIRST_ID, FakeTmdbServer
+
 APPS = ("nexus", "movies", "accounts", "social", "tmdb", "recommendations")
 EXCLUDED = {
     "nexus.core.observability.metrics": "wraps each query for the metrics, as part of the middleware",
@@ -14,6 +16,7 @@ EXCLUDED = {
     "nexus.core.api.url_converters": "belongs to the URL configuration",
     "nexus.core.genres": "is a table of constants",
     "accounts.models": "is a module of models",
+    "movies.dto": "is a module of data classes",
     "movies.models": "is a module of models",
     "tmdb.models": "is a module of models",
 }
@@ -69,3 +72,14 @@ def test_a_rating_enters_at_most_7_modules(member, make_movie):
     )
 
     assert len(modules) <= 7, sorted(modules)
+
+
+def test_an_import_from_tmdb_enters_at_most_17_modules(member, settings):
+    with FakeTmdbServer() as server:
+        settings.TMDB_BASE_URL, settings.TMDB_TOKEN = server.base_url, server.credential
+
+        modules = record_modules(
+            lambda: member.post("/tmdb/import/", {"tmdb_id": FIRST_ID}), ("tmdb.views", "create")
+        )
+
+    assert len(modules) <= 17, sorted(modules)

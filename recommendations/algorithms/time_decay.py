@@ -24,8 +24,8 @@ def recency_weights(times: NDArray[np.int64], *, floor: float, scale: float) -> 
     minutes = np.asarray(times, dtype=np.int64) // SECONDS_A_RANK
     _, group, counts = np.unique(-minutes, return_inverse=True, return_counts=True)
     newer = np.concatenate(([0.0], np.cumsum(counts)[:-1]))[group]
-    weights: Array = floor + (1 - floor) * np.exp(-newer / scale)
-    return weights
+    weights = floor + (1 - floor) * np.exp(-newer / scale)
+    return np.asarray(weights, dtype=np.float64)
 
 
 def decayed_counts(
@@ -36,8 +36,8 @@ def decayed_counts(
     `movies` (r,) are places. Ratings of the future count as new.
     """
     weights = np.exp2(-np.maximum(ages_days, 0.0) / half_life_days)
-    counts: Array = np.bincount(movies, weights, minlength=movie_count)
-    return counts
+    counts = np.bincount(movies, weights, minlength=movie_count)
+    return np.asarray(counts, dtype=np.float64)
 
 
 def smooth_recent(decayed: Array, counts: Array, *, prior_ratings: float) -> Array:

@@ -20,7 +20,7 @@ from accounts.models import User
 from movies.dto import FIRST_OWN_COLLECTION_ID, CollectionData, MovieData, PersonData
 from movies.models import Collection, Movie
 from movies.selectors import find_movies_in_use
-from movies.services.catalogue import lock_catalogue, movies_remove
+from movies.services.catalogue import movies_remove
 from movies.services.upsert import movies_compare
 from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
 from nexus.core.db.transactions import long_transaction
@@ -251,7 +251,7 @@ def sample_remove(*, keep_movies: bool = False, dry_run: bool = False) -> Remove
 
 
 def _remove_movies(removed: Removed) -> None:
-    lock_catalogue()
+    acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
     # Locked, so that nobody rates or lists a movie between the look and the removal.
     candidates = set(
         Movie.objects.filter(source=Movie.Source.STARTER)

@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from movies.models import Movie
 from movies.search import build_search_vector, make_sort_title
-from movies.services.catalogue import lock_catalogue
+from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
 from nexus.core.db.transactions import long_transaction
 from tmdb.client.errors import TmdbInvalidResponse, TmdbNotFound
 from tmdb.parsers import ExportedMovie, parse_exported_movie
@@ -98,7 +98,7 @@ def exported_movies_import(
     result = ExportImportResult() if dry_run else _resume(file)
     for batch in _read_ahead(_read_batches(path, result.lines, min_popularity)):
         with long_transaction():
-            lock_catalogue()
+            acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
             new, changed = _split_new_and_changed(batch)
             _count(result, batch, new, changed)
             if not dry_run:

@@ -126,7 +126,8 @@ def fetch_page(
     `count` is the number of rows of the queryset as counted up to MAX_LIST_DEPTH + 1.
     """
     ranges = ordering.get_ranges() if position is None else ordering.get_ranges_after(position)
-    if count <= MAX_LIST_DEPTH:
+    # Without filters every row of the index matches, so the index is walked however few there are.
+    if count <= MAX_LIST_DEPTH and queryset.query.where:
         if position is not None:
             queryset = queryset.filter(reduce(or_, (part.where for part in ranges)))
         if count == 0:  # after the filter, which raises an error if the position is invalid

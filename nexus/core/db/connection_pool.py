@@ -1,0 +1,20 @@
+"""The pool of database connections of a worker process."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from django.db import connection
+from psycopg_pool import PoolTimeout
+
+
+def fill_connection_pool(*, timeout_s: float = 5.0) -> None:
+    """Open the pool's first connections, so that the first requests of a worker do not wait for them.
+
+    Returns after `timeout_s` at the latest, also if the database is down.
+    """
+    pool = connection.pool
+    if pool is not None:
+        pool.open()
+        with suppress(PoolTimeout):
+            pool.wait(timeout_s)
