@@ -12,8 +12,9 @@ from django.db.models.functions import Lower
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations import recommender
 from recommendations.recommender.batch import MEMBERS_AT_ONCE, Batch, BatchMember
+from recommendations.recommender.feed import build_feed
+from recommendations.recommender.match_score import compute_matches
 from recommendations.recommender.results import Recommendation
 
 Thing = TypeVar("Thing")
@@ -56,11 +57,11 @@ def _recommended(
 ) -> Iterator[tuple[User, list[Recommendation]]]:
     if batch is None:
         for user in users:
-            yield user, recommender.feed(user, Movie.objects.all()).items.bare(top)
+            yield user, build_feed(user, Movie.objects.all()).items.without_reasons(top)
         return
     for user, member in batch.members(users):
-        feed = batch.feed(member) or recommender.feed(user, Movie.objects.all())
-        yield user, feed.items.bare(top)
+        feed = batch.feed(member) or build_feed(user, Movie.objects.all())
+        yield user, feed.items.without_reasons(top)
 
 
 def _chunks(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
@@ -114,6 +115,6 @@ def pair_scores(pairs: list[Pair]) -> Iterator[list[tuple[Pair, float | None]]]:
                 if batch is not None:
                     scores = batch.scores(members[user.pk], wanted)
                 else:
-                    found = recommender.matches(user, wanted, explained=False)
+                    found = compute_matches(user, wanted, explained=False)
                     scores = {match.movie_id: match.match_score for match in found}
             yield [(pair, scores.get(movies.get(pair.imdb_id, 0))) for pair in run]

@@ -18,9 +18,12 @@ from movies.serializers import SUMMARY_COLUMNS
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import PUBLIC, ApiViewSet, PageOf, contract
-from recommendations import recommender
 from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery
 from recommendations.models import Feedback
+from recommendations.recommender.feed import build_feed
+from recommendations.recommender.match_score import compute_matches
+from recommendations.recommender.onboarding import onboarding
+from recommendations.recommender.similar import find_similar
 from recommendations.serializers import (
     FeedbackSerializer,
     FeedbackWriteSerializer,
@@ -55,7 +58,7 @@ class RecommendationViewSet(ApiViewSet):
         to 1, of genres and period) of two of them, and `promoted_count` is the number of them
         that the plain order would have shown later.
         """
-        feed = recommender.feed(
+        feed = build_feed(
             cast(User, request.user),
             filter_movies(Movie.objects.all(), self.query),
             diversity=self.query["diversity"],
@@ -79,7 +82,7 @@ class RecommendationViewSet(ApiViewSet):
         and the points of the three components add up to it. `counterfactuals` say what it would be
         without one of the caller's ratings.
         """
-        matches = recommender.matches(cast(User, request.user), [pk])
+        matches = compute_matches(cast(User, request.user), [pk])
         if not matches:
             raise Http404
         return Response(MatchScoreSerializer(matches[0]).data)
@@ -90,7 +93,7 @@ class RecommendationViewSet(ApiViewSet):
 
         Those the caller has rated or waved away make room for the next.
         """
-        movies = recommender.onboarding(cast(User, request.user))
+        movies = onboarding(cast(User, request.user))
         return paginate_list(request, self.query, movies, _asked)
 
 
@@ -139,7 +142,7 @@ class SimilarViewSet(ApiViewSet):
         return paginate_list(
             request,
             self.query,
-            recommender.similar(movie),
+            find_similar(movie),
             _similar,
         )
 

@@ -1,32 +1,65 @@
-"""A list that is not ten times the same: maximal marginal relevance."""
+"""Variety on the first pages of a feed: maximal marginal relevance.
+
+The next movie is the one with the greatest
+
+    (1 - t) * order_j / max order - t * max_i similarity_ij,  t = MAX_TRADE_OFF * diversity
+
+over the movies i chosen before it (Carbonell and Goldstein, "The use of MMR, diversity-based
+reranking for reordering documents and producing summaries", SIGIR 1998).
+
+Shapes: m movies.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from recommendations.algorithms.types import Array
 
+#: t at the diversity 1. With more, the first page fills with movies that only differ.
+MAX_TRADE_OFF = 0.25
 
-def diversified(order: Array, likeness: Array, *, diversity: float, depth: int) -> list[int]:
-    """Indices of the movies, the first `depth` chosen by maximal marginal relevance.
 
-    Each next movie has the greatest (1 - diversity) * rank - diversity * (likeness to the nearest
-    movie already chosen), rank scaled to 0..1; `likeness` is (m, m). With diversity 0 it is the
-    plain order. Source: Carbonell and Goldstein, SIGIR 1998.
+def sort_by_order(order: Array) -> list[int]:
+    """Return the indices of the movies, greatest order first.
+
+    Differences in the last bits depend on the sequence of a sum, so they do not count: such movies
+    stay in the sequence of the input.
     """
-    # What differs in the last bits alone keeps the order of the movies, whoever summed it.
-    order = np.round(order, 9)
-    plain = np.argsort(-order, kind="stable")
-    if diversity == 0 or not len(order):
-        return [int(index) for index in plain]
-    worth = order / max(float(order.max()), 1e-12)
+    return [int(index) for index in np.argsort(-np.round(order, 9), kind="stable")]
+
+
+def diversify(
+    order: Array,
+    similarity: Callable[[], Array],
+    *,
+    diversity: float,
+    depth: int,
+    is_eligible: NDArray[np.bool_],
+) -> list[int]:
+    """Return the indices of the movies, the first `depth` chosen by maximal marginal relevance.
+
+    Only movies that are eligible are chosen; the others keep their sequence behind them.
+    `similarity` returns the (m, m) similarities, 0 to 1; it is not called if `diversity` is 0.
+    """
+    by_order = sort_by_order(order)
+    if diversity == 0 or not is_eligible.any():
+        return by_order
+    trade_off = MAX_TRADE_OFF * diversity
+    relevance = np.round(order, 9) / max(float(order.max()), 1e-12)
+    similarities = similarity()
     nearest = np.zeros(len(order))
-    left = np.ones(len(order), dtype=bool)
+    is_left = is_eligible.copy()
     chosen: list[int] = []
-    for _ in range(min(depth, len(order))):
-        marginal = np.where(left, (1 - diversity) * worth - diversity * nearest, -np.inf)
-        best = int(marginal.argmax())
+    for _ in range(min(depth, int(is_eligible.sum()))):
+        marginal = (1 - trade_off) * relevance - trade_off * nearest
+        best = int(np.where(is_left, marginal, -np.inf).argmax())
         chosen.append(best)
-        left[best] = False
-        nearest = np.maximum(nearest, likeness[best])
-    return chosen + [int(index) for index in plain if left[index]]
+        is_left[best] = False
+        nearest = np.maximum(nearest, similarities[best])
+    is_chosen = np.zeros(len(order), dtype=bool)
+    is_chosen[chosen] = True
+    return chosen + [index for index in by_order if not is_chosen[index]]

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.algorithms.diversity import diversified as diversified
 from recommendations.algorithms.functions import sigmoid as sigmoid
 from recommendations.algorithms.shapley import rounded as rounded
 from recommendations.algorithms.shapley import split

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from movies.weighted_rating import weighted_rating
 from recommendations.algorithms import heuristic as scoring
-from recommendations.algorithms.content_similarity import likeness
+from recommendations.algorithms.content_similarity import content_similarity
 from recommendations.algorithms.types import LIKED, MovieContent, Ratings, interest
 from recommendations.evaluation.protocol import Answer, Known, Places, Progress
 from recommendations.evaluation.splits import draw
@@ -162,7 +162,9 @@ class FirstFormula:
         pool = self._candidates(known, votes)
         movies = np.concatenate([pool, asked])
         described = _rows(self._movies, movies)
-        alike = likeness(described, history.movies, [{}] * len(movies), [{}] * len(history))
+        alike = content_similarity(
+            described, history.movies, [{}] * len(movies), [{}] * len(history)
+        )
         alike = np.where(movies[:, None] == known.movies[None, :], 0.0, alike)
         of_peers = scoring.PeerVotes(votes.weight[movies], votes.stars[movies], votes.feed[movies])
         percent = scoring.score(scoring.signals(history, described, alike, of_peers)).percent

@@ -13,16 +13,20 @@ from django.db import connection
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations.algorithms.types import Ids, Movies, positions
+from recommendations.algorithms.types import Array, Ids, Movies, Places, positions
 from recommendations.models import Feedback
-from recommendations.recommender import trained as learned
+from recommendations.recommender.feed import SHORT_HISTORY, preselect, rank_candidates
+from recommendations.recommender.match_score import compute_percents
 from recommendations.recommender.queries import (
     FEEDBACK_LIMIT,
+    PART_COLUMNS,
     WANTS,
     Candidates,
     CatalogueRow,
+    FeedCandidates,
     Member,
     Said,
+    count_days,
     member_of,
     movies_of,
 )
@@ -70,6 +74,7 @@ class Batch:
         self._feed_starts = self._whole.feed.starts(m)
         exists = Movie.objects.filter(id__any=head.movie_ids.tolist())
         self._gone = ~np.isin(head.movie_ids, list(exists.values_list("id", flat=True)))
+        self._series, self._released = self._read_series()
         #: What the catalogue says of movies that the training does not know, as they are met.
         self._unknown: dict[int, CatalogueRow] = {}
 
@@ -95,22 +100,22 @@ class Batch:
     def feed(self, one: BatchMember) -> Feed | None:
         """The unfiltered feed; None where the ranking alone does not make it up."""
         member = one.member
-        if member.history.n < learned.THIN_HISTORY:
+        if member.history.n < SHORT_HISTORY:
             return None
-        order = np.round(learned.spoken_for(member), 9)
+        order = np.round(preselect(member), 9)
         away, held = positions(self._head.movie_ids, one.excluded)
         order[away[held]] = -np.inf
         order[self._gone] = -np.inf
         if np.isfinite(order).sum() < FEED_DEPTH:
             return None
         places = np.sort(np.argsort(-order, kind="stable")[:FEED_DEPTH])
-        return learned.feed_of(member, self._candidates(self._head.movie_ids[places]))
+        return rank_candidates(member, self._feed_candidates(order, places))
 
     def scores(self, one: BatchMember, movie_ids: Sequence[int]) -> dict[int, float]:
         """The match score of each movie that exists, by its id."""
         self._look_up(set(movie_ids))
         candidates = self._candidates(self._existing(np.unique(movie_ids)))
-        percents = learned.percents_of(one.member, candidates)
+        percents = compute_percents(one.member, candidates)
         return dict(zip(candidates.movies.ids.tolist(), percents.tolist(), strict=True))
 
     def _existing(self, ids: Ids) -> Ids:
@@ -125,6 +130,32 @@ class Batch:
             self._head,
             [self._unknown.get(each, (each, *blank)) for each in ids.tolist()],
             self._whole.vectors[places],
+        )
+
+    def _read_series(self) -> tuple[Ids, Ids]:
+        """(m,) each: the ids of the movies' collections, 0 for none, and the days of their release."""
+        series = np.zeros(len(self._head.movie_ids), dtype=np.int64)
+        released = np.zeros(len(self._head.movie_ids), dtype=np.int64)
+        parts = Movie.objects.filter(
+            collection__isnull=False, id__any=self._head.movie_ids.tolist()
+        )
+        for movie_id, collection_id, date, year in parts.values_list(*PART_COLUMNS):
+            place = np.searchsorted(self._head.movie_ids, movie_id)
+            series[place], released[place] = collection_id, count_days(date, year)
+        return series, released
+
+    def _feed_candidates(self, order: Array, places: Places) -> FeedCandidates:
+        """Return the movies at these places, and the first part that passes of each of their series."""
+        parts = np.flatnonzero(
+            np.isfinite(order)
+            & np.isin(self._series, self._series[places][self._series[places] > 0])
+        )
+        parts = parts[np.lexsort((parts, self._released[parts], self._series[parts]))]
+        _, first = np.unique(self._series[parts], return_index=True)
+        places = np.union1d(places, parts[first])
+        chosen = self._candidates(self._head.movie_ids[places])
+        return FeedCandidates(
+            chosen.movies, chosen.feed, chosen.taste, self._series[places], self._released[places]
         )
 
     def _candidates(self, ids: Ids) -> Candidates:

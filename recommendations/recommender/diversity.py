@@ -1,40 +1,59 @@
-"""The order of a feed made more varied, and what that did to its first page. Free of Django."""
+"""The sequence of a feed: by its order, more varied if asked for, and with series in their sequence."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recommendations.algorithms.content_similarity import Kinds, kinship
-from recommendations.algorithms.diversity import diversified
-from recommendations.algorithms.types import Array
-from recommendations.recommender.results import Diversity
+from recommendations.algorithms.content_similarity import kinship
+from recommendations.algorithms.diversity import diversify, sort_by_order
+from recommendations.algorithms.series import order_series
+from recommendations.algorithms.types import Array, Ids, Movies
+from recommendations.recommender.results import DiversityReport
 
-# Of the feed, as many as are shown on the first pages are chosen for diversity.
+#: So many movies of the feed are chosen for diversity: its first pages.
 DIVERSIFIED_DEPTH = 100
-#: Of what is told: the first page as it is by default, whatever the size of the one asked for.
+#: The report describes the first page by default, whatever page is requested.
 FIRST_PAGE = 20
 
 
-def mixed(order: Array, movies: Kinds, *, diversity: float) -> tuple[list[int], Diversity]:
-    """Places of the movies, first to last (scoring.diversified), and what mixing did."""
-    plain = diversified(order, np.zeros((0, 0)), diversity=0.0, depth=0)
+def sequence_feed(
+    order: Array,
+    movies: Movies,
+    *,
+    diversity: float,
+    series: Ids,
+    released: Ids,
+    is_eligible: NDArray[np.bool_],
+) -> tuple[list[int], DiversityReport]:
+    """Return the indices of the movies, first to last, and how varied the first page is.
+
+    Eligible are the movies whose probability is not under the floor; the others come last.
+    """
+    plain = order_series(sort_by_order(order), series, released, is_eligible=is_eligible)
     chosen = plain
     if diversity:
-        kin = kinship(movies, movies)
-        chosen = diversified(order, kin, diversity=diversity, depth=DIVERSIFIED_DEPTH)
-    before, after = plain[:FIRST_PAGE], chosen[:FIRST_PAGE]
-    return chosen, Diversity(
+        diversified = diversify(
+            order,
+            lambda: kinship(movies, movies),
+            diversity=diversity,
+            depth=DIVERSIFIED_DEPTH,
+            is_eligible=is_eligible,
+        )
+        chosen = order_series(diversified, series, released, is_eligible=is_eligible)
+    first_page = chosen[:FIRST_PAGE]
+    return chosen, DiversityReport(
         diversity=diversity,
-        intra_list_similarity=_mean_likeness(movies, after),
-        promoted_count=len(set(after) - set(before)),
+        intra_list_similarity=_mean_similarity(movies, first_page),
+        promoted_count=len(set(first_page) - set(plain[:FIRST_PAGE])),
     )
 
 
-def _mean_likeness(movies: Kinds, places: list[int]) -> float:
-    """Mean likeness of two different movies of these; 0 where there are no two."""
-    n = len(places)
+def _mean_similarity(movies: Movies, indices: list[int]) -> float:
+    """Return the mean similarity of two different movies of these; 0 if there are no two."""
+    n = len(indices)
     if n < 2:
         return 0.0
-    some = movies[np.array(places)]
-    among = kinship(some, some)
-    return round(float((among.sum() - np.trace(among)) / (n * (n - 1))), 3)
+    chosen = movies[np.array(indices)]
+    similarity = kinship(chosen, chosen)
+    return round(float((similarity.sum() - np.trace(similarity)) / (n * (n - 1))), 3)

@@ -12,7 +12,7 @@ from recommendations.algorithms.content_similarity import kinship
 from recommendations.algorithms.heuristic import Array
 from recommendations.algorithms.onboarding import telling
 from recommendations.recommender.queries import Candidates, candidates_read
-from recommendations.recommender.results import AskedMovie
+from recommendations.recommender.results import OnboardingMovie
 from recommendations.selectors import MovieRow, features, most_seen, movie_rows, unjudged
 from recommendations.training.store import Head, active_head
 
@@ -21,7 +21,7 @@ ASKED = 20
 POOL = 300
 
 
-def onboarding(user: User) -> list[AskedMovie]:
+def onboarding(user: User) -> list[OnboardingMovie]:
     """Some ASKED movies to rate first, of those the member has neither rated nor waved away.
 
     The measure is recommendations.algorithms.onboarding.telling; likeness is by taste where a training is
@@ -60,9 +60,9 @@ def _taste(head: Head, pool: Candidates) -> Array:
     return alike / max(float(alike.max(initial=0.0)), 1e-9)
 
 
-def _asked(row: MovieRow, chance: float) -> AskedMovie:
+def _asked(row: MovieRow, chance: float) -> OnboardingMovie:
     if row.rating_count:
         members = "member has" if row.rating_count == 1 else "members have"
         rated = f"{row.rating_count:,} {members} rated it."
-        return AskedMovie(row.id, [f"{rated} About {chance:.0%} of those who see it like it."])
-    return AskedMovie(row.id, [f"About {chance:.0%} of those who see it like it."])
+        return OnboardingMovie(row.id, [f"{rated} About {chance:.0%} of those who see it like it."])
+    return OnboardingMovie(row.id, [f"About {chance:.0%} of those who see it like it."])

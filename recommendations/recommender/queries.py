@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,6 @@ from recommendations.algorithms.types import (
     History,
     Ids,
     Movies,
-    NeighborLists,
     interest,
     positions,
 )
@@ -74,16 +74,24 @@ class Member:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Movies to score, with the lists of what speaks for them."""
+    """Movies to score, with their neighbor lists."""
 
     movies: Movies
-    #: What speaks for each in the feed.
+    #: The movies whose ratings add to the order of each in the feed.
     feed: Lists
-    #: The movies most like each by who liked them.
+    #: The movies most similar to each by the residuals of those who rated both.
     taste: Lists
 
     def __len__(self) -> int:
         return len(self.movies)
+
+
+@dataclass(frozen=True)
+class FeedCandidates(Candidates):
+    """Candidates of a feed: with the first part a member can be shown of each of their series."""
+
+    series: Ids  # (m,) ids of collections, 0 for none
+    released: Ids  # (m,) day of the release, greater is later
 
 
 @dataclass(frozen=True)
@@ -202,75 +210,95 @@ def movies_of(head: Head, rows: Sequence[Any], vectors: Vectors) -> Movies:
 # --- Movies to score ------------------------------------------------------------------------------
 
 _MOVIES_SQL = """
-SELECT {chosen}, chosen.id, {catalogue}
+SELECT {columns}, chosen.id, {catalogue}
 FROM ({movies}) AS chosen
 {looked_up}
 ORDER BY chosen.id
 """
 
 
-def _movies_sql(*, lists: str, chosen: str, movies: str) -> str:
-    looked_up = _LOOKED_UP.format(lists=lists, training="%s", movie_id="chosen.id")
+def _movies_sql(*, columns: str, movies: str) -> str:
+    looked_up = _LOOKED_UP.format(lists="feed_sources, taste", training="%s", movie_id="chosen.id")
     return _MOVIES_SQL.format(
-        chosen=chosen, catalogue=_CATALOGUE, movies=movies, looked_up=looked_up
+        columns=columns, catalogue=_CATALOGUE, movies=movies, looked_up=looked_up
     )
 
 
-_LISTS = "feed_sources, taste"
-_CHOSEN_LISTS = "factors.feed_sources, factors.taste, factors.vectors"
-_SOME_MOVIES = _movies_sql(
-    lists=_LISTS,
-    chosen=_CHOSEN_LISTS,
+_LIST_COLUMNS = "factors.feed_sources, factors.taste, factors.vectors"
+_MOVIES_BY_ID = _movies_sql(
+    columns=_LIST_COLUMNS,
     movies="SELECT id FROM movies_movie WHERE id = ANY(%s::bigint[])",
 ).encode()
 
 
 def movies_read(head: Head, movie_ids: Sequence[int]) -> Candidates:
-    """These movies as far as they exist, by id, in one query."""
+    """Return these movies as far as they exist, by id, in one query."""
     wanted = list(dict.fromkeys(movie_ids))
-    found = prepared_rows(_SOME_MOVIES, [wanted, head.training_id], form=Format.BINARY)
-    return _candidates(head, found)
-
-
-def _candidates(head: Head, found: Sequence[tuple[Any, ...]]) -> Candidates:
+    rows = prepared_rows(_MOVIES_BY_ID, [wanted, head.training_id], form=Format.BINARY)
+    vectors = head.unpack_vectors([row[2] for row in rows])
     return Candidates(
-        movies=movies_of(
-            head, [row[3:] for row in found], head.unpack_vectors([row[2] for row in found])
-        ),
-        feed=Lists.of([row[0] for row in found]),
-        taste=Lists.of([row[1] for row in found]),
+        movies=movies_of(head, [row[3:] for row in rows], vectors),
+        feed=Lists.of([row[0] for row in rows]),
+        taste=Lists.of([row[1] for row in rows]),
     )
 
 
-_BEST_SQL = """
+PART_COLUMNS = ("id", "collection_id", "release_date", "release_year")
+
+
+def count_days(release_date: date | None, release_year: int | None) -> int:
+    """Return the day of a release, greater is later.
+
+    A movie of which only the year is known counts as released at its end, one without a year last.
+    """
+    if release_date is None:
+        release_date = date(release_year, 12, 31) if release_year else date.max
+    return release_date.toordinal()
+
+
+# `best` follows the order of the array, and reads no further than it takes to fill the feed. Of the
+# series of each candidate the first part that passes is a candidate too.
+_CANDIDATES_SQL = """
 WITH best AS MATERIALIZED (
-    SELECT movie.id
-    -- In the order of the array, and no further into it than it takes to fill the feed.
+    SELECT movie.*
     FROM unnest(%s::bigint[]) WITH ORDINALITY AS ranked(id, place)
     CROSS JOIN LATERAL (
-        SELECT id FROM ({movies}) AS passing WHERE passing.id = ranked.id LIMIT 1
+        SELECT {columns} FROM ({shown}) AS passing WHERE passing.id = ranked.id LIMIT 1
     ) AS movie
     ORDER BY ranked.place
     LIMIT {depth}
+),
+chosen AS MATERIALIZED (
+    SELECT * FROM best UNION {lists}
+),
+first_part AS MATERIALIZED (
+    SELECT part.*
+    FROM (SELECT DISTINCT collection_id FROM chosen WHERE collection_id IS NOT NULL) AS series
+    CROSS JOIN LATERAL (
+        SELECT {columns} FROM ({shown}) AS passing
+        WHERE passing.collection_id = series.collection_id
+        ORDER BY release_year, release_date, id LIMIT 1
+    ) AS part
 )
 """
-# As many of a list as the ranking leaves open.
 _ONE_GENRE = " AND movies_movie.genres @> %s"
+# As many of a list as the ranking leaves open.
 _LEFT_OPEN = f"{FEED_DEPTH} - (SELECT count(*) FROM best)"  # noqa: S608
 
 
 def candidates_read(
     head: Head, shown: MovieQuerySet, *, order: Array, favorites: Sequence[str], thin: bool
-) -> Candidates:
-    """The movies worth scoring for a feed, of those that may be shown: FEED_DEPTH first by `order`.
+) -> FeedCandidates:
+    """Return the movies worth scoring for a feed: of those in `shown` the FEED_DEPTH first by `order`.
 
-    `order` (m,) is greater for earlier, of the training's movies; without bound below for movies left
-    out. Where these do not fill the feed the catalogue does: the most rated, then TMDb's most
-    popular. `thin`: the history says little, so that the top rated and the trend are looked at as
-    well, and the best of the favorite genres. One query.
+    `order` (m,) is greater for earlier, of the training's movies; -inf leaves a movie out. Where these
+    do not fill the feed the catalogue does: the most rated, then TMDb's most popular. With `thin`,
+    for a short history, also the top rated and the trend, and the best of the favorite genres. One
+    query.
     """
-    # Django takes longer to write such a query than PostgreSQL to answer it: it is written once.
-    sql, params = shown.order_by().values_list("id").query.sql_with_params()
+    # Django takes longer to write such a query than PostgreSQL to run it: it is written once.
+    sql, params = shown.order_by().values_list(*PART_COLUMNS).query.sql_with_params()
+    columns = ", ".join(PART_COLUMNS)
     listed: list[tuple[str, str, int | str]] = [
         ("rating_count DESC", "", _LEFT_OPEN),
         ("popularity DESC", "", _LEFT_OPEN),
@@ -279,21 +307,31 @@ def candidates_read(
         best = "weighted_rating DESC"
         listed += [(best, "", FROM_EACH_LIST), ("trend_week DESC NULLS LAST", "", FROM_EACH_LIST)]
         listed += [(best, genre, FROM_EACH_LIST) for genre in favorites]
-    lists, of_lists = ["SELECT id FROM best"], list[Any]()
+    lists, list_params = [], list[Any]()
     for by, genre, limit in listed:
         lists.append(
-            f"(SELECT id FROM ({sql}{_ONE_GENRE if genre else ''}"  # noqa: S608 (our own words)
+            f"(SELECT {columns} FROM ({sql}{_ONE_GENRE if genre else ''}"  # noqa: S608
             f" ORDER BY movies_movie.{by}, movies_movie.id) AS listed"
             f" WHERE id NOT IN (SELECT id FROM best) LIMIT {limit})"
         )
-        of_lists.extend([*params, Jsonb([genre])] if genre else params)
-    statement = _BEST_SQL.format(movies=sql, depth=FEED_DEPTH) + _movies_sql(
-        lists=_LISTS, chosen=_CHOSEN_LISTS, movies=" UNION ".join(lists)
+        list_params.extend([*params, Jsonb([genre])] if genre else params)
+    statement = _CANDIDATES_SQL.format(
+        columns=columns, shown=sql, depth=FEED_DEPTH, lists=" UNION ".join(lists)
+    ) + _movies_sql(
+        columns=f"{_LIST_COLUMNS}, chosen.collection_id, chosen.release_date, chosen.release_year",
+        movies="SELECT * FROM chosen UNION SELECT * FROM first_part",
     )
     # As text, which is many times faster to make than an array of numbers.
     ranked = f"{{{','.join(map(str, _first(order, head.movie_ids).tolist()))}}}"
-    found = rows_in_binary(statement, [ranked, *params, *of_lists, head.training_id])
-    return _candidates(head, found)
+    rows = rows_in_binary(statement, [ranked, *params, *list_params, *params, head.training_id])
+    vectors = head.unpack_vectors([row[2] for row in rows])
+    return FeedCandidates(
+        movies=movies_of(head, [row[6:] for row in rows], vectors),
+        feed=Lists.of([row[0] for row in rows]),
+        taste=Lists.of([row[1] for row in rows]),
+        series=np.array([row[3] or 0 for row in rows], dtype=np.int64),
+        released=np.array([count_days(row[4], row[5]) for row in rows], dtype=np.int64),
+    )
 
 
 def _first(order: Array, movie_ids: Ids) -> Ids:
@@ -310,28 +348,52 @@ def _first(order: Array, movie_ids: Ids) -> Ids:
 
 
 @dataclass(frozen=True)
-class TasteOf:
-    """The movies most like one by who liked them, and how many ratings of it that rests on."""
+class ListedNeighbors:
+    """The movies whose ratings add to one movie's order in the feed: e entries in parallel."""
 
-    neighbours: NeighborLists
-    count: float
+    target: Movies  # the one movie
+    movies: Movies  # (e,)
+    weights: Array  # (e,) of EDLAE
+    cosines: Array  # (e,) of the vectors of implicit ALS with the target's; 0 for a zero vector
 
 
-_TASTE = b"""
-SELECT factors.training_id, factors.taste
+_FEED_SOURCES_SQL = b"""
+SELECT factors.training_id, factors.feed_sources, factors.vectors
 FROM recommendations_training AS training
 JOIN recommendations_filmfactors AS factors ON factors.training_id = training.id
 WHERE training.active AND training.algorithm = %s AND factors.movie_id = %s::bigint
 """
+_VECTORS_SQL = b"""
+SELECT wanted.id, factors.vectors
+FROM unnest(%s::bigint[]) AS wanted(id)
+LEFT JOIN LATERAL (
+    SELECT vectors FROM recommendations_filmfactors
+    WHERE training_id = %s AND movie_id = wanted.id LIMIT 1
+) AS factors ON true
+ORDER BY wanted.id
+"""
 
 
-def taste_of(movie_id: int) -> TasteOf | None:
-    """Of the active training, in one query; None where it does not know the movie."""
-    found = prepared_rows(_TASTE, [VERSION, movie_id], form=Format.BINARY)
+def neighbors_read(movie_id: int) -> ListedNeighbors | None:
+    """Return the movie's list in the active training; None if the training does not know the movie.
+
+    Two queries.
+    """
+    found = prepared_rows(_FEED_SOURCES_SQL, [VERSION, movie_id], form=Format.BINARY)
     if not found:
         return None
-    head = head_of(found[0][0])
-    places, _ = positions(head.movie_ids, np.array([movie_id]))
-    return TasteOf(
-        Lists.of([found[0][1]]).neighbours(head, 1), float(head.table["count"][places[0]])
+    training_id, sources, target_vectors = found[0]
+    head = head_of(training_id)
+    lists = Lists.of([sources])
+    by_place = np.argsort(lists.places)
+    places = lists.places[by_place].astype(np.intp)
+    rows = prepared_rows(
+        _VECTORS_SQL, [head.movie_ids[places].tolist(), training_id], form=Format.BINARY
     )
+    movies = head.movies(places, head.unpack_vectors([row[1] for row in rows]))
+    target_place, _ = positions(head.movie_ids, np.array([movie_id]))
+    target = head.movies(target_place, head.unpack_vectors([target_vectors]))
+    lengths = np.linalg.norm(movies.factors, axis=1) * np.linalg.norm(target.factors)
+    cosines = movies.factors @ target.factors[0] / np.maximum(lengths, 1e-12)
+    weights = lists.weights[by_place].astype(np.float64)
+    return ListedNeighbors(target, movies, weights, cosines.astype(np.float64))

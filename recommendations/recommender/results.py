@@ -1,4 +1,4 @@
-"""What the engine answers, whichever formula made it."""
+"""What the recommender returns to views and commands."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, TypeVar, overload
 
 @dataclass(frozen=True)
 class Component:
+    """One part of a match score."""
+
     points: float
     weight: float
     evidence: list[str]
@@ -22,7 +24,7 @@ class RatedMovie:
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """What the match score would be, had the member not rated one movie."""
+    """The match score as it would be without one rating of the member."""
 
     movie: RatedMovie
     your_score: float
@@ -58,55 +60,51 @@ class SimilarMovie:
     reasons: list[str] = field(default_factory=list)
 
 
-Ranked = TypeVar("Ranked", Recommendation, SimilarMovie)
-#: Says why the movies in these places are where they are.
-Reasons = Callable[[Sequence[int]], list[list[str]]]
+Item = TypeVar("Item", Recommendation, SimilarMovie)
+#: Returns the reasons for the movies at these indices.
+ExplainItems = Callable[[Sequence[int]], list[list[str]]]
 
 
-class Ranking(Sequence[Ranked]):
-    """Movies, best first; one is put together, and why it is among them, when its page is shown."""
+class RankedList(Sequence[Item]):
+    """Movies, best first. Items are built, and explained, when their page is read."""
 
     def __init__(
-        self, places: Sequence[int], movie: Callable[[int], Ranked], reasons: Reasons
+        self, indices: Sequence[int], build: Callable[[int], Item], explain: ExplainItems
     ) -> None:
-        """`places` of the movies, first to last; `movie` gives the one in a place."""
-        self._places = places
-        self._movie: Callable[[int], Ranked] = movie
-        self._reasons = reasons
+        """`indices` of the movies, first to last; `build` returns the item at one of them."""
+        self._indices = indices
+        self._build: Callable[[int], Item] = build
+        self._explain = explain
 
-    def bare(self, count: int) -> list[Ranked]:
-        """The first so many without their reasons, which cost more than all the rest."""
-        return [self._movie(place) for place in self._places[:count]]
+    @classmethod
+    def empty(cls) -> RankedList[Any]:
+        return RankedList([], lambda index: Recommendation(index, 0.0), lambda indices: [])
+
+    def without_reasons(self, count: int) -> list[Item]:
+        """Return the first items without their reasons, which cost more than all the rest."""
+        return [self._build(index) for index in self._indices[:count]]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     @overload
-    def __getitem__(self, place: int) -> Ranked: ...
+    def __getitem__(self, position: int) -> Item: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Ranked]: ...
-    def __getitem__(self, place: int | slice) -> Ranked | list[Ranked]:
-        if isinstance(place, int):
-            return self[place : place + 1 or None][0]
-        page = self._places[place]
-        told = self._reasons(page) if page else []
+    def __getitem__(self, position: slice) -> list[Item]: ...
+    def __getitem__(self, position: int | slice) -> Item | list[Item]:
+        if isinstance(position, int):
+            return self[position : position + 1 or None][0]
+        page = self._indices[position]
+        explanations = self._explain(page) if page else []
         return [
-            replace(self._movie(each), reasons=reasons)
-            for each, reasons in zip(page, told, strict=True)
+            replace(self._build(index), reasons=reasons)
+            for index, reasons in zip(page, explanations, strict=True)
         ]
 
 
-Recommendations = Ranking[Recommendation]
-
-
-def nothing() -> Ranking[Any]:
-    """Of no movie."""
-    return Ranking([], lambda place: Recommendation(place, 0.0), lambda places: [])
-
-
 @dataclass(frozen=True)
-class Diversity:
-    """What `diversity` did to the first page of a feed; similarity is 0 to 1."""
+class DiversityReport:
+    """The effect of `diversity` on the first page of a feed; similarity is 0 to 1."""
 
     diversity: float
     #: Mean similarity of two movies of the first page as it is served.
@@ -117,14 +115,14 @@ class Diversity:
 
 @dataclass(frozen=True)
 class Feed:
-    items: Recommendations
+    items: RankedList[Recommendation]
     strategy: str
     algorithm: str
-    diversity: Diversity
+    diversity: DiversityReport
 
 
 @dataclass(frozen=True)
-class AskedMovie:
+class OnboardingMovie:
     """A movie worth rating first."""
 
     movie_id: int

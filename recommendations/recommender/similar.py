@@ -1,121 +1,100 @@
-"""Similar movies: by taste where ratings say enough, else by what the movies are."""
+"""Similar movies: from the lists that order the feed, and by content where these say little."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from movies.models import Movie
-from recommendations.algorithms import heuristic as scoring
-from recommendations.algorithms.content_similarity import likeness, listed
-from recommendations.recommender import explanations as evidence
-from recommendations.recommender.queries import taste_of
-from recommendations.recommender.results import Ranking, SimilarMovie, nothing
-from recommendations.selectors import co_liked, features, people_of, rows_beside
+from recommendations.algorithms.content_similarity import (
+    content_similarity,
+    genre_cosine,
+    raise_listed,
+)
+from recommendations.algorithms.functions import shrink
+from recommendations.algorithms.list_similarity import list_similarity
+from recommendations.algorithms.types import MovieContent
+from recommendations.recommender import explanations
+from recommendations.recommender.queries import neighbors_read
+from recommendations.recommender.results import RankedList, SimilarMovie
+from recommendations.selectors import MovieRow, people_of, rows_beside
+from recommendations.training.store import content
 from tmdb.selectors import rank_related_movies
 
 SIMILAR_DEPTH = 200
-# Likes of both movies needed for taste to count as much as content.
-SIMILAR_SHRINKAGE = 20.0
-# Keeps two movies that three people liked from being each other's double.
-TASTE_SHRINKAGE = 10.0
-# Taste that counts for less than this leaves room for what TMDb's visitors say.
-ASK_TMDB_BELOW = 0.5
-# A neighbour by taste at less than this share of the nearest one is not told as such.
-TOLD_FROM = 0.3
+#: Ratings of the movie at which its list counts as much as content.
+LIST_SHRINKAGE = 20.0
+#: A list that counts for less leaves room for what TMDb lists beside the movie.
+MIN_LIST_SHARE = 0.5
+#: A neighbor below this share of the list's nearest one is not called liked together.
+MIN_TOGETHER = 0.3
 
 
-def similar(movie: Movie) -> Ranking[SimilarMovie]:
-    """The movies most like one, by shared taste where its ratings say enough, else by content.
+def find_similar(movie: Movie) -> RankedList[SimilarMovie]:
+    """Return the movies most similar to one, with at least one reason each.
 
-    similarity = a * taste + (1 - a) * content with a = n / (n + SIMILAR_SHRINKAGE), n the movie's
-    ratings; content is the likeness of genres, period and people. Taste comes from the training's
-    neighbours; without one it is the shrunk cosine of likes among a sample of raters. Where a is
-    below ASK_TMDB_BELOW, content is raised for what TMDb recommends beside the movie or finds similar
-    (likeness.listed), as far as a copy of that is held: TMDb is never waited for.
+    similarity = a * by list + (1 - a) * by content with a = n / (n + LIST_SHRINKAGE), n the movie's
+    ratings. The list is that of the active training (algorithms.list_similarity); without one a is 0.
+    Content is that of algorithms.content_similarity. If a is below MIN_LIST_SHARE, it is raised for
+    movies that TMDb lists as related, if a copy of that list is cached: TMDb is never waited for.
     """
-    taste = _learned_taste(movie) or _counted_taste(movie)
-    trusted = scoring.trust(taste.raters, SIMILAR_SHRINKAGE)
-    at_tmdb = rank_related_movies(movie) if trusted < ASK_TMDB_BELOW else {}
-    found = rows_beside(movie, {*taste.similarity, *at_tmdb})
-    of_movie = [row for row in found if row.id == movie.pk]
+    neighbors = neighbors_read(movie.pk)
+    by_list: dict[int, float] = {}
+    list_share = 0.0
+    if neighbors is not None:
+        target = neighbors.target
+        similarities = list_similarity(
+            neighbors.weights,
+            neighbors.movies.count,
+            neighbors.cosines,
+            genre_cosine(neighbors.movies, target)[:, 0],
+        )
+        by_list = dict(zip(neighbors.movies.ids.tolist(), similarities.tolist(), strict=True))
+        list_share = shrink(float(target.count[0]), LIST_SHRINKAGE) if any(similarities) else 0.0
+    at_tmdb = rank_related_movies(movie) if list_share < MIN_LIST_SHARE else {}
+    found = rows_beside(movie, {*by_list, *at_tmdb})
+    own_row = next((row for row in found if row.id == movie.pk), None)
     rows = [row for row in found if row.id != movie.pk]
-    if not rows or not of_movie:
-        return nothing()
-    described = features(rows)
-    people = people_of([movie.pk, *described.ids.tolist()])
-    content = likeness(
-        described,
-        features(of_movie),
-        [people[movie_id] for movie_id in described.ids.tolist()],
+    if not rows or own_row is None:
+        return RankedList.empty()
+    people = people_of([movie.pk, *(row.id for row in rows)])
+    by_content = content_similarity(
+        _describe(rows),
+        _describe([own_row]),
+        [people[row.id] for row in rows],
         [people[movie.pk]],
     )[:, 0]
-    content = listed(
-        content, np.array([at_tmdb.get(row.id, np.nan) for row in rows], dtype=np.float64)
+    by_content = raise_listed(
+        by_content, np.array([at_tmdb.get(row.id, np.nan) for row in rows], dtype=np.float64)
     )
-    by_taste = np.array([taste.similarity.get(row.id, 0.0) for row in rows])
-    similarity = trusted * by_taste + (1 - trusted) * content
-    order = np.lexsort((described.ids, -similarity))[:SIMILAR_DEPTH].tolist()
+    listed = np.array([by_list.get(row.id, 0.0) for row in rows])
+    similarity = list_share * listed + (1 - list_share) * by_content
+    order = np.argsort(-np.round(similarity, 9), kind="stable")[:SIMILAR_DEPTH].tolist()
 
-    def reasons(places: Sequence[int]) -> list[list[str]]:
-        shown = [rows[place] for place in places]
-        names = evidence.people_in_common(shown, of_movie)
+    def build(index: int) -> SimilarMovie:
+        return SimilarMovie(rows[index].id, round(float(similarity[index]), 3))
+
+    def explain(page: Sequence[int]) -> list[list[str]]:
+        shown = [rows[index] for index in page]
+        names = explanations.read_shared_people(shown, [own_row])
+        # A movie that nothing else connects is in the list, however far down.
         return [
-            evidence.of_similarity(
-                row, of_movie[0], names, taste.said(row.id), at_tmdb=row.id in at_tmdb
+            explanations.explain_similarity(
+                rows[index],
+                own_row,
+                names,
+                is_liked_together=bool(listed[index] >= MIN_TOGETHER),
+                is_listed_at_tmdb=rows[index].id in at_tmdb,
             )
-            for row in shown
+            or [explanations.LIKED_TOGETHER]
+            for index in page
         ]
 
-    def at_place(place: int) -> SimilarMovie:
-        return SimilarMovie(rows[place].id, round(float(similarity[place]), 3))
-
-    return Ranking([place for place in order if similarity[place] > 0], at_place, reasons)
+    return RankedList([index for index in order if similarity[index] > 0], build, explain)
 
 
-@dataclass(frozen=True)
-class _Taste:
-    """Which movies those who like one like too, 0 to 1, and on how many ratings that rests."""
-
-    similarity: dict[int, float]
-    raters: int
-    #: How many liked both, where they were counted.
-    together: dict[int, int] = field(default_factory=dict)
-
-    def said(self, movie_id: int) -> str:
-        if together := self.together.get(movie_id):
-            return f"{together} {'member' if together == 1 else 'members'} liked both."
-        if self.similarity.get(movie_id, 0.0) >= TOLD_FROM:
-            return "Members who like one tend to like the other."
-        return ""
-
-
-def _learned_taste(movie: Movie) -> _Taste | None:
-    """Of the training's neighbours; None where there is no training or it does not know the movie.
-
-    The nearest neighbour counts as 1, because the training's weights have no scale of their own.
-    """
-    found = taste_of(movie.pk)
-    if found is None:
-        return None
-    ids, weights = found.neighbours.of(0)
-    nearest = float(weights.max(initial=0.0))
-    if nearest <= 0:
-        return None
-    shares = np.maximum(weights, 0.0) / nearest
-    return _Taste(dict(zip(ids.tolist(), shares.tolist(), strict=True)), round(found.count))
-
-
-def _counted_taste(movie: Movie) -> _Taste:
-    """Cosine of the likes of two movies in a sample of the one's raters, shrunk, 0 to 1."""
-    liked = co_liked(movie.pk)
-    # The sample stands for all raters, so its counts are scaled up to them.
-    raters = max(movie.rating_count, liked.sample)
-    similarity = {}
-    for movie_id, together in liked.together.items():
-        cosine = together * raters / liked.sample
-        cosine /= np.sqrt(raters * liked.ratings[movie_id]) + TASTE_SHRINKAGE
-        similarity[movie_id] = min(float(cosine), 1.0)
-    return _Taste(similarity, liked.sample, liked.together)
+def _describe(rows: Sequence[MovieRow]) -> MovieContent:
+    return content(
+        [(row.id, row.genres, row.release_year, row.vote_average, row.vote_count) for row in rows]
+    )

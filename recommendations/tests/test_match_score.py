@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from recommendations.algorithms import calibration, shapley, signals
 from recommendations.algorithms.calibration import Coefficients
-from recommendations.algorithms.diversity import diversified
 from recommendations.algorithms.functions import logit, sigmoid
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.match_score import (
@@ -347,11 +346,3 @@ def test_the_sigmoid_stays_within_bounds_and_is_undone_by_the_logit(x):
     assert 0 <= chance <= 1
     if abs(x) < 20:
         assert float(logit(chance)) == pytest.approx(x, abs=1e-5)
-
-
-def test_diversity_moves_doubles_down_and_none_leaves_the_order():
-    order = np.array([1.0, 0.9, 0.5])
-    alike = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1.0]])
-    assert diversified(order, alike, diversity=0.0, depth=3) == [0, 1, 2]
-    assert diversified(order, alike, diversity=0.5, depth=3) == [0, 2, 1]
-    assert diversified(np.array([]), alike[:0, :0], diversity=0.5, depth=3) == []

@@ -187,25 +187,3 @@ def test_with_no_peers_the_feed_is_led_by_reach_and_with_them_by_interest():
     assert quiet[0] > quiet[1]
     votes = PeerVotes(np.ones(2), np.ones(2) * 4, np.array([0.1, 0.8]))
     assert np.argmax(scoring.rank(percent, votes, known, 100)) == 1
-
-
-def test_without_diversity_the_order_is_the_rank():
-    order = np.array([0.2, 0.9, 0.5])
-    assert scoring.diversified(order, np.zeros((0, 0)), diversity=0.0, depth=3) == [1, 2, 0]
-
-
-def test_diversity_puts_off_what_is_like_what_is_already_there():
-    order = np.array([1.0, 0.95, 0.6])
-    alike = np.array([[1, 0.9, 0.0], [0.9, 1, 0.0], [0.0, 0.0, 1]])
-    assert scoring.diversified(order, alike, diversity=0.5, depth=3) == [0, 2, 1]
-
-
-@given(
-    order=npst.arrays(np.float64, 12, elements=st.floats(0, 1)),
-    diversity=st.floats(0, 1),
-    depth=st.integers(0, 15),
-)
-def test_diversity_neither_loses_nor_repeats_a_movie(order, diversity, depth):
-    alike = np.eye(12)
-    chosen = scoring.diversified(order, alike, diversity=diversity, depth=depth)
-    assert sorted(chosen) == list(range(12))

@@ -18,9 +18,11 @@ from accounts.models import User
 from movies.models import Movie
 from movies.selectors import find_movies_in_use
 from nexus.dev import embedded
-from recommendations import recommender
 from recommendations.algorithms.types import Ratings
 from recommendations.models import MovieFactors, Training
+from recommendations.recommender.feed import build_feed
+from recommendations.recommender.match_score import compute_matches
+from recommendations.recommender.onboarding import onboarding
 from recommendations.tests.community import made_up, quiet
 from recommendations.training import pipeline as service
 from recommendations.training.store import Lists, active_head, head_of, packed, ratings_read
@@ -52,7 +54,7 @@ def test_a_training_is_stored_and_serves(community):
     assert training.duration_s > 0
     assert set(training.metrics["held_out"]) >= {"members", "ratings"}
     assert f"Training {training.pk} is active" in told
-    assert recommender.feed(community[0][0], Movie.objects.all()).algorithm == training.algorithm
+    assert build_feed(community[0][0], Movie.objects.all()).algorithm == training.algorithm
 
 
 def test_the_ratings_are_read_whole_whatever_the_block(community, monkeypatch):
@@ -154,7 +156,7 @@ def test_too_few_ratings_are_told_and_the_first_formula_serves(community):
     assert "Nothing trained" in told
     assert "20,000" in told
     assert Training.objects.count() == 0
-    assert recommender.feed(community[0][0], Movie.objects.all()).algorithm == "signals-1"
+    assert build_feed(community[0][0], Movie.objects.all()).algorithm == "signals-1"
 
 
 @pytest.mark.parametrize("ratings", [0, 1, 2])
@@ -169,8 +171,8 @@ def test_hardly_any_rating_breaks_nothing(make_user, make_movie, ratings):
         assert "Nothing trained" in train(force=True)
     else:
         train(force=True)
-    assert [match.movie_id for match in recommender.matches(ann, [movie.pk])] == [movie.pk]
-    recommender.feed(ann, Movie.objects.all())
+    assert [match.movie_id for match in compute_matches(ann, [movie.pk])] == [movie.pk]
+    build_feed(ann, Movie.objects.all())
 
 
 @pytest.mark.parametrize("score", [1.0, 3.0, 5.0])
@@ -178,7 +180,7 @@ def test_a_community_of_one_opinion_is_learned_from(community, score):
     Rating.objects.update(score=score)
     train(force=True)
     user, movie = community[0][0], community[1][0]
-    match = recommender.matches(user, [movie.pk])[0]
+    match = compute_matches(user, [movie.pk])[0]
     assert 0 <= match.match_score <= 100
     assert (match.match_score > 50) == (score >= 4)
 
@@ -315,13 +317,13 @@ def test_movies_deleted_under_a_training_break_no_answer(community):
     train(force=True)
     gone = [movie.pk for movie in movies[:30]]
     Movie.objects.filter(pk__in=gone).delete()
-    feed = recommender.feed(users[0], Movie.objects.all())
+    feed = build_feed(users[0], Movie.objects.all())
     shown = {item.movie_id for item in feed.items[:100]}
     assert shown
     assert not shown & set(gone)
-    assert recommender.matches(users[0], gone) == []
-    assert recommender.matches(users[0], [movies[40].pk])[0].movie_id == movies[40].pk
-    assert recommender.onboarding(users[0])
+    assert compute_matches(users[0], gone) == []
+    assert compute_matches(users[0], [movies[40].pk])[0].movie_id == movies[40].pk
+    assert onboarding(users[0])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -354,7 +356,8 @@ def test_a_training_killed_half_way_leaves_the_old_one_serving():
     train(force=True)
     serving = active_head().training_id
     before = [
-        item.movie_id for item in recommender.feed(users[0], Movie.objects.all()).items.bare(10)
+        item.movie_id
+        for item in build_feed(users[0], Movie.objects.all()).items.without_reasons(10)
     ]
     # Killed between its rows and the switch, the last moment at which that can be.
     script = (
@@ -376,7 +379,8 @@ def test_a_training_killed_half_way_leaves_the_old_one_serving():
     assert Training.objects.filter(state=Training.State.BUILDING).count() == 1
     assert set(MovieFactors.objects.values_list("training_id", flat=True)) == {serving}
     after = [
-        item.movie_id for item in recommender.feed(users[0], Movie.objects.all()).items.bare(10)
+        item.movie_id
+        for item in build_feed(users[0], Movie.objects.all()).items.without_reasons(10)
     ]
     assert after == before
     assert "Cleared away 1 unfinished" in train(force=True)
@@ -396,5 +400,5 @@ def test_ratings_that_change_while_training_runs_do_no_harm():
     assert outcome.training.active
     head = head_of(outcome.training.pk)
     assert movies[2].pk in head.movie_ids.tolist()
-    shown = recommender.feed(users[0], Movie.objects.all()).items.bare(100)
+    shown = build_feed(users[0], Movie.objects.all()).items.without_reasons(100)
     assert movies[2].pk not in {item.movie_id for item in shown}
