@@ -40,6 +40,7 @@ from recommendations.training.store import (
     catalogue_rows,
     whole_read,
 )
+from social.models import Viewing
 
 MEMBERS_AT_ONCE = 200
 AWAY = (Feedback.Kind.HIDE, Feedback.Kind.LESS)
@@ -74,7 +75,7 @@ class Batch:
         self._feed_starts = self._whole.feed.starts(m)
         exists = Movie.objects.filter(id__any=head.movie_ids.tolist())
         self._gone = ~np.isin(head.movie_ids, list(exists.values_list("id", flat=True)))
-        self._series, self._released = self._read_series()
+        self._series, self._released, self._incomplete_series = self._read_series()
         #: What the catalogue says of movies that the training does not know, as they are met.
         self._unknown: dict[int, CatalogueRow] = {}
 
@@ -94,8 +95,12 @@ class Batch:
                 for user_id, *rest in cursor.fetchall():
                     said[user_id].append(Said(*rest))
             self._look_up({each.movie_id for of in said.values() for each in of})
+            watched: dict[int, list[int]] = {user.pk: [] for user in some}
+            viewings = Viewing.objects.filter(user_id__in=list(watched))
+            for user_id, movie_id in viewings.values_list("user_id", "movie_id"):
+                watched[user_id].append(movie_id)
             for user in some:
-                yield user, self._member(user, said[user.pk])
+                yield user, self._member(user, said[user.pk], watched[user.pk])
 
     def feed(self, one: BatchMember) -> Feed | None:
         """The unfiltered feed; None where the ranking alone does not make it up."""
@@ -109,6 +114,8 @@ class Batch:
         if np.isfinite(order).sum() < FEED_DEPTH:
             return None
         places = np.sort(np.argsort(-order, kind="stable")[:FEED_DEPTH])
+        if np.isin(self._series[places], self._incomplete_series).any():
+            return None
         return rank_candidates(member, self._feed_candidates(order, places))
 
     def scores(self, one: BatchMember, movie_ids: Sequence[int]) -> dict[int, float]:
@@ -132,17 +139,25 @@ class Batch:
             self._whole.vectors[places],
         )
 
-    def _read_series(self) -> tuple[Ids, Ids]:
-        """(m,) each: the ids of the movies' collections, 0 for none, and the days of their release."""
-        series = np.zeros(len(self._head.movie_ids), dtype=np.int64)
-        released = np.zeros(len(self._head.movie_ids), dtype=np.int64)
-        parts = Movie.objects.filter(
-            collection__isnull=False, id__any=self._head.movie_ids.tolist()
-        )
-        for movie_id, collection_id, date, year in parts.values_list(*PART_COLUMNS):
-            place = np.searchsorted(self._head.movie_ids, movie_id)
-            series[place], released[place] = collection_id, count_days(date, year)
-        return series, released
+    def _read_series(self) -> tuple[Ids, Ids, Ids]:
+        """Return the movies' collections, the days of their release, and the incomplete collections.
+
+        (m,) each, 0 for a movie of no collection. Of an incomplete one the training lacks a part that
+        may come first.
+        """
+        parts = Movie.objects.filter(collection__isnull=False).values_list(*PART_COLUMNS)
+        table = np.array([(*part[:2], count_days(*part[2:])) for part in parts], dtype=np.int64)
+        ids, collections, days = table.reshape(-1, 3).T
+        places, is_known = positions(self._head.movie_ids, ids)
+        series, released = np.zeros((2, len(self._head.movie_ids)), dtype=np.int64)
+        series[places[is_known]] = collections[is_known]
+        released[places[is_known]] = days[is_known]
+        last_known: dict[int, int] = {}
+        for collection, day in zip(collections[is_known], days[is_known], strict=True):
+            last_known[collection] = max(day, last_known.get(collection, 0))
+        unknown = zip(collections[~is_known], days[~is_known], strict=True)
+        incomplete = {each for each, day in unknown if day <= last_known.get(each, 0)}
+        return series, released, np.array(sorted(incomplete), dtype=np.int64)
 
     def _feed_candidates(self, order: Array, places: Places) -> FeedCandidates:
         """Return the movies at these places, and the first part that passes of each of their series."""
@@ -167,8 +182,9 @@ class Batch:
             Lists.some(whole.taste, self._taste_starts, places).only(held),
         )
 
-    def _member(self, user: User, said: Sequence[Said]) -> BatchMember:
+    def _member(self, user: User, said: Sequence[Said], watched: Sequence[int]) -> BatchMember:
         away = [each.movie_id for each in said if each.score is not None or each.kind in AWAY]
+        away.extend(watched)
         rated = [each for each in said if each.score is not None][:HISTORY_LIMIT]
         spoken = [each for each in said if each.score is None and each.kind in WANTS]
         told = [

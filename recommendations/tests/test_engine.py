@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from movies.models import Movie
+from movies.models import Collection, Movie
 from recommendations.algorithms.match_score import score
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.types import History
@@ -22,6 +22,7 @@ from recommendations.tests.community import made_up, quiet
 from recommendations.training.pipeline import training_run
 from recommendations.training.store import active_head, content_read, whole_read
 from social.models import Rating
+from social.services.diary import viewing_add
 from social.services.ratings import rating_set
 
 pytestmark = pytest.mark.django_db
@@ -261,6 +262,73 @@ def test_diversity_lowers_intra_list_similarity_and_counts_promoted_movies(ann, 
     assert set(ids(mixed)) == set(ids(plain))
 
 
+@pytest.fixture
+def series(trained):
+    """Three horror movies, which became parts of a series after the training; by release."""
+    parts = [trained[1][n] for n in (57, 33, 45)]
+    collection = Collection.objects.create(tmdb_id=1, name="Series")
+    for year, part in zip((1971, 1972, 1973), parts, strict=True):
+        Movie.objects.filter(pk=part.pk).update(collection=collection, release_year=year)
+    return [part.pk for part in parts]
+
+
+def rate_horror(api, trained):
+    for n in range(0, 30, 3):
+        rate(api, trained[1][n], 5)
+
+
+def test_first_part_that_the_ranking_leaves_out_stands_in_for_a_later_one(
+    ann, client_of, trained, monkeypatch
+):
+    api, first = client_of(ann), trained[1][57].pk
+    rate_horror(api, trained)
+    monkeypatch.setattr(queries, "CONSIDERED", 4)
+    for module in ("recommender.queries", "recommender.feed"):
+        monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 4)
+    monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "4"))
+    without = ids(feed(api))
+    collection = Collection.objects.create(tmdb_id=1, name="Series")
+    Movie.objects.filter(pk=without[0]).update(collection=collection, release_year=1972)
+    Movie.objects.filter(pk=first).update(collection=collection, release_year=1971)
+
+    shown = ids(feed(api))
+
+    assert first not in without
+    assert shown == [first, *without[1:4]]
+
+
+def test_parts_follow_their_release_even_if_they_joined_after_the_training(
+    ann, client_of, trained, series
+):
+    api = client_of(ann)
+    rate_horror(api, trained)
+
+    shown = ids(feed(api))
+
+    assert [movie_id for movie_id in shown if movie_id in series] == series
+
+
+@pytest.mark.parametrize("how", ["rated", "watched", "hidden", "filtered"])
+def test_first_part_that_cannot_be_shown_leaves_its_place_to_the_next(
+    ann, client_of, trained, series, how
+):
+    api = client_of(ann)
+    rate_horror(api, trained)
+    query = ""
+    if how == "rated":
+        rating_set(user_id=ann.pk, movie_id=series[0], score=5)
+    elif how == "watched":
+        assert api.post("/history/", {"movie": series[0]}).status_code == 201
+    elif how == "hidden":
+        api.put(f"/movies/{series[0]}/feedback/", {"kind": "hide"})
+    else:
+        query = "&year_gte=1972"
+
+    shown = ids(feed(api, query))
+
+    assert [movie_id for movie_id in shown if movie_id in series] == series[1:]
+
+
 def test_similar_movies_come_from_the_lists_and_have_reasons(api, trained):
     body = api.get(f"/movies/{trained[1][0].pk}/similar/?page_size=100").json()
 
@@ -286,6 +354,14 @@ def test_batches_answer_as_the_endpoints_do(trained, client_of, make_movie, tmp_
     for module in ("recommender.queries", "recommender.feed", "recommender.batch"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 15)
     monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "15"))
+    # Parts of a series: one that a member has watched, and a late one that the training does not know.
+    collection = Collection.objects.create(tmdb_id=1, name="Series")
+    Movie.objects.filter(pk__in=[movies[n].pk for n in (33, 45)]).update(collection=collection)
+    Movie.objects.filter(pk=make_movie("Last", genres=["Horror"], release_year=2020).pk).update(
+        collection=collection
+    )
+    for movie in (movies[33], movies[36]):
+        viewing_add(user_id=users[1].pk, movie_id=movie.pk)
     batch = Batch.of_active()
     wanted = [new.pk, movies[44].pk, movies[45].pk]
     for user, member in batch.members(users[:6]):
@@ -302,6 +378,23 @@ def test_batches_answer_as_the_endpoints_do(trained, client_of, make_movie, tmp_
     assert [(int(row["movie_id"]), float(row["match_score"])) for row in rows] == [
         (item["movie"]["id"], item["match_score"]) for item in shown
     ]
+
+
+def test_batch_leaves_a_feed_to_the_endpoint_if_the_training_lacks_a_first_part(
+    trained, make_movie, monkeypatch
+):
+    users, movies = trained
+    monkeypatch.setattr("recommendations.recommender.batch.FEED_DEPTH", 15)
+    collection = Collection.objects.create(tmdb_id=1, name="Series")
+    first = make_movie("First", genres=["Horror"], release_year=1950)
+    Movie.objects.filter(pk__in=[first.pk, *(movie.pk for movie in movies)]).update(
+        collection=collection
+    )
+    batch = Batch.of_active()
+
+    feeds = [batch.feed(member) for _, member in batch.members(users[:3])]
+
+    assert feeds == [None, None, None]
 
 
 def test_an_answer_begun_before_a_switch_is_finished(ann, trained):
