@@ -1,4 +1,4 @@
-"""Query parameters of the feed."""
+"""Query parameters of the feed and of similar movies."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ NEWEST_FEEDBACK_FIRST = Ordering((Key("updated_at", descending=True), Key("id", 
 
 
 class FeedQuery(MovieFilters, PageQuery):
-    """The catalogue's filters, which narrow the feed before it is cut, and how it is mixed."""
+    """The catalogue's filters, which apply before the feed is limited, and the feed's own."""
 
     diversity = StrictFloatField(
         required=False,
         default=0.0,
         min_value=0,
         max_value=1,
-        help_text="0: best first; towards 1: the next movie is less like those before it.",
+        help_text="0: best first. Towards 1: the next movie is less similar to those before it.",
     )
     include_watchlist = serializers.BooleanField(
         required=False,
         default=True,
         help_text="Whether titles on the caller's watchlist may show.",
+    )
+
+
+class SimilarQuery(PageQuery):
+    exclude_seen = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Leave out movies that the caller has rated or watched. Needs a token.",
     )

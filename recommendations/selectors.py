@@ -21,7 +21,7 @@ from nexus.core.genres import GENRE_NAMES
 from recommendations.algorithms.content_similarity import DIRECTOR, LEAD, People
 from recommendations.algorithms.heuristic import History, Movies, PeerVotes
 from recommendations.algorithms.types import LIKED, Array, interest
-from social.models import Rating
+from social.models import Rating, Viewing
 
 # A member's newest ratings; older ones say little more and would cost without end.
 HISTORY_LIMIT = 1000
@@ -336,6 +336,13 @@ def recommendable(
     """Of these movies those that a member may be shown: unjudged, unseen, and as asked unplanned."""
     planned = () if include_watchlist else (_PLANNED,)
     return _without(movies, user, (*_JUDGED, _SEEN, *planned))
+
+
+def seen_movies(user: User, movie_ids: Sequence[int]) -> set[int]:
+    """Return which of these movies the member has rated or watched, in one query."""
+    rated = Rating.objects.filter(user=user, movie_id__in=movie_ids).values_list("movie_id")
+    watched = Viewing.objects.filter(user=user, movie_id__in=movie_ids).values_list("movie_id")
+    return {movie_id for (movie_id,) in rated.union(watched)}
 
 
 def _without(movies: MovieQuerySet, user: User, unwanted: Sequence[str]) -> MovieQuerySet:

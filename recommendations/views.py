@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from django.http import Http404
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,7 +20,7 @@ from movies.serializers import SUMMARY_COLUMNS
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import PUBLIC, ApiViewSet, PageOf, contract
-from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery
+from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery, SimilarQuery
 from recommendations.models import Feedback
 from recommendations.recommender.feed import build_feed
 from recommendations.recommender.match_score import compute_matches
@@ -129,22 +131,32 @@ class SimilarViewSet(ApiViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
 
-    @contract(query=PageQuery, responses={200: PageOf(SimilarSerializer)})
-    def list(self, request: Request, pk: int) -> Response:
-        """Movies like this one, most alike first.
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Read the token only if the response depends on the caller."""
+        # The generator of the schema has no request.
+        if self.request is not None and "exclude_seen" in self.request.GET:
+            return [authenticator() for authenticator in self.authentication_classes]
+        return super().get_authenticators()
 
-        By shared taste where this community's ratings say enough, else by genres, period, people and
+    @contract(
+        query=SimilarQuery,
+        responses={200: PageOf(SimilarSerializer)},
+        errors={401: "`exclude_seen` without a valid token."},
+    )
+    def list(self, request: Request, pk: int) -> Response:
+        """Movies similar to this one, most similar first.
+
+        By who likes both if this community has rated the movie often, else by genres, period, people and
         what TMDb lists beside the movie.
         """
         movie = Movie.objects.summaries().filter(pk=pk).first()
         if movie is None:
             raise Http404
-        return paginate_list(
-            request,
-            self.query,
-            find_similar(movie),
-            _similar,
-        )
+        caller = request.user if self.query["exclude_seen"] else None
+        if caller is not None and not caller.is_authenticated:
+            raise NotAuthenticated
+        similar = find_similar(movie, exclude_seen_by=cast("User | None", caller))
+        return paginate_list(request, self.query, similar, _similar)
 
 
 def _recommendations(items: list[Any]) -> Any:

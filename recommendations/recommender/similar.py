@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from accounts.models import User
 from movies.models import Movie
 from recommendations.algorithms.content_similarity import (
     content_similarity,
@@ -18,7 +19,7 @@ from recommendations.algorithms.types import MovieContent
 from recommendations.recommender import explanations
 from recommendations.recommender.queries import neighbors_read
 from recommendations.recommender.results import RankedList, SimilarMovie
-from recommendations.selectors import MovieRow, people_of, rows_beside
+from recommendations.selectors import MovieRow, people_of, rows_beside, seen_movies
 from recommendations.training.store import content
 from tmdb.selectors import rank_related_movies
 
@@ -31,7 +32,7 @@ MIN_LIST_SHARE = 0.5
 MIN_TOGETHER = 0.3
 
 
-def find_similar(movie: Movie) -> RankedList[SimilarMovie]:
+def find_similar(movie: Movie, *, exclude_seen_by: User | None = None) -> RankedList[SimilarMovie]:
     """Return the movies most similar to one, with at least one reason each.
 
     similarity = a * by list + (1 - a) * by content with a = n / (n + LIST_SHRINKAGE), n the movie's
@@ -55,7 +56,10 @@ def find_similar(movie: Movie) -> RankedList[SimilarMovie]:
     at_tmdb = rank_related_movies(movie) if list_share < MIN_LIST_SHARE else {}
     found = rows_beside(movie, {*by_list, *at_tmdb})
     own_row = next((row for row in found if row.id == movie.pk), None)
-    rows = [row for row in found if row.id != movie.pk]
+    excluded = {movie.pk}
+    if exclude_seen_by is not None:
+        excluded |= seen_movies(exclude_seen_by, [row.id for row in found])
+    rows = [row for row in found if row.id not in excluded]
     if not rows or own_row is None:
         return RankedList.empty()
     people = people_of([movie.pk, *(row.id for row in rows)])

@@ -222,6 +222,27 @@ def test_similar_movies_without_a_training_share_genres_and_people(api, communit
     assert "Ada Quill" in " ".join(body["results"][0]["reasons"])
 
 
+def test_similar_movies_leave_out_seen_ones_on_request(ann, client_of, catalogue):
+    api = client_of(ann)
+    rate(api, catalogue["Horror 1"], 2)
+    assert api.post("/history/", {"movie": catalogue["Horror 2"].pk}).status_code == 201
+    path = f"/movies/{catalogue['Horror 5'].pk}/similar/?page_size=100"
+
+    everything = api.get(path)
+    unseen = api.get(f"{path}&exclude_seen=true")
+
+    assert set(titles(everything)) - set(titles(unseen)) == {"Horror 1", "Horror 2"}
+    assert unseen["Cache-Control"].startswith("private")
+
+
+def test_similar_movies_without_seen_ones_need_a_token(api, catalogue):
+    path = f"/movies/{catalogue['Horror 5'].pk}/similar/"
+
+    assert api.get(f"{path}?exclude_seen=true").status_code == 401
+    assert api.get(f"{path}?exclude_seen=false").status_code == 200
+    assert api.get(f"{path}?exclude_seen=perhaps").status_code == 400
+
+
 def test_a_catalogue_without_movies_has_an_empty_feed(ann, client_of):
     body = client_of(ann).get("/movies/recommendations/").json()
     assert (body["count"], body["results"]) == (0, [])
