@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
 
-# A path, because gunicorn reads this file before Django is set up.
+# A dotted path, because gunicorn reads this file before Django is set up.
 _IMPORT_WORKER = "social.transfer.worker.ImportWorker"
 _FILL_CONNECTION_POOL = "nexus.core.db.connection_pool.fill_connection_pool"
 

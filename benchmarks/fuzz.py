@@ -44,7 +44,7 @@ from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.chains import (
     CORE,
     Ledger,
-    Service,
+    ServiceUnderTest,
     add_realistic_values,
     build_state_machine,
     load_schema,
@@ -138,7 +138,7 @@ User.objects.create_superuser(username="mod", email="mod@example.org", password=
 def fuzz(http: HttpService, movie_ids: list[int], ledger: Ledger, *, seconds: float) -> None:
     """Send chains and single requests until the time is over."""
     schema = requests.get(f"{http.url}/swagger.json", timeout=30).json()
-    service = Service(
+    service = ServiceUnderTest(
         call=http.call,
         token=http.token,
         callers=("ann", "ben", "mod"),

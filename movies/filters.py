@@ -219,7 +219,7 @@ def rank_movies(movies: MovieQuerySet, text: str, count: int) -> tuple[MovieQuer
     is_title = Q(sort_title=search.make_sort_title(text))
     title_rank = Case(When(is_title, then=Value(1.0)), default=Value(0.0))
     if count > MAX_LIST_DEPTH:
-        return movies.annotate(rank=title_rank), replace(_BY_RELEVANCE, head=is_title)
+        return movies.annotate(rank=title_rank), replace(_BY_RELEVANCE, leading_condition=is_title)
     query = LiteralSearchQuery(search.build_ranking_tsquery(text))
     words_rank = SearchRank(F("search_vector"), query, weights=[0.1, 0.3, 0.8, 1.0])
     return movies.annotate(rank=Cast(words_rank, FloatField()) + title_rank), _BY_RELEVANCE

@@ -342,8 +342,8 @@ TMDB_IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
 
 # --- Imports -------------------------------------------------------------------------------------
 
-# The function that looks up movies the catalogue does not have. A path, because social must not
-# import tmdb.
+# The function that looks up movies the catalogue does not have: a dotted path, because social must
+# not import tmdb.
 IMPORT_MOVIE_LOOKUP = "tmdb.reference_lookup.look_up_movies" if TMDB_TOKEN else ""
 
 # --- Recommendations -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, register_converter
 
 from nexus.core.api import health, root
-from nexus.core.api.schema import schema_view
+from nexus.core.api.schema import make_schema_view
 from nexus.core.api.url_converters import IdConverter, UsernameConverter
 
 register_converter(IdConverter, "id")
@@ -19,7 +19,7 @@ api_urlpatterns = [
     path("", include("tmdb.urls")),
 ]
 
-schema = schema_view(api_urlpatterns)
+schema = make_schema_view(api_urlpatterns)
 
 urlpatterns = [
     *api_urlpatterns,

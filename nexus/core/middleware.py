@@ -26,7 +26,7 @@ from nexus.core.observability.metrics import QueryCounter, observe_request
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ALIAS = "/api/"
+_API_PREFIX = "/api/"
 # Polled by machines, or served without a query.
 _UNLIMITED_PREFIXES = ("/health/", "/metrics", f"/{settings.STATIC_URL.strip('/')}/")
 _REQUEST_LOG = logging.getLogger("nexus.request")
@@ -67,7 +67,7 @@ class RequestLogMiddleware:
             exc_info=error,
             extra={
                 "method": request.method,
-                # Without the query string, which may hold what a person searched for.
+                # Without the query string: searches of a person are private.
                 "path": request.path,
                 "status": response.status_code,
                 "duration_ms": round(seconds * 1000, 1),
@@ -84,10 +84,10 @@ class PathMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.path_info
-        if path == _ALIAS[:-1]:
+        if path == _API_PREFIX[:-1]:
             path = "/"
-        elif path.startswith(_ALIAS):
-            path = path[len(_ALIAS) - 1 :]
+        elif path.startswith(_API_PREFIX):
+            path = path[len(_API_PREFIX) - 1 :]
         if not path.endswith("/") and not is_valid_path(path) and is_valid_path(f"{path}/"):
             path += "/"
         request.path_info = path
@@ -144,15 +144,15 @@ class RateLimitMiddleware:
 
     def _count(self, request: HttpRequest, member_id: str | None) -> throttling.RateLimitUsage:
         """Return the first usage that exceeds its limit, or the last."""
-        account = member_id or throttling.get_client_address(request)
-        usage = throttling.hit(request, "member" if member_id else "anonymous", account)
+        subject = member_id or throttling.get_client_address(request)
+        usage = throttling.hit(request, "member" if member_id else "anonymous", subject)
         if usage.is_exceeded:
             return usage
         if member_id and request.method not in SAFE_METHODS:
-            return throttling.hit(request, "write", account)
+            return throttling.hit(request, "write", subject)
         # The query string is not parsed: if it cannot be, the view refuses the request.
         if request.method == "GET" and "search=" in request.META.get("QUERY_STRING", ""):
-            return throttling.hit(request, "search", account)
+            return throttling.hit(request, "search", subject)
         return usage
 
     def _refuse(self, request: HttpRequest, usage: throttling.RateLimitUsage) -> HttpResponse:
@@ -164,7 +164,7 @@ class RateLimitMiddleware:
 class ResponseCacheMiddleware:
     """Serves public GETs of the catalogue from the response cache (nexus.core.cache.responses).
 
-    Whatever differs between two requests is added by the middleware outside of this one.
+    The middleware before it adds what differs between two requests, such as X-Request-ID and RateLimit.
     """
 
     def __init__(self, get_response: GetResponse) -> None:

@@ -174,7 +174,7 @@ class Ledger:
 
 
 @dataclass
-class Service:
+class ServiceUnderTest:
     """The service under test, and its callers."""
 
     #: Sends a case with headers.
@@ -208,7 +208,7 @@ def load_schema(raw: Mapping[str, Any]) -> Any:
     """Load the schema into schemathesis."""
     # Ignore a configuration file in the working directory.
     config = schemathesis.Config()
-    # Service adds the tokens.
+    # ServiceUnderTest.send adds the tokens.
     config.projects.default.generation.update(with_security_parameters=False)
     return schemathesis.openapi.from_dict({**deepcopy(raw), "host": "testserver"}, config=config)
 
@@ -380,7 +380,7 @@ _PHASES = (Phase.explicit, Phase.generate)
 def run_calls(
     schema: Any,
     mode: GenerationMode,
-    service: Service,
+    service: ServiceUnderTest,
     ledger: Ledger,
     *,
     examples: int,
@@ -432,7 +432,7 @@ def _prune(schema: Any) -> None:
     schema._operations.clear_cache()
 
 
-def build_state_machine(schema: Any, service: Service, ledger: Ledger) -> Any:
+def build_state_machine(schema: Any, service: ServiceUnderTest, ledger: Ledger) -> Any:
     """Return a state machine for `run_chains`: each request uses values of earlier responses."""
     turns = cycle(service.callers)
     _prune(schema)

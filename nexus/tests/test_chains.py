@@ -13,7 +13,7 @@ from accounts.tokens import family_create
 from nexus.tests.chains import (
     CORE,
     Ledger,
-    Service,
+    ServiceUnderTest,
     add_realistic_values,
     build_state_machine,
     load_schema,
@@ -67,7 +67,7 @@ def service(unlimited, settings, movie_ids, make_user, client_of):
         signal.disconnect(close_old_connections)
     with FakeTmdbServer() as server:
         settings.TMDB_BASE_URL, settings.TMDB_TOKEN = server.base_url, server.credential
-        yield Service(
+        yield ServiceUnderTest(
             call=lambda case, headers: case.call(app=app, headers=headers),
             token=token,
             callers=CALLERS,

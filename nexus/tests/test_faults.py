@@ -34,7 +34,7 @@ def wait_until(condition, *, timeout_s=20):
         time.sleep(0.03)
 
 
-class Service:
+class GunicornClient:
     def __init__(self, url, token, master):
         self.url = url
         self.master = master
@@ -95,7 +95,7 @@ def test_a_killed_worker_leaves_no_partial_write_and_a_failing_database_is_503(
             RATE_LIMIT_SCALE="1000",
             WEB_CONCURRENCY="1",
         )
-        service = Service(url, token, gunicorn.processes[-1])
+        service = GunicornClient(url, token, gunicorn.processes[-1])
         # One test, because starting the service takes most of its time.
         check_recovery_after_the_database_ends_all_sessions(service)
         check_a_lock_that_is_not_released_is_503(service)

@@ -437,7 +437,7 @@ def test_the_owner_finds_every_playlist(world):
     assert {playlist["id"] for playlist in response["results"]} == set(world.playlists.values())
 
 
-def test_reviews_of_a_private_profile_are_hide_from(world, make_user, client_of):
+def test_reviews_of_a_private_profile_are_hidden(world, make_user, client_of):
     shy = make_user("shy", visibility="private")
     client_of(shy).post("/ratings/", {"movie": world.movie.pk, "score": 1, "review": "Mine alone."})
     for caller in ("anonymous", "stranger", "staff"):
@@ -446,7 +446,7 @@ def test_reviews_of_a_private_profile_are_hide_from(world, make_user, client_of)
         assert [review["user"] for review in response["results"]] == ["owner"]
 
 
-def test_resources_of_a_deactivated_member_are_hide_from(world):
+def test_resources_of_a_deactivated_member_are_hidden(world):
     User.objects.filter(username="owner").update(is_active=False)
 
     client = world.clients["stranger"]

@@ -66,6 +66,7 @@ def field_error(
 def problem_body(
     *, status_code: int, code: str, detail: str, request: HttpRequest | None, **members: Any
 ) -> dict[str, Any]:
+    """Return a problem document; `members` are added to the standard ones."""
     return {
         "type": "about:blank",
         "title": HTTPStatus(status_code).phrase,
@@ -111,7 +112,7 @@ def require_safe(view: View) -> View:
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. Errors it returns None for are raised, and reach `server_error`."""
     if isinstance(error, OperationalError | InterfaceError):
-        error = database_problem()
+        error = make_database_problem()
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -135,7 +136,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     return response
 
 
-def database_problem() -> Problem:
+def make_database_problem() -> Problem:
+    """Return the 503 for a database that does not respond."""
     return Problem(
         status.HTTP_503_SERVICE_UNAVAILABLE,
         "database_unavailable",
@@ -148,7 +150,7 @@ def _describe(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]]
     """Return the detail, the code and the errors by field of a DRF exception."""
     details: Any = error.get_full_details()
     if isinstance(error, exceptions.ValidationError):
-        errors = dict(islice(_errors_by_field(details).items(), MAX_FIELDS))
+        errors = dict(islice(_flatten_errors(details).items(), MAX_FIELDS))
         fields = ", ".join(name for name in errors if name != "non_field_errors")
         detail = f"Invalid: {fields}." if fields else errors["non_field_errors"][0]["message"]
         return detail, "invalid", errors
@@ -163,7 +165,7 @@ def _truncate(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _errors_by_field(details: Any, path: str = "") -> dict[str, list[dict[str, str]]]:
+def _flatten_errors(details: Any, path: str = "") -> dict[str, list[dict[str, str]]]:
     """Flatten DRF's nested details: `items.3.score` is the score of the fourth item."""
     if _is_message(details):
         message = _truncate(str(details["message"]), MAX_MESSAGE_LENGTH)
@@ -180,7 +182,7 @@ def _errors_by_field(details: Any, path: str = "") -> dict[str, list[dict[str, s
     errors: dict[str, list[dict[str, str]]] = {}
     for key, value in children:
         child_path = ".".join(part for part in (path, key) if part)
-        for name, messages in _errors_by_field(value, child_path).items():
+        for name, messages in _flatten_errors(value, child_path).items():
             errors.setdefault(name, []).extend(messages)
     return errors
 
@@ -228,7 +230,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     # RequestLogMiddleware writes the error and its traceback into the request's log line.
     request.error = error  # type: ignore[attr-defined]
     if isinstance(error, OperationalError | InterfaceError):
-        problem = database_problem()
+        problem = make_database_problem()
         return problem_response(
             request,
             problem.status_code,

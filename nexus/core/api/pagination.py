@@ -130,7 +130,7 @@ def paginate_upstream(
     results: Sequence[Any],
     **extra: Any,
 ) -> Response:
-    """Return a page that another service has cut. `last` is the number of its last page."""
+    """Return a page of a list that another service paginates; `last` is its last page's number."""
     next_url = _replace_param(request, "page", number + 1) if number < last else None
     previous_url = None
     if number > 1:

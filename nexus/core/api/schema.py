@@ -117,16 +117,16 @@ class ContractAutoSchema(SwaggerAutoSchema):
 
     def get_response_serializers(self) -> OrderedDict[str, openapi.Response]:
         responses = {
-            str(status): openapi.Response(HTTPStatus(status).phrase, self._body_schema(body))
+            str(status): openapi.Response(HTTPStatus(status).phrase, self._build_body_schema(body))
             for status, body in self.contract.responses.items()
         }
         problem = self.serializer_to_schema(ProblemSerializer())
-        for status, reason in sorted(self._error_reasons().items()):
+        for status, reason in sorted(self._describe_errors().items()):
             schema = None if status == 304 else problem
             responses[str(status)] = openapi.Response(reason, schema)
         return OrderedDict(sorted(responses.items()))
 
-    def _body_schema(self, body: ResponseBody) -> openapi.Schema | openapi.SchemaRef | None:
+    def _build_body_schema(self, body: ResponseBody) -> openapi.Schema | openapi.SchemaRef | None:
         if body is None:
             return None
         if isinstance(body, Download):
@@ -135,10 +135,10 @@ class ContractAutoSchema(SwaggerAutoSchema):
             item = self.serializer_to_schema(body.serializer())
             return openapi.Schema(type=openapi.TYPE_ARRAY, items=item)
         if isinstance(body, PageOf):
-            return self._page_schema(body)
+            return self._build_page_schema(body)
         return self.serializer_to_schema(body())
 
-    def _page_schema(self, page: PageOf) -> openapi.Schema:
+    def _build_page_schema(self, page: PageOf) -> openapi.Schema:
         link = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_URI, "x-nullable": True}
         properties: dict[str, Any] = {
             "count": openapi.Schema(
@@ -160,7 +160,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
             type=openapi.TYPE_OBJECT, properties=OrderedDict(properties), required=required
         )
 
-    def _error_reasons(self) -> dict[int, str]:
+    def _describe_errors(self) -> dict[int, str]:
         """Return the reason of every error status: those that follow from the route, then its own."""
         statuses = {400, 429, 503}
         if self.method == "GET":
@@ -285,7 +285,7 @@ def _convert_pattern(node: Any) -> None:
         node["pattern"] = node["pattern"].replace(r"\A", "^")
 
 
-def schema_view(api_urlpatterns: list[Any]) -> Any:
+def make_schema_view(api_urlpatterns: list[Any]) -> Any:
     """Return drf-yasg's view class for these routes."""
     base: Any = get_schema_view(
         API_INFO,

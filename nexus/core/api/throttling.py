@@ -1,7 +1,8 @@
 """Exact rate limits, shared by all workers.
 
-A window opens with the first request of an account and closes `window_s` seconds later. INCR is
-atomic, so exactly `limit` requests pass in a window, however many arrive at once.
+A limit applies to a scope, such as `login`, and a subject: a member's id, a client address or an
+account. A window opens with the first request of a subject and closes `window_s` seconds later.
+INCR is atomic, so exactly `limit` requests pass in a window, however many arrive at once.
 
 Most scopes are counted in the cache; while it is down, they are not limited and the service goes
 on. Two kinds of scopes are counted in PostgreSQL instead: DATABASE_SCOPES always, because evicting
@@ -38,7 +39,7 @@ UNKNOWN_ADDRESS = "unknown"
 
 @dataclass(frozen=True)
 class RateLimitUsage:
-    """What one account has used of its limit in the current window."""
+    """The requests of one subject in the current window of a scope, and their limit."""
 
     scope: str
     limit: int
@@ -64,18 +65,18 @@ class RateLimitUsage:
         return f'"{self.scope}";r={max(self.limit - self.used, 0)};t={self.reset_s}'
 
 
-def hit(request: HttpRequest, scope: str, account: str) -> RateLimitUsage:
-    """Count one request of `account` and add its usage to the response's headers."""
-    usage = hit_silently(scope, account)
+def hit(request: HttpRequest, scope: str, subject: str) -> RateLimitUsage:
+    """Count one request of `subject` and add its usage to the response's headers."""
+    usage = hit_silently(scope, subject)
     get_usages(request).append(usage)
     return usage
 
 
-def hit_silently(scope: str, account: str) -> RateLimitUsage:
-    """Count one request of `account` without a trace in the response."""
+def hit_silently(scope: str, subject: str) -> RateLimitUsage:
+    """Count one request of `subject` without adding it to the response's headers."""
     requests, window_s = settings.RATE_LIMITS[scope]
     limit = max(1, round(requests * settings.RATE_LIMIT_SCALE))
-    key = _make_key(scope, account)
+    key = _make_key(scope, subject)
     used, reset_s, closes_at = 0, window_s, None
     if scope not in DATABASE_SCOPES:
         used, reset_s = cache.increment_window(key, window_s=window_s)
@@ -88,9 +89,9 @@ def hit_silently(scope: str, account: str) -> RateLimitUsage:
     return usage
 
 
-def hit_or_raise(request: Request, scope: str, account: str) -> None:
-    """Count one request of `account`. Raises Throttled (429) if that exceeds the limit."""
-    usage = hit(request._request, scope, account)
+def hit_or_raise(request: Request, scope: str, subject: str) -> None:
+    """Count one request of `subject`. Raises Throttled (429) if that exceeds the limit."""
+    usage = hit(request._request, scope, subject)
     if usage.is_exceeded:
         raise Throttled(wait=usage.reset_s)
 
@@ -140,7 +141,7 @@ def get_member_id(request: HttpRequest) -> str | None:
     if scheme.lower() != "bearer":
         return None
     try:
-        # SimpleJWT takes bytes, although its annotation asks for a Token.
+        # SimpleJWT takes bytes, although the parameter is annotated as a Token.
         return str(AccessToken(token.strip().encode())["user_id"])  # type: ignore[arg-type]
     except (TokenError, KeyError, UnicodeEncodeError):
         return None
@@ -158,7 +159,7 @@ class ScopedThrottle(BaseThrottle):
         return float(self._usage.reset_s)
 
 
-def _make_key(scope: str, account: str) -> str:
+def _make_key(scope: str, subject: str) -> str:
     # Hashed, so that no e-mail address or IP address is stored in a key.
-    digest = hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"limit:{scope}:{digest}"

@@ -89,7 +89,9 @@ def contract(
 
 
 class ApiViewSet(viewsets.GenericViewSet[Any]):
-    #: Of successful reads. PUBLIC is for callers without a token; with one it becomes REVALIDATE.
+    """The base of every view. `self.query` and `self.body` are what the contract has validated."""
+
+    #: The Cache-Control header of successful reads. A request with a token turns PUBLIC to REVALIDATE.
     cache_control = NO_STORE
     # No OPTIONS: DRF's implementation needs serializer_class, and the schema describes each call.
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]

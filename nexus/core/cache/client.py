@@ -25,6 +25,8 @@ TTL_S = {
     "genre_counts": 600,
 }
 
+# The result of a command that failed; None is the result of a missing key.
+_FAILED: Any = object()
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _Default = TypeVar("_Default")
@@ -118,9 +120,6 @@ def _read(key: str) -> tuple[Any, str]:
     except (ValueError, RecursionError):
         # No JSON, no UTF-8, a number of absurd length, or nested deeper than Python reads.
         return None, "garbage"
-
-
-_FAILED: Any = object()
 
 
 def set(key: str, value: Any, *, ttl_s: int) -> None:  # noqa: A001 (as in Django's cache)

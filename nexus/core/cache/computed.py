@@ -1,4 +1,4 @@
-"""Values that one process computes while concurrent requests for them wait."""
+"""Cached values: on a miss one process computes the value while concurrent requests wait for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks in the cache: which process does a job that only one should do."""
+"""Locks in the cache, for a job that only one process should do at a time."""
 
 from __future__ import annotations
 

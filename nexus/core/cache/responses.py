@@ -18,7 +18,7 @@ from django.utils.cache import set_response_etag
 from nexus.core.cache import client as cache
 
 MAX_BODY_BYTES = 64 * 1024
-# Their values are endless, and storing them would evict rate-limit counters.
+# These have any number of values, and storing them all would evict rate-limit counters.
 _UNCACHED_PARAMETERS = frozenset({"search", "title", "cursor"})
 _STORED_HEADERS = ("Cache-Control", "Content-Language", "Content-Type", "ETag", "Vary")
 
@@ -65,7 +65,7 @@ def store_response(key: str, response: HttpResponseBase) -> None:
     ):
         return
     set_response_etag(response)
-    # A response built from TMDb's data has an Age from the start.
+    # A response built from TMDb's cached data already has an Age.
     generated_at = time.time() - int(response.get("Age", "0"))
     headers = {name: response[name] for name in _STORED_HEADERS if name in response}
     entry = json.dumps([generated_at, headers]).encode() + b"\n" + response.content

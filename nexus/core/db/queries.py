@@ -1,4 +1,4 @@
-"""Rate-limit counters in PostgreSQL: exact under concurrency, and not evicted as the cache may be.
+"""Rate-limit counters in PostgreSQL: exact under concurrency, and never evicted like the cache's.
 
 Raw SQL, because one statement counts in the open window or opens a new one, and returns the count.
 With the ORM that takes a lock and three round trips for every login.

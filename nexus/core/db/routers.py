@@ -28,7 +28,7 @@ class ReplicaMiddleware:
 
 
 class ReplicaRouter:
-    """Once a request has opened a transaction or written, it reads the primary until its end."""
+    """Routes reads as the middleware decided. After a write or in a transaction, it is the primary."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str:
         return self.db_for_write(model) if connection.in_atomic_block else _read_alias.get()

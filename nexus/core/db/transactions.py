@@ -9,7 +9,7 @@ from django.db import Error, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-# Without the statements, which may contain personal data.
+# It does not show the statements, which may contain personal data.
 _OPEN_TRANSACTIONS = """
 SELECT pid, concat_ws(', ', usename, nullif(application_name, '')), now() - xact_start, state
 FROM pg_stat_activity
@@ -74,7 +74,7 @@ def describe_open_transactions(using: str) -> str:
 
 
 def drop_invalid_index(session: BaseDatabaseWrapper, quoted_name: str) -> bool:
-    """Drop the index if an interrupted concurrent build has left it invalid; return whether it has."""
+    """Drop the index if an interrupted concurrent build left it invalid; return whether it did."""
     with session.cursor() as cursor:
         cursor.execute(
             "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid",

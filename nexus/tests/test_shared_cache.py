@@ -1,5 +1,5 @@
-"""What workers share in the cache: members see their own data and every write at once, and one
-worker computes a value for all."""
+"""Two workers share the cache: members see their own data and every write at once, and one worker
+computes a value for all."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
