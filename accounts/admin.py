@@ -54,7 +54,7 @@ class UserAdmin(DjangoUserAdmin):
         return response
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Staff deactivate users, which ends their sessions.
+        """Refuse: staff deactivate users instead, which ends their sessions.
 
         Users delete their accounts with DELETE /profiles/me/, which also updates the movies' counts.
         """
@@ -62,6 +62,8 @@ class UserAdmin(DjangoUserAdmin):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
+    """Shows rows without letting staff add or change them; they may delete them."""
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -42,7 +42,7 @@ If it was not you, do nothing: your password stays the same.
 def build_password_reset_mail(user: User | None) -> EmailMessage:
     """Return the mail with which the user can set a new password once.
 
-    For None it returns a mail to nobody, which takes as long to build.
+    Return a mail to nobody for None: it takes as long to build, so that the time reveals nothing.
     """
     user = user or User(pk=0, username="nobody", email="nobody@localhost", password="!")  # noqa: S106
     uid, token = make_password_reset_credentials(user)

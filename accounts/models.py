@@ -60,7 +60,7 @@ class User(AbstractUser):
 
 class TokenFamilyQuerySet(models.QuerySet["TokenFamily"]):
     def active(self) -> Self:
-        """Keep the sessions that a refresh token can still continue."""
+        """Select the sessions that a refresh token can still continue."""
         now = timezone.now()
         idle_limit: timedelta = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
         return self.filter(revoked_at=None, expires_at__gt=now, last_used_at__gt=now - idle_limit)

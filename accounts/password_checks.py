@@ -31,7 +31,7 @@ def log_in(request: HttpRequest, *, login: str, password: str) -> User | None:
     Raises Throttled after too many failed logins.
     """
     user = find_user(login)
-    # The prefix keeps a username of digits from spending the limit of the user with that id.
+    # Without the prefix, a username of digits would spend the limit of the user with that id.
     account = str(user.pk) if user else f"name {fold(login)}"
     if not _check_password(request, user=user, account=account, password=password):
         return None
@@ -63,9 +63,8 @@ def _check_password(
     """Return whether the user is active and this is the password. Raises Throttled."""
     address = throttling.get_client_address(request)
     is_known = is_known_address(user_id=user.pk if user else 0, address=address)
-    account_usage = _hit_or_raise(
-        request, "login_account", f"{account} at {address}" if is_known else account
-    )
+    subject = f"{account} at {address}" if is_known else account
+    account_usage = _hit_or_raise(request, "login_account", subject)
     overall_usage = throttling.hit(request, "login_overall", "")
     if overall_usage.is_exceeded and not is_known:
         throttling.refund(account_usage)
@@ -81,8 +80,8 @@ def _check_password(
     return is_correct
 
 
-def _hit_or_raise(request: HttpRequest, scope: str, account: str) -> throttling.RateLimitUsage:
-    usage = throttling.hit(request, scope, account)
+def _hit_or_raise(request: HttpRequest, scope: str, subject: str) -> throttling.RateLimitUsage:
+    usage = throttling.hit(request, scope, subject)
     if usage.is_exceeded:
         _raise_throttled(usage)
     return usage

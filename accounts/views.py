@@ -246,4 +246,5 @@ def _get_session_id(request: Request) -> str:
 
 
 def _get_user_agent(request: Request) -> str:
+    # PostgreSQL cannot store NUL.
     return request.headers.get("User-Agent", "").replace("\x00", "")

@@ -45,7 +45,7 @@ def test_only_sessions_that_cannot_be_continued_are_deleted(families, capsys):
     call_command("clear_ended_sessions")
 
     assert TokenFamily.objects.get().id == active.id
-    assert "2 ended sessions deleted" in capsys.readouterr().out
+    assert "Deleted 2 sessions" in capsys.readouterr().out
 
 
 def test_old_addresses_and_closed_windows_are_deleted(addresses_and_windows, capsys):
@@ -53,18 +53,18 @@ def test_old_addresses_and_closed_windows_are_deleted(addresses_and_windows, cap
 
     assert KnownAddress.objects.count() == 2
     assert LimitWindow.objects.get().key == "open"
-    assert "1 addresses and 1 counts" in capsys.readouterr().out
+    assert "1 addresses and 1 rate-limit windows" in capsys.readouterr().out
 
 
 def test_dry_run_counts_sessions_and_deletes_none(families, capsys):
     call_command("clear_ended_sessions", "--dry-run")
 
     assert TokenFamily.objects.count() == 3
-    assert "2 sessions would be deleted" in capsys.readouterr().out
+    assert "Would delete 2 sessions" in capsys.readouterr().out
 
 
 def test_dry_run_counts_addresses_and_windows_and_deletes_none(addresses_and_windows, capsys):
     call_command("clear_ended_sessions", "--dry-run")
 
     assert (KnownAddress.objects.count(), LimitWindow.objects.count()) == (3, 2)
-    assert "1 addresses and 1 counts" in capsys.readouterr().out
+    assert "1 addresses and 1 rate-limit windows" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`manage.py clear_ended_sessions [--dry-run]`"""
+"""Delete rows that no session, login or rate limit needs any more; run it nightly."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ ADDRESS_LIFETIME = timedelta(days=90)
 class Command(BaseCommand):
     help = (
         "Delete sessions whose tokens have all expired, client addresses without a login for 90 "
-        "days, and closed windows of rate limits."
+        "days, and rate-limit windows that are over."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="count, and delete nothing")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="count what would be deleted; delete nothing"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # A revoked session stays while a token of it is valid: a replay must still be detected.
@@ -41,8 +43,8 @@ class Command(BaseCommand):
         windows = LimitWindow.objects.filter(closes_at__lt=now)
         if options["dry_run"]:
             self.stdout.write(
-                f"{families.count():,} sessions would be deleted, {addresses.count():,} addresses "
-                f"and {windows.count():,} counts."
+                f"Would delete {families.count():,} sessions, {addresses.count():,} addresses "
+                f"and {windows.count():,} rate-limit windows."
             )
             return
         session_count = 0
@@ -54,6 +56,6 @@ class Command(BaseCommand):
         address_count, _ = addresses.delete()
         window_count, _ = windows.delete()
         self.stdout.write(
-            f"{session_count:,} ended sessions deleted, {address_count:,} addresses and "
-            f"{window_count:,} counts."
+            f"Deleted {session_count:,} sessions, {address_count:,} addresses and "
+            f"{window_count:,} rate-limit windows."
         )
