@@ -1,4 +1,4 @@
-"""What a source knows of a movie, in the catalogue's terms. Free of Django."""
+"""Data transfer objects: a movie as a source such as TMDb describes it. Free of Django."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CollectionData:
 class MovieData:
     """A movie as a source describes it. Every text fits its column, every number is in range.
 
-    A field that `movies.models.Movie` has too bears the same name, by which it is copied.
+    Fields that `movies.models.Movie` has too have the same names: the upsert copies them by name.
     """
 
     title: str
@@ -88,7 +88,7 @@ LIST_ENTRY_FIELDS = frozenset(
 
 @dataclass(frozen=True)
 class MovieReference:
-    """How a file names a movie: by the ids that it has, by title and by year."""
+    """A movie as an imported file names it: by title and year, and by the ids that the file has."""
 
     title: str
     year: int | None = None

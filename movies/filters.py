@@ -1,4 +1,4 @@
-"""Query parameters of movie lists: their validation, and the querysets they make.
+"""Query parameters of movie lists: their validation, and the querysets that they select.
 
 `movies.views` reads the page of the queryset. `movies.search` builds the conditions on words.
 """
@@ -29,7 +29,7 @@ from nexus.core.text import fold
 MAX_VALUES = 100
 
 
-def _both_directions(column: str, *, nullable: bool = False) -> dict[str, Ordering]:
+def _make_both_orderings(column: str, *, nullable: bool = False) -> dict[str, Ordering]:
     """Return both orderings by a column. Ids run with the column, so that one index serves both."""
     return {
         column: Ordering((Key(column, nullable=nullable), Key("id", descending=True))),
@@ -40,12 +40,12 @@ def _both_directions(column: str, *, nullable: bool = False) -> dict[str, Orderi
 # Best match first, with and without the sign.
 _BY_RELEVANCE = Ordering((Key("rank", descending=True), Key("popularity", True), Key("id")))
 ORDERINGS: dict[str, Ordering] = {
-    **_both_directions("popularity"),
-    **_both_directions("vote_average"),
-    **_both_directions("weighted_rating"),
-    **_both_directions("created_at"),
-    **_both_directions("release_date", nullable=True),
-    **_both_directions("runtime", nullable=True),
+    **_make_both_orderings("popularity"),
+    **_make_both_orderings("vote_average"),
+    **_make_both_orderings("weighted_rating"),
+    **_make_both_orderings("created_at"),
+    **_make_both_orderings("release_date", nullable=True),
+    **_make_both_orderings("runtime", nullable=True),
     "title": Ordering((Key("sort_title"), Key("id"))),
     "-title": Ordering((Key("sort_title", descending=True), Key("id", descending=True))),
     "relevance": _BY_RELEVANCE,
@@ -173,6 +173,22 @@ class MovieListQuery(MovieFilters, PageQuery):
         return attrs
 
 
+# The column and the comparison of each parameter that compares one column.
+_COMPARISONS = {
+    "year": ("release_year", Exact),
+    "year_gte": ("release_year", GreaterThanOrEqual),
+    "year_lte": ("release_year", LessThanOrEqual),
+    "min_rating": ("vote_average", GreaterThanOrEqual),
+    "max_rating": ("vote_average", LessThanOrEqual),
+    "min_votes": ("vote_count", GreaterThanOrEqual),
+    "min_popularity": ("popularity", GreaterThanOrEqual),
+    "min_runtime": ("runtime", GreaterThanOrEqual),
+    "max_runtime": ("runtime", LessThanOrEqual),
+    "tmdb_id": ("tmdb_id", Exact),
+    "imdb_id": ("imdb_id", Exact),
+}
+
+
 def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
     """Return the movies that pass validated MovieFilters."""
     # The tokens of the words index stand for these columns. If the columns could use their own
@@ -195,23 +211,23 @@ def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySe
     if "title" in params:
         conditions &= _has_words(params["title"], weights=search.TITLE)
     if "person" in params:
-        conditions &= Q(id__in=_movies_of(params["person"]))
+        conditions &= Q(id__in=_find_movie_ids(params["person"]))
     return movies.filter(conditions)
 
 
 def narrow_to_tokens(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySet:
     """Return the same movies, found by their tokens in the words index.
 
-    For queries that find all matching movies. One that walks another index would compute the tokens
-    of each movie on its way.
+    Only for queries that find all matching movies. A query that walks another index would compute the
+    tokens of each movie on its way.
     """
     if not _needs_words_index(params):
         return movies
-    return movies.filter(search.where_tokens_match(params))
+    return movies.filter(search.build_token_condition(params))
 
 
 def rank_movies(movies: MovieQuerySet, text: str, count: int) -> tuple[MovieQuerySet, Ordering]:
-    """Return the movies that a search found, with `rank`, and their ordering by relevance.
+    """Annotate the movies that match a search with `rank`; return them and their ordering.
 
     `count` is their number, counted up to MAX_LIST_DEPTH + 1. A movie whose whole title is the text
     comes first. If more movies match than can be sorted, popularity orders all others.
@@ -223,21 +239,6 @@ def rank_movies(movies: MovieQuerySet, text: str, count: int) -> tuple[MovieQuer
     query = LiteralSearchQuery(search.build_ranking_tsquery(text))
     words_rank = SearchRank(F("search_vector"), query, weights=[0.1, 0.3, 0.8, 1.0])
     return movies.annotate(rank=Cast(words_rank, FloatField()) + title_rank), _BY_RELEVANCE
-
-
-_COMPARISONS = {
-    "year": ("release_year", Exact),
-    "year_gte": ("release_year", GreaterThanOrEqual),
-    "year_lte": ("release_year", LessThanOrEqual),
-    "min_rating": ("vote_average", GreaterThanOrEqual),
-    "max_rating": ("vote_average", LessThanOrEqual),
-    "min_votes": ("vote_count", GreaterThanOrEqual),
-    "min_popularity": ("popularity", GreaterThanOrEqual),
-    "min_runtime": ("runtime", GreaterThanOrEqual),
-    "max_runtime": ("runtime", LessThanOrEqual),
-    "tmdb_id": ("tmdb_id", Exact),
-    "imdb_id": ("imdb_id", Exact),
-}
 
 
 class LiteralSearchQuery(SearchQuery):
@@ -264,7 +265,7 @@ def _has_any_genre(names: list[str]) -> Q:
     return reduce(or_, (Q(genres__contains=[name]) for name in names))
 
 
-def _movies_of(person: str) -> QuerySet[Credit, int]:
+def _find_movie_ids(person: str) -> QuerySet[Credit, int]:
     """Return the ids of the movies of a person, given by id or full name."""
     if person.isascii() and person.isdigit():
         return Credit.objects.filter(person_id=int(person)).values_list("movie_id", flat=True)

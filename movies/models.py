@@ -51,7 +51,7 @@ def _filtered_without(column: str) -> list[str]:
 class Collection(models.Model):
     """A series of movies, as TMDb or the starter catalogue groups them."""
 
-    #: From dto.FIRST_OWN_COLLECTION_ID on it is an id of ours.
+    #: Ids from movies.dto.FIRST_OWN_COLLECTION_ID on are this project's own.
     tmdb_id = models.PositiveIntegerField(unique=True)
     name = models.CharField(max_length=500)
 
@@ -65,7 +65,7 @@ class Collection(models.Model):
 
 class Person(models.Model):
     name = models.CharField(max_length=300)
-    #: The name in lower case without accents, by nexus.core.text.fold; what the filter `person` finds.
+    #: The name in lower case without accents (nexus.core.text.fold), for the filter `person`.
     folded_name = models.CharField(max_length=600, editable=False)
     tmdb_id = models.PositiveIntegerField(unique=True, null=True, blank=True)
 
@@ -265,7 +265,7 @@ class Movie(models.Model):
         return f"{self.title} ({self.release_year})" if self.release_year else self.title
 
     def set_search_fields(self, people: list[str]) -> None:
-        """Set what search stores of the movie, whose people have these names. Does not save it."""
+        """Set the columns that search reads; `people` are the names of the movie's people. Does not save."""
         self.sort_title = make_sort_title(self.title)
         self.search_vector = build_search_vector(
             title=self.title, original_title=self.original_title, people=people
@@ -277,7 +277,7 @@ class Movie(models.Model):
 
     @property
     def is_refresh_due(self) -> bool:
-        """Whether TMDb should be asked for the movie before its detail is shown."""
+        """Whether the movie should be fetched from TMDb before its detail is shown."""
         if self.source != self.Source.TMDB or self.tmdb_id is None or self.removed_at_source:
             return False
         return self.details_missing or self.is_stale

@@ -1,4 +1,4 @@
-"""What the index `movie_words` holds of a movie, and the conditions it answers.
+"""Search in the catalogue: the contents of the index `movie_words`, and conditions that it serves.
 
 The index is one GIN index over four columns: the words of titles and people (`search_vector`), the
 genres, the keywords, and the tokens of SEARCH_TOKENS: coarse values of year, runtime, votes,
@@ -6,8 +6,8 @@ popularity and language. A GIN index with several conditions starts with the rar
 through the others, so that words, genres and tokens together cost as much as their intersection.
 With an index for each, PostgreSQL would first gather all movies of every condition.
 
-The literals of tsvector and tsquery are written here, from words folded by `nexus.core.text`, and not
-by PostgreSQL's parser and dictionaries: texts and queries are folded alike.
+This module writes the literals of tsvector and tsquery from words that `nexus.core.text` has folded.
+PostgreSQL's parser and dictionaries are not used, so that texts and queries are folded alike.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from nexus.core.text import split_words
 MAX_WORDS = 400
 MAX_QUERY_WORDS = 20
 TITLE, ORIGINAL_TITLE, PEOPLE = "A", "B", "C"
-# The first letters of each word are lexemes of their own, up to this length. To answer a prefix query
-# of one letter from the words, PostgreSQL would gather half of the catalogue.
+# Each word's prefixes up to this length are lexemes of their own. For a query of one letter, PostgreSQL
+# would otherwise gather half of the catalogue from all words that begin with it.
 MAX_PREFIX = 4
 # Marks a lexeme as a prefix. No word contains it.
 _PREFIX_MARK = "^"
@@ -121,9 +121,9 @@ _CEILINGS = 50
 
 @dataclass(frozen=True)
 class TokenRange:
-    """A column and its edges.
+    """The tokens of one column: one for each floor a movie reaches, and each ceiling it is below.
 
-    A movie has one token for each floor it reaches and for each ceiling it stays below.
+    `base` is the number of the first floor's token.
     """
 
     column: str
@@ -133,6 +133,7 @@ class TokenRange:
 
     @property
     def expressions(self) -> list[Func]:
+        """SQL expressions, one for each edge: the token if the movie has it, else null."""
         sides = [(">=", self.floors, self.base), ("<", self.ceilings, self.base + _CEILINGS)]
         return [
             Func(
@@ -144,7 +145,7 @@ class TokenRange:
             for number, edge in enumerate(edges)
         ]
 
-    def tokens_between(self, low: float | None, high: float | None) -> list[int]:
+    def find_tokens(self, low: float | None, high: float | None) -> list[int]:
         """Return the tokens of the nearest edges: every value from low to high has them."""
         floors = [n for n, edge in enumerate(self.floors) if low is not None and edge <= low]
         ceilings = [n for n, edge in enumerate(self.ceilings) if high is not None and high < edge]
@@ -152,7 +153,7 @@ class TokenRange:
         return tokens + ([self.base + _CEILINGS + ceilings[0]] if ceilings else [])
 
 
-# The edges are those that people ask for, and those that part the catalogue into useful shares.
+# The edges are frequent values of the filters, and values that split the catalogue into useful shares.
 # Each token of a movie is one more entry in the index.
 _YEARS = TokenRange(
     "release_year",
@@ -170,7 +171,7 @@ _LANGUAGES = 1000
 
 #: The tokens of a movie as an array. Those of unknown values are null, which no query looks for.
 SEARCH_TOKENS = Func(
-    *(expression for ranges in _RANGES for expression in ranges.expressions),
+    *(expression for token_range in _RANGES for expression in token_range.expressions),
     Func(
         F("original_language"),
         template=f"{_LANGUAGES} + ascii(NULLIF(%(expressions)s, '')) * 128"
@@ -191,16 +192,16 @@ _BOUNDS = {
 }
 
 
-def where_tokens_match(params: Mapping[str, Any]) -> Q:
+def build_token_condition(params: Mapping[str, Any]) -> Q:
     """Return a condition on SEARCH_TOKENS that all movies passing validated MovieFilters meet.
 
     It only narrows the search in the index: the columns themselves must still be compared.
     """
     tokens = []
-    for ranges, (lows, highs) in _BOUNDS.items():
+    for token_range, (lows, highs) in _BOUNDS.items():
         low = max((params[name] for name in lows if name in params), default=None)
         high = min((params[name] for name in highs if name in params), default=None)
-        tokens += ranges.tokens_between(low, high)
+        tokens += token_range.find_tokens(low, high)
     if "language" in params:
         code = params["language"].lower()
         tokens.append(_LANGUAGES + ord(code[0]) * 128 + ord(code[1]))

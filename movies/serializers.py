@@ -92,8 +92,8 @@ class ProvenanceSerializer(serializers.Serializer[Any]):
 class MovieSerializer(MovieSummarySerializer):
     """A movie with everything the catalogue knows.
 
-    TMDb's terms allow data to be stored for six months. If TMDb could not be asked since, the movie
-    is stale and shown without overview, tagline and images.
+    TMDb's terms allow data to be stored for six months. A movie that could not be refreshed in that
+    time is stale and shown without overview, tagline and images.
     """
 
     keywords = serializers.ListField(child=serializers.CharField())
@@ -130,13 +130,13 @@ class GenreSerializer(serializers.Serializer[Any]):
     movie_count = serializers.IntegerField()
 
 
-def _columns_among(fields: tuple[str, ...]) -> tuple[str, ...]:
+def _select_columns(fields: tuple[str, ...]) -> tuple[str, ...]:
     columns = {field.name for field in Movie._meta.concrete_fields if not field.is_relation}
     return tuple(name for name in fields if name in columns)
 
 
-_PLAIN_SUMMARY_COLUMNS = _columns_among(MovieSummarySerializer.Meta.fields)
-_PLAIN_COLUMNS = _columns_among(MovieSerializer.Meta.fields)
+_PLAIN_SUMMARY_COLUMNS = _select_columns(MovieSummarySerializer.Meta.fields)
+_PLAIN_COLUMNS = _select_columns(MovieSerializer.Meta.fields)
 #: The columns of a row that `movie_summary_payload` takes: the serializer's own, and those that
 #: computed fields are computed from.
 SUMMARY_COLUMNS = (
@@ -151,8 +151,8 @@ SUMMARY_COLUMNS = (
 def movie_summary_payload(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the MovieSummary of a row of SUMMARY_COLUMNS.
 
-    Lists are most of all requests, and DRF's field by field representation of a page takes twelve
-    times as long.
+    Most requests are for lists, and DRF's representation of a page, field by field, takes twelve times
+    as long.
     """
     payload = {name: row[name] for name in _PLAIN_SUMMARY_COLUMNS}
     released, average = row["release_date"], row["average_score"]

@@ -1,6 +1,6 @@
 """Find the movies of the catalogue that the rows of a file mean.
 
-By ids first, then by title, then by original title. Titles are compared as search folds them: no
+A movie is looked up by ids first, then by title, then by original title. Titles are compared as search folds them: no
 accents, case, punctuation or leading English article, and & is the same as "and".
 """
 
@@ -61,12 +61,14 @@ def match_references(references: Sequence[MovieReference]) -> list[ReferenceMatc
     """
     matches = _match_by_ids(references)
     for find_candidates in (_find_by_title, _find_by_original_title):
-        unmatched = [place for place, match in enumerate(matches) if match == ReferenceMatch()]
+        unmatched = [
+            position for position, match in enumerate(matches) if match == ReferenceMatch()
+        ]
         if not unmatched:
             break
-        candidates = find_candidates([references[place] for place in unmatched])
-        for place, movies in zip(unmatched, candidates, strict=True):
-            matches[place] = _match_by_title(references[place], movies)
+        candidates = find_candidates([references[position] for position in unmatched])
+        for position, movies in zip(unmatched, candidates, strict=True):
+            matches[position] = _match_by_title(references[position], movies)
     return matches
 
 
@@ -76,8 +78,8 @@ def _match_by_ids(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
     own_ids = {reference.movie_id for reference in references if reference.movie_id}
     movies: list[_Candidate] = []
     if tmdb_ids or imdb_ids or own_ids:
-        has_id = Q(tmdb_id__in=tmdb_ids) | Q(imdb_id__in=imdb_ids) | Q(id__any=own_ids)
-        movies = _read(Movie.objects.filter(has_id))
+        has_id = Q(tmdb_id__in=tmdb_ids) | Q(imdb_id__in=imdb_ids) | Q(id__in=own_ids)
+        movies = _read_candidates(Movie.objects.filter(has_id))
     by_tmdb_id = {movie.tmdb_id: movie for movie in movies if movie.tmdb_id}
     by_imdb_id = {movie.imdb_id: movie for movie in movies if movie.imdb_id}
     by_own_id = {movie.id: movie for movie in movies}
@@ -104,10 +106,10 @@ def _match_by_ids(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
 
 def _find_by_title(references: Sequence[MovieReference]) -> list[list[_Candidate]]:
     """Return the movies of each reference's title and of about its year."""
-    sort_titles = [_sort_titles(reference.title) for reference in references]
+    sort_titles = [_make_sort_titles(reference.title) for reference in references]
     wanted = {title for titles in sort_titles for title in titles}
     by_sort_title: dict[str, list[_Candidate]] = {}
-    for movie in _read(Movie.objects.filter(sort_title__in=wanted)[:_MAX_ROWS_BY_TITLE]):
+    for movie in _read_candidates(Movie.objects.filter(sort_title__in=wanted)[:_MAX_ROWS_BY_TITLE]):
         by_sort_title.setdefault(movie.sort_title, []).append(movie)
     return [
         [
@@ -123,10 +125,10 @@ def _find_by_title(references: Sequence[MovieReference]) -> list[list[_Candidate
 def _find_by_original_title(references: Sequence[MovieReference]) -> list[list[_Candidate]]:
     """Return the movies of each reference's original title and of about its year.
 
-    Through the search words, because original titles have no index of their own.
+    They are found by their search words, because original titles have no index of their own.
     """
     lookups = []
-    for place, reference in enumerate(references):
+    for position, reference in enumerate(references):
         if not split_words(reference.title):
             continue
         words = search.build_whole_words_tsquery(reference.title, weights="AB")
@@ -134,21 +136,21 @@ def _find_by_original_title(references: Sequence[MovieReference]) -> list[list[_
         if reference.year is not None:
             years = (reference.year - 1, reference.year + 1)
             movies = movies.filter(Q(release_year=None) | Q(release_year__range=years))
-        movies = movies.annotate(place=Value(place, output_field=IntegerField())).order_by()
-        columns = movies.values_list("place", *_Candidate._fields)
+        movies = movies.annotate(position=Value(position, output_field=IntegerField())).order_by()
+        columns = movies.values_list("position", *_Candidate._fields)
         lookups.append(columns[:_MAX_ROWS_BY_ORIGINAL_TITLE])
     candidates: list[list[_Candidate]] = [[] for _ in references]
     if not lookups:
         return candidates
     with session_settings(connection, gin_fuzzy_search_limit=_MAX_ROWS_OF_WORDS):
-        for place, *values in lookups[0].union(*lookups[1:], all=True):
+        for position, *values in lookups[0].union(*lookups[1:], all=True):
             movie = _Candidate(*values)
-            if split_words(movie.original_title) == split_words(references[place].title):
-                candidates[place].append(movie)
+            if split_words(movie.original_title) == split_words(references[position].title):
+                candidates[position].append(movie)
     return candidates
 
 
-def _read(movies: QuerySet[Movie]) -> list[_Candidate]:
+def _read_candidates(movies: QuerySet[Movie]) -> list[_Candidate]:
     return [_Candidate(*row) for row in movies.values_list(*_Candidate._fields)]
 
 
@@ -173,7 +175,7 @@ def _has_other_ids(movie: _Candidate, reference: MovieReference) -> bool:
     return len(tmdb_ids) > 1 or len(imdb_ids) > 1
 
 
-def _sort_titles(title: str) -> list[str]:
+def _make_sort_titles(title: str) -> list[str]:
     """Return the sort titles that a movie of this title may be stored with."""
     match = _TRAILING_ARTICLE.match(title.strip())
     plain = match.group(1) if match else title

@@ -8,7 +8,7 @@ PRIOR_MEAN = 6.5
 PRIOR_VOTES = 25.0
 
 
-def weighted_rating(
+def compute_weighted_rating(
     mean: float, votes: int, *, prior_mean: float = PRIOR_MEAN, prior_votes: float = PRIOR_VOTES
 ) -> float:
     """Return the Bayesian mean of a movie's votes, on the scale of `mean`.

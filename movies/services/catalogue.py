@@ -1,4 +1,4 @@
-"""Remove movies and people from the catalogue, and update what search stores of them."""
+"""Remove movies and people from the catalogue, and update their search fields."""
 
 from __future__ import annotations
 

@@ -23,14 +23,83 @@ from movies.models import Movie
 #: The half-life of a rating's weight in each trend, in days.
 TREND_HALF_LIFE_DAYS = {"trend_day": 1.0, "trend_week": 7.0}
 _TREND_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+# The columns of a movie that its ratings change.
+_RATING_COLUMNS = ("rating_count", "rating_sum", *TREND_HALF_LIFE_DAYS)
+
+
+@dataclass(frozen=True)
+class RatingChange:
+    """One rating that was set (`old_score` None), changed, or withdrawn (`new_score` None)."""
+
+    movie_id: int
+    old_score: float | None
+    new_score: float | None
+    #: When the member rated the movie, which decides its weight in the trend; None for now.
+    rated_at: datetime | None = None
+
+
+def movie_apply_rating(*, movie_id: int, old_score: float | None, new_score: float | None) -> None:
+    """Update a movie's rating columns after one of its ratings was set, changed or withdrawn.
+
+    `old_score` is None for a new rating, `new_score` for a withdrawn one. Only a new rating moves
+    the trend.
+    """
+    change = RatingChange(movie_id, old_score, new_score)
+    Movie.objects.filter(pk=movie_id).update(**_build_column_updates([change]))
+
+
+def movies_apply_ratings(*, changes: Sequence[RatingChange]) -> None:
+    """Do what `movie_apply_rating` does for many ratings at once.
+
+    Runs in the caller's transaction, in which it locks the movies in the order of their ids, so
+    that two calls cannot deadlock.
+    """
+    by_movie: dict[int, list[RatingChange]] = {}
+    for change in changes:
+        by_movie.setdefault(change.movie_id, []).append(change)
+    locked = Movie.objects.select_for_update(no_key=True).order_by("id").only(*_RATING_COLUMNS)
+    movies = list(locked.filter(id__in=list(by_movie)))
+    for movie in movies:
+        # bulk_update also takes expressions as values and computes them in the database.
+        for column, expression in _build_column_updates(by_movie[movie.pk]).items():
+            setattr(movie, column, expression)
+    Movie.objects.bulk_update(movies, _RATING_COLUMNS, batch_size=125)
+
+
+def compute_log_weight(half_life_days: float, rated_at: datetime | None = None) -> float:
+    """Return log2 of the weight of a rating made at this time; now if None."""
+    age = (rated_at or timezone.now()) - _TREND_EPOCH
+    return age.total_seconds() / 86_400 / half_life_days
+
+
+def _build_column_updates(changes: Sequence[RatingChange]) -> dict[str, Combinable]:
+    """Return the expressions that add these changes of one movie's ratings to its columns."""
+    count = sum(
+        (change.new_score is not None) - (change.old_score is not None) for change in changes
+    )
+    total = sum((change.new_score or 0.0) - (change.old_score or 0.0) for change in changes)
+    updates: dict[str, Combinable] = {
+        "rating_count": F("rating_count") + count,
+        "rating_sum": F("rating_sum") + total,
+    }
+    for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
+        log_weights = [
+            compute_log_weight(half_life_days, change.rated_at)
+            for change in changes
+            if change.old_score is None
+        ]
+        if log_weights:
+            updates[column] = LogSum(F(column), Value(_sum_log_weights(log_weights)))
+    return updates
 
 
 class LogSum(Func):
-    """log2(2^a + 2^b) of two floats in the database; a NULL `a` adds nothing.
+    """log2(2^a + 2^b) of two floats, computed in the database; a NULL `a` adds nothing.
 
-    A function of its own, because the same formula of Django's functions takes Django 0.5 ms more for
-    each rating. PostgreSQL's greatest() ignores NULL. The bounds keep power() within the range of a
-    double; beyond them the smaller of the two adds nothing.
+    The SQL is max(a, b + log2(1 + 2^(a - b))). The difference is bounded by 200, so that power() stays
+    within the range of a double; beyond that the smaller of the two adds nothing. PostgreSQL's
+    greatest() ignores NULL. The same formula built from Django's functions takes Django 0.5 ms more
+    for each rating, because it compiles each function by itself.
     """
 
     output_field = FloatField()
@@ -46,75 +115,7 @@ class LogSum(Func):
         return sql, (*a_params, *b_params, *a_params, *b_params)
 
 
-def compute_log_weight(half_life_days: float, rated_at: datetime | None = None) -> float:
-    """Return log2 of the weight of a rating made at this time; now if None."""
-    age = (rated_at or timezone.now()) - _TREND_EPOCH
-    return age.total_seconds() / 86_400 / half_life_days
-
-
-def movie_apply_rating(*, movie_id: int, old_score: float | None, new_score: float | None) -> None:
-    """Update a movie's rating figures after one of its ratings was set, changed or withdrawn.
-
-    `old_score` is None for a new rating, `new_score` for a withdrawn one. Only a new rating moves
-    the trend.
-    """
-    change = RatingChange(movie_id, old_score, new_score)
-    Movie.objects.filter(pk=movie_id).update(**_figures_after([change]))
-
-
-@dataclass(frozen=True)
-class RatingChange:
-    """One rating set (`old_score` None), changed, or withdrawn (`new_score` None)."""
-
-    movie_id: int
-    old_score: float | None
-    new_score: float | None
-    #: When the member rated the movie, which decides its weight in the trend; None for now.
-    rated_at: datetime | None = None
-
-
-def movies_apply_ratings(*, changes: Sequence[RatingChange]) -> None:
-    """Do what `movie_apply_rating` does for many ratings at once.
-
-    Runs in the caller's transaction, in which it locks the movies in the order of their ids, so
-    that two calls cannot deadlock.
-    """
-    by_movie: dict[int, list[RatingChange]] = {}
-    for change in changes:
-        by_movie.setdefault(change.movie_id, []).append(change)
-    locked = Movie.objects.select_for_update(no_key=True).order_by("id").only(*_FIGURES)
-    movies = list(locked.filter(id__any=by_movie)) if by_movie else []
-    for movie in movies:
-        for name, value in _figures_after(by_movie[movie.pk]).items():
-            setattr(movie, name, value)
-    Movie.objects.bulk_update(movies, _FIGURES, batch_size=125)
-
-
-_FIGURES = ("rating_count", "rating_sum", *TREND_HALF_LIFE_DAYS)
-
-
-def _figures_after(changes: Sequence[RatingChange]) -> dict[str, Combinable]:
-    """Return what a movie's figures become by these changes of its ratings."""
-    count = sum(
-        (change.new_score is not None) - (change.old_score is not None) for change in changes
-    )
-    total = sum((change.new_score or 0.0) - (change.old_score or 0.0) for change in changes)
-    figures: dict[str, Combinable] = {
-        "rating_count": F("rating_count") + count,
-        "rating_sum": F("rating_sum") + total,
-    }
-    for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
-        weights = [
-            compute_log_weight(half_life_days, change.rated_at)
-            for change in changes
-            if change.old_score is None
-        ]
-        if weights:
-            figures[column] = LogSum(F(column), Value(_log_sum(weights)))
-    return figures
-
-
-def _log_sum(log_weights: Sequence[float]) -> float:
-    """Return log2 of the sum of weights, with the greatest taken out so that no power overflows."""
+def _sum_log_weights(log_weights: Sequence[float]) -> float:
+    """Return log2 of the sum of weights. The greatest is factored out, so that no power overflows."""
     greatest = max(log_weights)
     return greatest + math.log2(sum(2.0 ** (weight - greatest) for weight in log_weights))

@@ -49,7 +49,7 @@ _WRITTEN_FIELDS = [
     "removed_at_source",
     "updated_at",
 ]
-#: A person is known by TMDb's id, or by name if the source has no ids.
+#: A person is identified by TMDb's id, or by name if the source has no ids.
 PersonKey = int | str
 # A known id stays if newer data does not have it.
 _ID_FIELDS = ("tmdb_id", "imdb_id")
@@ -71,7 +71,7 @@ class UpsertResult:
 def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[UpsertResult]:
     """Store movies of one source. Return one result for each, in order.
 
-    A movie is known by its TMDb id, else by its IMDb id. A source of less authority than the one a
+    A movie is identified by its TMDb id, else by its IMDb id. A source of less authority than the one a
     movie came from only fills empty fields (AUTHORITY). An entry of a list (`is_list_entry`) leaves
     unchanged what lists do not contain. Writers take turns, so that simultaneous imports of one
     movie create it once.
@@ -81,23 +81,23 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     person_ids = _store_people([person for data in movies for person in data.people])
     stored = list(_filter_known(movies).select_for_update())
     # List entries name no people; those of the stored movie stay in its search words.
-    credited = _read_credits(stored) if any(data.is_list_entry for data in movies) else {}
-    known = _MovieIndex(stored)
+    credits_by_movie = _read_credits(stored) if any(data.is_list_entry for data in movies) else {}
+    index = _MovieIndex(stored)
     now = timezone.now()
     results: list[UpsertResult] = []
     with_credits: list[tuple[Movie, MovieData]] = []
     for data in movies:
-        movie = known.find(data)
+        movie = index.find(data)
         created = movie is None
         if movie is None:
             movie = Movie(source=source, created_at=now)
         outranked = _is_outranked(source, movie)
-        _assign(movie, data, collection_ids, known, fill_only=outranked)
-        known.add(movie)
+        _assign(movie, data, collection_ids, index, fill_only=outranked)
+        index.add(movie)
         if not outranked:
             _mark_synced(movie, data, source, now)
             if data.is_list_entry:
-                names = [credit.name for credit in credited.get(movie.pk, ())]
+                names = [credit.name for credit in credits_by_movie.get(movie.pk, ())]
             else:
                 names = [person.name for person in data.people]
                 with_credits.append((movie, data))
@@ -129,22 +129,22 @@ class ComparisonResult:
 def movies_compare(*, movies: Sequence[MovieData], source: Movie.Source) -> list[ComparisonResult]:
     """Return what `movies_upsert` would do with each movie, in order. Writes nothing."""
     stored = list(_filter_known(movies).defer("search_vector"))
-    credited = _read_credits(stored)
+    credits_by_movie = _read_credits(stored)
     collection_ids = _read_collection_ids({data.collection for data in movies if data.collection})
-    known = _MovieIndex(stored)
+    index = _MovieIndex(stored)
     # By identity, because movies that are not stored have no id.
     first_positions: dict[int, int] = {}
     results: list[ComparisonResult] = []
     for position, data in enumerate(movies):
-        movie = known.find(data) or Movie(source=source)
+        movie = index.find(data) or Movie(source=source)
         first = first_positions.setdefault(id(movie), position)
         if first != position:
             results.append(ComparisonResult(movie.pk, changes=False, duplicate_of=first))
             continue
         before = [getattr(movie, name) for name in _SHARED_FIELDS.values()]
         outranked = _is_outranked(source, movie)
-        _assign(movie, data, collection_ids, known, fill_only=outranked)
-        known.add(movie)
+        _assign(movie, data, collection_ids, index, fill_only=outranked)
+        index.add(movie)
         changes = (
             movie.pk is None
             or before != [getattr(movie, name) for name in _SHARED_FIELDS.values()]
@@ -154,7 +154,7 @@ def movies_compare(*, movies: Sequence[MovieData], source: Movie.Source) -> list
             changes |= movie.source != source
             if not data.is_list_entry:
                 changes |= movie.details_missing
-                changes |= credited.get(movie.pk, []) != _list_credits(data)
+                changes |= credits_by_movie.get(movie.pk, []) != _list_credits(data)
         results.append(ComparisonResult(movie.pk, changes))
     return results
 
@@ -182,9 +182,9 @@ class _MovieIndex:
         by_tmdb_id = self._by_tmdb_id.get(data.tmdb_id or 0)
         return by_tmdb_id or self._by_imdb_id.get(data.imdb_id or "")
 
-    def has_imdb_id(self, imdb_id: str, *, besides: Movie) -> bool:
-        """Return whether another movie than `besides` has this id."""
-        return self._by_imdb_id.get(imdb_id, besides) is not besides
+    def has_other_movie(self, imdb_id: str, movie: Movie) -> bool:
+        """Return whether another movie than this one has the IMDb id."""
+        return self._by_imdb_id.get(imdb_id, movie) is not movie
 
 
 def _filter_known(movies: Sequence[MovieData]) -> MovieQuerySet:
@@ -201,7 +201,7 @@ def _assign(
     movie: Movie,
     data: MovieData,
     collection_ids: dict[int, int],
-    known: _MovieIndex,
+    index: _MovieIndex,
     *,
     fill_only: bool,
 ) -> None:
@@ -212,14 +212,14 @@ def _assign(
         if (fill_only or name in _ID_FIELDS) and getattr(movie, attribute):
             continue
         # Two movies with one IMDb id are an error of a source; the first one has it.
-        if name == "imdb_id" and data.imdb_id and known.has_imdb_id(data.imdb_id, besides=movie):
+        if name == "imdb_id" and data.imdb_id and index.has_other_movie(data.imdb_id, movie):
             continue
-        setattr(movie, attribute, _column_value(getattr(data, name), collection_ids))
+        setattr(movie, attribute, _to_column_value(getattr(data, name), collection_ids))
     if movie.release_date is not None:
         movie.release_year = movie.release_date.year
 
 
-def _column_value(value: Any, collection_ids: dict[int, int]) -> Any:
+def _to_column_value(value: Any, collection_ids: dict[int, int]) -> Any:
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, CollectionData):
@@ -261,12 +261,12 @@ def _read_collection_ids(collections: Iterable[CollectionData]) -> dict[int, int
 
 def _store_people(people: Sequence[PersonData]) -> dict[PersonKey, int]:
     """Create or rename people. Return their ids by key."""
-    wanted = {_person_key(person): person for person in people}
-    if not wanted:
+    people_by_key = {_make_person_key(person): person for person in people}
+    if not people_by_key:
         return {}
     rows = [
         Person(name=person.name, folded_name=Person.fold_name(person.name), tmdb_id=person.tmdb_id)
-        for person in wanted.values()
+        for person in people_by_key.values()
     ]
     Person.objects.bulk_create(
         [person for person in rows if person.tmdb_id],
@@ -299,7 +299,7 @@ def _list_credits(data: MovieData) -> list[_CreditLine]:
     """Return the credits of a source's data as `_read_credits` returns them once stored."""
     return [
         _CreditLine(role.value, person.name, person.character)
-        for role, people in _people_by_role(data)
+        for role, people in _list_people_by_role(data)
         for person in _drop_repeated(people)
     ]
 
@@ -312,7 +312,7 @@ def _replace_credits(
     for movie, data in movies:
         credits_by_movie[movie.pk] = [
             credit
-            for role, people in _people_by_role(data)
+            for role, people in _list_people_by_role(data)
             for credit in _build_credits(movie, role, people, person_ids)
         ]
     Credit.objects.filter(movie_id__in=credits_by_movie).delete()
@@ -330,7 +330,7 @@ def _build_credits(
     # Two spellings in a source may be one stored person, who has one credit in a role.
     by_person_id: dict[int, PersonData] = {}
     for person in _drop_repeated(people):
-        by_person_id.setdefault(person_ids[_person_key(person)], person)
+        by_person_id.setdefault(person_ids[_make_person_key(person)], person)
     return [
         Credit(
             movie=movie,
@@ -343,7 +343,7 @@ def _build_credits(
     ]
 
 
-def _people_by_role(data: MovieData) -> list[tuple[Credit.Role, Sequence[PersonData]]]:
+def _list_people_by_role(data: MovieData) -> list[tuple[Credit.Role, Sequence[PersonData]]]:
     return [(Credit.Role.DIRECTOR, data.directors), (Credit.Role.CAST, data.cast)]
 
 
@@ -351,9 +351,9 @@ def _drop_repeated(people: Sequence[PersonData]) -> list[PersonData]:
     """Return each person once, at their first position."""
     first: dict[PersonKey, PersonData] = {}
     for person in people:
-        first.setdefault(_person_key(person), person)
+        first.setdefault(_make_person_key(person), person)
     return list(first.values())
 
 
-def _person_key(person: PersonData) -> PersonKey:
+def _make_person_key(person: PersonData) -> PersonKey:
     return person.tmdb_id or person.name

@@ -2,7 +2,7 @@ import pytest
 
 from movies.filters import filter_movies
 from movies.models import Movie
-from movies.search import SEARCH_TOKENS, where_tokens_match
+from movies.search import SEARCH_TOKENS, build_token_condition
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def movies(make_movie):
 def test_tokens_leave_out_no_movie_that_passes_the_filters(movies, params):
     passing = filter_movies(Movie.objects.all(), params)
 
-    narrowed = passing.filter(where_tokens_match(params))
+    narrowed = passing.filter(build_token_condition(params))
 
     assert set(narrowed) == set(passing)
 
@@ -62,7 +62,7 @@ def test_tokens_leave_out_no_movie_that_passes_the_filters(movies, params):
     ],
 )
 def test_tokens_leave_out_movies_on_the_other_side_of_an_edge(movies, params, runtimes):
-    narrowed = Movie.objects.filter(where_tokens_match(params), title__startswith="runtime")
+    narrowed = Movie.objects.filter(build_token_condition(params), title__startswith="runtime")
 
     assert set(narrowed.values_list("runtime", flat=True)) == runtimes
 

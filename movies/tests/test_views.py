@@ -6,7 +6,7 @@ from movies.dto import CollectionData, MovieData, PersonData
 from movies.models import Movie, Person
 from movies.services.ratings import movie_apply_rating
 from movies.services.upsert import movies_upsert
-from movies.weighted_rating import weighted_rating
+from movies.weighted_rating import compute_weighted_rating
 from nexus.core.genres import TMDB_GENRES
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +75,7 @@ def test_summary_has_the_fields_of_the_contract(api, alien):
         "vote_average": 8.2,
         "vote_count": 14_000,
         "popularity": 60.5,
-        "weighted_rating": pytest.approx(weighted_rating(8.2, 14_000), abs=0.001),
+        "weighted_rating": pytest.approx(compute_weighted_rating(8.2, 14_000), abs=0.001),
         "average_score": 4.5,
         "rating_count": 1,
         "poster_url": "https://image.tmdb.org/t/p/w500/p.jpg",

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from movies.weighted_rating import weighted_rating
+from movies.weighted_rating import compute_weighted_rating
 from recommendations.algorithms import heuristic as scoring
 from recommendations.algorithms.content_similarity import content_similarity
 from recommendations.algorithms.types import LIKED, MovieContent, Ratings, interest
@@ -137,7 +137,7 @@ class FirstFormula:
         votes = (count + content.vote_count).astype(np.int64)
         mean = total / np.maximum(votes, 1)
         quality = [
-            weighted_rating(float(each), int(number))
+            compute_weighted_rating(float(each), int(number))
             for each, number in zip(mean, votes, strict=True)
         ]
         reach = np.maximum(
