@@ -18,6 +18,8 @@ from social.services.ratings import rating_delete, rating_update
 
 
 class NoAddMixin:
+    """Members create these rows through the API; staff add none."""
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -75,7 +75,7 @@ class StatsQuery(QuerySerializer):
     )
 
 
-class FeedQuery(QuerySerializer):
+class ActivityFeedQuery(QuerySerializer):
     """Position and page size of the feed."""
 
     page_size = StrictIntegerField(

@@ -1,6 +1,7 @@
-"""The SQL of this app that the ORM cannot express, or only at several times the cost.
+"""Raw SQL of this app, where the ORM has no equivalent or takes several times as long.
 
-The figures are medians of `fetch_...` and of the same read with the ORM, on two cores.
+Docstrings compare the median times of a `fetch_...` function and of the same read with the ORM, on two
+cores.
 """
 
 from __future__ import annotations

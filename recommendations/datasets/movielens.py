@@ -80,7 +80,7 @@ class PrefixError(ValueError):
     """Members cannot be named so; the message says why."""
 
 
-class RowError(ValueError):
+class MovieLensRowError(ValueError):
     """One row cannot be used; the message says why."""
 
 
@@ -163,11 +163,11 @@ def _article_first(title: str) -> str:
 
 
 def parse_genres(text: str) -> tuple[str, ...]:
-    """MovieLens's genres under TMDb's names, in TMDb's order. Raises RowError for an unknown one."""
+    """MovieLens's genres under TMDb's names, in TMDb's order. Raises MovieLensRowError for an unknown one."""
     names = []
     for part in filter(None, (part.strip() for part in text.split("|"))):
         if part not in _GENRES:
-            raise RowError(f"unknown genre {part!r}")
+            raise MovieLensRowError(f"unknown genre {part!r}")
         if name := _GENRES[part]:
             names.append(name)
     return tuple(sort_genres(names))
@@ -180,19 +180,19 @@ def parse_score(text: str) -> float:
     except ValueError:
         score = math.nan
     if not (0.5 <= score <= 5.0 and (score * 2).is_integer()):
-        raise RowError(f"rating {text!r} is not 0.5 to 5 in half stars")
+        raise MovieLensRowError(f"rating {text!r} is not 0.5 to 5 in half stars")
     return max(score, 1.0)
 
 
 def parse_time(text: str, *, latest: datetime) -> datetime:
     if not _DIGITS.match(text) or int(text) > latest.timestamp():
-        raise RowError(f"timestamp {text!r} is not seconds since 1970, in the past")
+        raise MovieLensRowError(f"timestamp {text!r} is not seconds since 1970, in the past")
     return datetime.fromtimestamp(int(text), UTC)
 
 
 def _number(text: str, name: str, *, at_most: int = 10**18) -> int:
     if not _DIGITS.match(text) or not 1 <= int(text) <= at_most:
-        raise RowError(f"{name} {text!r} is not an id")
+        raise MovieLensRowError(f"{name} {text!r} is not an id")
     return int(text)
 
 
@@ -313,7 +313,7 @@ def _read_movies(titles: _Table, links: _Table, bad_rows: BadRows) -> dict[int, 
         try:
             tmdb = _number(tmdb_id, "tmdbId", at_most=_LARGEST_TMDB_ID) if tmdb_id else None
             ids[_number(movie_id, "movieId")] = (_imdb_id(imdb_id), tmdb)
-        except RowError as error:
+        except MovieLensRowError as error:
             bad_rows.add(links.name, line, str(error))
     movies: dict[int, MovieData] = {}
     for line, (movie_id, title, genres) in titles.rows(bad_rows):
@@ -321,19 +321,19 @@ def _read_movies(titles: _Table, links: _Table, bad_rows: BadRows) -> dict[int, 
             number = _number(movie_id, "movieId")
             imdb, tmdb = ids.get(number, (None, None))
             if imdb is None and tmdb is None:
-                raise RowError(f"movie {number} has no id in links.csv to know it by")
+                raise MovieLensRowError(f"movie {number} has no id in links.csv to know it by")
             movies[number] = _facts(title, genres, imdb, tmdb)
-        except RowError as error:
+        except MovieLensRowError as error:
             bad_rows.add(titles.name, line, str(error))
     return movies
 
 
 def _facts(title: str, genres: str, imdb_id: str | None, tmdb_id: int | None) -> MovieData:
     if _UNSTORABLE.search(title):
-        raise RowError("the title is not UTF-8 text")
+        raise MovieLensRowError("the title is not UTF-8 text")
     parsed = parse_title(title)
     if not parsed.title or max(len(parsed.title), len(parsed.original_title)) > 500:
-        raise RowError("the title is empty or longer than 500 characters")
+        raise MovieLensRowError("the title is empty or longer than 500 characters")
     return MovieData(
         title=parsed.title,
         original_title=parsed.original_title,
@@ -415,9 +415,9 @@ def _store_ratings(
             number = _number(user_id, "userId")
             movie = movie_of.get(_number(movie_id, "movieId"))
             if movie is None:
-                raise RowError(f"there is no movie {movie_id} in movies.csv")
+                raise MovieLensRowError(f"there is no movie {movie_id} in movies.csv")
             score, at = parse_score(rating), parse_time(timestamp, latest=latest)
-        except RowError as error:
+        except MovieLensRowError as error:
             summary.bad_rows.add(table.name, line, str(error))
             continue
         if number != current and waiting >= RATINGS_AT_ONCE:

@@ -1,4 +1,4 @@
-"""Imports: an uploaded file, its rows with a verdict each, and what applying a row changed.
+"""Imports: an uploaded file, and its rows with their verdicts, outcomes and data to undo them.
 
 The code that works on them is social.transfer. It names an Import `job`, because `import` is a
 keyword.
@@ -110,7 +110,7 @@ class ImportFile(models.Model):
 
 
 class ImportRow(models.Model):
-    """One row of a file: its values, the movie it refers to, and what was done with it."""
+    """One row of a file: its values, the movie it refers to, its verdict and its outcome."""
 
     class Verdict(models.TextChoices):
         PENDING = "pending"
@@ -179,7 +179,7 @@ class ImportRow(models.Model):
 
     @staticmethod
     def store_results(rows: Sequence[ImportRow]) -> None:
-        """Store what matching, applying or undoing changed on rows that exist.
+        """Store the fields that matching, applying and undoing change, of rows that exist.
 
         An upsert, because bulk_update() writes a CASE per column with a branch per row: 689 ms for
         500 rows instead of 97.

@@ -20,7 +20,7 @@ MAX_DESCRIPTION_LENGTH = 2000
 MAX_NOTE_LENGTH = 500
 
 
-def _name_vector() -> SearchVector:
+def _build_name_vector() -> SearchVector:
     """Return the search vector of the name, in the form that the index below stores."""
     return SearchVector("name", config="simple")
 
@@ -43,7 +43,7 @@ class PlaylistQuerySet(models.QuerySet["Playlist"]):
     def named_like(self, text: str) -> Self:
         """Keep the playlists whose name contains all words of the text, in any case."""
         query = SearchQuery(text, config="simple")
-        return self.alias(name_vector=_name_vector()).filter(name_vector=query)
+        return self.alias(name_vector=_build_name_vector()).filter(name_vector=query)
 
     def with_owner(self) -> Self:
         """Join the owner's username."""
@@ -91,7 +91,7 @@ class Playlist(models.Model):
                 condition=Q(visibility="public"),
                 name="playlist_owner_published",
             ),
-            GinIndex(_name_vector(), name="playlist_name_words"),
+            GinIndex(_build_name_vector(), name="playlist_name_words"),
         ]
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from social.models import Playlist, Rating, members_visible_to
 from social.queries import fetch_feed_page
 
 RATED, REVIEWED, PUBLISHED = "rated", "reviewed", "published"
-#: In the order of events of the same moment.
+#: Events of the same moment are in this order.
 KINDS = (RATED, REVIEWED, PUBLISHED)
 _MIN_ID = {RATED: "0", REVIEWED: "0", PUBLISHED: str(UUID(int=0))}
 _MAX_ID = {RATED: str(2**63 - 1), REVIEWED: str(2**63 - 1), PUBLISHED: str(UUID(int=2**128 - 1))}
@@ -22,7 +22,7 @@ _MAX_ID = {RATED: str(2**63 - 1), REVIEWED: str(2**63 - 1), PUBLISHED: str(UUID(
 
 @dataclass(frozen=True)
 class FeedPosition:
-    """An event's place in the order of a feed: its moment, its kind and the id of its object."""
+    """An event's position in a feed, which is ordered by moment, kind and the id of the object."""
 
     at: datetime
     kind: str
@@ -31,8 +31,11 @@ class FeedPosition:
     def to_cursor(self) -> list[str]:
         return [self.at.isoformat(), self.kind, self.id]
 
-    def id_bound(self, kind: str) -> str:
-        """Return the id below which events of this kind at the same moment come after this one."""
+    def get_id_bound(self, kind: str) -> str:
+        """Return the bound on ids of this kind: those below it come after this position.
+
+        It applies to events at the moment of this position.
+        """
         if kind == self.kind:
             return self.id
         comes_later = KINDS.index(kind) > KINDS.index(self.kind)
@@ -92,9 +95,9 @@ def get_feed_page(*, user_id: int, after: FeedPosition = FEED_START, limit: int)
     rows = fetch_feed_page(
         followed_ids,
         before=after.at,
-        rated_before=after.id_bound(RATED),
-        reviewed_before=after.id_bound(REVIEWED),
-        published_before=after.id_bound(PUBLISHED),
+        rated_before=after.get_id_bound(RATED),
+        reviewed_before=after.get_id_bound(REVIEWED),
+        published_before=after.get_id_bound(PUBLISHED),
         limit=limit + 1,
     )
     page = rows[:limit]

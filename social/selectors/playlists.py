@@ -1,4 +1,4 @@
-"""What a playlist shows besides its own fields: covers, and how many movies the viewer has seen."""
+"""Previews of playlists: covers, and how many of the movies the viewer has seen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import Count
 from social.models import Playlist, PlaylistItem, Rating, Viewing
 
 MAX_COVERS = 4
-#: Covers are the posters of the first items that have one, among so many items.
+#: Covers are the first posters among this many items.
 MAX_COVER_POSITION = 20
 #: In a list of several playlists, `seen_count` is not counted for longer ones.
 MAX_COUNTED_ITEMS = 1000
@@ -20,7 +20,10 @@ MAX_COUNTED_ITEMS = 1000
 
 @dataclass
 class PlaylistPreview:
-    """`seen_count` is None if there is no viewer or the playlist is too long to count."""
+    """What a playlist shows in addition to its own fields.
+
+    `seen_count` is None if there is no viewer or the playlist is too long to count.
+    """
 
     poster_paths: list[str] = field(default_factory=list)
     seen_count: int | None = None

@@ -13,10 +13,10 @@ from social.models import MAX_SCORE, MIN_SCORE, Rating
 from social.queries import StatsRow, fetch_member_stats
 
 #: Entries in the lists of genres and of directors.
-TOP = 10
+TOP_LIST_LENGTH = 10
 #: Entries in the lists of the highest and the lowest rated movies.
-BEST = 5
-MONTHS = 12
+RATED_LIST_LENGTH = 5
+MONTH_COUNT = 12
 SCORES = [half / 2 for half in range(int(MIN_SCORE * 2), int(MAX_SCORE * 2) + 1)]
 #: Ratings at the member's own average that are added to each genre's before they are compared.
 PRIOR_RATINGS = 5
@@ -73,9 +73,9 @@ def get_member_stats(*, user_id: int, year: int | None = None) -> MemberStats:
         end=datetime(year + 1, 1, 1, tzinfo=UTC) if year is not None else None,
         yesterday=timezone.now().astimezone(UTC).date() - timedelta(days=1),
         min_others=MIN_OTHERS,
-        top=TOP,
-        best=BEST,
-        months=MONTHS,
+        top=TOP_LIST_LENGTH,
+        best=RATED_LIST_LENGTH,
+        months=MONTH_COUNT,
     ):
         rows[row.kind].append(row)
     count_by_score = {float(row.key or 0): row.count for row in rows["score"]}
@@ -122,7 +122,7 @@ def _summarize(name: str, value: Any, row: StatsRow) -> dict[str, Any]:
 
 def _rank_by_count(genres: Sequence[StatsRow]) -> list[dict[str, Any]]:
     ranked = sorted(genres, key=lambda row: (-row.count, -row.average, row.key))
-    return [_summarize("genre", row.key, row) for row in ranked[:TOP]]
+    return [_summarize("genre", row.key, row) for row in ranked[:TOP_LIST_LENGTH]]
 
 
 def _rank_by_shrunk_score(genres: Sequence[StatsRow], average: float) -> list[dict[str, Any]]:
@@ -141,7 +141,7 @@ def _rank_by_shrunk_score(genres: Sequence[StatsRow], average: float) -> list[di
             **_summarize("genre", row.key, row),
             "shrunk_score": round(shrunk_scores[row.key], 2),
         }
-        for row in ranked[:TOP]
+        for row in ranked[:TOP_LIST_LENGTH]
     ]
 
 

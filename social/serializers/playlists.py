@@ -17,7 +17,7 @@ from social.services.playlists import MAX_ITEMS
 MAX_IDS = 100
 
 
-def movie_ids_field(*, max_length: int = MAX_IDS, **kwargs: Any) -> serializers.ListField:
+def make_movie_ids_field(*, max_length: int = MAX_IDS, **kwargs: Any) -> serializers.ListField:
     return serializers.ListField(child=IdField(), max_length=max_length, **kwargs)
 
 
@@ -29,7 +29,7 @@ class PlaylistWriteSerializer(serializers.Serializer[Any]):
         required=False, allow_blank=True, max_length=MAX_DESCRIPTION_LENGTH
     )
     visibility = serializers.ChoiceField(choices=Playlist.Visibility.values, required=False)
-    movie_ids = movie_ids_field(
+    movie_ids = make_movie_ids_field(
         required=False,
         help_text="The whole content, in order. If an update does not send it, it does not change.",
     )
@@ -106,7 +106,7 @@ class PlaylistItemSerializer(serializers.Serializer[Any]):
 
 
 class PlaylistItemsAddSerializer(serializers.Serializer[Any]):
-    movie_ids = movie_ids_field(allow_empty=False)
+    movie_ids = make_movie_ids_field(allow_empty=False)
 
     class Meta:
         swagger_schema_fields = {"example": {"movie_ids": [4, 5]}}
@@ -128,7 +128,7 @@ class PlaylistItemNoteSerializer(serializers.Serializer[Any]):
 
 
 class PlaylistOrderSerializer(serializers.Serializer[Any]):
-    movie_ids = movie_ids_field(
+    movie_ids = make_movie_ids_field(
         max_length=MAX_ITEMS, help_text="Every movie of the playlist, in the new order."
     )
 

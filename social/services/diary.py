@@ -32,7 +32,7 @@ def watchlist_add(
             defaults={"added_at": added_at or timezone.now()},
         )
     except IntegrityError as error:
-        raise _concurrent_removal() from error
+        raise _make_removal_conflict() from error
 
 
 @transaction.atomic
@@ -57,7 +57,7 @@ def viewing_add(
             user_id=user_id, movie_id=movie_id, watched_at=watched_at or timezone.now()
         )
     except IntegrityError as error:
-        raise _concurrent_removal() from error
+        raise _make_removal_conflict() from error
 
 
 @transaction.atomic
@@ -76,6 +76,6 @@ def _lock_member_and_movie(user_id: int, movie_id: int) -> None:
         raise field_error("movie", f"There is no movie with the id {movie_id}.", "does_not_exist")
 
 
-def _concurrent_removal() -> Problem:
-    """The row existed when get_or_create inserted it, and was deleted before it was read."""
+def _make_removal_conflict() -> Problem:
+    """Return the 409 for a row that existed when get_or_create inserted it and was deleted since."""
     return Problem(409, "conflict", "Another request is changing this entry. Try again.")

@@ -176,9 +176,9 @@ def test_the_feed_query_reads_one_row_per_member_and_pages_of_the_newest_ten(fol
     params = {
         "members": followed_ids,
         "before": FEED_START.at,
-        "rated_before": FEED_START.id_bound(RATED),
-        "reviewed_before": FEED_START.id_bound(REVIEWED),
-        "published_before": FEED_START.id_bound(PUBLISHED),
+        "rated_before": FEED_START.get_id_bound(RATED),
+        "reviewed_before": FEED_START.get_id_bound(REVIEWED),
+        "published_before": FEED_START.get_id_bound(PUBLISHED),
         "limit": 10,
     }
     with connection.cursor() as cursor:

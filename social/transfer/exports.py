@@ -1,7 +1,7 @@
 """Everything a member owns as one ZIP archive, which formats.own_export reads back.
 
 An export that is imported into an empty account and exported again is identical, except for
-account.json, which says whose it was. No file contains the ids or dates of the account's own rows;
+account.json, which names its owner. No file contains the ids or dates of the account's own rows;
 movies are identified by the ids of the catalogue, TMDb and IMDb.
 """
 
@@ -169,10 +169,10 @@ def _iterate_letterboxd(user_id: int) -> Iterator[list[Any]]:
     for row in _iterate_ratings(user_id):
         rated.add(row.movie_id)
         day = _format_day(last_watched.get(row.movie_id))
-        yield [*_letterboxd_movie(row), _format_score(row.score), day, row.review]
+        yield [*_letterboxd_movie_cells(row), _format_score(row.score), day, row.review]
     for row in _iterate_viewings(user_id):
         if row.movie_id not in rated or row.watched_at != last_watched[row.movie_id]:
-            yield [*_letterboxd_movie(row), "", _format_day(row.watched_at), ""]
+            yield [*_letterboxd_movie_cells(row), "", _format_day(row.watched_at), ""]
 
 
 # --- Payloads of the JSON files and cells of the tables ------------------------------------------
@@ -235,7 +235,7 @@ def _item_payload(row: Any) -> dict[str, Any]:
 
 
 def _movie_cells(row: Any) -> tuple[Any, ...]:
-    """The cells of MOVIE_COLUMNS, with which every table of ours begins."""
+    """Return the cells of MOVIE_COLUMNS, the first columns of every table except letterboxd.csv."""
     return (
         row.movie_id,
         row.movie__tmdb_id,
@@ -270,7 +270,7 @@ def _item_cells(row: Any) -> Sequence[Any]:
     return (*_movie_cells(row), row.playlist__name, row.position, row.note, added_at)
 
 
-def _letterboxd_movie(row: Any) -> tuple[Any, ...]:
+def _letterboxd_movie_cells(row: Any) -> tuple[Any, ...]:
     return row.movie__tmdb_id, row.movie__imdb_id, row.movie__title, row.movie__release_year
 
 

@@ -1,7 +1,7 @@
 """The queue of imports: run the steps that are waiting, one batch at a time.
 
-The serving processes do this in a thread (transfer.worker), `manage.py run_imports` by hand. Any
-number of processes may do it at once; see transfer.leases.
+Each serving process runs it in a thread (transfer.worker), and `manage.py run_imports` in its own
+process. Any number of processes may run it at once; see transfer.leases.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MAX_ATTEMPTS = 5
 RETRY_AFTER = timedelta(milliseconds=200)
 
 Step = Import.Step
-#: Reading is not among them: its batches share an open file.
-BATCHES: dict[str, Callable[[Lease], Import]] = {
+#: The function that runs a batch of each step, except for reading, whose batches share an open file.
+BATCH_FUNCTIONS: dict[str, Callable[[Lease], Import]] = {
     Step.MATCH: match_batch,
     Step.FIND: find_batch,
     Step.APPLY: apply_batch,
@@ -42,14 +42,14 @@ _LOG = logging.getLogger(__name__)
 
 
 def run_imports() -> int:
-    """Run everything that is waiting; return how many imports were finished."""
+    """Run all waiting imports; return how many were finished."""
     return sum(job.step == Step.NONE for job in process_imports())
 
 
 def process_imports() -> Generator[Import, None, None]:
-    """Run what is waiting, and yield the import after each batch.
+    """Run the waiting imports, and yield an import after each of its batches.
 
-    An import whose step is empty then is finished. Closing the generator releases the lease, so the
+    An import with an empty step is finished. Closing the generator releases the lease, so the
     caller may stop after any batch and another process continues at once.
     """
     while (lease := acquire_lease()) is not None:
@@ -77,7 +77,7 @@ def _process_import(lease: Lease) -> Generator[Import, None, None]:
             job = read_batch(lease, rows)
             yield job
     while job.step != Step.NONE:
-        job = BATCHES[job.step](lease)
+        job = BATCH_FUNCTIONS[job.step](lease)
         yield job
 
 

@@ -24,13 +24,15 @@ from social.models import Import
 from social.queries import lock_existing
 
 # Longer than any batch takes, including looking up twenty movies at TMDb.
-LEASE = timedelta(seconds=60)
+LEASE_DURATION = timedelta(seconds=60)
 CONFLICT_RETRIES = 4
 CONFLICT_DELAY_S = 0.2
 
 
 @dataclass(frozen=True)
 class Lease:
+    """The right of one process to work on an import. The token distinguishes it from later leases."""
+
     import_id: int
     token: UUID
     #: How often the step was started since it last made progress, this time included.
@@ -43,7 +45,7 @@ class LeaseLostError(Exception):
 
 @transaction.atomic
 def acquire_lease() -> Lease | None:
-    """Lease the import that has waited longest; None if none is waiting.
+    """Lease the import that has waited longest; return None if no import is waiting.
 
     At most one import of a member is worked on at a time.
     """
@@ -59,7 +61,7 @@ def acquire_lease() -> Lease | None:
     )
     if job is None:
         return None
-    job.lease, job.leased_until, job.attempts = uuid4(), now + LEASE, job.attempts + 1
+    job.lease, job.leased_until, job.attempts = uuid4(), now + LEASE_DURATION, job.attempts + 1
     job.save(update_fields=["lease", "leased_until", "attempts"])
     return Lease(job.pk, job.lease, job.attempts)
 
@@ -95,8 +97,9 @@ def lock_import(lease: Lease) -> Iterator[Import]:
         if job is None:
             raise LeaseLostError
         yield job
+        # The batch was progress: from here on, only this lease counts as an attempt.
         job.attempts = 1
-        job.leased_until = timezone.now() + LEASE
+        job.leased_until = timezone.now() + LEASE_DURATION
         job.save()
 
 

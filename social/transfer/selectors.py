@@ -38,4 +38,4 @@ def get_movies_of_rows(rows: Sequence[ImportRow]) -> dict[int, Movie]:
     ids.update(candidate for row in rows for candidate in row.candidates)
     if not ids:
         return {}
-    return {movie.pk: movie for movie in Movie.objects.summaries().filter(id__any=ids)}
+    return {movie.pk: movie for movie in Movie.objects.summaries().filter(id__in=ids)}

@@ -1,4 +1,4 @@
-"""What a member can do with an import: upload a file, correct a row, apply, undo, delete.
+"""A member's writes of imports: upload a file, correct a row, apply, undo, delete.
 
 Reading, applying and undoing run in the background (transfer.job_queue); the services here request
 them.
@@ -10,11 +10,10 @@ import hashlib
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.models import User
 from movies.models import Movie
-from nexus.core.api.exceptions import NotFound, Problem, field_error
+from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem, field_error
 from social.models import Import, ImportFile, ImportRow
 from social.queries import lock_existing
 from social.transfer.formats.detection import detect_format
@@ -44,8 +43,8 @@ def import_create(*, user_id: int, filename: str, content: bytes) -> tuple[Impor
     try:
         with transaction.atomic():
             if not lock_existing(User, [user_id]):
-                raise AuthenticationFailed("This account is gone.", code="user_not_found")
-            if existing := _find_unapplied(user_id, digest):
+                raise AccountNotFound
+            if existing := _find_unapplied_import(user_id, digest):
                 return existing, False
             if Import.objects.filter(user_id=user_id).count() >= MAX_IMPORTS:
                 detail = f"You have {MAX_IMPORTS} imports, the maximum. Delete one first."
@@ -57,7 +56,7 @@ def import_create(*, user_id: int, filename: str, content: bytes) -> tuple[Impor
             return job, True
     except IntegrityError:
         # A concurrent request has created it; the constraint allows only one.
-        existing = _find_unapplied(user_id, digest)
+        existing = _find_unapplied_import(user_id, digest)
         if existing is None:
             raise
         return existing, False
@@ -74,7 +73,9 @@ def import_row_correct(
     """
     job = _lock_import(import_id)
     if job.state not in (State.READY, State.UNDONE):
-        raise _state_conflict("not_ready", "Rows can be corrected until the import is applied", job)
+        raise _make_state_conflict(
+            "not_ready", "Rows can be corrected until the import is applied", job
+        )
     row = ImportRow.objects.filter(of=job, number=number).first()
     if row is None:
         raise NotFound
@@ -113,7 +114,7 @@ def import_apply(*, import_id: int, on_conflict: str | None = None) -> bool:
     if job.state in (State.APPLYING, State.APPLIED):
         return False
     if job.state not in (State.READY, State.UNDONE):
-        raise _state_conflict("not_ready", "An import can be applied when it is ready", job)
+        raise _make_state_conflict("not_ready", "An import can be applied when it is ready", job)
     if on_conflict is not None:
         job.on_conflict = on_conflict
     job.applied_at, job.undone_at = timezone.now(), None
@@ -132,7 +133,7 @@ def import_undo(*, import_id: int) -> bool:
     if job.state in (State.UNDOING, State.UNDONE):
         return False
     if job.state != State.APPLIED:
-        raise _state_conflict("not_applied", "An import can be undone when it is applied", job)
+        raise _make_state_conflict("not_applied", "An import can be undone when it is applied", job)
     job.request_step(State.UNDOING, Import.Step.UNDO)
     job.save()
     return True
@@ -143,7 +144,7 @@ def import_delete(*, import_id: int) -> None:
     """Delete an import; what it wrote stays. Raises Problem (409) while it writes."""
     job = _lock_import(import_id)
     if job.state in (State.APPLYING, State.UNDOING):
-        raise _state_conflict("busy", "An import cannot be deleted while it writes", job)
+        raise _make_state_conflict("busy", "An import cannot be deleted while it writes", job)
     job.delete()
 
 
@@ -154,10 +155,10 @@ def _lock_import(import_id: int) -> Import:
     return job
 
 
-def _find_unapplied(user_id: int, digest: str) -> Import | None:
+def _find_unapplied_import(user_id: int, digest: str) -> Import | None:
     unapplied = Import.objects.filter(user_id=user_id, sha256=digest, applied_at=None)
     return unapplied.exclude(state=State.FAILED).first()
 
 
-def _state_conflict(code: str, rule: str, job: Import) -> Problem:
+def _make_state_conflict(code: str, rule: str, job: Import) -> Problem:
     return Problem(409, code, f"{rule}; this one is {job.state}.")

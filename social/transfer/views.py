@@ -60,7 +60,7 @@ def _serialize_rows(rows: list[Any]) -> Any:
 
 
 def _get_own_import(user_id: int, pk: int) -> Import:
-    """Raises NotFound (404) for an unknown import and for another member's."""
+    """Return one of the caller's imports. Raises NotFound (404) for any other."""
     job = Import.objects.filter(id=pk, user_id=user_id).first()
     if job is None:
         raise NotFound
@@ -75,7 +75,7 @@ class ImportListViewSet(ApiViewSet):
 
     @contract(query=PageQuery, responses={200: PageOf(ImportSerializer)})
     def list(self, request: Request) -> Response:
-        """The caller's imports, newest first."""
+        """List the caller's imports, newest first."""
         own: QuerySet[Import] = Import.objects.filter(user_id=self.member_id)
         return paginate(request, self.query, own, NEWEST_FIRST, _serialize_imports)
 
@@ -117,7 +117,7 @@ class ImportViewSet(ApiViewSet):
 
     @contract(query=ImportRowsQuery, responses={200: ImportDetailSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
-        """An import: its progress, its number of rows by verdict and outcome, and a page of them."""
+        """Return an import: its progress, its number of rows by verdict and outcome, and a page of them."""
         job = _get_own_import(self.member_id, pk)
         rows: QuerySet[ImportRow] = ImportRow.objects.filter(of_id=job.pk)
         if "verdict" in self.query:
@@ -186,7 +186,7 @@ class ExportViewSet(ApiViewSet):
 
     @contract(responses={200: Download("application/zip")})
     def retrieve(self, request: Request) -> Any:
-        """Everything the caller owns as a ZIP of JSON and CSV files; `POST /imports/` reads it."""
+        """Export everything the caller owns as a ZIP of JSON and CSV files; `POST /imports/` reads it."""
         hit_or_raise(request, "export", str(self.member_id))
         # Written completely before anything is sent: a slow client holds no database connection,
         # and an error is still an error response.

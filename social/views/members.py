@@ -20,7 +20,7 @@ from social.filters import (
     FOLLOWS_NEWEST_FIRST,
     PLAYLIST_ORDERINGS,
     RATING_ORDERINGS,
-    FeedQuery,
+    ActivityFeedQuery,
     MemberPlaylistsQuery,
     RatingListQuery,
     StatsQuery,
@@ -177,7 +177,7 @@ class BlockViewSet(ApiViewSet):
 class FeedViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=FeedQuery, responses={200: PageOf(FeedEventSerializer)})
+    @contract(query=ActivityFeedQuery, responses={200: PageOf(FeedEventSerializer)})
     def list(self, request: Request) -> Response:
         """List what the members whom the caller follows rated, reviewed and published.
 

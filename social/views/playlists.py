@@ -97,7 +97,7 @@ class PlaylistViewSet(PlaylistAccess):
     def create(self, request: Request) -> Response:
         """Create a playlist, optionally with movies. `Location` is its URL."""
         playlist = playlist_create(owner=cast(User, request.user), **self.body)
-        return self._created_response(playlist)
+        return self._build_created_response(playlist)
 
     @contract(responses={200: PlaylistSerializer})
     def retrieve(self, request: Request, pk: UUID) -> Response:
@@ -140,7 +140,7 @@ class PlaylistViewSet(PlaylistAccess):
         """
         source = self._get_readable(pk)
         copy = playlist_copy(owner=cast(User, request.user), source=source, **self.body)
-        return self._created_response(copy)
+        return self._build_created_response(copy)
 
     def _change(self, pk: UUID) -> Response:
         owner = self._get_own(pk).owner
@@ -148,7 +148,7 @@ class PlaylistViewSet(PlaylistAccess):
         playlist.owner = owner
         return Response(self._serialize(playlist))
 
-    def _created_response(self, playlist: Playlist) -> Response:
+    def _build_created_response(self, playlist: Playlist) -> Response:
         location = self.request.build_absolute_uri(reverse("playlist-detail", args=[playlist.id]))
         return Response(self._serialize(playlist), status=201, headers={"Location": location})
 

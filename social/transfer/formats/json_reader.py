@@ -42,7 +42,7 @@ def read_array(text: str) -> Iterator[tuple[int, Any] | InvalidRow]:
         try:
             value, position = _DECODER.raw_decode(text, position)
         except (ValueError, RecursionError):
-            yield InvalidRow(number, _not_json())
+            yield InvalidRow(number, _make_not_json_error())
             return
         yield number, value
         position = _skip_space(text, position)
@@ -50,7 +50,7 @@ def read_array(text: str) -> Iterator[tuple[int, Any] | InvalidRow]:
         if separator == ",":
             position = _skip_space(text, position + 1)
         elif separator != "]":
-            yield InvalidRow(number + 1, _not_json())
+            yield InvalidRow(number + 1, _make_not_json_error())
             return
 
 
@@ -59,7 +59,7 @@ def _skip_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _not_json() -> RowError:
+def _make_not_json_error() -> RowError:
     return RowError("bad_json", "From here on, the file is not valid JSON.")
 
 
@@ -67,7 +67,7 @@ def _not_json() -> RowError:
 
 
 def to_dict(value: Any) -> dict[str, Any]:
-    """Raises RowError if the value is not an object."""
+    """Return the value, which must be a JSON object. Raises RowError otherwise."""
     if not isinstance(value, dict):
         raise RowError("bad_shape", "The element is not a JSON object.")
     return value
@@ -80,7 +80,7 @@ def to_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        # No value of ours is larger, and writing the digits of a huge integer takes seconds.
+        # No value in an import is larger, and writing the digits of a huge integer takes seconds.
         return str(value) if abs(value) < 1e18 else "too large"
     raise RowError("bad_shape", "A value is neither text nor a number.")
 

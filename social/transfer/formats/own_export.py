@@ -1,6 +1,6 @@
 """Our own export: the JSON files of its archive, and each of its CSV tables alone.
 
-transfer.exports writes it. Everything is read back except account.json, which says whose it was.
+transfer.exports writes it. All of it is read back except account.json, which names its owner.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MAX_USERNAME_LENGTH = 150
 
 
 def check_manifest(text: str) -> None:
-    """Raises FileError for an archive of another version."""
+    """Check the version of an archive. Raises FileError for another one than VERSION."""
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
 """ZIP archives from users, read in memory and within limits, never unpacked to disk.
 
-Names in the archive are only compared with names we know, so a path in a name has no effect.
+Names in the archive are only compared with known names, so a path in a name has no effect.
 """
 
 from __future__ import annotations

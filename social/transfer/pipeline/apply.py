@@ -1,4 +1,4 @@
-"""Fourth step of an import: write the matched rows to the account, and what undoing them needs.
+"""Fourth step of an import: write the matched rows to the account, and store how to undo them.
 
 Ratings, viewings and watchlist items keep the dates of the file, so that years of history do not
 appear as today's activity, and are written in bulk: the services of single writes would take six
@@ -65,7 +65,7 @@ RATING_FIELDS = (
 def apply_batch(lease: Lease) -> Import:
     """Write the next rows, each with its outcome.
 
-    Rows lock the member's own things first and movies last, like the services of single writes.
+    Rows of the member are locked first and movies last, as in the services of single writes.
     """
     with lock_import(lease) as job:
         rows = ImportRow.objects.filter(of_id=job.pk, number__gt=job.position)
@@ -110,7 +110,7 @@ def get_movie_id(row: ImportRow) -> int:
 
 def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
     locked = Rating.objects.select_for_update().filter(
-        user_id=job.user_id, movie_id__any={get_movie_id(row) for row in rows}
+        user_id=job.user_id, movie_id__in={get_movie_id(row) for row in rows}
     )
     ratings = {rating.movie_id: rating for rating in locked.order_by("movie_id")}
     old_scores = {movie_id: rating.score for movie_id, rating in ratings.items()}
@@ -161,7 +161,7 @@ def _make_rating(job: Import, row: ImportRow) -> Rating:
 
 
 def _merge_rating(job: Import, rating: Rating, row: ImportRow) -> Outcome:
-    """Fill in what the member's rating lacks; for the rest `on_conflict` decides who wins."""
+    """Add what the member's rating lacks. If both have a value, `on_conflict` decides which stays."""
     values = row.values
     if not has_new_values(row, rating):
         return Outcome.UNCHANGED
@@ -201,7 +201,7 @@ def _write_viewings(job: Import, rows: Sequence[ImportRow]) -> None:
     movie_ids = {get_movie_id(row) for row in rows}
     times_by_movie = get_viewing_times(job.user_id, movie_ids)
     rated = set(
-        Rating.objects.filter(user_id=job.user_id, movie_id__any=movie_ids).values_list(
+        Rating.objects.filter(user_id=job.user_id, movie_id__in=movie_ids).values_list(
             "movie_id", flat=True
         )
     )
@@ -224,7 +224,7 @@ def _write_watchlist(job: Import, rows: Sequence[ImportRow]) -> None:
     """Add movies to the watchlist, rated ones too: the file has them in both places."""
     listed = set(
         WatchlistItem.objects.filter(
-            user_id=job.user_id, movie_id__any={get_movie_id(row) for row in rows}
+            user_id=job.user_id, movie_id__in={get_movie_id(row) for row in rows}
         ).values_list("movie_id", flat=True)
     )
     created = []

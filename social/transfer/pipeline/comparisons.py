@@ -1,4 +1,4 @@
-"""Comparisons of an import's rows with what the member has, for validating and for applying them."""
+"""Comparisons of an import's rows with the member's data, for validating and for applying them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROFILE_DEFAULTS = {
 def get_viewing_times(user_id: int, movie_ids: Iterable[int]) -> dict[int, set[datetime]]:
     """Return the times at which a member watched each of these movies."""
     times: dict[int, set[datetime]] = {}
-    viewings = Viewing.objects.filter(user_id=user_id, movie_id__any=movie_ids)
+    viewings = Viewing.objects.filter(user_id=user_id, movie_id__in=movie_ids)
     for movie_id, watched_at in viewings.values_list("movie_id", "watched_at"):
         times.setdefault(movie_id, set()).add(watched_at)
     return times

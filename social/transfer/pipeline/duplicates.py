@@ -46,10 +46,11 @@ class _DuplicateCandidate(NamedTuple):
 
 
 def mark_duplicates(*, import_id: int, movie_ids: Iterable[int] | None = None) -> None:
-    """Set which rows are duplicates of others, of all movies or of some.
+    """Mark the rows that repeat another row, and unmark those that no longer do.
 
-    Of the rows with one subject the newest stays, else the first. A row that only says a movie was
-    seen is a duplicate of the first row that rates or reviews it or says when it was watched.
+    `movie_ids` restricts this to rows of these movies. Of the rows with one subject the newest stays,
+    or the first if none has a date. A row that only says a movie was seen is a duplicate of the first
+    row that rates or reviews it or says when it was watched.
     """
     rows = ImportRow.objects.filter(
         of_id=import_id,
@@ -65,18 +66,20 @@ def mark_duplicates(*, import_id: int, movie_ids: Iterable[int] | None = None) -
         for row in rows.order_by("number").values_list(*fields, *values).iterator()
     ]
     originals = _find_originals(candidates)
-    no_longer = [
+    former_duplicate_ids = [
         row.id
         for row in candidates
         if row.verdict == Verdict.DUPLICATE and row.number not in originals
     ]
-    ImportRow.objects.filter(id__any=no_longer).update(verdict=Verdict.MATCHED, code="", reason="")
+    ImportRow.objects.filter(id__in=former_duplicate_ids).update(
+        verdict=Verdict.MATCHED, code="", reason=""
+    )
     duplicate_ids = [
         row.id for row in candidates if row.verdict != Verdict.DUPLICATE and row.number in originals
     ]
     for start in range(0, len(duplicate_ids), UPDATE_BATCH_SIZE):
         batch_ids = duplicate_ids[start : start + UPDATE_BATCH_SIZE]
-        batch = list(ImportRow.objects.filter(id__any=batch_ids))
+        batch = list(ImportRow.objects.filter(id__in=batch_ids))
         for row in batch:
             row.verdict, row.code = Verdict.DUPLICATE, "same_as"
             row.reason = f"Row {originals[row.number]} says this already."

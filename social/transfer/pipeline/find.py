@@ -1,7 +1,7 @@
-"""Third step of an import: have movies that the catalogue lacks added from elsewhere.
+"""Third step of an import: look up movies that the catalogue lacks in another source, and add them.
 
-Where from is the MovieLookup that settings.IMPORT_MOVIE_LOOKUP names. Without one the step has
-nothing to do. After it the import is ready to be applied.
+settings.IMPORT_MOVIE_LOOKUP names the MovieLookup of that source. Without one the step does nothing.
+After it the import is ready to be applied.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def get_movie_lookup() -> MovieLookup | None:
 
 
 def find_batch(lease: Lease) -> Import:
-    """Look up the movies of the next rows that have none; the last batch makes the import ready."""
+    """Look up the missing movies of the next rows; the last batch makes the import ready."""
     lookup = get_movie_lookup()
     if lookup is None:
         with lock_import(lease) as job:
             _make_ready(job)
         return job
-    # Outside any transaction, so that a slow source holds no locks.
+    # Outside any transaction, so that no locks are held while the source responds.
     rows = _get_missing_rows(get_leased_import(lease))
     try:
         movie_ids = lookup([make_reference(row) for row in rows]) if rows else []

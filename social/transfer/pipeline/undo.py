@@ -1,4 +1,4 @@
-"""Last step of an import: take back what it wrote, except what the member has changed since."""
+"""Last step of an import, on request: undo its writes, except those the member has changed since."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Outcome = ImportRow.Outcome
 
 @retry_on_conflict
 def undo_batch(lease: Lease) -> Import:
-    """Take back the last rows not undone yet, in the reverse order of writing them."""
+    """Undo the last rows that are not undone yet, in the reverse order of writing them."""
     with lock_import(lease) as job:
         last = job.total - job.position
         batch = ImportRow.objects.filter(
@@ -69,7 +69,7 @@ def _get_undo(row: ImportRow) -> dict[str, Any]:
 def _undo_ratings(user_id: int, rows: Sequence[ImportRow]) -> None:
     """Restore the former ratings, or delete new ones, if they still are as the import wrote them."""
     locked = Rating.objects.select_for_update().filter(
-        user_id=user_id, movie_id__any={get_movie_id(row) for row in rows}
+        user_id=user_id, movie_id__in={get_movie_id(row) for row in rows}
     )
     ratings = {rating.movie_id: rating for rating in locked.order_by("movie_id")}
     old_scores = {movie_id: rating.score for movie_id, rating in ratings.items()}
@@ -104,7 +104,7 @@ def _undo_ratings(user_id: int, rows: Sequence[ImportRow]) -> None:
 
 def _undo_viewings(user_id: int, rows: Sequence[ImportRow]) -> None:
     viewings = Viewing.objects.filter(
-        user_id=user_id, movie_id__any={get_movie_id(row) for row in rows}
+        user_id=user_id, movie_id__in={get_movie_id(row) for row in rows}
     )
     ids = {
         (movie_id, watched_at): pk
@@ -115,7 +115,7 @@ def _undo_viewings(user_id: int, rows: Sequence[ImportRow]) -> None:
 
 def _undo_watchlist(user_id: int, rows: Sequence[ImportRow]) -> None:
     items = WatchlistItem.objects.filter(
-        user_id=user_id, movie_id__any={get_movie_id(row) for row in rows}
+        user_id=user_id, movie_id__in={get_movie_id(row) for row in rows}
     )
     ids = {
         (movie_id, added_at): pk
@@ -125,7 +125,10 @@ def _undo_watchlist(user_id: int, rows: Sequence[ImportRow]) -> None:
 
 
 def _take_ids(rows: Sequence[ImportRow], ids: dict[tuple[int, datetime], int]) -> list[int]:
-    """Return the ids of what rows wrote, by movie and date, and mark these rows as undone."""
+    """Return the ids of the objects that rows created, and mark these rows as undone.
+
+    `ids` maps the movie and the date of an object to its id.
+    """
     taken = []
     for row in rows:
         written_at = to_datetime(_get_undo(row)["after"])

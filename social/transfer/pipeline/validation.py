@@ -1,6 +1,6 @@
-"""The verdicts on an import's rows, by the catalogue and by what the member already has.
+"""Set the verdict on each row of an import, from its match and the data the member already has.
 
-pipeline.match and pipeline.find set them, and so does a member who corrects a row.
+pipeline.match and pipeline.find do this, and so does transfer.services when a member corrects a row.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def set_match(row: ImportRow, match: ReferenceMatch) -> None:
 
 
 def set_verdicts(*, user_id: int, rows: Sequence[ImportRow]) -> None:
-    """Set whether rows with a known movie add anything; takes a fixed number of queries."""
+    """Set the verdict of rows by whether they add anything to the account; a fixed number of queries.
+
+    Rows without a movie keep the verdict of `set_match`, and invalid rows theirs.
+    """
     library = MemberLibrary(user_id, rows)
     for row in rows:
         if row.kind in MOVIE_KINDS and row.movie_id is None:
@@ -70,7 +73,7 @@ _UNCHANGED = RowVerdict(Verdict.UNCHANGED, reason="You have this already.")
 
 
 class MemberLibrary:
-    """What a member already has of the things that some rows are about."""
+    """The member's ratings, viewings, playlists, follows and so on that some rows may repeat."""
 
     def __init__(self, user_id: int, rows: Sequence[ImportRow]) -> None:
         self._user_id = user_id
@@ -85,13 +88,13 @@ class MemberLibrary:
         movie_ids = {row.movie_id for row in rows if row.movie_id is not None}
         self._ratings = {
             rating.movie_id: rating
-            for rating in Rating.objects.filter(user_id=self._user_id, movie_id__any=movie_ids)
+            for rating in Rating.objects.filter(user_id=self._user_id, movie_id__in=movie_ids)
         }
         self._viewings = get_viewing_times(self._user_id, movie_ids)
         self._watchlist = set(
-            WatchlistItem.objects.filter(
-                user_id=self._user_id, movie_id__any=movie_ids
-            ).values_list("movie_id", flat=True)
+            WatchlistItem.objects.filter(user_id=self._user_id, movie_id__in=movie_ids).values_list(
+                "movie_id", flat=True
+            )
         )
         #: The movies that a row of the same import rates.
         self._rated_in_import = {
@@ -169,9 +172,9 @@ class MemberLibrary:
                 return self._get_rating_verdict(row)
             case RecordKind.FOLLOW | RecordKind.BLOCK:
                 return self._get_member_verdict(row)
-        return _UNCHANGED if self._has(row) else RowVerdict(Verdict.MATCHED)
+        return _UNCHANGED if self._contains(row) else RowVerdict(Verdict.MATCHED)
 
-    def _has(self, row: ImportRow) -> bool:
+    def _contains(self, row: ImportRow) -> bool:
         """Return whether the member has what a row would add, other than a rating or a member."""
         movie_id = row.movie_id or 0
         viewings = self._viewings.get(movie_id, set())
