@@ -1,6 +1,6 @@
 """TMDb's responses in Valkey: one function per resource, over a stale-while-revalidate cache.
 
-Services and selectors call the functions below; on a miss the cache calls `tmdb.gateway`. Rules:
+Services and selectors call these functions; on a miss the cache calls `tmdb.gateway`. Rules:
 
 - A fresh copy is returned. A stale copy is returned, too, while one refresh runs in the background.
 - On a miss one request over all workers fetches the resource, and the others wait for its result.
@@ -44,13 +44,13 @@ from tmdb.client.errors import (
 from tmdb.client.http import (
     LANGUAGE,
     TmdbRequest,
-    find_request,
-    genres_request,
-    movie_request,
-    recommendations_request,
-    search_request,
-    similar_request,
-    trending_request,
+    make_find_request,
+    make_genres_request,
+    make_movie_request,
+    make_recommendations_request,
+    make_search_request,
+    make_similar_request,
+    make_trending_request,
 )
 from tmdb.gateway import (
     MIN_TIME_LEFT_S,
@@ -91,7 +91,7 @@ MAX_REFRESHES = 2
 # Half of gunicorn's four threads per worker: the other half serves everything else.
 MAX_WAITING = 2
 # Requests beyond MAX_WAITING may share a running fetch of their key until it is this old. TMDb
-# usually answers within 0.1 s, so that a crowd is served together, and a slow fetch does not occupy
+# usually responds within 0.1 s, so that a crowd is served together, and a slow fetch does not occupy
 # all threads.
 SHARED_FETCH_WAIT_S = 0.5
 READ_COUNTS_WINDOW_S = 3600
@@ -161,7 +161,7 @@ class SearchTerms:
 
 def search_movies(terms: SearchTerms) -> CachedValue[SearchPage]:
     """Return a page of TMDb's search. Raises TmdbError."""
-    request = search_request(
+    request = make_search_request(
         query=terms.query,
         page=terms.page,
         language=terms.language,
@@ -173,23 +173,23 @@ def search_movies(terms: SearchTerms) -> CachedValue[SearchPage]:
 
 
 def get_movie(tmdb_id: int, *, refresh: bool = False) -> MovieData:
-    """Return a movie; with `refresh` as TMDb has it from now on. Raises TmdbError."""
+    """Return a movie; with `refresh` as TMDb has it now, not from a copy. Raises TmdbError."""
     parse = partial(parsers.parse_movie, tmdb_id=tmdb_id)
-    resource = TmdbResource(f"tmdb:movie:{tmdb_id}", "movie", movie_request(tmdb_id), parse)
+    resource = TmdbResource(f"tmdb:movie:{tmdb_id}", "movie", make_movie_request(tmdb_id), parse)
     return get_cache().get(resource, refresh=refresh).value
 
 
 def get_tmdb_id(imdb_id: str) -> int:
     """Return TMDb's id of the movie with an IMDb id. Raises TmdbError; TmdbNotFound for none."""
-    request = find_request(imdb_id)
+    request = make_find_request(imdb_id)
     resource = TmdbResource(f"tmdb:find:{imdb_id}", "find", request, parsers.parse_find)
     return get_cache().get(resource).value
 
 
 def get_trending_page(window: str, page: int) -> CachedValue[SearchPage]:
     """Return a page of TMDb's trend of the `day` or `week`. Raises TmdbError."""
-    request = trending_request(window=window, page=page)
-    return get_cache().get(_list_resource(f"trending-{window}", request, page=page))
+    request = make_trending_request(window=window, page=page)
+    return get_cache().get(_make_list_resource(f"trending-{window}", request, page=page))
 
 
 def get_cached_related_pages(tmdb_id: int) -> list[SearchPage]:
@@ -200,8 +200,8 @@ def get_cached_related_pages(tmdb_id: int) -> list[SearchPage]:
     cache = get_cache()
     pages = []
     for resource in (
-        _list_resource(f"recommendations-{tmdb_id}", recommendations_request(tmdb_id)),
-        _list_resource(f"similar-{tmdb_id}", similar_request(tmdb_id)),
+        _make_list_resource(f"recommendations-{tmdb_id}", make_recommendations_request(tmdb_id)),
+        _make_list_resource(f"similar-{tmdb_id}", make_similar_request(tmdb_id)),
     ):
         copy = cache.get_or_refresh_in_background(resource)
         if copy is not None:
@@ -217,14 +217,16 @@ def get_genre_names(page: SearchPage) -> dict[int, str]:
     if not page.unknown_genres:
         return {}
     key = f"tmdb:genres:{LANGUAGE}"
-    resource = TmdbResource(key, "genres", genres_request(), parsers.parse_genre_names)
+    resource = TmdbResource(key, "genres", make_genres_request(), parsers.parse_genre_names)
     try:
         return get_cache().get(resource).value
     except TmdbError:
         return {}
 
 
-def _list_resource(name: str, request: TmdbRequest, *, page: int = 1) -> TmdbResource[SearchPage]:
+def _make_list_resource(
+    name: str, request: TmdbRequest, *, page: int = 1
+) -> TmdbResource[SearchPage]:
     key = f"tmdb:list:{name}:{LANGUAGE}:{page}"
     return TmdbResource(key, "list", request, parsers.parse_search_page)
 
@@ -242,7 +244,7 @@ def build_cache(base_url: str, credential: str) -> StaleWhileRevalidateCache:
 def get_read_counts() -> dict[str, int]:
     """Return the reads of the last one to two hours: fresh hits, stale hits and misses."""
     window = int(time.time() // READ_COUNTS_WINDOW_S)
-    counts = [cache_client.get_fields(_read_counts_key(n)) for n in (window, window - 1)]
+    counts = [cache_client.get_fields(_make_read_counts_key(n)) for n in (window, window - 1)]
     names = ("hits", "stale_hits", "misses")
     return {name: sum(count.get(name, 0) for count in counts) for name in names}
 
@@ -259,7 +261,11 @@ class _RunningFetch:
 
 
 class StaleWhileRevalidateCache:
-    """The rules of this module for one gateway, within one process and across all workers."""
+    """The rules of this module for one gateway, within one process and across all workers.
+
+    A miss goes through three steps: `_fetch_in_one_thread` lets one thread of this process fetch a key,
+    `_fetch_in_one_worker` one process of all, and `_fetch` calls the gateway and stores the copy.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
@@ -287,7 +293,7 @@ class StaleWhileRevalidateCache:
             return self._fetch_in_one_thread(resource, stored_after=started if refresh else 0.0)
 
     def get_or_refresh_in_background(self, resource: TmdbResource[T]) -> CachedValue[T] | None:
-        """Return the copy, fresh or stale, or None; an absent or stale one is refreshed behind."""
+        """Return the fresh or stale copy, or None; unless it is fresh, refresh it in the background."""
         try:
             copy = _read_copy(resource)
         except TmdbNotFound:
@@ -297,14 +303,14 @@ class StaleWhileRevalidateCache:
         return copy
 
     @contextmanager
-    def waiting_slot(self) -> Iterator[None]:
-        """Occupy one of the slots of requests that wait for TMDb while the block fetches by itself.
+    def occupy_waiting_slot(self) -> Iterator[None]:
+        """Count the block as one of the MAX_WAITING requests that may wait for TMDb.
 
-        Raises TmdbUnavailable if all are occupied.
+        For a caller that uses the gateway directly. Raises TmdbUnavailable if all slots are occupied.
         """
         with self._lock:
             if self._waiting >= MAX_WAITING:
-                raise _too_many_waiting()
+                raise _make_too_many_waiting_error()
             self._waiting += 1
         try:
             yield
@@ -343,7 +349,7 @@ class StaleWhileRevalidateCache:
             is_first = fetch is None
             if fetch is None:
                 if not has_slot:
-                    raise _too_many_waiting()
+                    raise _make_too_many_waiting_error()
                 fetch = self._fetches[resource.key] = _RunningFetch()
             self._waiting += has_slot
         try:
@@ -382,9 +388,9 @@ class StaleWhileRevalidateCache:
         deadline = deadline_after(TIME_LIMIT_S)
         poll_s, max_poll_s = POLL_S
         while True:
-            token = locks.acquire_lock(_lock_key(resource), ttl_s=LOCK_TTL_S)
+            token = locks.acquire_lock(_make_lock_key(resource), ttl_s=LOCK_TTL_S)
             try:
-                # Read after the lock was requested: its last holder has stored a copy by now.
+                # Only now, because the last holder of the lock has stored a copy before releasing it.
                 copy = _read_copy(resource, stored_after=stored_after)
                 if copy is not None:
                     return copy
@@ -392,7 +398,7 @@ class StaleWhileRevalidateCache:
                     return self._fetch(resource)
             finally:
                 if token is not None:
-                    locks.release_lock(_lock_key(resource), token)
+                    locks.release_lock(_make_lock_key(resource), token)
             if time.monotonic() + poll_s > deadline - MIN_TIME_LEFT_S:
                 raise TmdbUnavailable("another worker's request takes too long", retry_after_s=1)
             time.sleep(poll_s)
@@ -424,7 +430,7 @@ class StaleWhileRevalidateCache:
         token = None
         pause_s = 0.0
         try:
-            token = locks.acquire_lock(_lock_key(resource), ttl_s=LOCK_TTL_S)
+            token = locks.acquire_lock(_make_lock_key(resource), ttl_s=LOCK_TTL_S)
             if token is not None and token != locks.UNSHARED_LOCK:
                 pause_s = REFRESH_PAUSE_S
                 with time_limit(TIME_LIMIT_S):
@@ -437,7 +443,7 @@ class StaleWhileRevalidateCache:
             _LOG.exception("The refresh of %s failed.", resource.key)
         finally:
             if token is not None:
-                locks.release_lock(_lock_key(resource), token, after_s=pause_s)
+                locks.release_lock(_make_lock_key(resource), token, after_s=pause_s)
             with self._lock:
                 self._refreshes.pop(resource.key, None)
 
@@ -448,10 +454,10 @@ def _wait_for(fetch: _RunningFetch, max_wait_s: float) -> Any:
     try:
         return fetch.result.result(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        raise _too_many_waiting() from None
+        raise _make_too_many_waiting_error() from None
 
 
-def _too_many_waiting() -> TmdbUnavailable:
+def _make_too_many_waiting_error() -> TmdbUnavailable:
     return TmdbUnavailable("too many requests wait for TMDb", retry_after_s=1)
 
 
@@ -493,22 +499,22 @@ def _is_timestamp(value: Any) -> TypeGuard[float]:
 
 
 def _store_copy(key: str, content: dict[str, Any], ttl_s: int, stale_ttl_s: int) -> float:
-    """Store a copy and return the time it bears."""
+    """Store a copy and return its time, `stored_at`."""
     now = time.time()
     copy = {"stored_at": now, "fresh_until": now + ttl_s, **content}
     cache_client.set(key, copy, ttl_s=ttl_s + stale_ttl_s)
     return now
 
 
-def _lock_key(resource: TmdbResource[T]) -> str:
+def _make_lock_key(resource: TmdbResource[T]) -> str:
     return f"{resource.key}:lock"
 
 
 def _count_read(outcome: str) -> None:
     READS.labels(outcome).inc()
     window = int(time.time() // READ_COUNTS_WINDOW_S)
-    cache_client.incr_field(_read_counts_key(window), outcome, ttl_s=2 * READ_COUNTS_WINDOW_S)
+    cache_client.incr_field(_make_read_counts_key(window), outcome, ttl_s=2 * READ_COUNTS_WINDOW_S)
 
 
-def _read_counts_key(window: int) -> str:
+def _make_read_counts_key(window: int) -> str:
     return f"tmdb:read_counts:{window}"

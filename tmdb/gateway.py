@@ -31,10 +31,10 @@ from tmdb.client.circuit_breaker import (
     PROBE_INTERVAL_S,
     RATE_WINDOW_S,
     REQUESTS_PER_S,
+    Admission,
     BreakerStatus,
     LocalCircuitBreaker,
-    Outcome,
-    Verdict,
+    RequestOutcome,
     make_status,
 )
 from tmdb.client.errors import (
@@ -50,7 +50,7 @@ from tmdb.client.http import TmdbClient, TmdbRequest
 
 # For all requests to TMDb while one caller waits, retries and delays included.
 TIME_LIMIT_S = 3.0
-# A request that has less time left than this would time out, but TMDb would still do the work.
+# A request with less time left than this is not sent: it would time out, and TMDb would do the work.
 MIN_TIME_LEFT_S = 0.25
 RETRIES = 1
 # The delay before the first retry; it doubles with each further one, minus up to half at random.
@@ -137,7 +137,7 @@ class Gateway:
             except TmdbNotFound:
                 raise
             except TmdbError as error:
-                delay_s = _retry_delay_s(error, retries)
+                delay_s = _compute_retry_delay_s(error, retries)
                 is_too_late = time.monotonic() + delay_s > deadline - MIN_TIME_LEFT_S
                 if retries == self._retries or is_too_late:
                     # Without the query parameters: what members search for is private.
@@ -158,7 +158,7 @@ class Gateway:
             raise
         sending = self._threads.submit(self._client.send, request, deadline=deadline)
         sending.add_done_callback(self._release_thread)
-        outcome: Outcome = "none"
+        outcome: RequestOutcome = "none"
         pause_s = 0.0
         time_left_s = max(0.0, deadline - time.monotonic())
         try:
@@ -168,7 +168,7 @@ class Gateway:
             outcome = "failed"
             raise TmdbUnavailable(f"no response within {time_left_s:.1f} s") from None
         except TmdbError as error:
-            outcome = _outcome_of(error)
+            outcome = _get_outcome(error)
             if isinstance(error, TmdbRateLimited):
                 pause_s = error.retry_after_s if error.has_retry_after else RATE_LIMITED_PAUSE_S
             raise
@@ -197,8 +197,8 @@ def build_batch_gateway() -> Gateway:
     )
 
 
-def _outcome_of(error: TmdbError) -> Outcome:
-    """Return what an error says about TMDb's health."""
+def _get_outcome(error: TmdbError) -> RequestOutcome:
+    """Return the outcome as which an error counts: an error of the request itself is `ok`."""
     if isinstance(error, TmdbNotFound | TmdbRequestRejected):
         return "ok"
     if isinstance(error, TmdbAuthFailed):
@@ -206,7 +206,7 @@ def _outcome_of(error: TmdbError) -> Outcome:
     return "busy" if isinstance(error, TmdbRateLimited) else "failed"
 
 
-def _retry_delay_s(error: TmdbError, retries: int) -> float:
+def _compute_retry_delay_s(error: TmdbError, retries: int) -> float:
     """Return the delay before the next retry; infinite if a retry cannot succeed."""
     if not isinstance(error, TmdbServerError):
         return math.inf
@@ -321,21 +321,23 @@ class SharedCircuitBreaker:
             max_wait_s = deadline - time.monotonic() - MIN_TIME_LEFT_S
             if max_wait_s < 0:
                 raise TmdbUnavailable("too many requests to TMDb at once", retry_after_s=1)
-            verdict, wait_s, token = self._admit(max_wait_s)
-            if verdict == "go":
+            admission, wait_s, token = self._admit(max_wait_s)
+            if admission == "go":
                 time.sleep(wait_s)
                 return token
-            if verdict == "full":
+            if admission == "full":
                 time.sleep(min(IN_FLIGHT_POLL_S, max_wait_s + 0.001))
-            elif verdict == "auth":
+            elif admission == "auth":
                 raise TmdbAuthFailed("TMDb rejected the credential a moment ago")
             elif self._is_batch and wait_s <= max_wait_s:
                 time.sleep(wait_s + 0.001)
             else:
-                reason = "the rate limit is reached" if verdict == "late" else "the breaker is open"
+                reason = (
+                    "the rate limit is reached" if admission == "late" else "the breaker is open"
+                )
                 raise TmdbUnavailable(reason, retry_after_s=max(1, math.ceil(wait_s)))
 
-    def release(self, token: str, outcome: Outcome, *, pause_s: float = 0) -> None:
+    def release(self, token: str, outcome: RequestOutcome, *, pause_s: float = 0) -> None:
         """Record the outcome of a request; after a 429 no request starts for `pause_s`."""
         CALLS.labels(outcome).inc()
         if token.startswith(_LOCAL_PREFIX):
@@ -369,7 +371,7 @@ class SharedCircuitBreaker:
             last_success=time.time() - success_age_ms / 1000 if success_age_ms >= 0 else None,
         )
 
-    def _admit(self, max_wait_s: float) -> tuple[Verdict, float, str]:
+    def _admit(self, max_wait_s: float) -> tuple[Admission, float, str]:
         token = secrets.token_hex(8)
         reply = cache.run_script(
             _ADMIT,
@@ -388,8 +390,8 @@ class SharedCircuitBreaker:
         )
         if reply is None:
             local_token = _LOCAL_PREFIX + token
-            verdict, wait_s = self._local.admit(local_token, max_wait_s)
-            return verdict, wait_s, local_token
+            admission, wait_s = self._local.admit(local_token, max_wait_s)
+            return admission, wait_s, local_token
         return reply[0].decode(), int(reply[1]) / 1000, token
 
 

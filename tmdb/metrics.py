@@ -36,6 +36,6 @@ class GatewayCollector(Collector):
         if status.last_success is not None:
             yield GaugeMetricFamily(
                 "nexus_tmdb_last_success_timestamp_seconds",
-                "When TMDb last answered a request.",
+                "When TMDb last responded to a request.",
                 value=status.last_success,
             )

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 class SyncProgress(models.Model):
-    """Where a run of a command is; saved in the transaction that stores what is done until there."""
+    """The checkpoint of a command's run, saved in the transaction that stores the work up to it."""
 
     name = models.CharField(max_length=60, unique=True)
     position = models.JSONField(default=dict)

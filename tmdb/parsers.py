@@ -1,7 +1,7 @@
-"""Turn TMDb's JSON into this catalogue's terms; no other module reads TMDb's field names.
+"""Parse TMDb's JSON into this project's classes; no other module reads TMDb's field names.
 
-`tmdb.cache` and `tmdb.sync` call these parsers on what `tmdb.gateway` returns; `movies.services`
-stores the result. Every text fits its column and every number is finite and in range; a document
+`tmdb.cache` and `tmdb.sync` parse what `tmdb.gateway` returns; `movies.services.upsert` stores the
+result. Every text fits its column and every number is finite and in range; a document
 that cannot be used raises TmdbInvalidResponse. Free of Django.
 Source: https://developer.themoviedb.org/reference.
 """
@@ -113,7 +113,7 @@ def parse_search_page(document: Any) -> SearchPage:
 
     Raises TmdbInvalidResponse if the document is no page or none of its entries can be read.
     """
-    page = _object(document, "page")
+    page = _check_object(document, "page")
     results = page.get("results")
     if not isinstance(results, list):
         raise TmdbInvalidResponse("a page without a list of results")
@@ -127,8 +127,8 @@ def parse_search_page(document: Any) -> SearchPage:
         raise TmdbInvalidResponse("a page without any entry that can be read")
     return SearchPage(
         hits=tuple(hits),
-        total_results=_integer(page.get("total_results"), "total_results", MAX_COUNT),
-        total_pages=_integer(page.get("total_pages"), "total_pages", MAX_COUNT),
+        total_results=_check_integer(page.get("total_results"), "total_results", MAX_COUNT),
+        total_pages=_check_integer(page.get("total_pages"), "total_pages", MAX_COUNT),
         rejected=tuple(rejected),
     )
 
@@ -155,13 +155,13 @@ def select_catalogue_entries(
         except (TmdbAdultTitle, TmdbVideo) as error:
             rejected.append(RejectedEntry(hit.id, str(error)))
         else:
-            movies.append(_list_entry(hit, genre_names))
+            movies.append(_make_list_entry(hit, genre_names))
     return CatalogueEntries(tuple(movies), tuple(rejected))
 
 
 def parse_genre_names(document: Any) -> dict[int, str]:
-    """Parse /genre/movie/list in English: the catalogue's name of every id that has one."""
-    genres = _list(_object(document, "list of genres"), "genres")
+    """Parse /genre/movie/list in English; return the catalogue's name of each id that it knows."""
+    genres = _read_list(_check_object(document, "list of genres"), "genres")
     if not genres:
         raise TmdbInvalidResponse("no genres")
     names = {}
@@ -174,7 +174,7 @@ def parse_genre_names(document: Any) -> dict[int, str]:
 
 def parse_find(document: Any) -> int:
     """Parse /find/{imdb_id}: TMDb's id of the movie. Raises TmdbNotFound if there is none."""
-    movies = _list(_object(document, "find result"), "movie_results")
+    movies = _read_list(_check_object(document, "find result"), "movie_results")
     tmdb_ids = _parse_each(_parse_id, movies)
     if not movies:
         raise TmdbNotFound("TMDb has no such movie")
@@ -191,12 +191,12 @@ class ChangesPage:
 
 def parse_changes_page(document: Any) -> ChangesPage:
     """Parse a page of /movie/changes; entries without an id, as TMDb has some, are left out."""
-    page = _object(document, "page")
+    page = _check_object(document, "page")
     if not isinstance(page.get("results"), list):
         raise TmdbInvalidResponse("a page without a list of results")
     return ChangesPage(
         tmdb_ids=tuple(_parse_each(_parse_id, page["results"])),
-        total_pages=_integer(page.get("total_pages"), "total_pages", MAX_COUNT),
+        total_pages=_check_integer(page.get("total_pages"), "total_pages", MAX_COUNT),
     )
 
 
@@ -211,38 +211,39 @@ class ExportedMovie:
 
 def parse_exported_movie(document: Any) -> ExportedMovie:
     """Parse a line of the export. Raises TmdbAdultTitle or TmdbVideo for what is not stored."""
-    movie = _object(document, "line")
-    _reject_adult_or_video(adult=_boolean(movie, "adult"), video=_boolean(movie, "video"))
+    movie = _check_object(document, "line")
+    _reject_adult_or_video(adult=_read_boolean(movie, "adult"), video=_read_boolean(movie, "video"))
     return ExportedMovie(
         tmdb_id=_parse_id(movie),
-        original_title=_name(movie, "original_title", MAX_TITLE),
-        popularity=_number(movie, "popularity", highest=MAX_POPULARITY),
+        original_title=_read_name(movie, "original_title", MAX_TITLE),
+        popularity=_read_number(movie, "popularity", highest=MAX_POPULARITY),
     )
 
 
 def _parse_hit(document: Any) -> SearchHit:
-    movie = _object(document, "movie")
+    movie = _check_object(document, "movie")
     return SearchHit(
         id=_parse_id(movie),
-        title=_name(movie, "title", MAX_TITLE),
-        original_title=_text(movie, "original_title", MAX_TITLE),
-        overview=_text(movie, "overview", MAX_OVERVIEW),
-        release_date=_date(movie, "release_date"),
+        title=_read_name(movie, "title", MAX_TITLE),
+        original_title=_read_text(movie, "original_title", MAX_TITLE),
+        overview=_read_text(movie, "overview", MAX_OVERVIEW),
+        release_date=_read_date(movie, "release_date"),
         genre_ids=tuple(
-            _integer(genre_id, "genre_ids", MAX_TMDB_ID) for genre_id in _list(movie, "genre_ids")
+            _check_integer(genre_id, "genre_ids", MAX_TMDB_ID)
+            for genre_id in _read_list(movie, "genre_ids")
         ),
-        original_language=_language(movie),
-        popularity=_number(movie, "popularity", highest=MAX_POPULARITY),
-        vote_average=_number(movie, "vote_average", highest=10.0),
-        vote_count=_count(movie, "vote_count"),
-        adult=_boolean(movie, "adult"),
-        video=_boolean(movie, "video"),
-        poster_path=_image_path(movie, "poster_path"),
-        backdrop_path=_image_path(movie, "backdrop_path"),
+        original_language=_read_language(movie),
+        popularity=_read_number(movie, "popularity", highest=MAX_POPULARITY),
+        vote_average=_read_number(movie, "vote_average", highest=10.0),
+        vote_count=_read_count(movie, "vote_count"),
+        adult=_read_boolean(movie, "adult"),
+        video=_read_boolean(movie, "video"),
+        poster_path=_read_image_path(movie, "poster_path"),
+        backdrop_path=_read_image_path(movie, "backdrop_path"),
     )
 
 
-def _list_entry(hit: SearchHit, genre_names: Mapping[int, str]) -> MovieData:
+def _make_list_entry(hit: SearchHit, genre_names: Mapping[int, str]) -> MovieData:
     return MovieData(
         tmdb_id=hit.id,
         title=hit.title,
@@ -269,7 +270,7 @@ def _reject_adult_or_video(*, adult: bool, video: bool) -> None:
 
 
 def _parse_genre_entry(document: Any) -> tuple[int, str]:
-    return _parse_id(document), _name(document, "name", MAX_NAME)
+    return _parse_id(document), _read_name(document, "name", MAX_NAME)
 
 
 def _name_genres(
@@ -288,101 +289,105 @@ def parse_movie(document: Any, *, tmdb_id: int) -> MovieData:
     Raises TmdbInvalidResponse if it is not that movie, and TmdbAdultTitle or TmdbVideo if this
     catalogue does not store it.
     """
-    movie = _object(document, "movie")
+    movie = _check_object(document, "movie")
     if _parse_id(movie) != tmdb_id:
         raise TmdbInvalidResponse("a movie other than the requested one")
-    _reject_adult_or_video(adult=_boolean(movie, "adult"), video=_boolean(movie, "video"))
-    credits_ = _object(movie.get("credits") or {}, "credits")
-    keywords = _object(movie.get("keywords") or {}, "keywords")
-    release_date = _date(movie, "release_date")
+    _reject_adult_or_video(adult=_read_boolean(movie, "adult"), video=_read_boolean(movie, "video"))
+    credits_ = _check_object(movie.get("credits") or {}, "credits")
+    keywords = _check_object(movie.get("keywords") or {}, "keywords")
+    release_date = _read_date(movie, "release_date")
     return MovieData(
         tmdb_id=tmdb_id,
-        imdb_id=_imdb_id(movie),
-        title=_name(movie, "title", MAX_TITLE),
-        original_title=_text(movie, "original_title", MAX_TITLE),
-        original_language=_language(movie),
+        imdb_id=_read_imdb_id(movie),
+        title=_read_name(movie, "title", MAX_TITLE),
+        original_title=_read_text(movie, "original_title", MAX_TITLE),
+        original_language=_read_language(movie),
         release_date=release_date,
         release_year=release_date.year if release_date else None,
-        genres=_genres(movie),
-        runtime=_runtime(movie),
-        overview=_text(movie, "overview", MAX_OVERVIEW),
-        tagline=_text(movie, "tagline", MAX_TAGLINE),
-        status=_text(movie, "status", MAX_STATUS),
-        keywords=_keywords(keywords),
-        collection=_collection(movie),
-        poster_path=_image_path(movie, "poster_path") or "",
-        backdrop_path=_image_path(movie, "backdrop_path") or "",
-        vote_average=_number(movie, "vote_average", highest=10.0),
-        vote_count=_count(movie, "vote_count"),
-        popularity=_number(movie, "popularity", highest=MAX_POPULARITY),
-        directors=_directors(credits_),
-        cast=_cast(credits_),
+        genres=_read_genres(movie),
+        runtime=_read_runtime(movie),
+        overview=_read_text(movie, "overview", MAX_OVERVIEW),
+        tagline=_read_text(movie, "tagline", MAX_TAGLINE),
+        status=_read_text(movie, "status", MAX_STATUS),
+        keywords=_read_keywords(keywords),
+        collection=_read_collection(movie),
+        poster_path=_read_image_path(movie, "poster_path") or "",
+        backdrop_path=_read_image_path(movie, "backdrop_path") or "",
+        vote_average=_read_number(movie, "vote_average", highest=10.0),
+        vote_count=_read_count(movie, "vote_count"),
+        popularity=_read_number(movie, "popularity", highest=MAX_POPULARITY),
+        directors=_read_directors(credits_),
+        cast=_read_cast(credits_),
     )
 
 
-def _directors(credits_: dict[str, Any]) -> tuple[PersonData, ...]:
-    crew = [member for member in _list(credits_, "crew") if isinstance(member, dict)]
+def _read_directors(credits_: dict[str, Any]) -> tuple[PersonData, ...]:
+    crew = [member for member in _read_list(credits_, "crew") if isinstance(member, dict)]
     directors = [member for member in crew if member.get("job") == "Director"]
     return tuple(_parse_each(_parse_person, directors)[:MAX_DIRECTORS])
 
 
-def _cast(credits_: dict[str, Any]) -> tuple[PersonData, ...]:
-    cast = [member for member in _list(credits_, "cast") if isinstance(member, dict)]
-    return tuple(_parse_each(_parse_person, sorted(cast, key=_billing_order))[:MAX_CAST])
+def _read_cast(credits_: dict[str, Any]) -> tuple[PersonData, ...]:
+    cast = [member for member in _read_list(credits_, "cast") if isinstance(member, dict)]
+    return tuple(_parse_each(_parse_person, sorted(cast, key=_get_billing_order))[:MAX_CAST])
 
 
-def _billing_order(member: dict[str, Any]) -> int:
+def _get_billing_order(member: dict[str, Any]) -> int:
     order = member.get("order")
     # Members without a place in the billing come last.
     return order if type(order) is int and order >= 0 else MAX_TMDB_ID
 
 
 def _parse_person(document: Any) -> PersonData:
-    person = _object(document, "person")
+    person = _check_object(document, "person")
     return PersonData(
-        name=_name(person, "name", MAX_NAME),
+        name=_read_name(person, "name", MAX_NAME),
         tmdb_id=_parse_id(person),
-        character=_text(person, "character", MAX_CHARACTER),
+        character=_read_text(person, "character", MAX_CHARACTER),
     )
 
 
-def _collection(movie: dict[str, Any]) -> CollectionData | None:
+def _read_collection(movie: dict[str, Any]) -> CollectionData | None:
     if movie.get("belongs_to_collection") is None:
         return None
-    collection = _object(movie["belongs_to_collection"], "belongs_to_collection")
-    return CollectionData(tmdb_id=_parse_id(collection), name=_name(collection, "name", MAX_TITLE))
+    collection = _check_object(movie["belongs_to_collection"], "belongs_to_collection")
+    return CollectionData(
+        tmdb_id=_parse_id(collection), name=_read_name(collection, "name", MAX_TITLE)
+    )
 
 
-def _keywords(document: dict[str, Any]) -> tuple[str, ...]:
-    keywords = _parse_each(_parse_keyword, _list(document, "keywords"))
+def _read_keywords(document: dict[str, Any]) -> tuple[str, ...]:
+    keywords = _parse_each(_parse_keyword, _read_list(document, "keywords"))
     return tuple(dict.fromkeys(keywords))[:MAX_KEYWORDS]
 
 
 def _parse_keyword(document: Any) -> str:
-    return _name(_object(document, "keyword"), "name", MAX_KEYWORD).lower()
+    return _read_name(_check_object(document, "keyword"), "name", MAX_KEYWORD).lower()
 
 
-def _runtime(movie: dict[str, Any]) -> int | None:
+def _read_runtime(movie: dict[str, Any]) -> int | None:
     """Return the minutes; TMDb writes 0 for an unknown runtime."""
     minutes = movie.get("runtime")
     if minutes is None:
         return None
-    return _integer(minutes, "runtime", MAX_RUNTIME_MIN) or None
+    return _check_integer(minutes, "runtime", MAX_RUNTIME_MIN) or None
 
 
-def _imdb_id(movie: dict[str, Any]) -> str | None:
-    imdb_id = _text(movie, "imdb_id", MAX_NAME)
+def _read_imdb_id(movie: dict[str, Any]) -> str | None:
+    imdb_id = _read_text(movie, "imdb_id", MAX_NAME)
     return imdb_id if _IMDB_ID.fullmatch(imdb_id) else None
 
 
-def _genres(movie: dict[str, Any]) -> tuple[str, ...]:
-    names = _parse_each(_parse_genre, _list(movie, "genres"))
+def _read_genres(movie: dict[str, Any]) -> tuple[str, ...]:
+    names = _parse_each(_parse_genre, _read_list(movie, "genres"))
     return tuple(sort_genres(name for name in names if name is not None))
 
 
 def _parse_genre(document: Any) -> str | None:
-    """Return the catalogue's name by TMDb's id, or by TMDb's name if the genre has a new id."""
-    return find_genre_by_id(_parse_id(document)) or find_genre(_text(document, "name", MAX_NAME))
+    """Return the catalogue's name of a genre: by TMDb's id, or by TMDb's name if the id is new."""
+    return find_genre_by_id(_parse_id(document)) or find_genre(
+        _read_text(document, "name", MAX_NAME)
+    )
 
 
 # --- Single values -------------------------------------------------------------------------------
@@ -399,13 +404,13 @@ def _parse_each(parse: Callable[[Any], T], documents: list[Any]) -> list[T]:
     return parsed
 
 
-def _object(value: Any, name: str) -> dict[str, Any]:
+def _check_object(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TmdbInvalidResponse(f"{name} is not an object")
     return value
 
 
-def _list(source: dict[str, Any], name: str) -> list[Any]:
+def _read_list(source: dict[str, Any], name: str) -> list[Any]:
     value = source.get(name)
     if value is None:
         return []
@@ -414,7 +419,7 @@ def _list(source: dict[str, Any], name: str) -> list[Any]:
     return value
 
 
-def _text(source: dict[str, Any], name: str, max_length: int) -> str:
+def _read_text(source: dict[str, Any], name: str, max_length: int) -> str:
     """Return the text without unstorable characters, cut to its column; empty for null."""
     value = source.get(name)
     if value is None:
@@ -424,27 +429,27 @@ def _text(source: dict[str, Any], name: str, max_length: int) -> str:
     return _UNSTORABLE.sub("", value).strip()[:max_length].rstrip()
 
 
-def _name(source: dict[str, Any], name: str, max_length: int) -> str:
+def _read_name(source: dict[str, Any], name: str, max_length: int) -> str:
     """Return a text that must not be empty."""
-    value = _text(source, name, max_length)
+    value = _read_text(source, name, max_length)
     if not value:
         raise TmdbInvalidResponse(f"{name} is empty")
     return value
 
 
-def _language(movie: dict[str, Any]) -> str:
-    return _text(movie, "original_language", MAX_LANGUAGE).lower()
+def _read_language(movie: dict[str, Any]) -> str:
+    return _read_text(movie, "original_language", MAX_LANGUAGE).lower()
 
 
-def _image_path(movie: dict[str, Any], name: str) -> str | None:
+def _read_image_path(movie: dict[str, Any], name: str) -> str | None:
     """Return `/name.jpg`, or None: a path with more parts would lead elsewhere in a URL."""
-    path = _text(movie, name, MAX_PATH + 1)
+    path = _read_text(movie, name, MAX_PATH + 1)
     return path if _IMAGE_PATH.fullmatch(path) and len(path) <= MAX_PATH else None
 
 
-def _date(source: dict[str, Any], name: str) -> date | None:
+def _read_date(source: dict[str, Any], name: str) -> date | None:
     """Return the day; None if TMDb knows none or it is outside FIRST_YEAR to LAST_YEAR."""
-    text = _text(source, name, MAX_NAME)
+    text = _read_text(source, name, MAX_NAME)
     match = _DATE.fullmatch(text)
     if match is None or not FIRST_YEAR <= int(match[1]) <= LAST_YEAR:
         return None
@@ -454,7 +459,7 @@ def _date(source: dict[str, Any], name: str) -> date | None:
         return None
 
 
-def _boolean(source: dict[str, Any], name: str) -> bool:
+def _read_boolean(source: dict[str, Any], name: str) -> bool:
     value = source.get(name)
     if value is None:
         return False
@@ -463,7 +468,7 @@ def _boolean(source: dict[str, Any], name: str) -> bool:
     return value
 
 
-def _integer(value: Any, name: str, highest: int) -> int:
+def _check_integer(value: Any, name: str, highest: int) -> int:
     if type(value) is not int or not 0 <= value <= highest:
         raise TmdbInvalidResponse(f"{name} is not an integer from 0 to {highest}")
     return value
@@ -471,7 +476,7 @@ def _integer(value: Any, name: str, highest: int) -> int:
 
 def _parse_id(document: Any) -> int:
     """Return the positive `id` of an object."""
-    tmdb_id = _integer(_object(document, "entry").get("id"), "id", MAX_TMDB_ID)
+    tmdb_id = _check_integer(_check_object(document, "entry").get("id"), "id", MAX_TMDB_ID)
     if tmdb_id == 0:
         raise TmdbInvalidResponse("id is 0")
     return tmdb_id
@@ -484,12 +489,12 @@ def _parse_optional_id(document: Any) -> int | None:
         return None
 
 
-def _count(source: dict[str, Any], name: str) -> int:
+def _read_count(source: dict[str, Any], name: str) -> int:
     value = source.get(name)
-    return 0 if value is None else _integer(value, name, MAX_COUNT)
+    return 0 if value is None else _check_integer(value, name, MAX_COUNT)
 
 
-def _number(source: dict[str, Any], name: str, *, highest: float) -> float:
+def _read_number(source: dict[str, Any], name: str, *, highest: float) -> float:
     value = source.get(name)
     if value is None:
         return 0.0

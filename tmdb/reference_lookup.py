@@ -12,7 +12,7 @@ from movies.dto import MovieData, MovieReference
 from nexus.core.api.exceptions import Problem
 from nexus.core.text import split_words
 from tmdb.client.errors import TmdbError, TmdbNotFound
-from tmdb.client.http import LANGUAGE, find_request, search_request
+from tmdb.client.http import LANGUAGE, make_find_request, make_search_request
 from tmdb.gateway import BATCH_MAX_IN_FLIGHT, Gateway, build_batch_gateway, time_limit
 from tmdb.parsers import SearchHit, parse_find, parse_search_page
 from tmdb.selectors import get_movie_ids
@@ -27,7 +27,7 @@ def look_up_movies(references: Sequence[MovieReference]) -> list[int | None]:
 
     New movies are stored. A movie is found by its TMDb id, else by its IMDb id, else by title and
     year if exactly one movie of TMDb has them. Requests use the limits of batch work. Raises
-    Problem (503) if TMDb fails or does not answer all requests within TIME_LIMIT_S.
+    Problem (503) if TMDb fails or does not respond to all requests within TIME_LIMIT_S.
     """
     deadline = time.monotonic() + TIME_LIMIT_S
     gateway = build_batch_gateway()
@@ -42,7 +42,7 @@ def look_up_movies(references: Sequence[MovieReference]) -> list[int | None]:
             time_limit_s=max(0.0, deadline - time.monotonic()),
         )
     except TmdbError as error:
-        raise _unavailable() from error
+        raise _make_unavailable_problem() from error
     finally:
         gateway.close()
     movies = []
@@ -50,7 +50,7 @@ def look_up_movies(references: Sequence[MovieReference]) -> list[int | None]:
         if isinstance(result, MovieData):
             movies.append(result)
         elif not isinstance(result, TmdbNotFound):
-            raise _unavailable() from result
+            raise _make_unavailable_problem() from result
     for tmdb_id, upserted in movies_store(movies).items():
         movie_ids[tmdb_id] = upserted.movie.pk
     return [movie_ids.get(tmdb_id) if tmdb_id is not None else None for tmdb_id in tmdb_ids]
@@ -62,10 +62,10 @@ def _find_tmdb_id(gateway: Gateway, reference: MovieReference, deadline: float) 
     with time_limit(max(0.0, deadline - time.monotonic())):
         if reference.imdb_id is not None:
             try:
-                return parse_find(gateway.fetch(find_request(reference.imdb_id)))
+                return parse_find(gateway.fetch(make_find_request(reference.imdb_id)))
             except TmdbNotFound:
                 return None
-        request = search_request(
+        request = make_search_request(
             query=reference.title,
             page=1,
             language=LANGUAGE,
@@ -84,5 +84,5 @@ def _is_match(reference: MovieReference, hit: SearchHit) -> bool:
     return has_same_title and reference.year in (None, year)
 
 
-def _unavailable() -> Problem:
+def _make_unavailable_problem() -> Problem:
     return Problem(503, "tmdb_unavailable", "TMDb is not available at the moment. Try again later.")

@@ -49,7 +49,7 @@ class TmdbStatusSerializer(serializers.Serializer[Any]):
     budget_per_s = serializers.IntegerField(help_text="Requests to TMDb per second, at most.")
     cache = CacheCountsSerializer()
     last_success = UTCDateTimeField(
-        allow_null=True, help_text="When TMDb last answered a request; null if unknown."
+        allow_null=True, help_text="When TMDb last responded to a request; null if unknown."
     )
 
 

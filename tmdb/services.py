@@ -26,7 +26,7 @@ from movies.services.upsert import UpsertResult, movies_upsert
 from nexus.core.cache import client as cache_client
 from tmdb import cache
 from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
-from tmdb.client.http import movie_request
+from tmdb.client.http import make_movie_request
 from tmdb.gateway import TIME_LIMIT_S, Gateway, time_limit
 from tmdb.parsers import SearchPage, parse_movie, select_catalogue_entries
 
@@ -104,7 +104,7 @@ def movies_import(*, tmdb_ids: Sequence[int]) -> list[BulkImportResult]:
     fetched: dict[int, MovieData | TmdbError] = {}
     if missing:
         tmdb_cache = cache.get_cache()
-        with tmdb_cache.waiting_slot():
+        with tmdb_cache.occupy_waiting_slot():
             fetched = fetch_movies(
                 missing, tmdb_cache.gateway, threads=BULK_THREADS, time_limit_s=TIME_LIMIT_S
             )
@@ -171,7 +171,7 @@ def fetch_movies(
 def _fetch_movie(tmdb_id: int, *, gateway: Gateway, deadline: float) -> MovieData | TmdbError:
     try:
         with time_limit(max(0.0, deadline - time.monotonic())):
-            return parse_movie(gateway.fetch(movie_request(tmdb_id)), tmdb_id=tmdb_id)
+            return parse_movie(gateway.fetch(make_movie_request(tmdb_id)), tmdb_id=tmdb_id)
     except TmdbError as error:
         return error
 
@@ -226,14 +226,14 @@ _stored_pages = _StoredPages()
 
 
 def list_pages_store(pages: Sequence[SearchPage]) -> set[int]:
-    """Store the movies of list pages the first time they are seen; return their TMDb ids.
+    """Store the movies of list pages unless they are stored already; return their TMDb ids.
 
-    Adult titles and videos are left out. Pages that are stored already cost one query.
+    Adult titles and videos are left out. Pages that are stored already take one query.
     """
     entries = [select_catalogue_entries(page, cache.get_genre_names(page)) for page in pages]
     movies = [movie for page_entries in entries for movie in page_entries.movies]
     tmdb_ids = {movie.tmdb_id for movie in movies if movie.tmdb_id is not None}
-    keys = [_stored_page_key(page) for page in pages]
+    keys = [_make_stored_page_key(page) for page in pages]
     if tmdb_ids and not _are_stored(keys, tmdb_ids):
         with _stored_pages.lock:
             # Another thread may have stored them while this one waited for the lock.
@@ -250,7 +250,7 @@ def _are_stored(keys: Sequence[str], tmdb_ids: set[int]) -> bool:
     return Movie.objects.filter(tmdb_id__in=tmdb_ids).count() == len(tmdb_ids)
 
 
-def _stored_page_key(page: SearchPage) -> str:
+def _make_stored_page_key(page: SearchPage) -> str:
     """Return a key that changes with the content of the page's entries."""
     content = json.dumps([asdict(hit) for hit in page.hits], sort_keys=True, default=str)
     return f"tmdb:stored_page:{hashlib.sha256(content.encode()).hexdigest()[:40]}"

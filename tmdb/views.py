@@ -59,7 +59,7 @@ class TmdbViewSet(ApiViewSet):
     """Turns a TmdbError into the problem document of its cause."""
 
     def handle_exception(self, exc: Exception) -> Response:
-        return super().handle_exception(_problem_of(exc) if isinstance(exc, TmdbError) else exc)
+        return super().handle_exception(_make_problem(exc) if isinstance(exc, TmdbError) else exc)
 
 
 class TmdbSearchViewSet(TmdbViewSet):
@@ -233,7 +233,7 @@ class TrendingViewSet(ApiViewSet):
         )
 
 
-def _problem_of(error: TmdbError) -> Problem:
+def _make_problem(error: TmdbError) -> Problem:
     """Return the problem document of an error's cause; its reason goes to the log only."""
     if isinstance(error, TmdbAdultTitle):
         return Problem(

@@ -425,7 +425,7 @@ def test_a_short_list_is_found_by_the_index_of_its_filters(large_table, params, 
     assert "Seq Scan" not in plan
 
 
-def test_one_index_answers_words_genres_and_tokens_together(large_table):
+def test_one_index_serves_words_genres_and_tokens_together(large_table):
     params = {"search": "film", "genre": [(",", ["Western"])], "year_gte": 2000, "language": "en"}
 
     movies = narrow_to_tokens(filter_movies(Movie.objects.all(), params), params)

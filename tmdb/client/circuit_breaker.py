@@ -7,7 +7,7 @@ class while Valkey is down. Free of Django. What the constants guarantee:
   so that requests delayed on the network do not meet those of the next second at TMDb.
 - A request starts only while consecutive failures and requests in flight are together fewer than
   FAILURES_TO_OPEN. An outage therefore costs four requests, however many workers there are. While
-  TMDb works, four requests at a time exceed the rate, as TMDb usually answers within 0.1 s.
+  TMDb works, four requests at a time exceed the rate, as TMDb usually responds within 0.1 s.
 - An open breaker admits one probe per PROBE_INTERVAL_S, counted from the start of the last one.
   An outage of 30 s costs at most 4 + 30 / 4.5 = 10 requests, and the breaker closes at most 4.5 s
   after TMDb works again.
@@ -28,16 +28,19 @@ PROBE_INTERVAL_S = 4.5
 # A credential that TMDb rejects is not replaced within seconds.
 AUTH_PAUSE_S = 30.0
 
-#: `none` is a request that was not sent or says nothing about TMDb.
-Outcome = Literal["ok", "failed", "busy", "auth", "none"]
-#: `full`: too many requests in flight; `late`: the rate allows none in time; `auth`: open because
-#: TMDb rejects the credential.
-Verdict = Literal["go", "full", "late", "open", "auth"]
+#: The result of a request, as far as the breaker counts it. `busy` is a 429; `none` is a request that
+#: was not sent or says nothing about TMDb.
+RequestOutcome = Literal["ok", "failed", "busy", "auth", "none"]
+#: Whether a request may start. `full`: too many requests in flight; `late`: the rate allows none in
+#: time; `open`: the breaker is open; `auth`: it is open because TMDb rejects the credential.
+Admission = Literal["go", "full", "late", "open", "auth"]
 BreakerState = Literal["closed", "open", "half_open"]
 
 
 @dataclass(frozen=True)
 class BreakerStatus:
+    """The state of the breaker and of the request rate, for `/tmdb/status/` and the metrics."""
+
     state: BreakerState
     retry_after_s: int
     requests_left: int
@@ -82,8 +85,8 @@ class LocalCircuitBreaker:
     _is_auth_failure: bool = False
     _last_success: float | None = None
 
-    def admit(self, token: str, max_wait_s: float) -> tuple[Verdict, float]:
-        """Return the verdict on one request and after how many seconds it may start or retry."""
+    def admit(self, token: str, max_wait_s: float) -> tuple[Admission, float]:
+        """Return whether a request may start, and after how many seconds it may start or retry."""
         with self._lock:
             now = time.monotonic()
             if self._open_until > now:
@@ -103,7 +106,7 @@ class LocalCircuitBreaker:
                 self._open_until, self._is_auth_failure = start + PROBE_INTERVAL_S, False
             return "go", start - now
 
-    def release(self, token: str, outcome: Outcome, *, pause_s: float) -> None:
+    def release(self, token: str, outcome: RequestOutcome, *, pause_s: float) -> None:
         """Record the outcome of a request; after a 429 no request starts for `pause_s`."""
         with self._lock:
             now = time.monotonic()

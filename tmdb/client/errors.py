@@ -39,7 +39,7 @@ class TmdbUnavailable(TmdbError):
 
 
 class TmdbServerError(TmdbUnavailable):
-    """TMDb answered with a 5xx status or cut the connection, so that a retry may succeed.
+    """TMDb responded with a 5xx status or cut the connection, so that a retry may succeed.
 
     `has_retry_after` says whether `retry_after_s` comes from TMDb.
     """
@@ -56,7 +56,7 @@ class TmdbServerError(TmdbUnavailable):
 
 
 class TmdbRateLimited(TmdbServerError):
-    """TMDb answered 429: it wants fewer requests."""
+    """TMDb responded with a 429: it wants fewer requests."""
 
 
 class TmdbInvalidResponse(TmdbUnavailable):

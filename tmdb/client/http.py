@@ -59,7 +59,7 @@ class TmdbRequest:
     can_be_missing: bool = False
 
 
-def search_request(
+def make_search_request(
     *, query: str, page: int, language: str, include_adult: bool, year: int | None = None
 ) -> TmdbRequest:
     params = {
@@ -73,26 +73,26 @@ def search_request(
     return TmdbRequest("/search/movie", params)
 
 
-def movie_request(tmdb_id: int) -> TmdbRequest:
-    """Request a movie with its credits and keywords."""
+def make_movie_request(tmdb_id: int) -> TmdbRequest:
+    """Return the request for a movie with its credits and keywords."""
     params = {"append_to_response": "credits,keywords", "language": LANGUAGE}
     return TmdbRequest(f"/movie/{tmdb_id}", params, can_be_missing=True)
 
 
-def trending_request(*, window: str, page: int) -> TmdbRequest:
-    """Request a page of TMDb's trend; `window` is `day` or `week`."""
+def make_trending_request(*, window: str, page: int) -> TmdbRequest:
+    """Return the request for a page of TMDb's trend; `window` is `day` or `week`."""
     return TmdbRequest(f"/trending/movie/{window}", _page_params(page))
 
 
-def list_request(name: str, *, page: int) -> TmdbRequest:
-    """Request a page of `popular`, `top_rated`, `now_playing` or `upcoming`."""
+def make_list_request(name: str, *, page: int) -> TmdbRequest:
+    """Return the request for a page of `popular`, `top_rated`, `now_playing` or `upcoming`."""
     return TmdbRequest(f"/movie/{name}", _page_params(page))
 
 
-def discover_request(
+def make_discover_request(
     *, page: int, year: int | None = None, released_from: date | None = None
 ) -> TmdbRequest:
-    """Request a page of all movies, the most popular first."""
+    """Return the request for a page of all movies, the most popular first."""
     params = {"sort_by": "popularity.desc", "include_adult": "false", "include_video": "false"}
     if year is not None:
         params["primary_release_year"] = str(year)
@@ -101,25 +101,25 @@ def discover_request(
     return TmdbRequest("/discover/movie", {**params, **_page_params(page)})
 
 
-def recommendations_request(tmdb_id: int) -> TmdbRequest:
-    """Request the first page of the movies that viewers of this one like."""
+def make_recommendations_request(tmdb_id: int) -> TmdbRequest:
+    """Return the request for the first page of the movies that viewers of this one like."""
     path = f"/movie/{tmdb_id}/recommendations"
     return TmdbRequest(path, _page_params(1), can_be_missing=True)
 
 
-def similar_request(tmdb_id: int) -> TmdbRequest:
-    """Request the first page of the movies with the same genres and keywords."""
+def make_similar_request(tmdb_id: int) -> TmdbRequest:
+    """Return the request for the first page of the movies with the same genres and keywords."""
     return TmdbRequest(f"/movie/{tmdb_id}/similar", _page_params(1), can_be_missing=True)
 
 
-def find_request(imdb_id: str) -> TmdbRequest:
-    """Request what TMDb has under an IMDb id."""
+def make_find_request(imdb_id: str) -> TmdbRequest:
+    """Return the request for the movie with an IMDb id."""
     params = {"external_source": "imdb_id", "language": LANGUAGE}
     return TmdbRequest(f"/find/{imdb_id}", params)
 
 
-def changes_request(*, start: date, end: date, page: int) -> TmdbRequest:
-    """Request a page of the ids that changed between two days, at most 14 days apart."""
+def make_changes_request(*, start: date, end: date, page: int) -> TmdbRequest:
+    """Return the request for a page of the ids that changed between two days, at most 14 days apart."""
     params = {
         "start_date": start.isoformat(),
         "end_date": end.isoformat(),
@@ -128,7 +128,7 @@ def changes_request(*, start: date, end: date, page: int) -> TmdbRequest:
     return TmdbRequest("/movie/changes", params)
 
 
-def genres_request() -> TmdbRequest:
+def make_genres_request() -> TmdbRequest:
     return TmdbRequest("/genre/movie/list", {"language": LANGUAGE})
 
 
@@ -200,7 +200,7 @@ class TmdbClient:
                 body = _read_body(response, deadline)
                 if response.status_code == 200:
                     return _decode_json(body)
-                error = self._error_of(request, response, body)
+                error = self._make_error(request, response, body)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             error = TmdbUnavailable("timeout")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as failure:
@@ -212,7 +212,7 @@ class TmdbClient:
         # credential, and must not become this error's context.
         raise error
 
-    def _error_of(
+    def _make_error(
         self, request: TmdbRequest, response: requests.Response, body: bytes
     ) -> TmdbError:
         """Return the error that a response other than 200 stands for."""

@@ -159,7 +159,7 @@ def get_list(
 ) -> list[dict[str, Any]] | None:
     """Return TMDb's list at a path, from `movies` and the generated ones; None if it is no list."""
     all_movies = [movie for movie in (*movies, *generate_movies()) if not movie["adult"]]
-    by_popularity = sorted(all_movies, key=_popularity_order)
+    by_popularity = sorted(all_movies, key=_get_popularity_order)
     newest = sorted(all_movies, key=lambda movie: movie["release_date"], reverse=True)
     if path == "/3/movie/popular":
         return by_popularity
@@ -194,8 +194,8 @@ def get_related(movie: dict[str, Any], movies: Iterable[dict[str, Any]]) -> list
         and not other["adult"]
         and genre_ids & {genre["id"] for genre in other["genres"]}
     ]
-    return sorted(related, key=_popularity_order)
+    return sorted(related, key=_get_popularity_order)
 
 
-def _popularity_order(movie: dict[str, Any]) -> tuple[float, int]:
+def _get_popularity_order(movie: dict[str, Any]) -> tuple[float, int]:
     return -movie["popularity"], movie["id"]

@@ -1,4 +1,4 @@
-"""An HTTP server that answers like TMDb, for tests, benchmarks and `make run TMDB=sample`.
+"""An HTTP server that responds like TMDb, for tests, benchmarks and `make run TMDB=sample`.
 
 It serves real HTTP on loopback and can fail in many ways:
 `with FakeTmdbServer() as server: ... server.set_mode("slow", seconds=5)`. Every title, person and
@@ -209,7 +209,7 @@ class FakeTmdbServer:
     def __init__(self, *, port: int = 0, credential: str = CREDENTIAL) -> None:
         self.credential = credential
         self.requests: list[RecordedRequest] = []
-        #: The ids that /movie/changes lists, and the ids that are answered 404.
+        #: The ids that /movie/changes lists, and the ids that get a 404.
         self.changed_ids: list[int] = []
         self.deleted_ids: set[int] = set()
         self.stopping = threading.Event()
@@ -228,7 +228,7 @@ class FakeTmdbServer:
     def set_mode(
         self, mode: str, *, seconds: float = 5.0, retry_after: str = "7", times: int | None = None
     ) -> None:
-        """Answer in this mode from now on, or only to the next `times` requests."""
+        """Respond in this mode from now on, or only to the next `times` requests."""
         if mode not in MODES:
             raise ValueError(f"{mode!r} is not a mode; choose from {', '.join(MODES)}")
         with self._lock:
@@ -240,7 +240,7 @@ class FakeTmdbServer:
             )
 
     def record(self, request: RecordedRequest) -> str:
-        """Record a request and return the mode in which to answer it."""
+        """Record a request and return the mode in which to respond."""
         with self._lock:
             self.requests.append(request)
             if self._times_left is None:

@@ -17,7 +17,7 @@ PROGRESS_INTERVAL_S = 1.0
 
 
 class SyncCommand(BaseCommand):
-    """Runs `run_sync`, which calls `report_summary`; ends with status 1 if anything failed."""
+    """A command whose `run_sync` ends with `report_summary`; the exit status is 1 if anything failed."""
 
     name: str
     _started_at = _reported_at = 0.0
@@ -78,7 +78,7 @@ def parse_day(text: str) -> date:
         raise ArgumentTypeError(f"{text!r} is not a day; write it like 2026-01-31") from None
 
 
-def integer_parser(lowest: int, highest: int) -> Callable[[str], int]:
+def make_integer_parser(lowest: int, highest: int) -> Callable[[str], int]:
     """Return an argument type that accepts the integers from `lowest` to `highest`."""
 
     def parse_integer(text: str) -> int:

@@ -16,7 +16,7 @@ from movies.dto import MovieData
 from movies.models import Movie, MovieQuerySet
 from movies.services.catalogue import movie_mark_removed
 from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
-from tmdb.client.http import changes_request
+from tmdb.client.http import make_changes_request
 from tmdb.gateway import BATCH_MAX_IN_FLIGHT, Gateway
 from tmdb.parsers import parse_changes_page
 from tmdb.services import fetch_movies, movies_store
@@ -41,7 +41,7 @@ MAX_STORED_FAILURES = 1000
 
 @dataclass
 class RefreshResult:
-    """What a run refreshed, or with `dry_run` would refresh."""
+    """Counts of movies that a run refreshed, or with `dry_run` would refresh."""
 
     changed: int = 0
     old: int = 0
@@ -75,7 +75,7 @@ class _ChangesPosition:
 
     @property
     def first_day(self) -> date:
-        """The day of the last run, which was not over then, but no more than TMDb serves."""
+        """The first day to read: that of the last run, which was not over then, if TMDb still serves it."""
         today = self.started_at.date()
         earliest = today - timedelta(days=CHANGES_DAYS - 1)
         return max(self.through or today - timedelta(days=1), earliest)
@@ -106,8 +106,8 @@ def movies_refresh(
 ) -> RefreshResult:
     """Refresh the movies that changed at TMDb since the last run, then those that are old here.
 
-    At most `limit` movies. A movie that TMDb has deleted is marked and stays. A run that was cut
-    off is continued by the next: what it refreshed is newer than its start. Raises SyncInterrupted,
+    At most `limit` movies. A movie that TMDb has deleted is marked and stays. The next run continues a
+    run that was cut off, and skips the movies that it has refreshed. Raises SyncInterrupted,
     TmdbNotConfigured or TmdbAuthFailed.
     """
     result = RefreshResult()
@@ -139,7 +139,7 @@ def _find_changed_ids(
     number, last_page = 1, 1
     while number <= last_page:
         report_progress("pages of changes", number - 1, last_page)
-        request = changes_request(
+        request = make_changes_request(
             start=position.first_day, end=position.started_at.date(), page=number
         )
         try:
@@ -201,7 +201,7 @@ def _refresh(
 
 
 def _store(fetched: dict[int, MovieData | TmdbError], result: RefreshResult) -> list[int]:
-    """Store what was fetched, mark what TMDb deleted, and return the ids of the others."""
+    """Store fetched movies and mark those that TMDb deleted; return the ids of all others."""
     stored = movies_store([movie for movie in fetched.values() if isinstance(movie, MovieData)])
     result.refreshed += len(stored)
     removed = [tmdb_id for tmdb_id, outcome in fetched.items() if isinstance(outcome, TmdbNotFound)]
@@ -222,6 +222,6 @@ def _raise_if_unavailable(fetched: dict[int, MovieData | TmdbError]) -> None:
     for error in errors:
         if isinstance(error, TmdbNotConfigured | TmdbAuthFailed):
             raise error
-    has_answered = any(isinstance(error, TmdbNotFound) for error in errors)
-    if len(errors) == len(fetched) >= MOVIES_PER_STEP and not has_answered:
+    has_response = any(isinstance(error, TmdbNotFound) for error in errors)
+    if len(errors) == len(fetched) >= MOVIES_PER_STEP and not has_response:
         raise SyncInterrupted(str(errors[0]))

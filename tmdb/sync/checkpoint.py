@@ -1,4 +1,4 @@
-"""What the sync commands share: one run at a time, a checkpoint in the database, and failures."""
+"""Shared by the sync commands: one run at a time, a checkpoint in the database, and failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 from nexus.core.db.advisory_locks import AdvisoryLock, session_lock
 from tmdb.models import SyncProgress
 
-#: Called with what is being done, how much of it is done, and the total (None if unknown).
+#: Called with the kind of work, the amount that is done, and the total (None if unknown).
 ReportProgress = Callable[[str, int, int | None], None]
 
 # After this many consecutive failures TMDb counts as unavailable, and the run ends.
@@ -30,7 +30,7 @@ class SyncInterrupted(Exception):  # noqa: N818 (named after its cause)
 
 @dataclass
 class SyncFailures:
-    """The number of failures, and the first of them with their reasons."""
+    """The number of failures, and the reasons of the first MAX_LISTED_FAILURES."""
 
     count: int = 0
     reasons: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ def load_checkpoint(name: str) -> dict[str, Any]:
 
 
 def save_checkpoint(name: str, position: dict[str, Any]) -> None:
-    """Save where a run is; call it in the transaction that stores what is done until there."""
+    """Save the position of a run, in the caller's transaction, which stores the work up to it."""
     SyncProgress.objects.update_or_create(
         name=name, defaults={"position": position, "updated_at": timezone.now()}
     )

@@ -49,7 +49,7 @@ class ExportFileError(Exception):
 
 @dataclass
 class ExportImportResult:
-    """What a run and the runs it resumed stored, or with `dry_run` what it would store."""
+    """Counts of movies that a run and the runs it resumed stored, or with `dry_run` would store."""
 
     lines: int = 0
     created: int = 0

@@ -15,7 +15,7 @@ from movies.services.upsert import movies_compare
 from nexus.core.db.transactions import long_transaction
 from tmdb import cache
 from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured
-from tmdb.client.http import TmdbRequest, discover_request, list_request
+from tmdb.client.http import TmdbRequest, make_discover_request, make_list_request
 from tmdb.gateway import Gateway
 from tmdb.parsers import SearchPage, parse_search_page, select_catalogue_entries
 from tmdb.services import movies_store
@@ -55,10 +55,10 @@ class SyncPlan:
     def request_page(self, part: str, page: int) -> TmdbRequest:
         kind, _, year = part.partition(" ")
         if kind == "discover":
-            return discover_request(
+            return make_discover_request(
                 page=page, year=int(year) if year else None, released_from=self.since
             )
-        return list_request(part, page=page)
+        return make_list_request(part, page=page)
 
     def to_json(self) -> dict[str, Any]:
         since = self.since.isoformat() if self.since else None
@@ -67,7 +67,7 @@ class SyncPlan:
 
 @dataclass
 class ListSyncResult:
-    """What a run and the runs it resumed stored, or with `dry_run` what it would store."""
+    """Counts of movies that a run and the runs it resumed stored, or with `dry_run` would store."""
 
     created: int = 0
     updated: int = 0

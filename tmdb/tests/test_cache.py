@@ -476,20 +476,20 @@ def test_slots_are_free_again_after_results_and_errors(swr_cache, gateway):
             swr_cache.get(resource)
 
     with (
-        swr_cache.waiting_slot(),
-        swr_cache.waiting_slot(),
+        swr_cache.occupy_waiting_slot(),
+        swr_cache.occupy_waiting_slot(),
         pytest.raises(TmdbUnavailable),
-        swr_cache.waiting_slot(),
+        swr_cache.occupy_waiting_slot(),
     ):
         pass
-    with swr_cache.waiting_slot():
+    with swr_cache.occupy_waiting_slot():
         pass
 
 
 def test_copies_are_served_while_all_slots_are_occupied(swr_cache):
     swr_cache.get(make_resource())
 
-    with swr_cache.waiting_slot(), swr_cache.waiting_slot():
+    with swr_cache.occupy_waiting_slot(), swr_cache.occupy_waiting_slot():
         fresh = swr_cache.get(make_resource())
         make_stale()
         stale = swr_cache.get(make_resource())
@@ -537,7 +537,7 @@ def test_reads_are_counted_by_their_source(swr_cache, gateway):
 
 def test_garbage_in_the_read_counts_is_ignored(swr_cache):
     window = int(time.time() // cache.READ_COUNTS_WINDOW_S)
-    name = cache_client.make_key(cache._read_counts_key(window))
+    name = cache_client.make_key(cache._make_read_counts_key(window))
     redis = get_redis_connection("default")
 
     redis.set(name, json.dumps([1]))

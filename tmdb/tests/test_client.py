@@ -21,10 +21,10 @@ from tmdb.client.errors import (
     TmdbServerError,
     TmdbUnavailable,
 )
-from tmdb.client.http import TmdbClient, movie_request, search_request
+from tmdb.client.http import TmdbClient, make_movie_request, make_search_request
 from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
 
-MOVIE = movie_request(FIRST_ID)
+MOVIE = make_movie_request(FIRST_ID)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_movie_comes_with_credits_and_keywords_in_one_request(server, client):
 
 
 def test_search_is_sent_with_tmdbs_parameters(server, client):
-    request = search_request(
+    request = make_search_request(
         query="é & ü zz", page=1, language="en-US", include_adult=True, year=2019
     )
 
@@ -177,7 +177,7 @@ def test_every_failure_raises_the_error_of_its_cause(server, client, mode, error
 
 def test_status_404_for_a_search_means_a_wrong_base_url(server, client):
     server.set_mode("404")
-    request = search_request(query="lamps", page=1, language="en-US", include_adult=False)
+    request = make_search_request(query="lamps", page=1, language="en-US", include_adult=False)
 
     with pytest.raises(TmdbUnavailable, match="TMDB_BASE_URL"):
         send(client, request)

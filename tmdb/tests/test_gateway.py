@@ -19,14 +19,14 @@ from tmdb.client.errors import (
     TmdbRateLimited,
     TmdbUnavailable,
 )
-from tmdb.client.http import TmdbClient, movie_request, search_request
+from tmdb.client.http import TmdbClient, make_movie_request, make_search_request
 from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
 from tmdb.gateway import Gateway, SharedCircuitBreaker, time_limit
 
 pytestmark = pytest.mark.clocked
 
 BASE_URL = "http://127.0.0.1:1/3"
-MOVIE = movie_request(FIRST_ID)
+MOVIE = make_movie_request(FIRST_ID)
 
 
 class RecordingBreaker:
@@ -193,7 +193,7 @@ def test_at_most_four_requests_run_at_once_and_others_wait_until_the_limit(serve
 
     def fetch(number):
         with pytest.raises(TmdbUnavailable):
-            gateway.fetch(movie_request(FIRST_ID + number))
+            gateway.fetch(make_movie_request(FIRST_ID + number))
 
     started = time.monotonic()
     with ThreadPoolExecutor(8) as threads:
@@ -312,7 +312,9 @@ def test_credential_is_not_sent_unencrypted_to_another_machine(make_gateway, bas
 def test_failure_is_logged_once_without_credential_and_search_words(server, gateway, mode, caplog):
     caplog.set_level(logging.WARNING)
     server.set_mode(mode)
-    request = search_request(query="private words", page=1, language="en-US", include_adult=False)
+    request = make_search_request(
+        query="private words", page=1, language="en-US", include_adult=False
+    )
 
     with pytest.raises(TmdbError):
         gateway.fetch(request)

@@ -12,7 +12,7 @@ from nexus.core.cache import client as cache_client
 from tmdb import cache
 from tmdb.cache import SearchTerms, get_cache
 from tmdb.client.errors import TmdbError
-from tmdb.client.http import TmdbClient, movie_request
+from tmdb.client.http import TmdbClient, make_movie_request
 from tmdb.fake.server import CREDENTIAL, FIRST_ID, MODES
 
 LAMPS = SearchTerms(query="lamps", page=1, language="en-US", include_adult=False)
@@ -85,7 +85,7 @@ def test_no_exception_contains_the_credential(tmdb_server, mode):
 
     errors = []
     try:
-        client.send(movie_request(FIRST_ID), deadline=time.monotonic() + 0.35)
+        client.send(make_movie_request(FIRST_ID), deadline=time.monotonic() + 0.35)
     except TmdbError as error:
         errors.append(error)
     client.close()

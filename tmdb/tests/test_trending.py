@@ -61,7 +61,7 @@ def make_copy_stale():
 
 
 def serve_documents(monkeypatch, make_document):
-    """Let the fake TMDb answer every path with `make_document(path)`."""
+    """Let the fake TMDb respond to every path with `make_document(path)`."""
     monkeypatch.setattr(
         fake_server._Handler, "_make_document", lambda self, path, query: make_document(path)
     )

@@ -411,7 +411,7 @@ def test_twenty_equal_searches_at_once_are_one_request(tmdb_server, api):
 def test_search_without_a_free_slot_is_unavailable(api, tmdb_server):
     search(api)
 
-    with get_cache().waiting_slot(), get_cache().waiting_slot():
+    with get_cache().occupy_waiting_slot(), get_cache().occupy_waiting_slot():
         response = search(api, "query=quarry")
         cached = search(api)
 
@@ -873,7 +873,7 @@ def test_too_many_bulk_imports_from_one_address_are_throttled(member, tmdb_serve
 def test_import_without_a_free_slot_is_unavailable(member, make_movie, tmdb_server, path, body):
     make_movie("Stored", tmdb_id=550)
 
-    with get_cache().waiting_slot(), get_cache().waiting_slot():
+    with get_cache().occupy_waiting_slot(), get_cache().occupy_waiting_slot():
         response = member.post(path, body)
         without_request = import_movies(member, 550)
 

@@ -1,3 +1,5 @@
+"""Import TMDb's daily export of ids (tmdb.sync.id_export)."""
+
 from __future__ import annotations
 
 import math

@@ -1,10 +1,12 @@
+"""Refresh movies that changed at TMDb or are old (tmdb.sync.changes)."""
+
 from __future__ import annotations
 
 from argparse import ArgumentParser
 from typing import Any
 
 from tmdb.gateway import build_batch_gateway
-from tmdb.sync.base_command import SyncCommand, integer_parser
+from tmdb.sync.base_command import SyncCommand, make_integer_parser
 from tmdb.sync.changes import NAME, REFRESH_AFTER, movies_refresh
 
 DEFAULT_LIMIT = 10_000
@@ -20,7 +22,7 @@ class Command(SyncCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--limit",
-            type=integer_parser(1, 10_000_000),
+            type=make_integer_parser(1, 10_000_000),
             default=DEFAULT_LIMIT,
             help=f"movies to refresh at most; default: {DEFAULT_LIMIT:,}",
         )

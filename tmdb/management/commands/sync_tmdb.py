@@ -1,3 +1,5 @@
+"""Store the movies of TMDb's lists (tmdb.sync.lists)."""
+
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
@@ -5,7 +7,7 @@ from typing import Any
 
 from movies.dto import FIRST_YEAR, LAST_YEAR
 from tmdb.gateway import build_batch_gateway
-from tmdb.sync.base_command import SyncCommand, integer_parser, parse_day
+from tmdb.sync.base_command import SyncCommand, make_integer_parser, parse_day
 from tmdb.sync.lists import LAST_PAGE, LISTS, NAME, SyncPlan, movie_lists_sync
 
 DEFAULT_PAGES = 5
@@ -35,7 +37,7 @@ class Command(SyncCommand):
         )
         parser.add_argument(
             "--pages",
-            type=integer_parser(1, LAST_PAGE),
+            type=make_integer_parser(1, LAST_PAGE),
             default=DEFAULT_PAGES,
             help=f"pages of 20 movies to read of each list and year; default: {DEFAULT_PAGES}",
         )
