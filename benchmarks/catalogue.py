@@ -2,9 +2,9 @@
 
     python -m benchmarks.catalogue [--movies N ...] [--members N]
 
-Each size has a database of its own in the embedded PostgreSQL. A catalogue is made from a seed and
-loaded by COPY, once: a comment on the database names the version of this generator, and another
-version makes it again. Other benchmarks call `prepare_catalogue`.
+Each size has a database of its own in the embedded PostgreSQL. A catalogue is generated from a seed
+and loaded by COPY once. A comment on the database names the version of this generator; another version
+generates it again. Other benchmarks call `prepare_catalogue`.
 
 Members are called member1, member2, …, and all have the password `PASSWORD`. A member has about a
 hundred ratings; few members and few movies have most of them. The counters of movies agree with the
@@ -108,80 +108,23 @@ _VOTES = ((1e-6, 36_000), (6e-4, 10_000), (4.5e-3, 1_000), (2.3e-2, 100), (9e-2,
 _POPULARITY = ((1e-6, 2_000), (1e-4, 150), (1e-3, 50), (1e-2, 12), (5e-2, 4), (0.2, 1.4), (0.5, 0.6), (0.8, 0.2), (1.0, 0.01))  # fmt: skip
 # The most frequent words of titles. Rarer words are made up.
 _WORDS = [
-    "the",
-    "of",
-    "a",
-    "and",
-    "in",
-    "love",
-    "man",
-    "night",
-    "life",
-    "my",
-    "story",
-    "la",
-    "de",
-    "world",
-    "day",
-    "girl",
-    "house",
-    "blood",
-    "time",
-    "women",
-    "dead",
-    "last",
-    "black",
-    "one",
-    "lost",
-    "home",
-    "death",
-    "king",
-    "city",
-    "boy",
-    "war",
-    "dark",
-    "return",
-    "heart",
-    "red",
-    "dream",
-    "song",
-    "big",
-    "white",
-    "game",
-    "family",
-    "secret",
-    "road",
-    "summer",
-    "child",
-    "wild",
-    "american",
-    "dragon",
-    "star",
-    "moon",
-    "live",
-    "little",
-    "great",
-    "christmas",
-    "murder",
-    "ghost",
-    "angel",
-    "devil",
-    "island",
-    "blue",
-    "wolf",
-    "journey",
-    "school",
-    "river",
-    "queen",
-    "ice",
-    "fire",
-    "money",
-    "train",
-]
+    "the", "of", "a", "and", "in", "love", "man", "night", "life", "my", "story", "la", "de",
+    "world", "day", "girl", "house", "blood", "time", "women", "dead", "last", "black", "one",
+    "lost", "home", "death", "king", "city", "boy", "war", "dark", "return", "heart", "red",
+    "dream", "song", "big", "white", "game", "family", "secret", "road", "summer", "child",
+    "wild", "american", "dragon", "star", "moon", "live", "little", "great", "christmas",
+    "murder", "ghost", "angel", "devil", "island", "blue", "wolf", "journey", "school", "river",
+    "queen", "ice", "fire", "money", "train",
+]  # fmt: skip
+# The beginnings of the syllables of made-up words.
+_CONSONANTS = (
+    "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z",
+    "br", "st", "tr", "ch",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Ratings:
+class RatingArrays:
     """Ratings as parallel arrays. Members and movies count from 0."""
 
     member: np.ndarray[Any, Any]
@@ -192,7 +135,7 @@ class Ratings:
 
 
 def prepare_catalogue(movies: int, members: int | None = None) -> str:
-    """Return the URL of the database with that many movies; make or migrate it first if needed.
+    """Return the URL of the database with this many movies; generate or migrate it first if needed.
 
     Needs a DATABASE_URL that may create databases, such as that of nexus.dev.embedded.run_servers.
     `members` is MEMBERS[movies] by default; 0 leaves out members and ratings.
@@ -201,13 +144,13 @@ def prepare_catalogue(movies: int, members: int | None = None) -> str:
     name = f"bench_{movies}_{members}"
     parts = urlsplit(os.environ["DATABASE_URL"])
     url = urlunsplit(parts._replace(path=f"/{name}"))
-    stamp = f"nexus benchmark {VERSION}, seed {SEED}"
+    version_comment = f"nexus benchmark {VERSION}, seed {SEED}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
         comment = server.execute(
             "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
             [name],
         ).fetchone()
-        if comment and comment[0] == stamp:
+        if comment and comment[0] == version_comment:
             _migrate(url)
             return url
         started = time.monotonic()
@@ -218,7 +161,7 @@ def prepare_catalogue(movies: int, members: int | None = None) -> str:
         with psycopg.connect(url, autocommit=True) as connection:
             _fill(connection, movies, members)
         server.execute(
-            sql.SQL("COMMENT ON DATABASE {} IS {}").format(identifier, sql.Literal(stamp))
+            sql.SQL("COMMENT ON DATABASE {} IS {}").format(identifier, sql.Literal(version_comment))
         )
     report_progress(f"{name}: made in {time.monotonic() - started:.0f} s")
     return url
@@ -269,7 +212,7 @@ def _fill(connection: psycopg.Connection[Any], movies: int, members: int) -> Non
         "people",
     )
     credit_lines: list[str] = []
-    lines = _movie_lines(random, movies, names, person_names, ratings, credit_lines)
+    lines = _generate_movie_lines(random, movies, names, person_names, ratings, credit_lines)
     _copy(connection, f"movies_movie ({_MOVIE_COLUMNS})", lines, "movies")
     _copy(
         connection,
@@ -284,14 +227,14 @@ def _fill(connection: psycopg.Connection[Any], movies: int, members: int) -> Non
             "accounts_user (id, password, is_superuser, username, first_name, last_name, is_staff,"
             " is_active, date_joined, email, origin, display_name, bio, avatar_url,"
             " favorite_genres, visibility)",
-            _member_lines(members),
+            _generate_member_lines(members),
             "members",
         )
         _copy(
             connection,
             "social_rating (user_id, movie_id, score, review, contains_spoilers, created_at,"
             " updated_at)",
-            _rating_lines(ratings, movies),
+            _generate_rating_lines(ratings, movies),
             "ratings",
         )
     for number, (_, definition) in enumerate(indexes, start=1):
@@ -335,34 +278,7 @@ class _Names:
 
     def __init__(self, random: np.random.Generator, movies: int) -> None:
         self.random = random
-        syllables = [
-            a + b
-            for a in [
-                "b",
-                "c",
-                "d",
-                "f",
-                "g",
-                "h",
-                "j",
-                "k",
-                "l",
-                "m",
-                "n",
-                "p",
-                "r",
-                "s",
-                "t",
-                "v",
-                "w",
-                "z",
-                "br",
-                "st",
-                "tr",
-                "ch",
-            ]
-            for b in "aeiou"
-        ]
+        syllables = [a + b for a in _CONSONANTS for b in "aeiou"]
         tail = max(2_000, movies // 20)
         parts = random.integers(0, len(syllables), (tail, 4))
         lengths = random.integers(2, 5, tail)
@@ -397,18 +313,18 @@ def _draw_genres(random: np.random.Generator, obscure: np.ndarray[Any, Any]) -> 
     """Return the genres of each movie in TMDb's order. Obscure movies more often have none."""
     names = list(_GENRES)
     share = np.array(list(_GENRES.values()))
-    beside = np.tile(share, (len(names), 1))
+    pair_weights = np.tile(share, (len(names), 1))
     for (one, other), factor in _GENRE_PAIRS.items():
         a, b = names.index(one), names.index(other)
-        beside[a, b] *= factor
-        beside[b, a] *= factor
-    np.fill_diagonal(beside, 0.0)
-    first_of = np.cumsum(share / share.sum())
-    next_of = np.cumsum(beside / beside.sum(axis=1, keepdims=True), axis=1)
+        pair_weights[a, b] *= factor
+        pair_weights[b, a] *= factor
+    np.fill_diagonal(pair_weights, 0.0)
+    first_cdf = np.cumsum(share / share.sum())
+    next_cdf = np.cumsum(pair_weights / pair_weights.sum(axis=1, keepdims=True), axis=1)
     count = len(obscure)
     none = random.random(count) < np.where(obscure, 0.36, 0.02)
-    first = np.searchsorted(first_of, random.random(count)).clip(max=len(names) - 1)
-    how_many = np.where(obscure, random.geometric(0.75, count), random.geometric(0.45, count))
+    first = np.searchsorted(first_cdf, random.random(count)).clip(max=len(names) - 1)
+    genre_count = np.where(obscure, random.geometric(0.75, count), random.geometric(0.45, count))
     draws = random.random((count, 3))
     position = {name: at for at, name in enumerate(GENRE_NAMES)}
     lists: list[list[str]] = []
@@ -417,27 +333,27 @@ def _draw_genres(random: np.random.Generator, obscure: np.ndarray[Any, Any]) -> 
             lists.append([])
             continue
         movie_genres = {int(first[i])}
-        for j in range(min(int(how_many[i]) - 1, 3)):
+        for j in range(min(int(genre_count[i]) - 1, 3)):
             movie_genres.add(
-                min(int(np.searchsorted(next_of[first[i]], draws[i, j])), len(names) - 1)
+                min(int(np.searchsorted(next_cdf[first[i]], draws[i, j])), len(names) - 1)
             )
         lists.append(sorted((names[g] for g in movie_genres), key=position.__getitem__))
     return lists
 
 
-def _movie_lines(
+def _generate_movie_lines(
     random: np.random.Generator,
     movies: int,
     names: _Names,
     person_names: list[str],
-    ratings: Ratings,
+    ratings: RatingArrays,
     credit_lines: list[str],
 ) -> Iterator[str]:
     """Yield the movies as lines of COPY, and add the lines of their credits to `credit_lines`.
 
     Movie i, from 0, is the i-th by fame, as in `_make_ratings`. Its id is random.
     """
-    ids = _shuffled_ids(movies)
+    ids = _shuffle_ids(movies)
     votes = np.floor(
         _interpolate_tail(_VOTES, movies) * np.exp(random.normal(0, 0.3, movies))
     ).astype(int)
@@ -567,16 +483,16 @@ def _movie_lines(
         )
 
 
-def _shuffled_ids(movies: int) -> np.ndarray[Any, Any]:
+def _shuffle_ids(movies: int) -> np.ndarray[Any, Any]:
     """Return ids from 1 in random order, so that famous movies do not share table pages."""
     return np.random.default_rng([SEED, movies]).permutation(movies) + 1
 
 
-def _make_ratings(random: np.random.Generator, movies: int, members: int) -> Ratings:
+def _make_ratings(random: np.random.Generator, movies: int, members: int) -> RatingArrays:
     """Return ratings of movies by their rank in fame. Few members have many ratings."""
     if not members:
         empty = np.zeros(0, dtype=np.int64)
-        return Ratings(empty, empty, empty.astype(float), empty)
+        return RatingArrays(empty, empty, empty.astype(float), empty)
     counts = np.clip(random.lognormal(np.log(45), 1.25, members), 3, min(2_000, movies // 4))
     counts = counts * RATINGS_A_MEMBER / counts.mean()
     member = np.repeat(np.arange(members), counts.astype(int))
@@ -587,10 +503,12 @@ def _make_ratings(random: np.random.Generator, movies: int, members: int) -> Rat
     taste = random.normal(0, 0.4, members)[member]
     score = np.clip(np.round((quality + taste + random.normal(0, 0.8, len(movie))) * 2) / 2, 1, 5)
     days = np.floor(random.exponential(400, len(movie))).clip(max=2_400).astype(np.int64)
-    return Ratings(member, movie, score, days)
+    return RatingArrays(member, movie, score, days)
 
 
-def _compute_trend(ratings: Ratings, movies: int, half_life_days: float) -> np.ndarray[Any, Any]:
+def _compute_trend(
+    ratings: RatingArrays, movies: int, half_life_days: float
+) -> np.ndarray[Any, Any]:
     """Return log2 of the decayed count of each movie's ratings, as movie_apply_rating stores it."""
     with np.errstate(divide="ignore"):
         weight = np.exp2(-np.minimum(ratings.days / half_life_days, 900.0))
@@ -598,7 +516,7 @@ def _compute_trend(ratings: Ratings, movies: int, half_life_days: float) -> np.n
         return np.log2(total) + (NOW - TREND_EPOCH).days / half_life_days
 
 
-def _member_lines(members: int) -> Iterator[str]:
+def _generate_member_lines(members: int) -> Iterator[str]:
     rounds = 1_000
     digest = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), b"bench", rounds)
     password = f"pbkdf2_sha256${rounds}$bench${base64.b64encode(digest).decode()}"
@@ -611,8 +529,8 @@ def _member_lines(members: int) -> Iterator[str]:
         )
 
 
-def _rating_lines(ratings: Ratings, movies: int) -> Iterator[str]:
-    ids = _shuffled_ids(movies)
+def _generate_rating_lines(ratings: RatingArrays, movies: int) -> Iterator[str]:
+    ids = _shuffle_ids(movies)
     times = [(NOW - timedelta(days=day)).isoformat() for day in range(2_401)]
     # In order of time, like a table that grew.
     order = np.argsort(-ratings.days, kind="stable")

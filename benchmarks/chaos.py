@@ -32,11 +32,11 @@ from benchmarks.load import start_load
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
+    compute_percentile,
     create_database,
     find_free_port,
     format_ms,
     manage,
-    percentile,
     wait_until_ready,
 )
 from nexus.dev import embedded
@@ -382,7 +382,7 @@ def measure(system: System, name: str) -> None:
         + ("" if failure.follows_contract else " against the contract")
         for failure in failures
     )
-    p99 = percentile([result.latency_s for result in during], 0.99)
+    p99 = compute_percentile([result.latency_s for result in during], 0.99)
     longest = max(result.latency_s for result in results)
     live = max(result.latency_s for result in during if result.path == LIVE_PATH)
     is_kept = (

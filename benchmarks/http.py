@@ -45,9 +45,9 @@ from benchmarks.report import describe_machine
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
+    compute_percentile,
     find_free_port,
     manage,
-    percentile,
     wait_until_ready,
 )
 from nexus.dev import embedded
@@ -75,7 +75,7 @@ _host_numbers = itertools.count()
 
 
 @dataclass
-class Service:
+class BenchmarkedService:
     """The running gunicorn, and the data that requests are made of."""
 
     url: str
@@ -92,11 +92,11 @@ class Service:
         return {"path": path, "headers": {"Authorization": f"Bearer {token}"}, **more}
 
 
-RequestFactory = Callable[[Service], list[Request]]
+RequestFactory = Callable[[BenchmarkedService], list[Request]]
 
 
 @dataclass(frozen=True)
-class Case:
+class HttpCase:
     """One kind of request to measure."""
 
     name: str
@@ -108,7 +108,7 @@ class Case:
     needs_members: bool = False
     needs_training: bool = False
 
-    def build_requests(self, service: Service, client: Client) -> list[Request]:
+    def build_requests(self, service: BenchmarkedService, client: Client) -> list[Request]:
         requests = self.requests(service)
         if self.is_conditional:
             headers = {"If-None-Match": client.fetch_etag(requests[0]["path"])}
@@ -129,11 +129,11 @@ def get_pages(path: str, query: str = "") -> RequestFactory:
     return get_paths(*(f"{path}?page={number}{query}" for number in range(1, PAGES + 1)))
 
 
-def get_details(service: Service) -> list[Request]:
+def get_details(service: BenchmarkedService) -> list[Request]:
     return [{"path": f"/movies/{movie}/"} for movie in service.movie_ids[:PAGES]]
 
 
-def get_similar(service: Service) -> list[Request]:
+def get_similar(service: BenchmarkedService) -> list[Request]:
     return [{"path": f"/movies/{movie}/similar/"} for movie in service.most_rated_ids[:PAGES]]
 
 
@@ -144,7 +144,7 @@ def get_as_members(template: str) -> RequestFactory:
     ]
 
 
-def post_ratings(service: Service) -> list[Request]:
+def post_ratings(service: BenchmarkedService) -> list[Request]:
     return [
         service.member_request(
             number,
@@ -158,38 +158,38 @@ def post_ratings(service: Service) -> list[Request]:
 
 
 CASES = [
-    Case("empty Django view", get_paths("/bench/empty/")),
-    Case("empty DRF view", get_paths("/bench/drf/")),
-    Case("empty DRF view, member", get_as_members("/bench/member/"), needs_members=True),
-    Case("textbook page", get_pages("/bench/movies/")),
-    Case("page, uncached", get_pages("/movies/"), is_uncached=True),
-    Case("page, cached", get_pages("/movies/")),
-    Case("textbook page, Drama", get_pages("/bench/movies/", f"&{DRAMA}")),
-    Case("page, Drama, uncached", get_pages("/movies/", f"&{DRAMA}"), is_uncached=True),
-    Case("detail, uncached", get_details, is_uncached=True),
-    Case("detail, cached", get_details),
-    Case("detail, 304", get_details, is_conditional=True),
-    Case("trending, uncached", get_paths("/movies/trending/"), is_uncached=True),
-    Case("trending, cached", get_paths("/movies/trending/")),
-    Case("trending, 304", get_paths("/movies/trending/"), is_conditional=True),
-    Case("top rated, uncached", get_paths("/movies/top_rated/"), is_uncached=True),
-    Case("top rated, cached", get_paths("/movies/top_rated/")),
-    Case("top rated, 304", get_paths("/movies/top_rated/"), is_conditional=True),
-    Case("similar, uncached", get_similar, is_uncached=True, needs_training=True),
-    Case("similar, cached", get_similar, needs_training=True),
-    Case(
+    HttpCase("empty Django view", get_paths("/bench/empty/")),
+    HttpCase("empty DRF view", get_paths("/bench/drf/")),
+    HttpCase("empty DRF view, member", get_as_members("/bench/member/"), needs_members=True),
+    HttpCase("textbook page", get_pages("/bench/movies/")),
+    HttpCase("page, uncached", get_pages("/movies/"), is_uncached=True),
+    HttpCase("page, cached", get_pages("/movies/")),
+    HttpCase("textbook page, Drama", get_pages("/bench/movies/", f"&{DRAMA}")),
+    HttpCase("page, Drama, uncached", get_pages("/movies/", f"&{DRAMA}"), is_uncached=True),
+    HttpCase("detail, uncached", get_details, is_uncached=True),
+    HttpCase("detail, cached", get_details),
+    HttpCase("detail, 304", get_details, is_conditional=True),
+    HttpCase("trending, uncached", get_paths("/movies/trending/"), is_uncached=True),
+    HttpCase("trending, cached", get_paths("/movies/trending/")),
+    HttpCase("trending, 304", get_paths("/movies/trending/"), is_conditional=True),
+    HttpCase("top rated, uncached", get_paths("/movies/top_rated/"), is_uncached=True),
+    HttpCase("top rated, cached", get_paths("/movies/top_rated/")),
+    HttpCase("top rated, 304", get_paths("/movies/top_rated/"), is_conditional=True),
+    HttpCase("similar, uncached", get_similar, is_uncached=True, needs_training=True),
+    HttpCase("similar, cached", get_similar, needs_training=True),
+    HttpCase(
         "match score",
         get_as_members("/movies/{movie}/match_score/"),
         needs_members=True,
         needs_training=True,
     ),
-    Case(
+    HttpCase(
         "recommendations",
         get_as_members("/movies/recommendations/"),
         needs_members=True,
         needs_training=True,
     ),
-    Case("rating written", post_ratings, needs_members=True),
+    HttpCase("rating written", post_ratings, needs_members=True),
 ]
 BARE_SELECT = "plain SELECT of 20"
 BARE_INSERT = "plain INSERT with commit"
@@ -242,8 +242,8 @@ class Samples:
     statuses: dict[str, int] = field(default_factory=dict)
 
     def add_latencies(self, latencies_s: list[float]) -> None:
-        self.p50s.append(percentile(latencies_s, 0.5))
-        self.p95s.append(percentile(latencies_s, 0.95))
+        self.p50s.append(compute_percentile(latencies_s, 0.5))
+        self.p95s.append(compute_percentile(latencies_s, 0.95))
 
     def add_statuses(self, statuses: dict[str, int]) -> None:
         for status, count in statuses.items():
@@ -258,12 +258,12 @@ class Samples:
         }
 
 
-def is_selected(case: Case, only: str) -> bool:
+def is_selected(case: HttpCase, only: str) -> bool:
     """Return whether `--only` names the case; empty references always run."""
     return case.name.startswith("empty") or any(part in case.name for part in only.split(","))
 
 
-def run_rounds(service: Service, *, rounds: int, only: str) -> dict[str, Samples]:
+def run_rounds(service: BenchmarkedService, *, rounds: int, only: str) -> dict[str, Samples]:
     """Run every selected case in turn, once to warm up and then `rounds` times."""
     samples: dict[str, Samples] = {}
     cases = [
@@ -287,7 +287,7 @@ def run_rounds(service: Service, *, rounds: int, only: str) -> dict[str, Samples
     return samples
 
 
-def run_case(service: Service, client: Client, case: Case, samples: Samples) -> None:
+def run_case(service: BenchmarkedService, client: Client, case: HttpCase, samples: Samples) -> None:
     """Measure throughput, then latency, and add both to the samples."""
     requests = case.build_requests(service, client)
     if case.name.endswith(", cached"):
@@ -309,7 +309,7 @@ _INSERT_RATING = (
 )
 
 
-def time_statements(service: Service) -> dict[str, list[float]]:
+def time_statements(service: BenchmarkedService) -> dict[str, list[float]]:
     """Return the seconds of each plain statement: without a framework and without HTTP."""
     latencies_s: dict[str, list[float]] = {BARE_SELECT: [], BARE_INSERT: []}
     with psycopg.connect(service.database_url, autocommit=True) as connection:
@@ -351,7 +351,7 @@ SELECT coalesce(
 @contextmanager
 def serve(
     movies: int, members: int | None, *, needs_training: bool, **settings: str
-) -> Iterator[Service]:
+) -> Iterator[BenchmarkedService]:
     """Run gunicorn on the database of this many movies; the embedded servers must be running.
 
     With `needs_training` the database gets an active training if it has none, which takes minutes.
@@ -401,13 +401,15 @@ def serve(
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until_ready(url)
-        yield Service(url, port, database_url, tokens, movie_ids, most_rated_ids, master.pid)
+        yield BenchmarkedService(
+            url, port, database_url, tokens, movie_ids, most_rated_ids, master.pid
+        )
     finally:
         master.terminate()
         master.wait(timeout=30)
 
 
-def read_worker_memory_mb(service: Service) -> list[int]:
+def read_worker_memory_mb(service: BenchmarkedService) -> list[int]:
     """Return the resident memory of each worker, shared libraries included (Linux only)."""
     children = Path(f"/proc/{service.master_pid}/task/{service.master_pid}/children")
     workers = children.read_text().split() if children.exists() else []
@@ -419,7 +421,7 @@ def read_worker_memory_mb(service: Service) -> list[int]:
     return sizes
 
 
-def soak(service: Service, count: int) -> list[list[int]]:
+def soak(service: BenchmarkedService, count: int) -> list[list[int]]:
     """Send `count` reads; return the workers' memory after a twentieth of them and after all."""
     requests = [
         request
@@ -512,7 +514,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    sizes, memory_of_size = {}, {}
+    sizes, memory_by_size = {}, {}
     needs_training = any(is_selected(case, options.only) for case in CASES if case.needs_training)
     with embedded.run_servers():
         for movies in options.movies:
@@ -523,14 +525,14 @@ def main() -> None:
                     memory += soak(service, options.soak)
             sizes[movies] = {name: rounds.summarize() for name, rounds in samples.items()}
             print_report(movies, sizes[movies])
-            memory_of_size[movies] = memory
+            memory_by_size[movies] = memory
             for moment, workers in zip(MEMORY_MOMENTS, memory, strict=False):
                 megabytes = ", ".join(map(str, workers))
                 print(
                     f"  memory of each worker {moment}: {megabytes} MB (<= {MAX_WORKER_MEMORY_MB})"
                 )
     if options.json:
-        report = {"machine": describe_machine(), "sizes": sizes, "memory_mb": memory_of_size}
+        report = {"machine": describe_machine(), "sizes": sizes, "memory_mb": memory_by_size}
         options.json.write_text(json.dumps(report, indent=1))
     if options.plot:
         plot(options.plot, sizes)

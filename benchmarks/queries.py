@@ -5,8 +5,8 @@
 
 Each case calls the code of the list (movies.views.list_movies) and adds up the time of its two
 queries, as the client sees it: planning, execution and transfer. The time of a case is the least of
-its runs. Beside it stands the CPU time of the server process, which other load on the machine does
-not stretch. Filter values are drawn from the data: frequent, middling, rare and absent ones.
+its runs. The report also has the CPU time of the server process, which other load on the machine
+does not increase. Filter values are drawn from the data: frequent, middling, rare and absent ones.
 
 The targets are those of a million movies: p50 at most 6 ms, p95 at most 35 ms, none above 1 s. The
 plans of the five slowest cases are printed.
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.catalogue import SIZES, prepare_catalogue
 from benchmarks.report import describe_machine
-from benchmarks.service import percentile
+from benchmarks.service import compute_percentile
 from nexus.dev import embedded
 
 TARGET_MOVIES = 1_000_000
@@ -34,7 +34,7 @@ TARGETS_MS = {"p50": 6.0, "p95": 35.0, "max": 1_000.0}
 # Django's settings name one database, so each size is measured in a process of its own.
 CHILD = "import django; django.setup(); from benchmarks import cases; cases.main()"
 
-Case = dict[str, Any]
+MeasuredCase = dict[str, Any]
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    sizes: dict[int, list[Case]] = {}
+    sizes: dict[int, list[MeasuredCase]] = {}
     with embedded.run_servers():
         for movies in options.movies:
             url = prepare_catalogue(movies, options.members)
@@ -60,7 +60,7 @@ def main() -> None:
         plot(options.plot, sizes)
 
 
-def measure_cases(url: str, options: argparse.Namespace) -> list[Case]:
+def measure_cases(url: str, options: argparse.Namespace) -> list[MeasuredCase]:
     output = subprocess.run(
         [sys.executable, "-c", CHILD, str(options.repeat), str(options.every), options.only],
         cwd=embedded.ROOT,
@@ -68,17 +68,21 @@ def measure_cases(url: str, options: argparse.Namespace) -> list[Case]:
         check=True,
         stdout=subprocess.PIPE,
     ).stdout
-    cases: list[Case] = json.loads(output)
+    cases: list[MeasuredCase] = json.loads(output)
     return cases
 
 
-def summarize(cases: list[Case], figure: str) -> dict[str, float]:
+def summarize(cases: list[MeasuredCase], figure: str) -> dict[str, float]:
     times = [case[figure] for case in cases]
-    return {"p50": percentile(times, 0.5), "p95": percentile(times, 0.95), "max": max(times)}
+    return {
+        "p50": compute_percentile(times, 0.5),
+        "p95": compute_percentile(times, 0.95),
+        "max": max(times),
+    }
 
 
-def print_report(movies: int, cases: list[Case]) -> None:
-    groups: dict[str, list[Case]] = {}
+def print_report(movies: int, cases: list[MeasuredCase]) -> None:
+    groups: dict[str, list[MeasuredCase]] = {}
     for case in cases:
         groups.setdefault(case["kind"], []).append(case)
     groups["all"] = cases
@@ -105,7 +109,7 @@ def print_report(movies: int, cases: list[Case]) -> None:
             print("\n".join(f"      {line}" for line in plan))
 
 
-def plot(path: Path, sizes: dict[int, list[Case]]) -> None:
+def plot(path: Path, sizes: dict[int, list[MeasuredCase]]) -> None:
     """Plot p50 and p95 by catalogue size, with and without words."""
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
@@ -127,7 +131,7 @@ def plot(path: Path, sizes: dict[int, list[Case]]) -> None:
     figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def has_words(case: Case) -> bool:
+def has_words(case: MeasuredCase) -> bool:
     """Return whether a case searches words of titles or people."""
     return any(part.startswith(("search=", "title=")) for part in case["query"].split("&"))
 

@@ -68,7 +68,7 @@ def wait_until_ready(url: str, *, timeout_s: float = 30) -> None:
     raise RuntimeError(f"{url} is not ready after {timeout_s:g} s.")
 
 
-def percentile(values: Sequence[float], fraction: float) -> float:
+def compute_percentile(values: Sequence[float], fraction: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * fraction))]
 

@@ -31,12 +31,12 @@ from benchmarks.load import RequestResult, start_load
 from benchmarks.service import (
     GUNICORN,
     SETTINGS,
+    compute_percentile,
     create_database,
     find_free_port,
     format_ms,
     get_valkey_url,
     manage,
-    percentile,
     wait_until_ready,
 )
 from nexus.dev import embedded
@@ -157,11 +157,11 @@ def measure_cached_responses(bench: Benchmark) -> None:
         results = bench.start_load([cached_path] * 500, rate_s=50)()
         cached = [result.latency_s for result in results]
         failures = sum(result.status != 200 for result in results)
-        p95, uncached_p50 = percentile(cached, 0.95), percentile(uncached, 0.5)
+        p95, uncached_p50 = compute_percentile(cached, 0.95), compute_percentile(uncached, 0.5)
         bench.report(
             f"{name} from the cache, 50 requests/s, p95",
             "< 80 ms",
-            f"{format_ms(p95)} (p50 {format_ms(percentile(cached, 0.5))}, {failures} failed)",
+            f"{format_ms(p95)} (p50 {format_ms(compute_percentile(cached, 0.5))}, {failures} failed)",
             is_met=p95 < 0.080 and not failures,
         )
         bench.report(
@@ -273,7 +273,7 @@ def measure_other_requests(bench: Benchmark) -> None:
             wait_for_searches()
             latencies = [result.latency_s for result in results]
             failures = sum(result.status != 200 for result in results)
-            p95 = percentile(latencies, 0.95)
+            p95 = compute_percentile(latencies, 0.95)
             bench.report(
                 f"{path} p95 while 20 searches hang ({what})",
                 "< 100 ms",
