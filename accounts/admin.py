@@ -42,7 +42,7 @@ class UserAdmin(DjangoUserAdmin):
         return (*super().get_readonly_fields(request, obj), *superuser_fields)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only superusers may change superusers, for example their passwords."""
+        """Return False for a superuser's account, unless a superuser changes it."""
         if obj is not None and obj.is_superuser and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)

@@ -44,7 +44,7 @@ _FILTERED = (
 )
 
 
-def _filtered_without(column: str) -> list[str]:
+def _list_filtered_except(column: str) -> list[str]:
     return [name for name in _FILTERED if name != column]
 
 
@@ -180,7 +180,7 @@ class Movie(models.Model):
             ),
             *(
                 models.Index(
-                    column, "id", name=f"movie_{column}", include=_filtered_without(column)
+                    column, "id", name=f"movie_{column}", include=_list_filtered_except(column)
                 )
                 for column in ("release_year", "original_language", "vote_count")
             ),
@@ -190,7 +190,7 @@ class Movie(models.Model):
                     F(column).desc(),
                     "id",
                     name=f"movie_{column}",
-                    include=_filtered_without(column),
+                    include=_list_filtered_except(column),
                 )
                 for column in ("popularity", "vote_average", "weighted_rating")
             ),
@@ -199,7 +199,7 @@ class Movie(models.Model):
                     F(column).desc(nulls_last=True),
                     "id",
                     name=f"movie_{column}",
-                    include=_filtered_without(column),
+                    include=_list_filtered_except(column),
                 )
                 for column in ("release_date", "runtime")
             ),

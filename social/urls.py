@@ -24,7 +24,7 @@ _LIST: dict[str, Any] = {"get": "list", "post": "create"}
 _PUT_DELETE: dict[str, Any] = {"put": "update", "delete": "destroy"}
 
 
-def _member_path(name: str) -> Any:
+def _make_member_path(name: str) -> Any:
     return path(
         f"profiles/<username:username>/{name}/",
         MemberViewSet.as_view({"get": name}),
@@ -43,11 +43,11 @@ urlpatterns = [
         MemberViewSet.as_view({"get": "retrieve"}),
         name="member-detail",
     ),
-    _member_path("stats"),
-    _member_path("ratings"),
-    _member_path("playlists"),
-    _member_path("followers"),
-    _member_path("following"),
+    _make_member_path("stats"),
+    _make_member_path("ratings"),
+    _make_member_path("playlists"),
+    _make_member_path("followers"),
+    _make_member_path("following"),
     path(
         "profiles/<username:username>/follow/",
         FollowViewSet.as_view(_PUT_DELETE),

@@ -57,7 +57,7 @@ from tmdb.gateway import (
     TIME_LIMIT_S,
     Gateway,
     build_gateway,
-    deadline_after,
+    compute_deadline,
     time_limit,
 )
 from tmdb.parsers import SearchPage
@@ -385,7 +385,7 @@ class StaleWhileRevalidateCache:
         self, resource: TmdbResource[T], *, stored_after: float
     ) -> CachedValue[T]:
         """Fetch the resource, or wait for the copy of a worker that is fetching it."""
-        deadline = deadline_after(TIME_LIMIT_S)
+        deadline = compute_deadline(TIME_LIMIT_S)
         poll_s, max_poll_s = POLL_S
         while True:
             token = locks.acquire_lock(_make_lock_key(resource), ttl_s=LOCK_TTL_S)
@@ -450,7 +450,7 @@ class StaleWhileRevalidateCache:
 
 def _wait_for(fetch: _RunningFetch, max_wait_s: float) -> Any:
     """Return the result of another thread's fetch; stop waiting when it is `max_wait_s` old."""
-    deadline = min(deadline_after(TIME_LIMIT_S), fetch.started + max_wait_s)
+    deadline = min(compute_deadline(TIME_LIMIT_S), fetch.started + max_wait_s)
     try:
         return fetch.result.result(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:

@@ -81,14 +81,14 @@ _deadline: ContextVar[float | None] = ContextVar("tmdb_deadline", default=None)
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Give all TMDb requests of this block `seconds` together, less if an outer block ends first."""
-    token = _deadline.set(deadline_after(seconds))
+    token = _deadline.set(compute_deadline(seconds))
     try:
         yield
     finally:
         _deadline.reset(token)
 
 
-def deadline_after(seconds: float) -> float:
+def compute_deadline(seconds: float) -> float:
     """Return the monotonic time `seconds` from now, or the end of the current time_limit block."""
     deadline = time.monotonic() + seconds
     block_deadline = _deadline.get()
@@ -129,7 +129,7 @@ class Gateway:
     def fetch(self, request: TmdbRequest) -> dict[str, Any]:
         """Return TMDb's JSON object for a request, or raise TmdbError within the time limit."""
         self._client.check_configuration()
-        deadline = deadline_after(self._time_limit_s)
+        deadline = compute_deadline(self._time_limit_s)
         retries = 0
         while True:
             try:

@@ -402,11 +402,11 @@ def run_calls(
         # Operations without input have no bad data.
         with suppress(Unsatisfiable):
             decorate: Any = given(cases)
-            configure: Any = _settings(examples, seeded)
+            configure: Any = _make_settings(examples, seeded)
             configure(decorate(send))()
 
 
-def _prune(schema: Any) -> None:
+def _remove_ambiguous_links(schema: Any) -> None:
     """Remove inferred links that leave an id open, or take the id of another kind of resource."""
     schema.analysis.inject_links()
     paths = schema.raw_schema["paths"]
@@ -435,7 +435,7 @@ def _prune(schema: Any) -> None:
 def build_state_machine(schema: Any, service: ServiceUnderTest, ledger: Ledger) -> Any:
     """Return a state machine for `run_chains`: each request uses values of earlier responses."""
     turns = cycle(service.callers)
-    _prune(schema)
+    _remove_ambiguous_links(schema)
     machine: Any = schema.as_state_machine()
     # A random id or token starts no chain, although schemathesis tries that for each POST.
     random_starts = {
@@ -483,10 +483,10 @@ def run_chains(machine: Any, *, chains: int, steps: int, seeded: bool) -> None:
     """Run chains of at most `steps` requests."""
     # Without rollback, Hypothesis may find that a repeated chain behaves differently.
     with suppress(FlakyStrategyDefinition) if not seeded else nullcontext():
-        machine.run(settings=_settings(chains, seeded, stateful_step_count=steps))
+        machine.run(settings=_make_settings(chains, seeded, stateful_step_count=steps))
 
 
-def _settings(examples: int, seeded: bool, **more: Any) -> settings:
+def _make_settings(examples: int, seeded: bool, **more: Any) -> settings:
     return settings(
         max_examples=examples,
         derandomize=seeded,
@@ -499,10 +499,10 @@ def _settings(examples: int, seeded: bool, **more: Any) -> settings:
 
 
 @st.composite
-def _file(draw: Any) -> bytes:
+def _draw_file(draw: Any) -> bytes:
     if draw(st.integers(0, 9)) < 8:
         return bytes(draw(st.sampled_from(FILES)))
     return bytes(draw(st.binary(max_size=2000)))
 
 
-schemathesis.openapi.format("binary", _file())
+schemathesis.openapi.format("binary", _draw_file())

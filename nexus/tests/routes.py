@@ -34,7 +34,7 @@ def _walk(patterns, prefix=""):
             yield route, pattern.callback
 
 
-def api_routes():
+def list_api_routes():
     return [
         Route("/" + _PARAMETER.sub(r"{\1}", route), view.actions, view.cls)
         for route, view in _walk(api_urlpatterns)

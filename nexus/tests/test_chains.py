@@ -79,7 +79,7 @@ def service(unlimited, settings, movie_ids, make_user, client_of):
         signal.connect(close_old_connections)
 
 
-def _operations(schema):
+def _list_operations(schema):
     return {
         f"{method.upper()} {path}"
         for path, item in schema["paths"].items()
@@ -112,4 +112,4 @@ def test_generated_chains_of_requests_get_responses_of_the_schema(schema, movie_
     # About half of the usual numbers. `make fuzz` requires every operation of CORE.
     assert ledger.count_status(200, 300, chained=True) >= 30
     assert len(ledger.operations(chained=True)) >= 12
-    assert _operations(schema) >= CORE
+    assert _list_operations(schema) >= CORE

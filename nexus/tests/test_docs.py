@@ -9,7 +9,7 @@ import yaml
 from django.conf import settings
 
 from nexus.dev.embedded import ROOT
-from nexus.tests.routes import api_routes
+from nexus.tests.routes import list_api_routes
 from nexus.tests.test_flows import record_modules
 
 PAGES = [
@@ -24,8 +24,8 @@ def read(name):
     return (ROOT / name).read_text("utf-8")
 
 
-def heading_anchors(text):
-    """The anchors of a page's headings, as GitHub makes them."""
+def list_heading_anchors(text):
+    """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -42,7 +42,9 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page):
             continue
         name, _, anchor = target.partition("#")
         path = (page.parent / name).resolve() if name else page
-        if not path.exists() or (anchor and anchor not in heading_anchors(path.read_text("utf-8"))):
+        if not path.exists() or (
+            anchor and anchor not in list_heading_anchors(path.read_text("utf-8"))
+        ):
             broken.append(target)
 
     assert broken == []
@@ -92,13 +94,15 @@ def test_reliability_has_all_eighteen_guarantees():
 
 def test_clients_lists_every_call_of_the_api_once():
     documented = re.findall(r"^\| `([A-Z]+ /\S+)` \|", read("docs/clients.md"), re.M)
-    offered = [f"{method} {route.template}" for route in api_routes() for method in route.methods]
+    offered = [
+        f"{method} {route.template}" for route in list_api_routes() for method in route.methods
+    ]
 
     assert sorted(documented) == sorted(offered)
 
 
-def error_codes():
-    """The codes that our own code raises: literals in calls that make an error."""
+def list_error_codes():
+    """Return the codes that our own code raises: literals in calls that make an error."""
     calls = {"Problem", "problem_response", "field_error", "FileError", "ErrorDetail", "_conflict"}
     codes = set()
     for app in ("nexus/core", "accounts", "movies", "social", "tmdb", "recommendations"):
@@ -129,7 +133,7 @@ FIELDS = {"movie_ids", "new_password", "old_password", "password_confirm"}
 
 
 def test_clients_explains_every_error_code():
-    codes = error_codes() - FIELDS
+    codes = list_error_codes() - FIELDS
     explained = set(re.findall(r"`([a-z_]+)`", read("docs/clients.md")))
 
     assert len(codes) > 30
@@ -204,7 +208,7 @@ def test_diagrams_name_modules_that_exist():
     assert sorted(diagrams) == ["GET /movies/", "POST /ratings/", "POST /tmdb/import/"]
     for modules in diagrams.values():
         assert len(modules) > 5
-        assert {name for name in modules if not module_exists(name)} == set()
+        assert {name for name in modules if not has_module(name)} == set()
 
 
 def test_diagram_of_a_movie_list_has_the_modules_that_the_request_enters(api, db, make_movie):
@@ -230,6 +234,6 @@ def test_diagram_of_a_rating_has_the_modules_that_the_request_enters(
     assert read_diagrams()["POST /ratings/"] == modules
 
 
-def module_exists(name):
+def has_module(name):
     path = ROOT / Path(*name.split("."))
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()

@@ -15,7 +15,7 @@ from rest_framework.permissions import AllowAny
 import nexus.urls
 from nexus.core.api.views import ApiViewSet, contract
 from nexus.core.observability.logging import JsonFormatter
-from nexus.tests.routes import api_routes
+from nexus.tests.routes import list_api_routes
 
 KEYS = {"type", "title", "status", "detail", "code", "request_id"}
 
@@ -116,7 +116,7 @@ def test_an_exception_in_any_action_is_one_500_with_one_log_line(
     client = client_of(make_user("ann"))
     client.raise_request_exception = False
     count = 0
-    for route in api_routes():
+    for route in list_api_routes():
         pk = uuid4() if route.template.startswith(("/playlists/", "/auth/sessions/")) else 1
         path = route.path(pk=pk, movie_id=1, number=1, username="ann")
         for method in route.methods:

@@ -174,7 +174,7 @@ def world(make_user, make_movie, client_of, settings):
     return SimpleNamespace(client=client, schema=schema, path=path, bodies=bodies)
 
 
-def _operations(schema, *methods):
+def _list_operations(schema, *methods):
     for template, item in schema["paths"].items():
         for method in methods:
             if method in item:
@@ -182,7 +182,7 @@ def _operations(schema, *methods):
                 yield template, method.upper(), parameters
 
 
-def _fields(schema, parameters):
+def _list_fields(schema, parameters):
     """Return the schemas of the body's fields by name, or None if the operation has no body."""
     for parameter in parameters:
         if parameter["in"] == "body":
@@ -235,7 +235,7 @@ def _add_faults(faults, method, path, value, response):
 
 def test_no_query_parameter_causes_a_server_error(world):
     faults, tested = [], set()
-    for template, method, parameters in _operations(world.schema, "get"):
+    for template, method, parameters in _list_operations(world.schema, "get"):
         needed = "query=alien&" if template == "/tmdb/search/" else ""
         for parameter in parameters:
             if parameter["in"] != "query":
@@ -261,7 +261,7 @@ def test_no_query_parameter_causes_a_server_error(world):
 
 def test_every_operation_rejects_unknown_and_repeated_parameters_by_name(world):
     faults = []
-    for template, method, parameters in _operations(
+    for template, method, parameters in _list_operations(
         world.schema, "get", "post", "put", "patch", "delete"
     ):
         single = [
@@ -292,7 +292,7 @@ def test_thousands_of_parameters_are_rejected(world):
 
 def test_no_path_parameter_causes_a_server_error(world):
     faults, known = [], set()
-    for template, method, parameters in _operations(
+    for template, method, parameters in _list_operations(
         world.schema, "get", "post", "put", "patch", "delete"
     ):
         names = [param["name"] for param in parameters if param["in"] == "path"]
@@ -312,8 +312,10 @@ def test_no_path_parameter_causes_a_server_error(world):
 
 def test_no_body_field_causes_a_server_error(world):
     faults, tested, known = [], 0, set()
-    for template, method, parameters in _operations(world.schema, "post", "put", "patch", "delete"):
-        fields = _fields(world.schema, parameters) or {}
+    for template, method, parameters in _list_operations(
+        world.schema, "post", "put", "patch", "delete"
+    ):
+        fields = _list_fields(world.schema, parameters) or {}
         good = {
             key: value for key, value in world.bodies.get(template, {}).items() if key in fields
         }
@@ -342,9 +344,9 @@ def test_a_body_that_is_not_a_json_object_is_400_for_every_operation(world):
     faults = []
     bad = [*BODIES, *(value.encode() for value in UNPARSABLE), *NOT_OBJECTS]
     for number, (template, method, parameters) in enumerate(
-        _operations(world.schema, "post", "put", "patch", "delete")
+        _list_operations(world.schema, "post", "put", "patch", "delete")
     ):
-        if _fields(world.schema, parameters) is None:
+        if _list_fields(world.schema, parameters) is None:
             continue
         path = world.path(template)
         # All operations share one parser: the first gets all bodies, the others every third.
@@ -357,8 +359,10 @@ def test_a_body_that_is_not_a_json_object_is_400_for_every_operation(world):
 
 
 def test_another_media_type_is_415(world):
-    for template, method, parameters in _operations(world.schema, "post", "put", "patch", "delete"):
-        if _fields(world.schema, parameters) is None:
+    for template, method, parameters in _list_operations(
+        world.schema, "post", "put", "patch", "delete"
+    ):
+        if _list_fields(world.schema, parameters) is None:
             continue
         body = json.dumps(world.bodies.get(template, {"a": 1})).encode()
         for media_type in MEDIA_TYPES:
@@ -378,7 +382,7 @@ def test_json_is_utf8_whatever_charset_is_declared(world):
 
 def test_a_body_over_the_limit_is_413_for_every_operation(world):
     exact, over = (b'{"a": "' + b"x" * (256 * 1024 - 9 + more) + b'"}' for more in (0, 1))
-    for template, method, _ in _operations(world.schema, "post", "put", "patch", "delete"):
+    for template, method, _ in _list_operations(world.schema, "post", "put", "patch", "delete"):
         if template == "/imports/":
             # social/transfer/tests/test_imports.py tests the limit of files.
             continue

@@ -15,7 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from movies.views import MovieViewSet
 from nexus.dev.pytest_plugin import PASSWORD
-from nexus.tests.routes import api_routes
+from nexus.tests.routes import list_api_routes
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = [
@@ -123,7 +123,7 @@ def _assert_clean(browser, home):
 
 def test_swagger_ui_shows_every_operation_and_loads_from_no_other_host(browser, home):
     browser.open(f"{home}/swagger/", ".opblock")
-    operations = sum(len(route.methods) for route in api_routes())
+    operations = sum(len(route.methods) for route in list_api_routes())
     WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.count(".opblock") == operations)
     assert browser.has_text("Find movies worth your evening")
     assert browser.has_text("TMDB")

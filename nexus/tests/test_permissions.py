@@ -15,7 +15,7 @@ from accounts.tokens import FAMILY_CLAIM, family_create
 from movies.models import Movie
 from nexus.core.api.jwt import AccessToken
 from nexus.dev.pytest_plugin import PASSWORD
-from nexus.tests.routes import METHODS, api_routes
+from nexus.tests.routes import METHODS, list_api_routes
 from recommendations.models import Feedback
 from social.models import Block, Follow, Import, ImportRow, Playlist, Rating, Viewing, WatchlistItem
 
@@ -36,23 +36,23 @@ _FOLLOW = (401, 204, 403, 204, 401, 401)
 _TMDB = (401, 503, 503, 503, 401, 401)
 
 
-def _everyone(status):
+def _repeat_for_callers(status):
     return (status,) * len(CALLERS)
 
 
 # Statuses by path template and method. Playlists are requested in each visibility.
 MATRIX = {
-    "/auth/register/": {"POST": _everyone(201)},
-    "/auth/token/": {"POST": _everyone(200)},
-    "/auth/token/refresh/": {"POST": _everyone(200)},
-    "/auth/token/verify/": {"POST": _everyone(200)},
-    "/auth/logout/": {"POST": _everyone(204)},
+    "/auth/register/": {"POST": _repeat_for_callers(201)},
+    "/auth/token/": {"POST": _repeat_for_callers(200)},
+    "/auth/token/refresh/": {"POST": _repeat_for_callers(200)},
+    "/auth/token/verify/": {"POST": _repeat_for_callers(200)},
+    "/auth/logout/": {"POST": _repeat_for_callers(204)},
     "/auth/logout/all/": {"POST": (401, 204, 204, 204, 401, 401)},
     "/auth/sessions/": {"GET": _MEMBERS},
     "/auth/sessions/{pk}/": {"DELETE": (401, 404, 204, 404, 401, 401)},
     "/auth/password/change/": {"POST": (401, 204, 204, 204, 401, 401)},
-    "/auth/password/reset/": {"POST": _everyone(204)},
-    "/auth/password/reset/confirm/": {"POST": _everyone(204)},
+    "/auth/password/reset/": {"POST": _repeat_for_callers(204)},
+    "/auth/password/reset/confirm/": {"POST": _repeat_for_callers(204)},
     "/movies/": {"GET": _PUBLIC},
     "/movies/top_rated/": {"GET": _PUBLIC},
     "/movies/trending/": {"GET": _PUBLIC},
@@ -112,7 +112,7 @@ MATRIX = {
     "/imports/{pk}/apply/": {"POST": (401, 404, 202, 404, 401, 401)},
     "/imports/{pk}/undo/": {"POST": (401, 404, 202, 404, 401, 401)},
     "/exports/": {"GET": _MEMBERS},
-    "/tmdb/search/": {"GET": _everyone(503)},
+    "/tmdb/search/": {"GET": _repeat_for_callers(503)},
     "/tmdb/import/": {"POST": _TMDB},
     "/tmdb/import/bulk/": {"POST": _TMDB},
     "/tmdb/status/": {"GET": _PUBLIC},
@@ -200,7 +200,7 @@ def world(make_user, make_movie):
     )
 
 
-def _body(world, template, method):
+def _make_body(world, template, method):
     """Return a body with which the owner's request succeeds."""
     order = [world.other.pk, world.movie.pk]
     return {
@@ -239,7 +239,7 @@ def _body(world, template, method):
     }.get((method, template), {})
 
 
-def _path(world, template, playlist):
+def _make_path(world, template, playlist):
     pk = world.movie.pk
     if template.startswith("/playlists/"):
         pk = playlist
@@ -255,33 +255,33 @@ def _path(world, template, playlist):
     return path + "?query=alien" if path == "/tmdb/search/" else path
 
 
-def _first_part(template):
+def _get_first_part(template):
     """Return the first part of a path: its rows share one world, which is slow to create."""
     return template.split("/")[1]
 
 
-def _cases(first_part):
+def _iterate_cases(first_part):
     for template, rows in MATRIX.items():
         shared = "{pk}" in template and template.startswith("/playlists/")
-        for method, row in rows.items() if _first_part(template) == first_part else ():
+        for method, row in rows.items() if _get_first_part(template) == first_part else ():
             for visibility in Playlist.Visibility.values if shared else ["public"]:
                 expected = _hide_from(row, *_OTHERS) if visibility == "private" else row
                 yield template, method, visibility, expected
 
 
 def test_the_matrix_has_every_route_and_method():
-    assert {route.template: set(route.methods) for route in api_routes()} == {
+    assert {route.template: set(route.methods) for route in list_api_routes()} == {
         template: set(rows) for template, rows in MATRIX.items()
     }
 
 
-@pytest.mark.parametrize("first_part", sorted({_first_part(template) for template in MATRIX}))
+@pytest.mark.parametrize("first_part", sorted({_get_first_part(template) for template in MATRIX}))
 def test_each_caller_gets_the_status_in_the_matrix(world, unlimited, first_part):
     errors = []
 
-    for template, method, visibility, row in _cases(first_part):
-        path = _path(world, template, world.playlists[visibility])
-        body = "" if method == "GET" else json.dumps(_body(world, template, method))
+    for template, method, visibility, row in _iterate_cases(first_part):
+        path = _make_path(world, template, world.playlists[visibility])
+        body = "" if method == "GET" else json.dumps(_make_body(world, template, method))
         for caller, expected in zip(CALLERS, row, strict=True):
             with _rollback():
                 response = world.clients[caller].generic(
@@ -300,7 +300,7 @@ def test_each_caller_gets_the_status_in_the_matrix(world, unlimited, first_part)
     assert errors == []
 
 
-def _owner_rows():
+def _iterate_owner_rows():
     """Yield the rows of the owner's resources, which may be hidden from other members."""
     for template, rows in MATRIX.items():
         shared = "{pk}" in template and template.startswith("/playlists/")
@@ -327,12 +327,12 @@ def test_resources_a_caller_may_not_see_are_404_on_every_route(world, unlimited,
     _set_state(world, state)
     errors = []
 
-    for template, method, visibility, row in _owner_rows():
+    for template, method, visibility, row in _iterate_owner_rows():
         expected = _hide_from(row, *HIDDEN_FROM[state])
         if visibility == "private":
             expected = _hide_from(expected, *_OTHERS)
-        path = _path(world, template, world.playlists[visibility])
-        body = "" if method == "GET" else json.dumps(_body(world, template, method))
+        path = _make_path(world, template, world.playlists[visibility])
+        body = "" if method == "GET" else json.dumps(_make_body(world, template, method))
         for caller, status in list(zip(CALLERS, expected, strict=True))[:4]:
             if state == "deactivated" and caller == "owner":
                 status = 401
@@ -458,8 +458,8 @@ def test_resources_of_a_deactivated_member_are_hidden(world):
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_an_unsupported_method_is_405_for_every_caller(world, unlimited, caller):
-    for route in api_routes():
-        path = _path(world, route.template, world.playlists["public"])
+    for route in list_api_routes():
+        path = _make_path(world, route.template, world.playlists["public"])
         offered = {*route.methods, *({"HEAD"} if "GET" in route.methods else set())}
         for method in {*METHODS, "HEAD", "OPTIONS", "TRACE"} - offered:
             client = world.clients[caller]

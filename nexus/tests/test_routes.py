@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.db import transaction
 
-from nexus.tests.routes import METHODS, api_routes
+from nexus.tests.routes import METHODS, list_api_routes
 
 OPERATIONAL_PATHS = [
     "/",
@@ -27,13 +27,13 @@ def member(make_user, client_of):
     return client_of(make_user("ann"))
 
 
-def _path(route):
+def _make_path(route):
     has_uuid = route.template.startswith(("/playlists/", "/auth/sessions/"))
     pk = uuid.UUID(int=1) if has_uuid else 1
     return route.path(pk=pk, movie_id=1, username="somebody", number=1)
 
 
-def _comparable(response):
+def _make_comparable(response):
     """Return the status and the body without what differs from request to request."""
     body = response.json() if not response.streaming and response.content else None
     for name in ("request_id", "access", "refresh") if isinstance(body, dict) else ():
@@ -41,9 +41,9 @@ def _comparable(response):
     return response.status_code, body
 
 
-@pytest.mark.parametrize("route", api_routes(), ids=lambda route: route.template)
+@pytest.mark.parametrize("route", list_api_routes(), ids=lambda route: route.template)
 def test_a_route_responds_alike_without_slash_and_under_api(member, unlimited, route):
-    path = _path(route)
+    path = _make_path(route)
     for method in METHODS:
         responses = []
         for url in (path, path[:-1], "/api" + path, "/api" + path[:-1]):
@@ -52,7 +52,7 @@ def test_a_route_responds_alike_without_slash_and_under_api(member, unlimited, r
                 # Rolled back, because logging out everywhere ends the session of this member too.
                 transaction.set_rollback(True)
             assert not 300 <= response.status_code < 400
-            responses.append(_comparable(response))
+            responses.append(_make_comparable(response))
             assert response.streaming or UNKNOWN_URL not in response.content.decode(), url
         assert responses == [responses[0]] * 4
 

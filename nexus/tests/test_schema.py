@@ -14,7 +14,7 @@ from accounts.models import TokenFamily, User
 from accounts.services import make_password_reset_credentials
 from accounts.tokens import family_create
 from nexus.dev.pytest_plugin import PASSWORD
-from nexus.tests.routes import api_routes
+from nexus.tests.routes import list_api_routes
 from social.transfer.job_queue import run_imports
 from tmdb import cache as tmdb_cache
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
@@ -43,7 +43,7 @@ def schema(api, monkeypatch):
     return api.get("/swagger.json").json()
 
 
-def operations(schema):
+def iterate_operations(schema):
     for path, item in schema["paths"].items():
         for method, operation in item.items():
             if method != "parameters":
@@ -109,11 +109,11 @@ def find_text_mismatches(node, value, where):
 def test_the_schema_documents_exactly_the_routes_and_their_methods(schema):
     routes = {
         (route.template.replace("{pk}", "{id}"), method.lower())
-        for route in api_routes()
+        for route in list_api_routes()
         for method in route.methods
     }
 
-    assert {(path, method) for path, method, *_ in operations(schema)} == routes
+    assert {(path, method) for path, method, *_ in iterate_operations(schema)} == routes
 
 
 def test_json_and_yaml_schemas_are_equal(schema, api):
@@ -148,9 +148,9 @@ def test_the_schema_is_valid_swagger_2(schema):
     assert schema["swagger"] == "2.0"
     assert REQUIRED_KEYS | {"securityDefinitions", "security"} == set(schema)
     assert {"title", "version", "description", "license"} <= set(schema["info"])
-    identifiers = [operation["operationId"] for *_, operation, _ in operations(schema)]
+    identifiers = [operation["operationId"] for *_, operation, _ in iterate_operations(schema)]
     assert len(identifiers) == len(set(identifiers))
-    for path, method, operation, shared in operations(schema):
+    for path, method, operation, shared in iterate_operations(schema):
         parameters = shared + operation["parameters"]
         names = [(parameter["in"], parameter["name"]) for parameter in parameters]
         assert len(names) == len(set(names)), (method, path)
@@ -211,7 +211,7 @@ def _assert_bounds(node):
 
 
 def test_every_operation_has_a_summary_and_describes_its_statuses(schema):
-    for path, method, operation, _ in operations(schema):
+    for path, method, operation, _ in iterate_operations(schema):
         name = f"{method} {path}"
         assert re.fullmatch(r"[A-Z].{10,118}", operation["summary"]), name
         assert operation["tags"]
@@ -234,7 +234,7 @@ def test_every_operation_has_a_summary_and_describes_its_statuses(schema):
 
 def test_the_schema_requires_a_token_where_anonymous_requests_are_401(schema, api, db, settings):
     settings.RATE_LIMIT_SCALE = 10_000
-    for path, method, operation, _ in operations(schema):
+    for path, method, operation, _ in iterate_operations(schema):
         if operation["tags"] == ["auth"] and not operation["security"]:
             # Their body holds credentials, and wrong ones are a 401 too.
             continue
@@ -248,13 +248,13 @@ def test_every_body_has_an_example_that_its_serializer_accepts(schema, make_user
     request = SimpleNamespace(user=make_user("bob"))
     documented = {
         (method, path.replace("{id}", "{pk}")): parameter["schema"]
-        for path, method, operation, _ in operations(schema)
+        for path, method, operation, _ in iterate_operations(schema)
         for parameter in operation.get("parameters", ())
         if parameter["in"] == "body"
     }
     count = 0
 
-    for route in api_routes():
+    for route in list_api_routes():
         for method, action in route.actions.items():
             body = getattr(route.view, action).contract.body
             if body is None or (method, route.template) not in documented:
@@ -278,14 +278,16 @@ def test_scores_are_documented_in_half_stars(schema):
 
 
 def test_operations_without_a_response_body_produce_no_json(schema):
-    for path, method, operation, _ in operations(schema):
+    for path, method, operation, _ in iterate_operations(schema):
         successes = [status for status in operation["responses"] if status < "300"]
         if successes == ["204"]:
             assert operation["produces"] == ["application/problem+json"], (method, path)
 
 
 def test_no_response_schema_contains_a_secret(schema):
-    responses = json.dumps([operation["responses"] for *_, operation, _ in operations(schema)])
+    responses = json.dumps(
+        [operation["responses"] for *_, operation, _ in iterate_operations(schema)]
+    )
     pending, seen = set(re.findall(r"#/definitions/(\w+)", responses)), set()
     while pending:
         name = pending.pop()
@@ -340,7 +342,7 @@ def world(make_user, make_movie, client_of, settings):
     tmdb_cache.build_cache.cache_clear()
 
 
-def _identity_calls(world):
+def _iterate_identity_calls(world):
     """Yield requests about sessions and passwords; the caller is logged in at the end."""
     ann = User.objects.get(username="ann")
     uid, token = make_password_reset_credentials(User.objects.get(username="bob"))
@@ -364,7 +366,7 @@ def _identity_calls(world):
     world["client"].credentials(HTTP_AUTHORIZATION=f"Bearer {access}")
 
 
-def _calls(world, api):
+def _iterate_calls(world, api):
     """Yield requests of every operation with their expected statuses."""
     movie, bare, playlist = world["movie"].pk, world["bare"].pk, f"/playlists/{world['playlist']}/"
     rating = world["client"].get("/ratings/").json()["results"][-1]["id"]
@@ -380,7 +382,7 @@ def _calls(world, api):
     yield "POST", "/auth/logout/", {"refresh": "x"}, 401
     refresh = api.post("/auth/token/", account).json()["refresh"]
     yield "POST", "/auth/logout/", {"refresh": refresh}, 204
-    yield from _identity_calls(world)
+    yield from _iterate_identity_calls(world)
     for path in ("/movies/", "/movies/top_rated/", "/movies/trending/", "/genres/"):
         yield "GET", path, None, 200
     yield "GET", "/movies/?page_size=1&page=2", None, 200
@@ -477,7 +479,7 @@ def _calls(world, api):
     yield "DELETE", "/profiles/me/", {"password": PASSWORD}, 204
 
 
-def _operation(schema, method, path):
+def _find_operation(schema, method, path):
     path = path.partition("?")[0]
     # Paths without parameters win, as in the URL configuration.
     for template in sorted(schema["paths"], key=lambda path: path.count("{")):
@@ -489,7 +491,7 @@ def _operation(schema, method, path):
 def test_real_responses_match_the_schema_of_their_status(schema, world, api):
     called, errors = set(), []
 
-    for method, path, body, status in _calls(world, api):
+    for method, path, body, status in _iterate_calls(world, api):
         data = "" if body is None else json.dumps(body)
         headers = {"If-Match": "*"} if path.endswith("/order/") else {}
         if path == "/imports/" and body is not None:
@@ -500,7 +502,7 @@ def test_real_responses_match_the_schema_of_their_status(schema, world, api):
                 method, path, data, content_type="application/json", headers=headers
             )
         assert response.status_code == status, (method, path, response.content)
-        template, operation = _operation(schema, method, path)
+        template, operation = _find_operation(schema, method, path)
         called.add((template, method.lower()))
         declared = operation["responses"][str(status)]
         if declared.get("schema", {}).get("type") == "file":
@@ -521,4 +523,4 @@ def test_real_responses_match_the_schema_of_their_status(schema, world, api):
             ]
 
     assert errors == []
-    assert called == {(path, method) for path, method, *_ in operations(schema)}
+    assert called == {(path, method) for path, method, *_ in iterate_operations(schema)}

@@ -99,10 +99,10 @@ def check_a_catalogue_write_is_in_the_next_read(url, token):
 def count_genre_queries(url):
     """Return the number of database queries for /genres/ by all workers."""
     metrics = send(url, "/metrics").text
-    return metrics_sample(metrics, r'nexus_http_db_queries_total\{method="GET",route="/genres/"\}')
+    return read_sample(metrics, r'nexus_http_db_queries_total\{method="GET",route="/genres/"\}')
 
 
-def metrics_sample(metrics, series):
+def read_sample(metrics, series):
     return float(re.search(rf"^{series} (\S+)$", metrics, re.M)[1])
 
 

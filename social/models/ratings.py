@@ -24,16 +24,16 @@ MOVIE_COLUMNS = tuple(f"movie__{name}" for name in LIST_COLUMNS)
 class RatingQuerySet(models.QuerySet["Rating"]):
     def with_movie(self) -> Self:
         """Join the columns of each movie's summary."""
-        return self.select_related("movie").only(*_columns_except("movie"), *MOVIE_COLUMNS)
+        return self.select_related("movie").only(*_list_columns_except("movie"), *MOVIE_COLUMNS)
 
     def with_movie_and_author(self) -> Self:
         """Join the columns of each movie's summary and the member's username."""
-        columns = _columns_except("movie", "user")
+        columns = _list_columns_except("movie", "user")
         return self.select_related("movie", "user").only(*columns, *MOVIE_COLUMNS, "user__username")
 
     def with_author(self) -> Self:
         """Join the member's username."""
-        return self.select_related("user").only(*_columns_except("user"), "user__username")
+        return self.select_related("user").only(*_list_columns_except("user"), "user__username")
 
     def visible_to(self, viewer_id: int | None) -> Self:
         """Keep ratings by members whom the viewer may see."""
@@ -44,7 +44,7 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         return self.exclude(review="").filter(hidden_at__isnull=True).visible_to(viewer_id)
 
 
-def _columns_except(*names: str) -> list[str]:
+def _list_columns_except(*names: str) -> list[str]:
     return [field.name for field in Rating._meta.concrete_fields if field.name not in names]
 
 

@@ -81,12 +81,12 @@ def make_movie_request(tmdb_id: int) -> TmdbRequest:
 
 def make_trending_request(*, window: str, page: int) -> TmdbRequest:
     """Return the request for a page of TMDb's trend; `window` is `day` or `week`."""
-    return TmdbRequest(f"/trending/movie/{window}", _page_params(page))
+    return TmdbRequest(f"/trending/movie/{window}", _make_page_params(page))
 
 
 def make_list_request(name: str, *, page: int) -> TmdbRequest:
     """Return the request for a page of `popular`, `top_rated`, `now_playing` or `upcoming`."""
-    return TmdbRequest(f"/movie/{name}", _page_params(page))
+    return TmdbRequest(f"/movie/{name}", _make_page_params(page))
 
 
 def make_discover_request(
@@ -98,18 +98,18 @@ def make_discover_request(
         params["primary_release_year"] = str(year)
     if released_from is not None:
         params["primary_release_date.gte"] = released_from.isoformat()
-    return TmdbRequest("/discover/movie", {**params, **_page_params(page)})
+    return TmdbRequest("/discover/movie", {**params, **_make_page_params(page)})
 
 
 def make_recommendations_request(tmdb_id: int) -> TmdbRequest:
     """Return the request for the first page of the movies that viewers of this one like."""
     path = f"/movie/{tmdb_id}/recommendations"
-    return TmdbRequest(path, _page_params(1), can_be_missing=True)
+    return TmdbRequest(path, _make_page_params(1), can_be_missing=True)
 
 
 def make_similar_request(tmdb_id: int) -> TmdbRequest:
     """Return the request for the first page of the movies with the same genres and keywords."""
-    return TmdbRequest(f"/movie/{tmdb_id}/similar", _page_params(1), can_be_missing=True)
+    return TmdbRequest(f"/movie/{tmdb_id}/similar", _make_page_params(1), can_be_missing=True)
 
 
 def make_find_request(imdb_id: str) -> TmdbRequest:
@@ -132,7 +132,7 @@ def make_genres_request() -> TmdbRequest:
     return TmdbRequest("/genre/movie/list", {"language": LANGUAGE})
 
 
-def _page_params(page: int) -> dict[str, str]:
+def _make_page_params(page: int) -> dict[str, str]:
     return {"language": LANGUAGE, "page": str(page)}
 
 

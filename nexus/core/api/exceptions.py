@@ -110,7 +110,10 @@ def require_safe(view: View) -> View:
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler. Errors it returns None for are raised, and reach `server_error`."""
+    """Return the problem document of an error: DRF's exception handler.
+
+    DRF raises an error for which this returns None; it reaches `server_error`.
+    """
     if isinstance(error, OperationalError | InterfaceError):
         error = make_database_problem()
     response = exception_handler(error, context)

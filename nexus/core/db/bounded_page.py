@@ -103,7 +103,7 @@ class Ordering:
             is_in_second = position[0] < 1 if has_leading_condition else position[0] is None
             ranges = ranges[is_in_second:]
         keys = ranges[0].keys
-        after = _where_after(keys, position[len(position) - len(keys) :])
+        after = _build_condition_after(keys, position[len(position) - len(keys) :])
         return [Range(ranges[0].where & after, keys), *ranges[1:]]
 
 
@@ -157,14 +157,14 @@ def _fetch(queryset: QuerySet[Any], order: list[Any], start: int, size: int) -> 
     return list(queryset.filter(pk__in=page).order_by(*order))
 
 
-def _where_after(keys: Sequence[Key], position: Sequence[Any]) -> Q:
+def _build_condition_after(keys: Sequence[Key], position: Sequence[Any]) -> Q:
     """Return the condition for rows after a position. Neither keys nor position are null."""
     (first, *others), (value, *rest) = keys, position
     beyond = "lt" if first.descending else "gt"
     after = Q(**{f"{first.name}__{beyond}": value})
     if others:
         # The condition on the first key alone is a range of the index.
-        tied = Q(**{first.name: value}) & _where_after(others, rest)
+        tied = Q(**{first.name: value}) & _build_condition_after(others, rest)
         after = Q(**{f"{first.name}__{beyond}e": value}) & (after | tied)
     return after
 

@@ -32,14 +32,14 @@ def count_queries(client, path, **headers):
     return len(queries)
 
 
-def stored_keys():
+def read_stored_keys():
     return get_redis_connection("default").keys(STORED_KEYS)
 
 
 def test_responses_are_cached_for_a_minute_unless_a_test_says_otherwise(api, movie):
     api.get(TOP_RATED)
 
-    [key] = stored_keys()
+    [key] = read_stored_keys()
     assert 59_000 < get_redis_connection("default").pttl(key) <= 60_000
 
 
@@ -85,7 +85,7 @@ def test_other_reads_are_not_stored(api, movie, make_user, path):
     response = api.get(path.format(id=movie.pk))
 
     assert response.status_code == 200
-    assert stored_keys() == []
+    assert read_stored_keys() == []
 
 
 def test_a_cached_response_has_the_headers_of_the_first_one(api, movie):
@@ -101,7 +101,7 @@ def test_a_cached_response_has_the_headers_of_the_first_one(api, movie):
 
 def test_a_cached_response_says_how_old_it_is(api, movie):
     api.get(TOP_RATED)
-    [key] = stored_keys()
+    [key] = read_stored_keys()
     head, _, body = get_redis_connection("default").get(key).partition(b"\n")
     generated_at, headers = json.loads(head)
     aged = json.dumps([generated_at - 41, headers]).encode() + b"\n" + body
@@ -134,7 +134,7 @@ def test_a_change_is_seen_at_once_with_a_token_and_later_without(api, movie, mak
 def test_requests_with_authorization_are_neither_read_nor_stored(api, movie, header):
     response = api.get(TOP_RATED, HTTP_AUTHORIZATION=header)
 
-    assert stored_keys() == []
+    assert read_stored_keys() == []
     assert response["Cache-Control"] == "private, no-cache"
     assert "Authorization" in response["Vary"]
 
@@ -212,7 +212,7 @@ def test_only_public_200s_that_vary_by_the_token_are_stored(status, headers, coo
 
     responses.store_response("response:key", response)
 
-    assert bool(stored_keys()) is is_stored
+    assert bool(read_stored_keys()) is is_stored
 
 
 def test_a_body_over_the_limit_is_not_stored(api, movie, monkeypatch):
@@ -220,7 +220,7 @@ def test_a_body_over_the_limit_is_not_stored(api, movie, monkeypatch):
 
     api.get(TOP_RATED)
 
-    assert stored_keys() == []
+    assert read_stored_keys() == []
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_body_over_the_limit_is_not_stored(api, movie, monkeypatch):
 )
 def test_garbage_in_the_cache_is_a_miss(api, movie, garbage):
     api.get(TOP_RATED)
-    for key in stored_keys():
+    for key in read_stored_keys():
         get_redis_connection("default").set(key, garbage)
 
     response = api.get(TOP_RATED)
