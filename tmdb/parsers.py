@@ -210,7 +210,7 @@ class ExportedMovie:
 
 
 def parse_exported_movie(document: Any) -> ExportedMovie:
-    """Parse a line of the export. Raises TmdbAdultTitle or TmdbVideo for what is not stored."""
+    """Parse a line of the export. Raises TmdbAdultTitle or TmdbVideo, which are not stored."""
     movie = _check_object(document, "line")
     _reject_adult_or_video(adult=_read_boolean(movie, "adult"), video=_read_boolean(movie, "video"))
     return ExportedMovie(

@@ -72,7 +72,7 @@ class TmdbTrend:
 
 
 def get_community_trend(window: str) -> tuple[MovieQuerySet, Ordering]:
-    """Return the movies that members rated most of late and their ordering.
+    """Return the movies that members have recently rated most and their ordering.
 
     While no movie is rated, all movies by popularity. `window` is a key of TREND_COLUMNS.
     """

@@ -1,7 +1,7 @@
-"""Store what a source knows of movies, and compare it with what is stored.
+"""Store movies as a source describes them, and compare them with the stored ones.
 
-`movies_upsert` writes. `movies_compare` returns what it would change, so that an import that runs
-again can leave out what has not changed. MovieData's fields have the names of Movie's, and are
+`movies_upsert` writes. `movies_compare` returns the changes it would make, so that an import that runs
+again can leave out unchanged movies. MovieData's fields have the names of Movie's, and are
 copied by name: a field that both have needs no edit here.
 """
 

@@ -1,4 +1,4 @@
-"""What members do: rate, review, follow, keep playlists, a watchlist and a history."""
+"""Ratings, reviews, follows, blocks, playlists, watchlists, viewings and imports of members."""
 
 from social.models.diary import Viewing, WatchlistItem
 from social.models.follows import (

@@ -18,7 +18,7 @@ from social.transfer.formats.records import RecordKind
 
 
 class Import(models.Model):
-    """One uploaded file, from reading it to undoing what it wrote.
+    """One uploaded file, from reading it to undoing its writes.
 
     `step` is the work that is waiting or running, in the process that holds the lease. `position`
     is the number of the last row the step has processed; undoing counts from the last row

@@ -1,4 +1,4 @@
-"""The feed: what the members that a member follows rated, reviewed and published, newest first."""
+"""The feed: ratings, reviews and playlists of the members that a member follows, newest first."""
 
 from __future__ import annotations
 

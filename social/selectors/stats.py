@@ -20,7 +20,7 @@ MONTH_COUNT = 12
 SCORES = [half / 2 for half in range(int(MIN_SCORE * 2), int(MAX_SCORE * 2) + 1)]
 #: Ratings at the member's own average that are added to each genre's before they are compared.
 PRIOR_RATINGS = 5
-#: A movie is compared with the average of the other members only if at least so many rated it.
+#: A movie is compared with the average of the other members only if at least this many rated it.
 MIN_OTHERS = 5
 
 

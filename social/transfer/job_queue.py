@@ -82,7 +82,7 @@ def _process_import(lease: Lease) -> Generator[Import, None, None]:
 
 
 def _give_up(lease: Lease) -> None:
-    """End the step of an import after too many attempts; what it wrote stays and can be undone."""
+    """End the step of an import after too many attempts; its writes stay and can be undone."""
     with lock_import(lease) as job:
         _LOG.error("Import %s is given up in its step %s.", job.pk, job.step)
         reason = f"The service failed in the step “{job.step}” after {job.position} rows."

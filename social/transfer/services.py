@@ -125,7 +125,7 @@ def import_apply(*, import_id: int, on_conflict: str | None = None) -> bool:
 
 @transaction.atomic
 def import_undo(*, import_id: int) -> bool:
-    """Request that what the import wrote is taken back; return False if it already is or will be.
+    """Request that the import's writes are undone; return False if they already are or will be.
 
     Raises Problem (409) if the import is not applied.
     """
@@ -141,7 +141,7 @@ def import_undo(*, import_id: int) -> bool:
 
 @transaction.atomic
 def import_delete(*, import_id: int) -> None:
-    """Delete an import; what it wrote stays. Raises Problem (409) while it writes."""
+    """Delete an import; its writes stay. Raises Problem (409) while it writes."""
     job = _lock_import(import_id)
     if job.state in (State.APPLYING, State.UNDOING):
         raise _make_state_conflict("busy", "An import cannot be deleted while it writes", job)

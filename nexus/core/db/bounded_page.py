@@ -146,7 +146,7 @@ def fetch_page(
         if len(rows) == size:
             break
         if start:
-            # The page begins in this range or a later one: skip as many rows fewer there.
+            # The page begins in this range or a later one: skip fewer rows there.
             start -= count_up_to(rows_of_part, start)
     return rows
 

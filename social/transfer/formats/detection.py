@@ -30,7 +30,7 @@ class FileFormat(StrEnum):
 
 
 class Layout(Enum):
-    """What a single file contains; each has a reader of its own."""
+    """The kind of content of a single file; each kind has its own reader."""
 
     OWN_TABLE = auto()
     IMDB_TABLE = auto()
@@ -86,7 +86,7 @@ def _detect_head_format(head: str, name: str) -> FileFormat | None:
 
 
 def detect_layout(text: str, name: str) -> Layout | None:
-    """Return what a file contains, by its start and its columns; None if it is unknown.
+    """Return the layout of a file, from its start and its columns; None if it is unknown.
 
     Raises FileError if its name does not say which of Letterboxd's tables it is.
     """
@@ -109,7 +109,7 @@ def detect_layout(text: str, name: str) -> Layout | None:
 
 
 def _is_trakt_array(head: str) -> bool:
-    """Look at the first element only: the head of a file may end inside the second."""
+    """Return whether the first element is Trakt's; the head of a file may end inside the second."""
     for item in read_array(head):
         return isinstance(item, InvalidRow) or trakt.is_element(item[1])
     return True

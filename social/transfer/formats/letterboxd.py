@@ -46,7 +46,7 @@ _LIST_HEADER = "letterboxd list export"
 
 @dataclass(frozen=True)
 class ExportContents:
-    """What the files of one export contain together, so that no record is read twice."""
+    """The tables and scores that an export contains, so that no record is read from two tables."""
 
     has_ratings: bool = False
     has_diary: bool = False

@@ -16,7 +16,7 @@ MAX_TITLE_LENGTH = 500
 
 
 class RecordKind(StrEnum):
-    """What a record adds to the account."""
+    """The kind of data that a record adds to the account."""
 
     RATING = "rating"
     REVIEW = "review"

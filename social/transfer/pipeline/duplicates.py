@@ -31,7 +31,7 @@ class _DuplicateCandidate(NamedTuple):
 
     @property
     def subject(self) -> tuple[object, ...]:
-        """What the row is about; of the rows with one subject only one is applied."""
+        """The thing that the row describes; of the rows with one subject only one is applied."""
         match self.kind:
             case RecordKind.VIEWING:
                 return self.kind, self.movie_id, self.watched_at

@@ -175,7 +175,7 @@ class MemberLibrary:
         return _UNCHANGED if self._contains(row) else RowVerdict(Verdict.MATCHED)
 
     def _contains(self, row: ImportRow) -> bool:
-        """Return whether the member has what a row would add, other than a rating or a member."""
+        """Return whether the member already has the object of a row; not for ratings and members."""
         movie_id = row.movie_id or 0
         viewings = self._viewings.get(movie_id, set())
         match row.kind:

@@ -226,7 +226,7 @@ def test_step_that_fails_repeatedly_is_given_up(job, monkeypatch):
 
     services.import_apply(import_id=job.pk)
     monkeypatch.setattr(job_queue, "RETRY_AFTER", timedelta(milliseconds=1))
-    monkeypatch.setitem(job_queue.BATCHES, "apply", fail)
+    monkeypatch.setitem(job_queue.BATCH_FUNCTIONS, "apply", fail)
 
     for _ in range(job_queue.MAX_ATTEMPTS + 1):
         run_imports()
