@@ -34,7 +34,7 @@ class CacheCountsSerializer(serializers.Serializer[Any]):
     stale_hits = serializers.IntegerField(
         help_text="Reads of a stale copy, which was refreshed meanwhile."
     )
-    misses = serializers.IntegerField(help_text="Reads that TMDb was requested for.")
+    misses = serializers.IntegerField(help_text="Reads that needed a request to TMDb.")
     hit_rate = serializers.FloatField(
         allow_null=True, help_text="Share of hits and stale hits, 0 to 1; null without reads."
     )
