@@ -28,6 +28,8 @@ from nexus.core.text import fold
 # TMDb's terms allow its data to be stored for six months without a refresh.
 MAX_AGE = timedelta(days=180)
 
+MAX_FOLDED_NAME_LENGTH = 600
+
 #: Large columns that only a movie's detail or its search needs. Lists do not read them.
 DETAIL_COLUMNS = ("overview", "tagline", "keywords", "search_vector")
 
@@ -66,7 +68,7 @@ class Collection(models.Model):
 class Person(models.Model):
     name = models.CharField(max_length=300)
     #: The name in lower case without accents (nexus.core.text.fold), for the filter `person`.
-    folded_name = models.CharField(max_length=600, editable=False)
+    folded_name = models.CharField(max_length=MAX_FOLDED_NAME_LENGTH, editable=False)
     tmdb_id = models.PositiveIntegerField(unique=True, null=True, blank=True)
 
     class Meta:
@@ -85,7 +87,7 @@ class Person(models.Model):
     @classmethod
     def fold_name(cls, name: str) -> str:
         """Return a name as `folded_name` stores it."""
-        return fold(name)[: cls._meta.get_field("folded_name").max_length]
+        return fold(name)[:MAX_FOLDED_NAME_LENGTH]
 
 
 class MovieQuerySet(models.QuerySet["Movie"]):

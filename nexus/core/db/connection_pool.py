@@ -13,7 +13,8 @@ def fill_connection_pool(*, timeout_s: float = 5.0) -> None:
 
     Returns after `timeout_s` at the latest, also if the database is down.
     """
-    pool = connection.pool
+    # An attribute of Django's PostgreSQL backend alone.
+    pool = connection.pool  # type: ignore[attr-defined]
     if pool is not None:
         pool.open()
         with suppress(PoolTimeout):
