@@ -1,4 +1,4 @@
-"""Scores and recommendations as clients see them."""
+"""Scores, recommendations and feedback in responses and bodies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CounterfactualSerializer(serializers.Serializer[Any]):
     movie = CounterfactualMovieSerializer(help_text="A movie the caller rated.")
     your_score = serializers.FloatField(help_text="The caller's stars for it.")
     match_score_without = serializers.FloatField(
-        help_text="What match_score would be, had the caller not rated it."
+        help_text="What match_score would be without this rating."
     )
 
 
@@ -40,11 +40,11 @@ class MatchScoreSerializer(SharedFieldsSerializer):
     movie_id = serializers.IntegerField()
     title = serializers.CharField()
     match_score = serializers.FloatField(
-        help_text="0 to 100: the chance in percent that the caller gives 4 stars or more."
+        help_text="0 to 100: the probability in percent that the caller gives 4 stars or more."
     )
     confidence = serializers.FloatField(help_text="0 to 1; grows with the caller's ratings.")
     baseline = serializers.FloatField(
-        help_text="The score of nobody for nothing; with the three points it adds up to match_score."
+        help_text="The score before all signals; with the three points it adds up to match_score."
     )
     components = ComponentsSerializer()
     because = serializers.ListField(child=serializers.CharField())

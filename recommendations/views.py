@@ -36,7 +36,7 @@ from recommendations.serializers import (
 )
 from recommendations.services import feedback_delete, feedback_set
 
-#: What stands beside the feed's page, with JSON types.
+#: The keys of the feed beside its page, with JSON types.
 FEED_KEYS = {
     "strategy": "string",
     "algorithm": "string",
@@ -51,14 +51,14 @@ class RecommendationViewSet(ApiViewSet):
 
     @contract(query=FeedQuery, responses={200: PageOf(RecommendationSerializer, FEED_KEYS)})
     def list(self, request: Request) -> Response:
-        """What to watch next: the caller's personal feed.
+        """The caller's personal feed: what to watch next.
 
-        Never a title the caller has rated, watched, hidden or wants less of. `strategy` is `personalized`
-        from the first rating on; before it is `cold_start`: what is widely seen and liked, top
-        rated and trending, favorite genres first. `diversity` is the requested one. Two figures
-        describe the first 20 movies as served: `intra_list_similarity` is the mean similarity (0
-        to 1, of genres and period) of two of them, and `promoted_count` is the number of them
-        that the plain order would have shown later.
+        It contains no movie the caller has rated, watched or hidden, or wants less of. Of a film series
+        the first part the caller has not seen comes first. `strategy` is `personalized` from the first
+        rating on, and `cold_start` before: popular, top rated and trending movies, favorite genres
+        first. `diversity` is the requested one. Two figures describe the first 20 movies as
+        served: `intra_list_similarity` is the mean similarity (0 to 1, of genres and period) of two of
+        them, and `promoted_count` is the number of them that the order alone would have shown later.
         """
         feed = build_feed(
             cast(User, request.user),
@@ -70,7 +70,7 @@ class RecommendationViewSet(ApiViewSet):
             request,
             self.query,
             feed.items,
-            _recommendations,
+            _serialize_recommendations,
             strategy=feed.strategy,
             algorithm=feed.algorithm,
             **dataclasses.asdict(feed.diversity),
@@ -80,9 +80,9 @@ class RecommendationViewSet(ApiViewSet):
     def match_score(self, request: Request, pk: int) -> Response:
         """How likely the caller is to like this movie, and why.
 
-        `match_score` is the chance in percent that the caller gives it 4 stars or more. `baseline`
-        and the points of the three components add up to it. `counterfactuals` say what it would be
-        without one of the caller's ratings.
+        `match_score` is the probability in percent that the caller gives it 4 stars or more. `baseline`
+        and the points of the three components add up to it. `counterfactuals` are the score without
+        one of the caller's ratings.
         """
         matches = compute_matches(cast(User, request.user), [pk])
         if not matches:
@@ -91,38 +91,38 @@ class RecommendationViewSet(ApiViewSet):
 
     @contract(query=PageQuery, responses={200: PageOf(OnboardingSerializer)})
     def onboarding(self, request: Request) -> Response:
-        """Some 20 movies worth rating first: well known, divisive, and telling of many others.
+        """Some 20 movies worth rating first: well known, divisive, and informative about many others.
 
-        Those the caller has rated or waved away make room for the next.
+        Movies the caller has rated or hidden make room for the next.
         """
         movies = onboarding(cast(User, request.user))
-        return paginate_list(request, self.query, movies, _asked)
+        return paginate_list(request, self.query, movies, _serialize_onboarding)
 
 
 class FeedbackViewSet(ApiViewSet):
-    """What the caller said of recommendations; there is no way to another member's."""
+    """The caller's feedback on recommendations; nobody can read another member's."""
 
     permission_classes = [IsAuthenticated]
 
     @contract(query=PageQuery, responses={200: PageOf(FeedbackSerializer)})
     def list(self, request: Request) -> Response:
-        """What the caller has hidden, or wants less or more of, newest first; for undo."""
-        mine = Feedback.objects.with_movie().filter(user_id=cast(User, request.user).pk)
-        return paginate(request, self.query, mine, NEWEST_FEEDBACK_FIRST, _feedback)
+        """The movies the caller has hidden, or wants less or more of, newest first; for undo."""
+        feedback = Feedback.objects.with_movie().filter(user_id=cast(User, request.user).pk)
+        return paginate(request, self.query, feedback, NEWEST_FEEDBACK_FIRST, _serialize_feedback)
 
     @contract(body=FeedbackWriteSerializer, responses={200: FeedbackSerializer})
     def update(self, request: Request, pk: int) -> Response:
-        """Hide a movie from the feed, or ask for less or more like it; counts at once.
+        """Hide a movie from the feed, or ask for less or more like it; the next feed follows it.
 
-        `hide` and `less` take the movie itself out of the feed; `less` and `more` also move the
-        movies that those who like it like. Saying it anew replaces what was said.
+        `hide` and `less` remove the movie itself from the feed. `less` and `more` also move movies
+        liked by the same members. New feedback replaces the earlier one.
         """
-        said = feedback_set(user_id=cast(User, request.user).pk, movie_id=pk, **self.body)
-        return Response(FeedbackSerializer(said).data)
+        feedback = feedback_set(user_id=cast(User, request.user).pk, movie_id=pk, **self.body)
+        return Response(FeedbackSerializer(feedback).data)
 
     @contract(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
-        """Take back what the caller said of a movie."""
+        """Delete the caller's feedback on a movie."""
         feedback_delete(user_id=cast(User, request.user).pk, movie_id=pk)
         return Response(status=204)
 
@@ -155,28 +155,28 @@ class SimilarViewSet(ApiViewSet):
         caller = request.user if self.query["exclude_seen"] else None
         if caller is not None and not caller.is_authenticated:
             raise NotAuthenticated
-        similar = find_similar(movie, exclude_seen_by=cast("User | None", caller))
-        return paginate_list(request, self.query, similar, _similar)
+        similar = find_similar(movie, exclude_seen_by=caller)
+        return paginate_list(request, self.query, similar, _serialize_similar)
 
 
-def _recommendations(items: list[Any]) -> Any:
-    return RecommendationSerializer(_with_movies(items), many=True).data
+def _serialize_recommendations(items: list[Any]) -> Any:
+    return RecommendationSerializer(_join_movies(items), many=True).data
 
 
-def _asked(items: list[Any]) -> Any:
-    return OnboardingSerializer(_with_movies(items), many=True).data
+def _serialize_onboarding(items: list[Any]) -> Any:
+    return OnboardingSerializer(_join_movies(items), many=True).data
 
 
-def _feedback(rows: list[Any]) -> Any:
+def _serialize_feedback(rows: list[Any]) -> Any:
     return FeedbackSerializer(rows, many=True).data
 
 
-def _similar(items: list[Any]) -> Any:
-    return SimilarSerializer(_with_movies(items), many=True).data
+def _serialize_similar(items: list[Any]) -> Any:
+    return SimilarSerializer(_join_movies(items), many=True).data
 
 
-def _with_movies(items: Sequence[Any]) -> list[dict[str, Any]]:
-    """The page's items with their movies, in one query; a movie deleted meanwhile is left out."""
+def _join_movies(items: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the items with their movies, in one query, without movies deleted in the meantime."""
     rows = Movie.objects.filter(id__any=[item.movie_id for item in items])
     movies = {row["id"]: row for row in rows.values(*SUMMARY_COLUMNS)}
     return [
