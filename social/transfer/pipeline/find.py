@@ -47,7 +47,7 @@ def find_batch(lease: Lease) -> Import:
         with lock_import(lease) as job:
             _make_ready(job)
         return job
-    # Outside any transaction, so that no locks are held while the source responds.
+    # Outside any transaction, so that a slow source blocks nobody with locks.
     rows = _get_missing_rows(get_leased_import(lease))
     try:
         movie_ids = lookup([make_reference(row) for row in rows]) if rows else []
