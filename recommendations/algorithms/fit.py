@@ -12,7 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from recommendations.algorithms import als, item_stats, neighbors, residual_factors
-from recommendations.algorithms.calibration import Coefficients, fit_coefficients, refit_level
+from recommendations.algorithms.calibration import (
+    DEFAULTS,
+    Coefficients,
+    fit_coefficients,
+    refit_level,
+)
 from recommendations.algorithms.encoding import Encoded, encode
 from recommendations.algorithms.gram import Executor, choose_sources
 from recommendations.algorithms.model import Model
@@ -25,42 +30,8 @@ Progress = Callable[[str, float], None]
 
 #: The weight of an observation by its stage; the last one is members with all they have.
 STAGE_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 0.5, 8.0)
-#: The coefficients without data: fitted (prior of 1,000 at zero) on a training part of MovieLens
-#: latest-small and rounded. They serve until the first training.
-DEFAULTS = {
-    "intercept": 0.0,
-    "quality": 0.2,
-    "quality_trusted": 0.05,
-    "count": 0.06,
-    "count_trusted": 0.0,
-    "bias": 1.2,
-    "bias_trusted": 0.5,
-    "genre": 0.5,
-    "genre_trusted": 0.5,
-    "genre_settled": 3.6,
-    "period": 0.7,
-    "period_trusted": 1.0,
-    "period_settled": 0.8,
-    "generosity": 2.2,
-    "generosity_trusted": 2.1,
-    "generosity_settled": 1.7,
-    "leaning": 0.2,
-    "leaning_trusted": -0.15,
-    "leaning_settled": -0.2,
-    "taste": 1.1,
-    "taste_trusted": 0.7,
-    "taste_settled": -0.3,
-    "factors": 0.0,
-    "factors_trusted": 0.3,
-    "factors_settled": 0.3,
-    "feed": 0.03,
-    "feed_trusted": 0.03,
-    "feed_settled": 0.15,
-    "trusted": -0.15,
-    "settled": -0.6,
-}
-#: How many observations the defaults count for.
-PRIOR_OBSERVATIONS = 1000.0
+#: How many observations the default intercept counts for: the share of likes differs by community.
+INTERCEPT_OBSERVATIONS = 30.0
 
 
 def fit(
@@ -209,9 +180,9 @@ def fit_match_score(
     )
     weight = observations.weight * np.array(STAGE_WEIGHTS)[observations.stage]
     defaults = np.array([DEFAULTS[name] for name in NAMES])
-    fitted, _ = fit_coefficients(
-        observations.values, observations.liked, weight, defaults, PRIOR_OBSERVATIONS
-    )
+    prior = np.full(len(NAMES), parameters.weigh_defaults(encoded.shape[0]))
+    prior[0] = INTERCEPT_OBSERVATIONS
+    fitted, _ = fit_coefficients(observations.values, observations.liked, weight, defaults, prior)
     weights = dict(zip(NAMES[1:], fitted[1:].tolist(), strict=True))
     coefficients = Coefficients(float(fitted[0]), weights)
     if not parameters.refit_level:
@@ -228,9 +199,3 @@ def fit_match_score(
     if outcomes is None:
         return coefficients
     return refit_level(coefficients, *outcomes)
-
-
-def default_coefficients() -> Coefficients:
-    """Return the coefficients that serve until the first training."""
-    weights = {name: value for name, value in DEFAULTS.items() if name != "intercept"}
-    return Coefficients(DEFAULTS["intercept"], weights)

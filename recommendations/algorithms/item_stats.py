@@ -9,7 +9,7 @@ Shapes: r ratings, u members, m movies.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,22 @@ VOTES_SHRINKAGE = 50.0
 VOTES_CENTER = 6.6
 VOTES_SLOPE = 1.1
 VOTES_STARS = 0.4
+# The share of likes among ratings whose mean is s stars is about sigmoid(LIKE_SLOPE * (s - LIKE_CENTER)).
+LIKE_SLOPE, LIKE_CENTER = 2.2, 3.55
+#: The mean interest of a rating (types.interest).
+MEAN_INTEREST = 0.7
+# Before the first training the best known movie counts as seen by this share of the members.
+MAX_REACH = 0.5
 MAX_BIAS_ROUNDS = 30
 BIAS_TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True)
+class RatingSums:
+    """The community's ratings of m movies as the catalogue counts them, after a training or before any."""
+
+    count: Array  # (m,)
+    stars: Array  # (m,) sums
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,40 @@ def unrated_movies(content: MovieContent, totals: Totals, parameters: Parameters
         trend=np.ones(m),
         factors=np.zeros((m, parameters.als_factors), dtype=np.float32),
         residual_factors=np.zeros((m, parameters.residual_factors), dtype=np.float32),
+    )
+
+
+def untrained_movies(
+    content: MovieContent, ratings: RatingSums, totals: Totals, parameters: Parameters
+) -> Movies:
+    """Return rows for movies that the training does not know; all of them before the first training.
+
+    The formulas are those of a training, with what sums tell: likes are estimated from the mean stars,
+    and members have no bias. Before the first training a movie is as widely known as in the community
+    that knows it better, this one or TMDb's.
+    """
+    rows = unrated_movies(content, totals, parameters)
+    count = ratings.count
+    mean_stars = ratings.stars / np.maximum(count, 1)
+    likes = count * sigmoid(LIKE_SLOPE * (mean_stars - LIKE_CENTER))
+    prior = parameters.quality_prior * sigmoid(rows.quality)
+    above = ratings.stars - count * totals.mean_stars
+    ridge = parameters.bias_ridge
+    if totals.members:
+        rate = MEAN_INTEREST * count / totals.members
+    else:
+        votes = content.vote_count.astype(np.float64)
+        rate = MAX_REACH * np.maximum(
+            count / max(float(count.max(initial=0)), 1.0),
+            votes / max(float(votes.max(initial=0)), 1.0),
+        )
+    return replace(
+        rows,
+        quality=logit((likes + prior) / (count + parameters.quality_prior)),
+        bias=(above + ridge * rows.bias) / (count + ridge),
+        count=count,
+        rate=rate,
+        recent_rate=rate,
     )
 
 

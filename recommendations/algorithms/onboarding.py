@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recommendations.algorithms.heuristic import Array
+from recommendations.algorithms.types import Array
 
 
 def entropy(chance: Array) -> Array:

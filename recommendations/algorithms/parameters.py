@@ -9,6 +9,8 @@ from typing import Any
 #: Stored with each training. A training of another version is never read.
 VERSION = "edlae-2"
 
+MAX_PRIOR_OBSERVATIONS = 1e5
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -57,6 +59,9 @@ class Parameters:
     bias_ridge: float = 5.0
     quality_prior: float = 5.0  # ratings that TMDb's (or the community's) mean counts for
     use_votes: bool = True  # TMDb's votes as a prior
+    #: Observations that the default coefficients count for, from `enough_members` members on.
+    prior_observations: float = 1000.0
+    enough_members: int = 600
     refit_level: bool = True  # intercept and slope from the ratings of the last months
     seed: int = 1
 
@@ -80,6 +85,16 @@ class Parameters:
             als_ridge=30.0 if is_small else 60.0,
             use_votes=use_votes,
         )
+
+    def weigh_defaults(self, members: int) -> float:
+        """Return how many observations the default coefficients count for.
+
+        The fewer members there are, the more questions each of them answers, and the less these say
+        about others: 11,000 observations at 120 members, 100,000 at 28 and fewer.
+        """
+        scarcity = max(self.enough_members / max(members, 1), 1.0)
+        weight: float = self.prior_observations * scarcity**1.5
+        return min(weight, MAX_PRIOR_OBSERVATIONS)
 
     def scaled(self, share: float) -> Parameters:
         """Return the parameters for a share of the ratings.

@@ -12,7 +12,7 @@ import numpy as np
 from recommendations.algorithms.parameters import VERSION
 from recommendations.algorithms.types import LIKED
 from recommendations.evaluation import aggregates as figures
-from recommendations.evaluation.baselines import FirstFormula, ItemNeighbours, Popularity
+from recommendations.evaluation.baselines import ItemNeighbours, Popularity
 from recommendations.evaluation.engine import Learned
 from recommendations.evaluation.protocol import (
     Dataset,
@@ -30,7 +30,7 @@ PROTOCOLS = ("weak", "strong")
 
 def recommenders() -> list[Recommender]:
     """The baselines, and the engine last."""
-    return [Popularity(), ItemNeighbours(), FirstFormula(), Learned()]
+    return [Popularity(), ItemNeighbours(), Learned()]
 
 
 def evaluation(

@@ -22,7 +22,6 @@ from recommendations.recommender.queries import (
     PART_COLUMNS,
     WANTS,
     Candidates,
-    CatalogueRow,
     FeedCandidates,
     Member,
     Said,
@@ -33,6 +32,7 @@ from recommendations.recommender.queries import (
 from recommendations.recommender.results import Feed
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
 from recommendations.training.store import (
+    CatalogueRow,
     Head,
     Lists,
     Whole,
@@ -131,7 +131,7 @@ class Batch:
         return ids[there | np.isin(ids, list(self._unknown))]
 
     def _movies(self, ids: Ids) -> Movies:
-        blank: tuple[list[str], None, float, int] = ([], None, 0.0, 0)
+        blank: tuple[list[str], None, float, int, int, float] = ([], None, 0.0, 0, 0, 0.0)
         places, _ = positions(self._head.movie_ids, ids)
         return movies_of(
             self._head,

@@ -16,10 +16,14 @@ from nexus.core.genres import GENRE_NAMES, sort_genres
 from recommendations.algorithms import signals
 from recommendations.algorithms.match_score import score
 from recommendations.algorithms.ranking import POPULARITY_WEIGHT, popularity_weight, rank
-from recommendations.algorithms.types import Array, Links, Movies, positions
-from recommendations.recommender import explanations, heuristic
+from recommendations.algorithms.types import Array, History, Links, Movies, positions
+from recommendations.recommender import explanations
 from recommendations.recommender.diversity import sequence_feed
-from recommendations.recommender.match_score import compute_affinities, opinion_of
+from recommendations.recommender.match_score import (
+    compute_affinities,
+    find_similarities,
+    opinion_of,
+)
 from recommendations.recommender.queries import (
     FeedCandidates,
     Member,
@@ -34,7 +38,7 @@ from recommendations.recommender.results import (
 )
 from recommendations.selectors import FEED_DEPTH, movie_rows, recommendable
 
-#: Below so many ratings the top rated and the trend are candidates too.
+#: Below so many ratings, and before the first training, the top rated and the trend are candidates too.
 SHORT_HISTORY = 5
 #: So many of the member's movies are named as a reason.
 MAX_SUPPORT = 3
@@ -51,8 +55,6 @@ def build_feed(
     """
     member = member_read(user, lists=True)
     shown = recommendable(movies, user, include_watchlist=include_watchlist)
-    if member is None:
-        return heuristic.feed(user, shown, diversity=diversity)
     return build_member_feed(member, shown, favorites=user.favorite_genres, diversity=diversity)
 
 
@@ -65,7 +67,7 @@ def build_member_feed(
         shown,
         order=_leave_out_rated(member, preselect(member)),
         favorites=sort_genres(set(favorites) & set(GENRE_NAMES)),
-        thin=member.history.n < SHORT_HISTORY,
+        thin=member.history.n < SHORT_HISTORY or not len(member.head.movie_ids),
     )
     return rank_candidates(member, candidates, diversity=diversity)
 
@@ -125,6 +127,12 @@ def rank_candidates(member: Member, candidates: FeedCandidates, *, diversity: fl
     return Feed(items, strategy, head.algorithm, report)
 
 
+def _find_similar_liked(history: History, movie: Movies) -> list[int]:
+    """Return the index of the supporting movie most similar by genres and period; empty if none is."""
+    similarity = find_similarities(history, movie) * explanations.find_supporting(history)
+    return [int(similarity.argmax())] if similarity.any() else []
+
+
 def _explain(
     member: Member, movies: Movies, feed: Links, taste: Links, page: Sequence[int]
 ) -> list[list[str]]:
@@ -139,7 +147,8 @@ def _explain(
     for index in page:
         links = np.flatnonzero(feed.movies == index)
         strongest = links[np.argsort(-support[links], kind="stable")[:MAX_SUPPORT]]
-        supporting.append([int(feed.rated[link]) for link in strongest if support[link] > 0])
+        supports = [int(feed.rated[link]) for link in strongest if support[link] > 0]
+        supporting.append(supports or _find_similar_liked(history, movies[np.array([index])]))
         links = np.flatnonzero(taste.movies == index)
         weight = float(taste.weights[links].sum()) + signals.TASTE_SHRINKAGE
         worst = links[np.argsort(objection[links], kind="stable")[:1]]

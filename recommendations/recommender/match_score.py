@@ -13,6 +13,7 @@ import numpy as np
 
 from accounts.models import User
 from recommendations.algorithms import signals
+from recommendations.algorithms.content_similarity import kinship
 from recommendations.algorithms.functions import shrink
 from recommendations.algorithms.match_score import (
     percents,
@@ -22,8 +23,8 @@ from recommendations.algorithms.match_score import (
 )
 from recommendations.algorithms.shapley import rounded
 from recommendations.algorithms.signals import PARTS
-from recommendations.algorithms.types import Array, Links, Movies
-from recommendations.recommender import explanations, heuristic
+from recommendations.algorithms.types import Array, History, Links, Movies
+from recommendations.recommender import explanations
 from recommendations.recommender.explanations import GenreAffinities, Opinion
 from recommendations.recommender.queries import Candidates, Member, member_read, movies_read
 from recommendations.recommender.results import Component, Counterfactual, Match, RatedMovie
@@ -33,6 +34,8 @@ from recommendations.selectors import MovieRow
 MAX_EVIDENCE = 3
 #: Points of percent a rating must add or take to be evidence.
 MIN_POINTS = 0.05
+#: Movies that are less similar by genres and period have too little in common to be named together.
+MIN_SIMILARITY = 0.25
 #: Ratings of the member, and votes for the movie, that give half of their part of the confidence.
 CONFIDENCE_HISTORY, CONFIDENCE_VOTES = 10.0, 50.0
 
@@ -43,8 +46,6 @@ def compute_matches(user: User, movie_ids: Sequence[int], *, explained: bool = T
     Without `explained` there is no evidence of ratings, and there are no counterfactuals.
     """
     member = member_read(user, lists=False)
-    if member is None:
-        return heuristic.matches(user, movie_ids, explained=explained)
     return compute_member_matches(member, movie_ids, explained=explained)
 
 
@@ -146,6 +147,16 @@ def opinion_of(member: Member, index: int, rows: Mapping[int, MovieRow]) -> Opin
     return Opinion(row, stars, more=bool(history.wants[index] > 0))
 
 
+def find_similarities(history: History, movie: Movies) -> Array:
+    """(n,) Return the similarity of one movie by genres and period to each other movie of the history.
+
+    It is 0 below MIN_SIMILARITY.
+    """
+    similarity = kinship(movie, history.movies)[0]
+    is_similar = (similarity >= MIN_SIMILARITY) & (history.movies.ids != movie.ids[0])
+    return np.where(is_similar, similarity, 0.0)
+
+
 @dataclass(frozen=True)
 class _Target:
     """One movie to score, with the links to it."""
@@ -163,10 +174,17 @@ def _select(links: Links, index: int) -> Links:
 
 
 def _find_contributions(member: Member, target: _Target) -> dict[int, float]:
-    """Return the points of percent of the ratings that moved the score most, by place in the history."""
+    """Return the points of percent of the ratings that moved the score most, by place in the history.
+
+    If the training links no rating to the movie, it is the similarity of the most similar movies,
+    negative for those that speak against it.
+    """
     points = rating_contributions(
         member.history, target.movie, target.feed, target.taste, member.head.coefficients
     )
+    if not points.any():
+        direction = np.where(explanations.find_supporting(member.history), 1.0, -1.0)
+        points = find_similarities(member.history, target.movie) * direction
     order = np.argsort(-np.abs(np.round(points, 9)), kind="stable")
     return {int(index): float(points[index]) for index in order[:MAX_EVIDENCE]}
 

@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 import numpy as np
-from django.db.models import F
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations.algorithms import heuristic as scoring
 from recommendations.algorithms.content_similarity import kinship
-from recommendations.algorithms.heuristic import Array
+from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.onboarding import telling
+from recommendations.algorithms.types import Array
 from recommendations.recommender.queries import Candidates, candidates_read
 from recommendations.recommender.results import OnboardingMovie
-from recommendations.selectors import MovieRow, features, most_seen, movie_rows, unjudged
-from recommendations.training.store import Head, active_head
+from recommendations.selectors import MovieRow, movie_rows, unjudged
+from recommendations.training.store import Head, active_head, default_head
 
 ASKED = 20
-# Asked about are movies of the most widely seen.
-POOL = 300
 
 
 def onboarding(user: User) -> list[OnboardingMovie]:
-    """Some ASKED movies to rate first, of those the member has neither rated nor waved away.
+    """Return ASKED movies to rate first, which the member has neither rated nor hidden nor wants less of.
 
-    The measure is recommendations.algorithms.onboarding.telling; likeness is by taste where a training is
-    active, and by genres and period. Three queries.
+    The measure is algorithms.onboarding.telling. Similarity is that of genres and period, and once
+    there is a training the mean of it and the similarity by taste. Three queries.
     """
     shown = unjudged(Movie.objects.all(), user)
-    head = active_head()
-    if head is not None:
-        pool = candidates_read(head, shown, order=head.rates, favorites=(), thin=False)
-        ids, rate = pool.movies.ids.tolist(), pool.movies.rate
-        chance = 1 / (1 + np.exp(-pool.movies.quality))
-        alike = (_taste(head, pool) + kinship(pool.movies, pool.movies)) / 2
-    else:
-        order = (F("rating_count").desc(), F("popularity").desc(), "id")
-        rows = movie_rows(list(shown.order_by(*order).values_list("id", flat=True)[:POOL]))
-        movies = features(rows, most_seen=most_seen())
-        ids = movies.ids.tolist()
-        rate = movies.reach
-        chance = scoring.expected_chance(movies.quality)
-        alike = kinship(movies, movies)
+    head = active_head() or default_head()
+    pool = candidates_read(head, shown, order=head.rates, favorites=(), thin=False)
+    ids = pool.movies.ids.tolist()
+    chance = sigmoid(pool.movies.quality)
+    alike = kinship(pool.movies, pool.movies)
+    if len(pool.taste.owners):
+        alike = (_taste(head, pool) + alike) / 2
     np.fill_diagonal(alike, 1.0)
-    chosen = telling(rate, chance, alike, count=ASKED)
+    chosen = telling(pool.movies.rate, chance, alike, count=ASKED)
     rows_by_id = {row.id: row for row in movie_rows([ids[place] for place in chosen])}
     return [
         _asked(rows_by_id[ids[place]], chance[place])

@@ -20,7 +20,6 @@ from accounts.models import User
 from movies.models import MovieQuerySet
 from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
 from nexus.core.genres import GENRE_NAMES
-from recommendations.algorithms.item_stats import unrated_movies
 from recommendations.algorithms.parameters import VERSION
 from recommendations.algorithms.time_decay import recency_weights
 from recommendations.algorithms.types import (
@@ -33,7 +32,15 @@ from recommendations.algorithms.types import (
 )
 from recommendations.models import Feedback
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
-from recommendations.training.store import Head, Lists, Vectors, content, head_of
+from recommendations.training.store import (
+    CATALOGUE_COLUMNS,
+    Head,
+    Lists,
+    Vectors,
+    default_head,
+    head_of,
+    untrained_rows,
+)
 
 # The newest of what a member said of movies without rating them.
 FEEDBACK_LIMIT = 200
@@ -45,8 +52,7 @@ CONSIDERED = 4_000
 # Beside the ranking, for those whose ratings say little yet.
 FROM_EACH_LIST = 80
 
-#: id, genres, release_year, vote_average, vote_count: what the catalogue says of a movie.
-CatalogueRow = tuple[int, list[str], int | None, float, int]
+_COLUMNS = CATALOGUE_COLUMNS[1:]
 # Each movie's rows are looked up one by one (LATERAL, LIMIT), because the planner, who does not know
 # how few they are, would read whole tables; and the catalogue only where the training knows nothing.
 _LOOKED_UP = """
@@ -55,11 +61,11 @@ LEFT JOIN LATERAL (
     WHERE training_id = {training} AND movie_id = {movie_id} LIMIT 1
 ) AS factors ON true
 LEFT JOIN LATERAL (
-    SELECT genres, release_year, vote_average, vote_count FROM movies_movie
+    SELECT {columns} FROM movies_movie
     WHERE id = {movie_id} AND factors.movie_id IS NULL LIMIT 1
 ) AS movie ON true
 """
-_CATALOGUE = "movie.genres, movie.release_year, movie.vote_average, movie.vote_count"
+_CATALOGUE = ", ".join(f"movie.{column}" for column in _COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,9 @@ LEFT JOIN said ON true
 
 
 def _member_sql(*, lists: str, chosen: str) -> str:
-    looked_up = _LOOKED_UP.format(lists=lists, training="training.id", movie_id="said.movie_id")
+    looked_up = _LOOKED_UP.format(
+        lists=lists, columns=", ".join(_COLUMNS), training="training.id", movie_id="said.movie_id"
+    )
     return _MEMBER_SQL.format(list=chosen, catalogue=_CATALOGUE, looked_up=looked_up)
 
 
@@ -143,8 +151,8 @@ _WITHOUT_LISTS = _member_sql(lists="1", chosen="NULL::bytea").encode()
 _WITH_LISTS = _member_sql(lists="feed_targets", chosen="factors.feed_targets").encode()
 
 
-def member_read(user: User, *, lists: bool) -> Member | None:
-    """The member in the active training; None where there is none. One query.
+def member_read(user: User, *, lists: bool) -> Member:
+    """Return the member in the active training, or before the first one in `default_head`. One query.
 
     `lists`: also what each movie speaks for, which a feed is made of.
     """
@@ -158,9 +166,7 @@ def member_read(user: User, *, lists: bool) -> Member | None:
         },
         form=Format.BINARY,
     )
-    if found[0][0] is None:
-        return None
-    head = head_of(found[0][0])
+    head = default_head() if found[0][0] is None else head_of(found[0][0])
     rows = [row for row in found if row[6] is not None]
     vectors = head.unpack_vectors([row[4] for row in rows])
     movies = movies_of(head, [row[6:] for row in rows], vectors)
@@ -197,10 +203,8 @@ def movies_of(head: Head, rows: Sequence[Any], vectors: Vectors) -> Movies:
     places, held = positions(head.movie_ids, ids)
     if held.all():
         return head.movies(places, vectors)
-    unknown = unrated_movies(
-        content([row for row, known in zip(rows, held, strict=True) if not known]),
-        head.totals,
-        head.parameters,
+    unknown = untrained_rows(
+        [row for row, known in zip(rows, held, strict=True) if not known], head
     )
     if not held.any():
         return unknown
@@ -218,7 +222,12 @@ ORDER BY chosen.id
 
 
 def _movies_sql(*, columns: str, movies: str) -> str:
-    looked_up = _LOOKED_UP.format(lists="feed_sources, taste", training="%s", movie_id="chosen.id")
+    looked_up = _LOOKED_UP.format(
+        lists="feed_sources, taste",
+        columns=", ".join(_COLUMNS),
+        training="%s",
+        movie_id="chosen.id",
+    )
     return _MOVIES_SQL.format(
         columns=columns, catalogue=_CATALOGUE, movies=movies, looked_up=looked_up
     )

@@ -10,6 +10,7 @@ from django.db import connection
 from movies.models import Collection, Movie
 from recommendations.algorithms.match_score import score
 from recommendations.algorithms.model import Model
+from recommendations.algorithms.parameters import VERSION
 from recommendations.algorithms.types import History
 from recommendations.models import Feedback
 from recommendations.recommender import queries
@@ -245,6 +246,39 @@ def test_the_engine_takes_three_queries_however_long_the_history(
         assert compute_matches(ann, [trained[1][50].pk])
     with django_assert_num_queries(3):
         assert len(compute_matches(ann, [movie.pk for movie in trained[1][45:60]])) == 15
+
+
+@pytest.mark.parametrize("ratings", [0, 1, 40])
+def test_the_engine_takes_three_queries_before_the_first_training(
+    ann, django_assert_num_queries, ratings
+):
+    movies = made_up(members=20, movies=60)[1]
+    for movie in movies[:ratings]:
+        rating_set(user_id=ann.pk, movie_id=movie.pk, score=4)
+
+    with django_assert_num_queries(3):
+        feed = build_feed(ann, Movie.objects.all())
+        assert all(item.reasons for item in feed.items[:20])
+    with django_assert_num_queries(3):
+        (match,) = compute_matches(ann, [movies[50].pk])
+
+    assert feed.algorithm == match.algorithm == VERSION
+
+
+def test_before_the_first_training_likes_in_a_genre_raise_its_movies(ann):
+    movies = made_up(members=20, movies=60)[1]
+    horror, western = movies[48], movies[50]
+    for n in range(15):
+        rating_set(user_id=ann.pk, movie_id=movies[n].pk, score=5 if n % 3 == 0 else 2)
+
+    liked, disliked = compute_matches(ann, [horror.pk, western.pk])
+
+    assert liked.match_score > disliked.match_score + 10
+    assert any("You gave Horror" in said for said in liked.components["rating_history"].evidence)
+    assert not any(
+        "You gave Western" in said for said in liked.components["rating_history"].evidence
+    )
+    assert liked.counterfactuals
 
 
 def test_diversity_lowers_intra_list_similarity_and_counts_promoted_movies(ann, client_of, trained):

@@ -197,7 +197,7 @@ def test_the_command_writes_report_figures_and_pictures(folder, tmp_path):
 
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".md", ".png"]
     (figures,) = (json.loads(path.read_text()) for path in tmp_path.glob("*.json"))
-    assert list(figures["recommenders"]) == ["popularity", "item-kNN", "first formula", ENGINE]
+    assert list(figures["recommenders"]) == ["popularity", "item-kNN", ENGINE]
     assert figures["machine"]["numpy"] == np.__version__
     assert figures["parameters"]["neighbors"] > 0
     assert figures["recommenders"][ENGINE]["scoring"]["all"]["auc"][0] > 0.5

@@ -14,7 +14,7 @@ from recommendations.training.pipeline import training_run
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=[False, True], ids=["first formula", "trained"])
+@pytest.fixture(params=[False, True], ids=["untrained", "trained"])
 def world(request, make_user, client_of):
     _, movies = made_up(members=30, movies=45)
     if request.param:

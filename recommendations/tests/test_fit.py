@@ -148,6 +148,12 @@ def test_the_ridge_grows_with_the_community():
     assert Parameters.for_size(20_000_000).ridge == 300
 
 
+def test_the_default_coefficients_count_for_more_in_a_small_community():
+    priors = [Parameters().weigh_defaults(members) for members in (0, 5, 150, 600, 10**6)]
+
+    assert priors == [100_000, 100_000, 8_000, 1_000, 1_000]
+
+
 def test_defaults_are_named_for_every_signal():
     assert set(DEFAULTS) == set(NAMES)
 

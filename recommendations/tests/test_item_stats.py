@@ -4,10 +4,12 @@ import pytest
 from recommendations.algorithms.encoding import encode, member_scale, movie_scale
 from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.item_stats import (
+    RatingSums,
     Totals,
     fit_biases,
     rated_movies,
     unrated_movies,
+    untrained_movies,
 )
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import BadRatings, MovieContent, Ratings, interest
@@ -105,6 +107,33 @@ def test_votes_of_tmdb_are_a_prior_and_can_be_switched_off():
     assert known.bias == pytest.approx([0.4 * 2 * 5000 / 5050, 0.4, 0], rel=1e-5)
     off = unrated_movies(described.without_votes(), totals, Parameters())
     assert off.quality.tolist() == [0, 0, 0]
+
+
+def test_sums_of_ratings_count_for_a_movie_that_no_training_knows():
+    described = content([1, 2], average=[8.6, 0], votes=[50, 0])
+    sums = RatingSums(count=np.array([3.0, 0.0]), stars=np.array([15.0, 0.0]))
+
+    rows = untrained_movies(described, sums, Totals(liked_share=0.5), Parameters())
+
+    # Three ratings of 5 stars: likes by the slope, beside a prior of 5 ratings.
+    likes = 3 * sigmoid(2.2 * (5 - 3.55))
+    expected = (likes + 5 * sigmoid(1.1)) / (3 + 5)
+    assert sigmoid(rows.quality) == pytest.approx([expected, 0.5])
+    assert rows.bias == pytest.approx([(3 * 1.5 + 5 * 0.4) / (3 + 5), 0])
+    assert rows.count.tolist() == [3, 0]
+
+
+def test_before_the_first_training_a_movie_is_known_by_ratings_or_by_votes():
+    described = content([1, 2, 3], average=[7, 7, 7], votes=[100, 50, 0])
+    sums = RatingSums(count=np.array([0.0, 1.0, 2.0]), stars=np.array([0.0, 4.0, 8.0]))
+
+    before = untrained_movies(described, sums, Totals(), Parameters())
+    after = untrained_movies(described, sums, Totals(members=10), Parameters())
+    without_votes = untrained_movies(described.without_votes(), sums, Totals(), Parameters())
+
+    assert before.rate == pytest.approx([0.5, 0.25, 0.5])
+    assert after.rate == pytest.approx([0, 0.07, 0.14])
+    assert without_votes.rate == pytest.approx([0, 0.25, 0.5])
 
 
 def test_movies_without_content_have_a_row_all_the_same():

@@ -9,7 +9,7 @@ from accounts.models import User
 from movies.models import Movie
 from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.datasets.movielens import (
-    RowError,
+    MovieLensRowError,
     Title,
     movielens_import,
     parse_genres,
@@ -95,7 +95,7 @@ def test_genres_get_tmdbs_names_and_order():
     text = "Sci-Fi|Musical|IMAX|Film-Noir|Children|Drama"
     assert parse_genres(text) == ("Crime", "Drama", "Family", "Music", "Science Fiction")
     assert parse_genres("(no genres listed)") == ()
-    with pytest.raises(RowError, match="'Opera'"):
+    with pytest.raises(MovieLensRowError, match="'Opera'"):
         parse_genres("Drama|Opera")
 
 

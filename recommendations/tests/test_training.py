@@ -18,7 +18,7 @@ from accounts.models import User
 from movies.models import Movie
 from movies.selectors import find_movies_in_use
 from nexus.dev import embedded
-from recommendations.algorithms.types import Ratings
+from recommendations.algorithms.parameters import VERSION
 from recommendations.models import MovieFactors, Training
 from recommendations.recommender.feed import build_feed
 from recommendations.recommender.match_score import compute_matches
@@ -131,18 +131,6 @@ def test_a_training_of_another_version_is_not_read(community):
     assert active_head() is None
 
 
-def test_fewer_ratings_are_enough_where_they_are_of_few_movies():
-    def enough(n, movies):
-        ratings = Ratings(np.arange(n), np.arange(n) % movies, np.full(n, 4, dtype=np.float32))
-        return service._are_enough(ratings)
-
-    assert enough(20_000, 19_000)
-    assert not enough(19_999, 2_000)
-    assert enough(19_999, 1_999)
-    assert enough(5_000, 500)
-    assert not enough(4_999, 10)
-
-
 def test_a_list_comes_back_from_its_bytes():
     places, weights = np.array([5, 0, 2]), np.array([0.5, -1, 2], dtype=np.float32)
     lists = Lists.of([packed(places, weights), None, b"", packed(places[:1], weights[:1])])
@@ -151,12 +139,15 @@ def test_a_list_comes_back_from_its_bytes():
     assert lists.weights.tolist() == [0.5, -1, 2, 0.5]
 
 
-def test_too_few_ratings_are_told_and_the_first_formula_serves(community):
-    told = train()
-    assert "Nothing trained" in told
-    assert "20,000" in told
+def test_with_too_few_ratings_nothing_is_trained_and_the_defaults_serve(community, monkeypatch):
+    monkeypatch.setattr(service, "MIN_RATINGS", 10_000)
+
+    printed = train()
+
+    assert "Nothing trained" in printed
+    assert "10,000" in printed
     assert Training.objects.count() == 0
-    assert build_feed(community[0][0], Movie.objects.all()).algorithm == "signals-1"
+    assert build_feed(community[0][0], Movie.objects.all()).algorithm == VERSION
 
 
 @pytest.mark.parametrize("ratings", [0, 1, 2])
@@ -222,7 +213,7 @@ def test_three_trainings_are_kept_and_rollback_goes_back(community):
 
 
 def test_a_rollback_without_training_is_told(db):
-    with pytest.raises(CommandError, match="first formula serves"):
+    with pytest.raises(CommandError, match="default coefficients serve"):
         train(rollback=True)
 
 

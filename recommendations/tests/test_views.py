@@ -117,6 +117,7 @@ def test_diversity_mixes_the_feed(ann, client_of, community, catalogue):
     api = client_of(ann)
     for n in range(3):
         rate(api, catalogue[f"Horror {n}"], 5)
+        rate(api, catalogue[f"Romance {n}"], 1.5)
 
     plain = titles(api.get("/movies/recommendations/?page_size=6"))
     mixed = titles(api.get("/movies/recommendations/?page_size=10&diversity=1"))

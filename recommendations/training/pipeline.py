@@ -32,13 +32,9 @@ from recommendations.training.validation import kept_out, tried
 #: Told the step and the part of it that is done (0 to 1).
 Progress = Callable[[str, float], None]
 
-# Below so many ratings the first formula ranks as well as what can be learned, and scores better:
-# of MovieLens's latest-small, nDCG@10 .241 against .237 and log loss .541 against .557 at 15,000
-# ratings, .270 against .297 and .538 against .541 at 29,000.
-MIN_RATINGS = 20_000
-# Fewer do where they are of few movies: with the starter's 12,000 of 375, .263 against .294 and .544
-# against .467.
-MIN_RATINGS_OF_FEW_MOVIES, FEW_MOVIES_HAVE = 5_000, 10
+# From here on a training ranks better than the default coefficients and empty lists, and scores as well:
+# docs/recommender.md, "Little data".
+MIN_RATINGS = 1_000
 #: Trainings kept with their rows, the active one among them.
 KEPT = 3
 # On the same held-out members a training may be so much worse than the active one: about two
@@ -101,11 +97,10 @@ def training_run(
         ratings = read.ratings
         # Before anything else: a rating that is none would spoil whatever is learned.
         ratings.check()
-        if not (len(ratings) if force else _are_enough(ratings)):
+        if len(ratings) < (1 if force else MIN_RATINGS):
             raise TooFewRatingsError(
-                f"There are {len(ratings):,} ratings; below {MIN_RATINGS:,}, or "
-                f"{MIN_RATINGS_OF_FEW_MOVIES:,} where movies have {FEW_MOVIES_HAVE} each, what can be "
-                "learned is worse than the first formula, which needs no training."
+                f"There are {len(ratings):,} ratings; a training needs {MIN_RATINGS:,}. "
+                "Until then the default coefficients serve."
             )
         training = Training(
             algorithm=VERSION,
@@ -165,12 +160,6 @@ def _learn(
     return model, outcome
 
 
-def _are_enough(ratings: Ratings) -> bool:
-    n = len(ratings)
-    of_few = n >= FEW_MOVIES_HAVE * len(np.unique(ratings.movies))
-    return n >= MIN_RATINGS or (n >= MIN_RATINGS_OF_FEW_MOVIES and of_few)
-
-
 def training_rollback(*, dry_run: bool = False) -> tuple[Training, Training]:
     """Switch back to the training before the active one; which served, and which does now.
 
@@ -179,7 +168,7 @@ def training_rollback(*, dry_run: bool = False) -> tuple[Training, Training]:
     with _alone():
         active = Training.objects.filter(active=True).first()
         if active is None:
-            raise TrainingError("No training is active; the first formula serves.")
+            raise TrainingError("No training is active; the default coefficients serve.")
         before = (
             Training.objects.filter(state=Training.State.READY, algorithm=VERSION, id__lt=active.pk)
             .order_by("-id")

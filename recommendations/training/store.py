@@ -5,6 +5,7 @@ What single answers read of it is in recommendations.recommender.queries.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from nexus.core.db.raw_sql import rows_in_binary
 from nexus.core.db.transactions import long_transaction
 from nexus.core.genres import GENRE_NAMES
 from recommendations.algorithms.calibration import Coefficients
-from recommendations.algorithms.item_stats import Totals
+from recommendations.algorithms.item_stats import RatingSums, Totals, untrained_movies
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import VERSION, Parameters
 from recommendations.algorithms.types import (
@@ -40,9 +41,24 @@ from recommendations.algorithms.types import (
 from recommendations.models import MovieFactors, Training
 from social.models import Rating
 
+logger = logging.getLogger(__name__)
+
 # A movie that everybody saw speaks for thousands. Of its words the strongest are kept for choosing
 # the candidates of a feed; the candidates are then ranked by all that speaks for them.
 MAX_TARGETS = 500
+#: In place of a training's id; no row has it.
+NO_TRAINING = 0
+#: id, genres, release_year, vote_average, vote_count, rating_count, rating_sum of a movie.
+CatalogueRow = tuple[int, list[str], int | None, float, int, int, float]
+CATALOGUE_COLUMNS = (
+    "id",
+    "genres",
+    "release_year",
+    "vote_average",
+    "vote_count",
+    "rating_count",
+    "rating_sum",
+)
 #: Beside so many ratings of real members the made-up community only distorts a training.
 ENOUGH_REAL_RATINGS = 5_000
 _GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}
@@ -237,6 +253,25 @@ def active_head() -> Head | None:
     return None if training_id is None else head_of(training_id)
 
 
+@lru_cache(maxsize=1)
+def default_head() -> Head:
+    """Return what serves until the first training: default coefficients, and no movie known."""
+    logger.warning("No training of %s is active: the default coefficients serve.", VERSION)
+    nothing = np.zeros(0)
+    return Head(
+        training_id=NO_TRAINING,
+        algorithm=VERSION,
+        table=np.zeros(0, dtype=MOVIE),
+        movie_ids=np.zeros(0, dtype=np.int64),
+        rates=nothing,
+        recent_rates=nothing,
+        factor_gram=np.zeros((0, 0)),
+        totals=Totals(),
+        coefficients=Coefficients.default(),
+        parameters=Parameters(als_factors=0, residual_factors=0),
+    )
+
+
 # --- What is read for training -------------------------------------------------------------------
 
 Progress = Callable[[str, float], None]
@@ -326,18 +361,26 @@ def _copied(cursor: Any, sql: str, params: Sequence[Any]) -> Iterator[bytes]:
         yield rest
 
 
-def catalogue_rows(movie_ids: Sequence[int]) -> list[tuple[int, list[str], int | None, float, int]]:
-    """id, genres, release_year, vote_average and vote_count of the movies that exist, by id."""
+def catalogue_rows(movie_ids: Sequence[int]) -> list[CatalogueRow]:
+    """Return the rows of the movies that exist, by id."""
     return list(
-        Movie.objects.filter(id__any=movie_ids)
-        .order_by("id")
-        .values_list("id", "genres", "release_year", "vote_average", "vote_count")
+        Movie.objects.filter(id__any=movie_ids).order_by("id").values_list(*CATALOGUE_COLUMNS)
     )
 
 
 def content_read(movie_ids: Ids) -> MovieContent:
-    """What the catalogue says of these movies; those that are gone are left out. One query."""
-    return content(catalogue_rows(movie_ids.tolist()))
+    """Return what the catalogue says of these movies; deleted ones are left out. One query."""
+    return content([row[:5] for row in catalogue_rows(movie_ids.tolist())])
+
+
+def untrained_rows(rows: Sequence[CatalogueRow], head: Head) -> Movies:
+    """Return the movies of these rows, which the training does not know."""
+    ratings = RatingSums(
+        count=np.array([row[5] for row in rows], dtype=np.float64),
+        stars=np.array([row[6] for row in rows], dtype=np.float64),
+    )
+    described = content([row[:5] for row in rows])
+    return untrained_movies(described, ratings, head.totals, head.parameters)
 
 
 def content(rows: Sequence[tuple[int, list[str], int | None, float, int]]) -> MovieContent:

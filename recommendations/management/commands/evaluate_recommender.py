@@ -36,7 +36,7 @@ _MEASURED_WITH = ("numpy", "scipy")
 
 class Command(BaseCommand):
     help = (
-        "Measure the engine beside popularity, item-kNN and the first formula on held-out ratings: "
+        "Measure the engine beside popularity and item-kNN on held-out ratings: "
         "a report in Markdown, figures in JSON, pictures in PNG. Writes nothing to the database "
         "but the figures of the service's own ratings, which go with the active training."
     )
