@@ -1,6 +1,6 @@
-"""Many members' feeds and matches: the active training held in memory, and read once.
+"""Feeds and match scores of many members, for exports: the active training is read into memory once.
 
-The same maths as for one member (engine.learned), on rows that are not fetched movie by movie.
+The computation is that of feed and match_score; only the reads differ.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from recommendations.models import Feedback
 from recommendations.recommender.feed import SHORT_HISTORY, preselect, rank_candidates
 from recommendations.recommender.match_score import compute_percents
 from recommendations.recommender.queries import (
+    FEEDBACK_INTEREST,
     FEEDBACK_LIMIT,
     PART_COLUMNS,
-    WANTS,
     Candidates,
     FeedCandidates,
+    Judgment,
     Member,
-    Said,
+    build_member,
+    build_movies,
     count_days,
-    member_of,
-    movies_of,
 )
 from recommendations.recommender.results import Feed
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
@@ -43,10 +43,10 @@ from recommendations.training.store import (
 from social.models import Viewing
 
 MEMBERS_AT_ONCE = 200
-AWAY = (Feedback.Kind.HIDE, Feedback.Kind.LESS)
+UNWANTED = (Feedback.Kind.HIDE, Feedback.Kind.LESS)
 
-# One row a member and movie, in the order of serving.member_read.
-_SAID_SQL = """
+# One row a member and movie, in the sequence of queries.read_member.
+_JUDGMENTS_SQL = """
 SELECT user_id, movie_id, rating.score, feedback.kind,
        extract(epoch FROM rating.created_at)::bigint
 FROM (SELECT * FROM social_rating WHERE user_id = ANY(%(users)s)) AS rating
@@ -64,7 +64,7 @@ class BatchMember:
 
 
 class Batch:
-    """The active training, asked about many members."""
+    """The active training in memory, and what the catalogue adds to it."""
 
     def __init__(self, head: Head) -> None:
         self._head = head
@@ -76,40 +76,40 @@ class Batch:
         exists = Movie.objects.filter(id__any=head.movie_ids.tolist())
         self._gone = ~np.isin(head.movie_ids, list(exists.values_list("id", flat=True)))
         self._series, self._released, self._incomplete_series = self._read_series()
-        #: What the catalogue says of movies that the training does not know, as they are met.
+        #: The catalogue's rows of movies that the training does not know, read when they come up.
         self._unknown: dict[int, CatalogueRow] = {}
 
     @classmethod
     def of_active(cls) -> Batch | None:
-        """None where no training is active."""
+        """Return None if no training is active."""
         head = active_head()
         return None if head is None else cls(head)
 
     def members(self, users: Sequence[User]) -> Iterator[tuple[User, BatchMember]]:
-        """The members with what they said, MEMBERS_AT_ONCE to a query."""
+        """Yield the members with their ratings, feedback and viewings; MEMBERS_AT_ONCE in two queries."""
         for start in range(0, len(users), MEMBERS_AT_ONCE):
             some = users[start : start + MEMBERS_AT_ONCE]
-            said: dict[int, list[Said]] = {user.pk: [] for user in some}
+            judgments: dict[int, list[Judgment]] = {user.pk: [] for user in some}
             with connection.cursor() as cursor:
-                cursor.execute(_SAID_SQL, {"users": list(said)})
+                cursor.execute(_JUDGMENTS_SQL, {"users": list(judgments)})
                 for user_id, *rest in cursor.fetchall():
-                    said[user_id].append(Said(*rest))
-            self._look_up({each.movie_id for of in said.values() for each in of})
+                    judgments[user_id].append(Judgment(*rest))
+            self._read_unknown({each.movie_id for some in judgments.values() for each in some})
             watched: dict[int, list[int]] = {user.pk: [] for user in some}
             viewings = Viewing.objects.filter(user_id__in=list(watched))
             for user_id, movie_id in viewings.values_list("user_id", "movie_id"):
                 watched[user_id].append(movie_id)
             for user in some:
-                yield user, self._member(user, said[user.pk], watched[user.pk])
+                yield user, self._build_member(user, judgments[user.pk], watched[user.pk])
 
-    def feed(self, one: BatchMember) -> Feed | None:
-        """The unfiltered feed; None where the ranking alone does not make it up."""
-        member = one.member
+    def feed(self, batch_member: BatchMember) -> Feed | None:
+        """Return the unfiltered feed, or None if the training alone does not determine it."""
+        member = batch_member.member
         if member.history.n < SHORT_HISTORY:
             return None
         order = np.round(preselect(member), 9)
-        away, held = positions(self._head.movie_ids, one.excluded)
-        order[away[held]] = -np.inf
+        unwanted, is_known = positions(self._head.movie_ids, batch_member.excluded)
+        order[unwanted[is_known]] = -np.inf
         order[self._gone] = -np.inf
         if np.isfinite(order).sum() < FEED_DEPTH:
             return None
@@ -118,22 +118,22 @@ class Batch:
             return None
         return rank_candidates(member, self._feed_candidates(order, places))
 
-    def scores(self, one: BatchMember, movie_ids: Sequence[int]) -> dict[int, float]:
-        """The match score of each movie that exists, by its id."""
-        self._look_up(set(movie_ids))
+    def scores(self, batch_member: BatchMember, movie_ids: Sequence[int]) -> dict[int, float]:
+        """Return the match score of each movie that exists, by its id."""
+        self._read_unknown(set(movie_ids))
         candidates = self._candidates(self._existing(np.unique(movie_ids)))
-        percents = compute_percents(one.member, candidates)
+        percents = compute_percents(batch_member.member, candidates)
         return dict(zip(candidates.movies.ids.tolist(), percents.tolist(), strict=True))
 
     def _existing(self, ids: Ids) -> Ids:
-        places, held = positions(self._head.movie_ids, ids)
-        there = held & ~self._gone[places] if len(self._gone) else held
-        return ids[there | np.isin(ids, list(self._unknown))]
+        places, is_known = positions(self._head.movie_ids, ids)
+        exists = is_known & ~self._gone[places] if len(self._gone) else is_known
+        return ids[exists | np.isin(ids, list(self._unknown))]
 
     def _movies(self, ids: Ids) -> Movies:
         blank: tuple[list[str], None, float, int, int, float] = ([], None, 0.0, 0, 0, 0.0)
         places, _ = positions(self._head.movie_ids, ids)
-        return movies_of(
+        return build_movies(
             self._head,
             [self._unknown.get(each, (each, *blank)) for each in ids.tolist()],
             self._whole.vectors[places],
@@ -174,33 +174,38 @@ class Batch:
         )
 
     def _candidates(self, ids: Ids) -> Candidates:
-        places, held = positions(self._head.movie_ids, ids)
+        places, is_known = positions(self._head.movie_ids, ids)
         whole = self._whole
         return Candidates(
             self._movies(ids),
-            Lists.some(whole.feed, self._feed_starts, places).only(held),
-            Lists.some(whole.taste, self._taste_starts, places).only(held),
+            Lists.some(whole.feed, self._feed_starts, places).only(is_known),
+            Lists.some(whole.taste, self._taste_starts, places).only(is_known),
         )
 
-    def _member(self, user: User, said: Sequence[Said], watched: Sequence[int]) -> BatchMember:
-        away = [each.movie_id for each in said if each.score is not None or each.kind in AWAY]
-        away.extend(watched)
-        rated = [each for each in said if each.score is not None][:HISTORY_LIMIT]
-        spoken = [each for each in said if each.score is None and each.kind in WANTS]
-        told = [
-            each if each.kind in WANTS else replace(each, kind=None)
-            for each in (*rated, *spoken[:FEEDBACK_LIMIT])
+    def _build_member(
+        self, user: User, judgments: Sequence[Judgment], watched: Sequence[int]
+    ) -> BatchMember:
+        unwanted = [
+            each.movie_id for each in judgments if each.score is not None or each.kind in UNWANTED
         ]
-        ids = np.array([each.movie_id for each in told], dtype=np.int64)
-        places, held = positions(self._head.movie_ids, ids)
-        lists = Lists.some(self._whole.targets, self._target_starts, places).only(held)
-        member = member_of(self._head, user.favorite_genres, told, self._movies(ids), lists)
-        return BatchMember(member, np.array(away, dtype=np.int64))
+        rated = [each for each in judgments if each.score is not None][:HISTORY_LIMIT]
+        unrated = [
+            each for each in judgments if each.score is None and each.kind in FEEDBACK_INTEREST
+        ]
+        counted = [
+            each if each.kind in FEEDBACK_INTEREST else replace(each, kind=None)
+            for each in (*rated, *unrated[:FEEDBACK_LIMIT])
+        ]
+        ids = np.array([each.movie_id for each in counted], dtype=np.int64)
+        places, is_known = positions(self._head.movie_ids, ids)
+        lists = Lists.some(self._whole.targets, self._target_starts, places).only(is_known)
+        member = build_member(self._head, user.favorite_genres, counted, self._movies(ids), lists)
+        return BatchMember(member, np.array([*unwanted, *watched], dtype=np.int64))
 
-    def _look_up(self, movie_ids: set[int]) -> None:
-        """Learn what the catalogue says of movies that the training does not know."""
+    def _read_unknown(self, movie_ids: set[int]) -> None:
+        """Read the catalogue's rows of movies that the training does not know."""
         ids = np.array(sorted(movie_ids), dtype=np.int64)
-        _, held = positions(self._head.movie_ids, ids)
-        new = [each for each in ids[~held].tolist() if each not in self._unknown]
+        _, is_known = positions(self._head.movie_ids, ids)
+        new = [each for each in ids[~is_known].tolist() if each not in self._unknown]
         if new:
             self._unknown.update((row[0], row) for row in catalogue_rows(new))

@@ -14,7 +14,7 @@ from accounts.models import User
 from movies.models import MovieQuerySet
 from nexus.core.genres import GENRE_NAMES, sort_genres
 from recommendations.algorithms import signals
-from recommendations.algorithms.match_score import score
+from recommendations.algorithms.match_score import percents
 from recommendations.algorithms.ranking import POPULARITY_WEIGHT, popularity_weight, rank
 from recommendations.algorithms.types import Array, History, Links, Movies, positions
 from recommendations.recommender import explanations
@@ -27,8 +27,8 @@ from recommendations.recommender.match_score import (
 from recommendations.recommender.queries import (
     FeedCandidates,
     Member,
-    candidates_read,
-    member_read,
+    read_candidates,
+    read_member,
 )
 from recommendations.recommender.results import (
     DiversityReport,
@@ -53,7 +53,7 @@ def build_feed(
 
     It contains no movie that the member has rated, watched or hidden, or wants less of.
     """
-    member = member_read(user, lists=True)
+    member = read_member(user, lists=True)
     shown = recommendable(movies, user, include_watchlist=include_watchlist)
     return build_member_feed(member, shown, favorites=user.favorite_genres, diversity=diversity)
 
@@ -62,12 +62,12 @@ def build_member_feed(
     member: Member, shown: MovieQuerySet, *, favorites: Sequence[str], diversity: float = 0.0
 ) -> Feed:
     """Return the feed of the movies in `shown`; one query."""
-    candidates = candidates_read(
+    candidates = read_candidates(
         member.head,
         shown,
         order=_leave_out_rated(member, preselect(member)),
         favorites=sort_genres(set(favorites) & set(GENRE_NAMES)),
-        thin=member.history.n < SHORT_HISTORY or not len(member.head.movie_ids),
+        short=member.history.n < SHORT_HISTORY or not len(member.head.movie_ids),
     )
     return rank_candidates(member, candidates, diversity=diversity)
 
@@ -102,7 +102,7 @@ def rank_candidates(member: Member, candidates: FeedCandidates, *, diversity: fl
         return Feed(RankedList.empty(), strategy, head.algorithm, report)
     feed = candidates.feed.from_targets(head, history.movies.ids)
     taste = candidates.taste.from_targets(head, history.movies.ids)
-    percent = score(history, movies, feed, taste, head.coefficients).percent
+    percent = percents(history, movies, feed, taste, head.coefficients)
     order = rank(history, movies, feed, percent, head.factor_gram, head.parameters)
     is_eligible = percent >= 100 * head.parameters.probability_floor
     if not history.n and history.favorites.any():

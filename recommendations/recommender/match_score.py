@@ -26,7 +26,7 @@ from recommendations.algorithms.signals import PARTS
 from recommendations.algorithms.types import Array, History, Links, Movies
 from recommendations.recommender import explanations
 from recommendations.recommender.explanations import GenreAffinities, Opinion
-from recommendations.recommender.queries import Candidates, Member, member_read, movies_read
+from recommendations.recommender.queries import Candidates, Member, read_member, read_movies
 from recommendations.recommender.results import Component, Counterfactual, Match, RatedMovie
 from recommendations.selectors import MovieRow
 
@@ -45,7 +45,7 @@ def compute_matches(user: User, movie_ids: Sequence[int], *, explained: bool = T
 
     Without `explained` there is no evidence of ratings, and there are no counterfactuals.
     """
-    member = member_read(user, lists=False)
+    member = read_member(user, lists=False)
     return compute_member_matches(member, movie_ids, explained=explained)
 
 
@@ -53,7 +53,7 @@ def compute_member_matches(
     member: Member, movie_ids: Sequence[int], *, explained: bool = True
 ) -> list[Match]:
     """Return the match of each movie that exists, in two queries."""
-    candidates = movies_read(member.head, movie_ids)
+    candidates = read_movies(member.head, movie_ids)
     index_of = {movie_id: index for index, movie_id in enumerate(candidates.movies.ids.tolist())}
     indices = [index_of[movie_id] for movie_id in movie_ids if movie_id in index_of]
     if not indices:

@@ -10,7 +10,7 @@ from recommendations.algorithms.content_similarity import kinship
 from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.onboarding import telling
 from recommendations.algorithms.types import Array
-from recommendations.recommender.queries import Candidates, candidates_read
+from recommendations.recommender.queries import Candidates, read_candidates
 from recommendations.recommender.results import OnboardingMovie
 from recommendations.selectors import MovieRow, movie_rows, unjudged
 from recommendations.training.store import Head, active_head, default_head
@@ -26,7 +26,7 @@ def onboarding(user: User) -> list[OnboardingMovie]:
     """
     shown = unjudged(Movie.objects.all(), user)
     head = active_head() or default_head()
-    pool = candidates_read(head, shown, order=head.rates, favorites=(), thin=False)
+    pool = read_candidates(head, shown, order=head.rates, favorites=(), short=False)
     ids = pool.movies.ids.tolist()
     chance = sigmoid(pool.movies.quality)
     alike = kinship(pool.movies, pool.movies)

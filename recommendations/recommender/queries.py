@@ -1,8 +1,8 @@
-"""What one answer reads of the active training: a member's movies, and the movies to score.
+"""The database reads of one request: the member, and the movies to score or to compare.
 
-A match score is three queries, a feed three; each bounded however large the tables are. The numbers
-of movies that the training knows are at hand (trained.Head); lists are read, and of movies that it
-does not know, what the catalogue says.
+A feed is three queries with those of its page, a match score three, and each is bounded however large the
+tables are. What the training knows of all its movies is in memory (training.store.Head); read are
+neighbor lists and vectors, and from the catalogue the movies that the training does not know.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ from recommendations.training.store import (
     untrained_rows,
 )
 
-# The newest of what a member said of movies without rating them.
+#: The newest feedback that counts.
 FEEDBACK_LIMIT = 200
-# Feedback as evidence of interest, beside a rating's 0.1 to 1: "more" is as much as 4 stars, and
-# "less" takes away what a rating of 3 stars gives.
-WANTS = {Feedback.Kind.MORE: 1.0, Feedback.Kind.LESS: -0.6}
-# So many of the best ranked movies are tried against the filters; the catalogue fills the rest.
-CONSIDERED = 4_000
-# Beside the ranking, for those whose ratings say little yet.
+#: Feedback as interest, beside a rating's 0.1 to 1: "more" is as much as 4 stars, and "less" takes
+#: away what a rating of 3 stars gives.
+FEEDBACK_INTEREST = {Feedback.Kind.MORE: 1.0, Feedback.Kind.LESS: -0.6}
+#: So many of the preselected movies are tried against the filters; the catalogue fills the rest.
+MAX_PRESELECTED = 4_000
+#: Movies of each further list for members with a short history.
 FROM_EACH_LIST = 80
 
 _COLUMNS = CATALOGUE_COLUMNS[1:]
-# Each movie's rows are looked up one by one (LATERAL, LIMIT), because the planner, who does not know
-# how few they are, would read whole tables; and the catalogue only where the training knows nothing.
-_LOOKED_UP = """
+# LATERAL and LIMIT look each movie's rows up one by one: the planner does not know how few movies
+# there are, and would read whole tables. The catalogue is read only for movies new to the training.
+_LATERAL_JOINS = """
 LEFT JOIN LATERAL (
     SELECT movie_id, vectors, {lists} FROM recommendations_filmfactors
     WHERE training_id = {training} AND movie_id = {movie_id} LIMIT 1
@@ -70,11 +70,11 @@ _CATALOGUE = ", ".join(f"movie.{column}" for column in _COLUMNS)
 
 @dataclass(frozen=True)
 class Member:
-    """A member as their ratings and feedback have them, and the training that is asked."""
+    """A member's ratings and feedback, and the training that scores for them."""
 
     head: Head
     history: History
-    #: What each of their movies speaks for in the feed; nothing where that was not asked for.
+    #: The movies to whose order in the feed each of theirs adds; empty if only a score is wanted.
     targets: Lists
 
 
@@ -101,13 +101,13 @@ class FeedCandidates(Candidates):
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a member said of a movie: stars, or feedback (of WANTS), or both."""
+class Judgment:
+    """A member's rating of a movie, or their feedback on it, or both."""
 
     movie_id: int
     score: float | None
     kind: str | None
-    #: When it was rated, in seconds since 1970; None for feedback alone.
+    #: The time of the rating in seconds since 1970; None for feedback alone.
     rated_at: int | None
 
 
@@ -121,40 +121,40 @@ rated AS MATERIALIZED (
     SELECT movie_id, score, created_at, id FROM social_rating
     WHERE user_id = %(user)s ORDER BY created_at DESC, id DESC LIMIT %(ratings)s
 ),
-spoken AS MATERIALIZED (
+feedback AS MATERIALIZED (
     SELECT movie_id, kind, updated_at FROM recommendations_feedback
     WHERE user_id = %(user)s AND kind <> 'hide' ORDER BY updated_at DESC, id DESC
     LIMIT %(feedback)s
 ),
-said AS MATERIALIZED (
-    SELECT movie_id, rated.score, spoken.kind,
+judged AS MATERIALIZED (
+    SELECT movie_id, rated.score, feedback.kind,
            extract(epoch FROM rated.created_at)::bigint AS rated_at
-    FROM rated FULL JOIN spoken USING (movie_id)
-    ORDER BY rated.created_at DESC NULLS LAST, rated.id DESC, spoken.updated_at DESC
+    FROM rated FULL JOIN feedback USING (movie_id)
+    ORDER BY rated.created_at DESC NULLS LAST, rated.id DESC, feedback.updated_at DESC
 )
-SELECT training.id, said.score, said.kind, said.rated_at, factors.vectors, {list},
-       said.movie_id, {catalogue}
+SELECT training.id, judged.score, judged.kind, judged.rated_at, factors.vectors, {list},
+       judged.movie_id, {catalogue}
 FROM (SELECT (SELECT id FROM training) AS id) AS training
-LEFT JOIN said ON true
-{looked_up}
+LEFT JOIN judged ON true
+{joins}
 """
 
 
 def _member_sql(*, lists: str, chosen: str) -> str:
-    looked_up = _LOOKED_UP.format(
-        lists=lists, columns=", ".join(_COLUMNS), training="training.id", movie_id="said.movie_id"
+    joins = _LATERAL_JOINS.format(
+        lists=lists, columns=", ".join(_COLUMNS), training="training.id", movie_id="judged.movie_id"
     )
-    return _MEMBER_SQL.format(list=chosen, catalogue=_CATALOGUE, looked_up=looked_up)
+    return _MEMBER_SQL.format(list=chosen, catalogue=_CATALOGUE, joins=joins)
 
 
 _WITHOUT_LISTS = _member_sql(lists="1", chosen="NULL::bytea").encode()
 _WITH_LISTS = _member_sql(lists="feed_targets", chosen="factors.feed_targets").encode()
 
 
-def member_read(user: User, *, lists: bool) -> Member:
+def read_member(user: User, *, lists: bool) -> Member:
     """Return the member in the active training, or before the first one in `default_head`. One query.
 
-    `lists`: also what each movie speaks for, which a feed is made of.
+    With `lists`, for a feed, also the movies to whose order each of the member's adds.
     """
     found = prepared_rows(
         _WITH_LISTS if lists else _WITHOUT_LISTS,
@@ -169,46 +169,52 @@ def member_read(user: User, *, lists: bool) -> Member:
     head = default_head() if found[0][0] is None else head_of(found[0][0])
     rows = [row for row in found if row[6] is not None]
     vectors = head.unpack_vectors([row[4] for row in rows])
-    movies = movies_of(head, [row[6:] for row in rows], vectors)
-    said = [Said(row[6], row[1], row[2], row[3]) for row in rows]
+    movies = build_movies(head, [row[6:] for row in rows], vectors)
+    judgments = [Judgment(row[6], row[1], row[2], row[3]) for row in rows]
     targets = Lists.of([row[5] for row in rows])
-    return member_of(head, user.favorite_genres, said, movies, targets)
+    return build_member(head, user.favorite_genres, judgments, movies, targets)
 
 
-def member_of(
-    head: Head, favorites: Sequence[str], said: Sequence[Said], movies: Movies, targets: Lists
+def build_member(
+    head: Head,
+    favorites: Sequence[str],
+    judgments: Sequence[Judgment],
+    movies: Movies,
+    targets: Lists,
 ) -> Member:
-    """A member from what they said; `movies` and `targets` are of the same movies."""
-    stars = np.array([each.score or 0.0 for each in said], dtype=np.float64)
-    rated = np.array([each.score is not None for each in said], dtype=bool)
+    """Return the member with these judgments; `movies` and `targets` are parallel to them."""
+    stars = np.array([each.score or 0.0 for each in judgments], dtype=np.float64)
+    rated = np.array([each.score is not None for each in judgments], dtype=bool)
     wants = interest(stars)
-    for place, each in enumerate(said):
-        # What was said of it as a recommendation goes before what the stars let suppose.
+    for place, each in enumerate(judgments):
+        # Feedback on a recommendation takes precedence over the stars.
         if each.kind is not None:
-            wants[place] = WANTS[Feedback.Kind(each.kind)]
+            wants[place] = FEEDBACK_INTEREST[Feedback.Kind(each.kind)]
     named = np.array([float(name in favorites) for name in GENRE_NAMES])
-    recency = np.ones(len(said))
+    recency = np.ones(len(judgments))
     recency[rated] = recency_weights(
-        np.array([each.rated_at for each in said if each.score is not None], dtype=np.int64),
+        np.array([each.rated_at for each in judgments if each.score is not None], dtype=np.int64),
         floor=head.parameters.recency_floor,
         scale=head.parameters.recency_scale,
     )
     return Member(head, History(movies, stars, named, wants, rated, recency), targets)
 
 
-def movies_of(head: Head, rows: Sequence[Any], vectors: Vectors) -> Movies:
-    """Movies by rows of CatalogueRow, whose columns but the id are None where the training knows
-    the movie."""
+def build_movies(head: Head, rows: Sequence[Any], vectors: Vectors) -> Movies:
+    """Return the movies of these rows of the catalogue.
+
+    A row has the id alone, and None in all other columns, if the training knows the movie.
+    """
     ids = np.array([row[0] for row in rows], dtype=np.int64)
-    places, held = positions(head.movie_ids, ids)
-    if held.all():
+    places, is_known = positions(head.movie_ids, ids)
+    if is_known.all():
         return head.movies(places, vectors)
     unknown = untrained_rows(
-        [row for row, known in zip(rows, held, strict=True) if not known], head
+        [row for row, known in zip(rows, is_known, strict=True) if not known], head
     )
-    if not held.any():
+    if not is_known.any():
         return unknown
-    return head.movies(places, vectors).with_rows(~held, unknown)
+    return head.movies(places, vectors).with_rows(~is_known, unknown)
 
 
 # --- Movies to score ------------------------------------------------------------------------------
@@ -216,21 +222,19 @@ def movies_of(head: Head, rows: Sequence[Any], vectors: Vectors) -> Movies:
 _MOVIES_SQL = """
 SELECT {columns}, chosen.id, {catalogue}
 FROM ({movies}) AS chosen
-{looked_up}
+{joins}
 ORDER BY chosen.id
 """
 
 
 def _movies_sql(*, columns: str, movies: str) -> str:
-    looked_up = _LOOKED_UP.format(
+    joins = _LATERAL_JOINS.format(
         lists="feed_sources, taste",
         columns=", ".join(_COLUMNS),
         training="%s",
         movie_id="chosen.id",
     )
-    return _MOVIES_SQL.format(
-        columns=columns, catalogue=_CATALOGUE, movies=movies, looked_up=looked_up
-    )
+    return _MOVIES_SQL.format(columns=columns, catalogue=_CATALOGUE, movies=movies, joins=joins)
 
 
 _LIST_COLUMNS = "factors.feed_sources, factors.taste, factors.vectors"
@@ -240,13 +244,13 @@ _MOVIES_BY_ID = _movies_sql(
 ).encode()
 
 
-def movies_read(head: Head, movie_ids: Sequence[int]) -> Candidates:
+def read_movies(head: Head, movie_ids: Sequence[int]) -> Candidates:
     """Return these movies as far as they exist, by id, in one query."""
     wanted = list(dict.fromkeys(movie_ids))
     rows = prepared_rows(_MOVIES_BY_ID, [wanted, head.training_id], form=Format.BINARY)
     vectors = head.unpack_vectors([row[2] for row in rows])
     return Candidates(
-        movies=movies_of(head, [row[3:] for row in rows], vectors),
+        movies=build_movies(head, [row[3:] for row in rows], vectors),
         feed=Lists.of([row[0] for row in rows]),
         taste=Lists.of([row[1] for row in rows]),
     )
@@ -295,13 +299,13 @@ _ONE_GENRE = " AND movies_movie.genres @> %s"
 _LEFT_OPEN = f"{FEED_DEPTH} - (SELECT count(*) FROM best)"  # noqa: S608
 
 
-def candidates_read(
-    head: Head, shown: MovieQuerySet, *, order: Array, favorites: Sequence[str], thin: bool
+def read_candidates(
+    head: Head, shown: MovieQuerySet, *, order: Array, favorites: Sequence[str], short: bool
 ) -> FeedCandidates:
     """Return the movies worth scoring for a feed: of those in `shown` the FEED_DEPTH first by `order`.
 
     `order` (m,) is greater for earlier, of the training's movies; -inf leaves a movie out. Where these
-    do not fill the feed the catalogue does: the most rated, then TMDb's most popular. With `thin`,
+    do not fill the feed the catalogue does: the most rated, then TMDb's most popular. With `short`,
     for a short history, also the top rated and the trend, and the best of the favorite genres. One
     query.
     """
@@ -312,7 +316,7 @@ def candidates_read(
         ("rating_count DESC", "", _LEFT_OPEN),
         ("popularity DESC", "", _LEFT_OPEN),
     ]
-    if thin:
+    if short:
         best = "weighted_rating DESC"
         listed += [(best, "", FROM_EACH_LIST), ("trend_week DESC NULLS LAST", "", FROM_EACH_LIST)]
         listed += [(best, genre, FROM_EACH_LIST) for genre in favorites]
@@ -331,11 +335,11 @@ def candidates_read(
         movies="SELECT * FROM chosen UNION SELECT * FROM first_part",
     )
     # As text, which is many times faster to make than an array of numbers.
-    ranked = f"{{{','.join(map(str, _first(order, head.movie_ids).tolist()))}}}"
+    ranked = f"{{{','.join(map(str, _take_first(order, head.movie_ids).tolist()))}}}"
     rows = rows_in_binary(statement, [ranked, *params, *list_params, *params, head.training_id])
     vectors = head.unpack_vectors([row[2] for row in rows])
     return FeedCandidates(
-        movies=movies_of(head, [row[6:] for row in rows], vectors),
+        movies=build_movies(head, [row[6:] for row in rows], vectors),
         feed=Lists.of([row[0] for row in rows]),
         taste=Lists.of([row[1] for row in rows]),
         series=np.array([row[3] or 0 for row in rows], dtype=np.int64),
@@ -343,14 +347,14 @@ def candidates_read(
     )
 
 
-def _first(order: Array, movie_ids: Ids) -> Ids:
-    """The ids of the CONSIDERED first movies, first to last; those of equal rank by id."""
+def _take_first(order: Array, movie_ids: Ids) -> Ids:
+    """Return the ids of the MAX_PRESELECTED first movies, first to last; by id if equal."""
     rounded = np.round(order, 9)
     least = -np.inf
-    if len(order) > CONSIDERED:
-        least = np.partition(rounded, len(order) - CONSIDERED)[len(order) - CONSIDERED]
-    kept = np.flatnonzero((rounded >= least) & np.isfinite(rounded))
-    return movie_ids[kept[np.argsort(-rounded[kept], kind="stable")[:CONSIDERED]]]
+    if len(order) > MAX_PRESELECTED:
+        least = np.partition(rounded, len(order) - MAX_PRESELECTED)[len(order) - MAX_PRESELECTED]
+    chosen = np.flatnonzero((rounded >= least) & np.isfinite(rounded))
+    return movie_ids[chosen[np.argsort(-rounded[chosen], kind="stable")[:MAX_PRESELECTED]]]
 
 
 # --- Similar movies -------------------------------------------------------------------------------
@@ -383,7 +387,7 @@ ORDER BY wanted.id
 """
 
 
-def neighbors_read(movie_id: int) -> ListedNeighbors | None:
+def read_neighbors(movie_id: int) -> ListedNeighbors | None:
     """Return the movie's list in the active training; None if the training does not know the movie.
 
     Two queries.

@@ -17,7 +17,7 @@ from recommendations.algorithms.functions import shrink
 from recommendations.algorithms.list_similarity import list_similarity
 from recommendations.algorithms.types import MovieContent
 from recommendations.recommender import explanations
-from recommendations.recommender.queries import neighbors_read
+from recommendations.recommender.queries import read_neighbors
 from recommendations.recommender.results import RankedList, SimilarMovie
 from recommendations.selectors import MovieRow, people_of, rows_beside, seen_movies
 from recommendations.training.store import content
@@ -40,7 +40,7 @@ def find_similar(movie: Movie, *, exclude_seen_by: User | None = None) -> Ranked
     Content is that of algorithms.content_similarity. If a is below MIN_LIST_SHARE, it is raised for
     movies that TMDb lists as related, if a copy of that list is cached: TMDb is never waited for.
     """
-    neighbors = neighbors_read(movie.pk)
+    neighbors = read_neighbors(movie.pk)
     by_list: dict[int, float] = {}
     list_share = 0.0
     if neighbors is not None:

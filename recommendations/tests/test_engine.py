@@ -17,7 +17,7 @@ from recommendations.recommender import queries
 from recommendations.recommender.batch import Batch
 from recommendations.recommender.feed import build_feed, build_member_feed
 from recommendations.recommender.match_score import compute_matches
-from recommendations.recommender.queries import member_read
+from recommendations.recommender.queries import read_member
 from recommendations.selectors import FEED_DEPTH
 from recommendations.tests.community import made_up, quiet
 from recommendations.training.pipeline import training_run
@@ -144,7 +144,7 @@ def test_a_filtered_feed_is_as_full_as_the_catalogue_allows(ann, client_of, trai
     for n in (0, 3, 6, 9, 12, 15):
         rate(api, movies[n], 5)
     # Of the movies the ranking knows, only the first few are looked at.
-    monkeypatch.setattr(queries, "CONSIDERED", 5)
+    monkeypatch.setattr(queries, "MAX_PRESELECTED", 5)
     unrated = {movie.pk for n, movie in enumerate(movies) if n % 3 or n > 15}
     assert set(ids(feed(api))) == unrated
     for query, kind in (("&genre=Western", 2), ("&genre=Romance&year_gte=1995", 1)):
@@ -226,7 +226,7 @@ def test_of_a_history_beyond_the_limit_no_movie_is_shown_again(ann, trained, mon
     movies = trained[1]
     for n in range(40):
         rating_set(user_id=ann.pk, movie_id=movies[n].pk, score=4)
-    assert len(member_read(ann, lists=True).history) == 10
+    assert len(read_member(ann, lists=True).history) == 10
     shown = build_feed(ann, Movie.objects.all()).items.without_reasons(FEED_DEPTH)
     assert {each.movie_id for each in shown} == {movie.pk for movie in movies[40:]}
     assert compute_matches(ann, [movies[50].pk])
@@ -316,7 +316,7 @@ def test_first_part_that_the_ranking_leaves_out_stands_in_for_a_later_one(
 ):
     api, first = client_of(ann), trained[1][57].pk
     rate_horror(api, trained)
-    monkeypatch.setattr(queries, "CONSIDERED", 4)
+    monkeypatch.setattr(queries, "MAX_PRESELECTED", 4)
     for module in ("recommender.queries", "recommender.feed"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 4)
     monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "4"))
@@ -432,7 +432,7 @@ def test_batch_leaves_a_feed_to_the_endpoint_if_the_training_lacks_a_first_part(
 
 
 def test_an_answer_begun_before_a_switch_is_finished(ann, trained):
-    member = member_read(ann, lists=True)
+    member = read_member(ann, lists=True)
     training_run(progress=quiet, force=True)
     feed = build_member_feed(member, Movie.objects.all(), favorites=[])
     assert len(feed.items[:5]) == 5
