@@ -1,7 +1,8 @@
 """The coefficients of the match score: a logistic regression drawn towards stated defaults.
 
-`fit_coefficients` fits all of them on simulated members, `refit_level` corrects intercept and slope
-on the newest ratings, because the share of liked movies drifts from year to year.
+`fit_coefficients` fits all of them on simulated members. `refit_level` corrects intercept, slope and
+the coefficient of movies without ratings on the newest ratings: the share of liked movies drifts from
+year to year, and a movie that is new in time is liked more often than one that nobody chose to rate.
 
 Shapes: r observations, k coefficients.
 """
@@ -18,8 +19,9 @@ from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.types import Array
 
 MAX_STEPS = 50
-# How many observations say that the level is right already.
-LEVEL_PRIOR = 200.0
+# How many observations say that the level is right already. Measured with cuts at 60 and 70 % of the
+# ratings of latest-small: the ECE after the cut is .012 and .037, without the refit .058 and .060.
+LEVEL_PRIOR = 1000.0
 
 #: The coefficients without data. They serve until the first training, and small trainings lean on
 #: them. Fitted on simulated members of 43 small communities (1,000, 4,000 and 16,000 ratings, whole
@@ -56,6 +58,7 @@ DEFAULTS = {
     "feed_settled": -0.1,
     "trusted": 0.02,
     "settled": -0.02,
+    "unrated": 0.0,
 }
 
 
@@ -114,12 +117,26 @@ def fit_coefficients(
     return coefficients, float(weight @ losses / max(weight.sum(), 1e-12))
 
 
-def refit_level(coefficients: Coefficients, logits: Array, liked: Array) -> Coefficients:
-    """Return the coefficients with the intercept and slope that the newest (r,) outcomes want.
+@dataclass(frozen=True)
+class Outcomes:
+    """The newest ratings beside what was predicted before they were made; r in parallel."""
 
-    `logits` are what the coefficients said before the outcome came.
+    logits: Array  # (r,)
+    is_unrated: Array  # (r,), 1 if nobody had rated the movie
+    liked: Array  # (r,), 1 for 4 stars or more
+    weight: Array  # (r,), how many ratings each stands for
+
+
+def refit_level(coefficients: Coefficients, outcomes: Outcomes) -> Coefficients:
+    """Return the coefficients corrected on the newest ratings.
+
+    The logit becomes shift + slope * logit + unrated * (1 if nobody has rated the movie).
     """
-    values = np.stack([np.ones(len(logits)), logits], axis=1)
-    weight = np.ones(len(logits))
-    level, _ = fit_coefficients(values, liked, weight, np.array([0.0, 1.0]), LEVEL_PRIOR)
-    return coefficients.rescaled(float(level[0]), float(level[1]))
+    values = np.stack([np.ones(len(outcomes.logits)), outcomes.logits, outcomes.is_unrated], axis=1)
+    level, _ = fit_coefficients(
+        values, outcomes.liked, outcomes.weight, np.array([0.0, 1.0, 0.0]), LEVEL_PRIOR
+    )
+    shift, slope, unrated = level.tolist()
+    rescaled = coefficients.rescaled(shift, slope)
+    weights = rescaled.weights | {"unrated": rescaled.weights.get("unrated", 0.0) + unrated}
+    return replace(rescaled, weights=weights)

@@ -153,7 +153,7 @@ def fit_match_score(
     executor: Executor,
     progress: Progress,
 ) -> Coefficients:
-    """Fit the coefficients on simulated members, and their level on the ratings of the last months."""
+    """Fit the coefficients on simulated members, and their level on the newest ratings."""
 
     def fit_part(
         part: Encoded, wanted: Ids, coefficients: Coefficients, report: Callable[[float], None]
@@ -198,4 +198,4 @@ def fit_match_score(
     )
     if outcomes is None:
         return coefficients
-    return refit_level(coefficients, *outcomes)
+    return refit_level(coefficients, outcomes)

@@ -62,7 +62,7 @@ class Parameters:
     #: Observations that the default coefficients count for, from `enough_members` members on.
     prior_observations: float = 1000.0
     enough_members: int = 600
-    refit_level: bool = True  # intercept and slope from the ratings of the last months
+    refit_level: bool = True  # intercept and slope from the newest ratings
     seed: int = 1
 
     @classmethod

@@ -30,7 +30,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "trusted",
         "settled",
     ),
-    "popularity": ("quality", "count", "bias"),
+    "popularity": ("quality", "count", "bias", "unrated"),
 }
 OF_HISTORY = ("genre", "period", "generosity", "leaning", "taste", "factors", "feed")
 OF_MOVIE = ("quality", "count", "bias")
@@ -40,6 +40,7 @@ TERMS: dict[str, tuple[str, ...]] = {
     **{name: (name, name + TRUSTED, name + SETTLED) for name in OF_HISTORY},
     "trusted": ("trusted",),
     "settled": ("settled",),
+    "unrated": ("unrated",),
 }
 NAMES: tuple[str, ...] = tuple(term for terms in TERMS.values() for term in terms)
 
@@ -154,6 +155,7 @@ def compute_signals(
         "feed": np.log1p(np.maximum(interest, 0.0) / FEED_FLOOR),
         "trusted": np.full(m, c),
         "settled": np.full(m, d),
+        "unrated": (movies.count == 0).astype(np.float64),
     }
     for name in OF_MOVIE:
         values[name + TRUSTED] = c * values[name]

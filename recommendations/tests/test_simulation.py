@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recommendations.algorithms import simulation
-from recommendations.algorithms.calibration import Coefficients
+from recommendations.algorithms.calibration import Coefficients, Outcomes, refit_level
 from recommendations.algorithms.encoding import encode
-from recommendations.algorithms.fit import fit_movies
+from recommendations.algorithms.fit import fit, fit_movies
 from recommendations.algorithms.neighbors import ThreadExecutor
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.simulation import REGULAR, count_rounds, simulate
@@ -90,3 +92,62 @@ def test_nobody_is_asked_where_nothing_is_left_to_learn_from():
     alone = encode(Ratings(np.array([1]), np.array([1]), np.array([5.0], dtype=np.float32)))
     answers, _ = played(alone)
     assert answers.values.shape == (0, len(simulation.NAMES))
+
+
+# --- The newest outcomes -------------------------------------------------------------------------
+
+DAY = 86_400
+
+
+def drifting_community(liked_share_later, seed=4, u=120, m=60):
+    """Members come by turns, one a day; the last fifth likes another share of the movies."""
+    random = np.random.default_rng(seed)
+    users, movies = np.nonzero(random.random((u, m)) < 0.6)
+    liked = random.random(len(users)) < np.where(users < 0.8 * u, 0.5, liked_share_later)
+    stars = np.where(liked, 5, 2).astype(np.float32)
+    return Ratings(users + 1, movies + 1, stars, users.astype(np.int64) * DAY)
+
+
+def fit_level(ratings, *, as_of_day=120, refit=True):
+    return fit(
+        ratings,
+        catalogue(60),
+        replace(Parameters.for_size(len(ratings)), refit_level=refit),
+        as_of=float(as_of_day * DAY),
+        progress=lambda stage, share: None,
+    ).coefficients
+
+
+def test_the_level_rises_if_the_newest_members_like_more():
+    ratings = drifting_community(liked_share_later=0.8)
+
+    plain, refitted = fit_level(ratings, refit=False), fit_level(ratings)
+
+    assert refitted.intercept > plain.intercept + 0.2
+
+
+def test_the_level_stays_if_nothing_drifts():
+    ratings = drifting_community(liked_share_later=0.5)
+
+    plain, refitted = fit_level(ratings, refit=False), fit_level(ratings)
+
+    assert refitted.intercept == pytest.approx(plain.intercept, abs=0.15)
+
+
+def test_the_level_is_not_refitted_on_old_ratings():
+    ratings = drifting_community(liked_share_later=0.8)
+
+    assert fit_level(ratings, as_of_day=1000) == fit_level(ratings, as_of_day=1000, refit=False)
+
+
+def test_movies_without_ratings_get_a_level_of_their_own():
+    logits = np.zeros(4000)
+    is_unrated = (np.arange(4000) % 2).astype(float)
+    liked = (np.arange(4000) // 2 % 10 < np.where(is_unrated, 8, 5)).astype(float)
+
+    refitted = refit_level(
+        Coefficients(0.0, {"bias": 1.0}), Outcomes(logits, is_unrated, liked, np.ones(4000))
+    )
+
+    assert refitted.weights["unrated"] > 0.5
+    assert refitted.intercept == pytest.approx(0.0, abs=0.3)
