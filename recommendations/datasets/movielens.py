@@ -1,6 +1,10 @@
-"""A MovieLens folder (movies.csv, links.csv, ratings.csv) read into the catalogue and its community.
+"""Import a MovieLens folder into the catalogue and the community.
 
-The files' format: https://files.grouplens.org/datasets/movielens/ml-latest-small-README.html
+Two formats are read: movies.csv, links.csv and ratings.csv
+(https://files.grouplens.org/datasets/movielens/ml-latest-small-README.html), and movies.dat and
+ratings.dat of MovieLens 1M and 10M, with :: between the columns
+(https://files.grouplens.org/datasets/movielens/ml-1m-README.txt). The latter have no links to IMDb
+and TMDb: their movies are identified by title and year.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from django.contrib.auth.hashers import make_password
 from django.db.models.functions import Lower
@@ -25,6 +30,7 @@ from movies.services.upsert import movies_compare
 from nexus.core.db.transactions import long_transaction
 from nexus.core.genres import TMDB_GENRES, sort_genres
 from recommendations.datasets.bulk_loading import (
+    MOVIES_AT_ONCE,
     StagedRating,
     WrittenRatings,
     movies_recount,
@@ -38,6 +44,12 @@ COLUMNS = {
     "links.csv": ("movieId", "imdbId", "tmdbId"),
     "ratings.csv": ("userId", "movieId", "rating", "timestamp"),
 }
+#: These files have no header, and the columns are always in this order.
+DAT_COLUMNS = {
+    "movies.dat": COLUMNS["movies.csv"],
+    "ratings.dat": COLUMNS["ratings.csv"],
+}
+DAT_SEPARATOR, DAT_ENCODING = "::", "latin-1"
 #: A transaction holds whole members, and about so many ratings.
 RATINGS_AT_ONCE = 10_000
 SHOWN_BAD_ROWS = 10
@@ -45,6 +57,7 @@ SHOWN_BAD_ROWS = 10
 _GENRES: dict[str, str | None] = {
     **{name: name for name in TMDB_GENRES},
     "Children": "Family",
+    "Children's": "Family",
     "Sci-Fi": "Science Fiction",
     "Musical": "Music",
     # TMDb knows noir as a keyword and not as a genre; nearly all of it is about crime.
@@ -73,20 +86,20 @@ _PREFIX = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,49}")
 
 
 class FolderError(Exception):
-    """The folder is not MovieLens's: a file or a column is missing."""
+    """A file or a column of the MovieLens folder is missing."""
 
 
 class PrefixError(ValueError):
-    """Members cannot be named so; the message says why."""
+    """The prefix cannot be used; the message says why."""
 
 
 class MovieLensRowError(ValueError):
-    """One row cannot be used; the message says why."""
+    """A row cannot be used; the message says why."""
 
 
 @dataclass
 class BadRows:
-    """How many rows were passed over, and the first of them with file, line and reason."""
+    """The number of rows that were left out, and the first of them with file, line and reason."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
@@ -99,7 +112,7 @@ class BadRows:
 
 @dataclass
 class Summary:
-    """What an import did, or with `dry_run` would do."""
+    """What an import did, or would do (`dry_run`)."""
 
     movies_created: int = 0
     movies_updated: int = 0
@@ -124,7 +137,7 @@ class Summary:
         )
 
 
-#: Told what is being read, how many rows so far and the part of the file (0 to 1).
+#: Called with what is being read, the number of rows so far, and the share of the file (0 to 1).
 Progress = Callable[[str, int, float], None]
 
 
@@ -136,9 +149,9 @@ class Title:
 
 
 def parse_title(text: str) -> Title:
-    """The parts of MovieLens's titles: `Hate (Haine, La) (1995)` is Hate, La Haine, 1995.
+    """Return the parts of MovieLens's titles: `Hate (Haine, La) (1995)` is Hate, La Haine, 1995.
 
-    Of several brackets the last that is no "a.k.a." holds the original title.
+    The original title is in the last brackets that do not begin with "a.k.a.".
     """
     rest, year = " ".join(text.split()), None
     if found := _YEAR_LAST.match(rest):
@@ -163,7 +176,7 @@ def _article_first(title: str) -> str:
 
 
 def parse_genres(text: str) -> tuple[str, ...]:
-    """MovieLens's genres under TMDb's names, in TMDb's order. Raises MovieLensRowError for an unknown one."""
+    """Return the genres under TMDb's names, in TMDb's order. Raises MovieLensRowError for an unknown one."""
     names = []
     for part in filter(None, (part.strip() for part in text.split("|"))):
         if part not in _GENRES:
@@ -174,7 +187,7 @@ def parse_genres(text: str) -> tuple[str, ...]:
 
 
 def parse_score(text: str) -> float:
-    """Stars in halves; MovieLens's half star is this service's 1, the lowest there is."""
+    """Return the stars, in halves. MovieLens's half star becomes 1, the lowest score of this service."""
     try:
         score = float(text)
     except ValueError:
@@ -197,7 +210,7 @@ def _number(text: str, name: str, *, at_most: int = 10**18) -> int:
 
 
 def _imdb_id(text: str) -> str | None:
-    """`0114709` as `tt0114709`; None where there is none."""
+    """Return `tt0114709` for `0114709`, and None for an empty text."""
     if not text:
         return None
     number = _number(text.removeprefix("tt"), "imdbId", at_most=9_999_999_999)
@@ -208,31 +221,43 @@ def _text(raw: io.BufferedReader) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-class _Table:
-    """One file's rows, each with its line and the columns asked for, and how far it is read."""
+class _Table(Protocol):
+    """A file whose rows are read with their line numbers and the columns of COLUMNS."""
+
+    name: str
+    #: The share of the file that has been read.
+    share_read: float
+
+    def check(self) -> None:
+        """Raise FolderError if the file or one of its columns is missing."""
+
+    def rows(self, bad_rows: BadRows) -> Iterator[tuple[int, list[str]]]: ...
+
+
+class _CsvTable:
+    """A .csv file with a header."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
+        self.share_read = 0.0
         self._path = folder / name
         self._columns = COLUMNS[name]
-        self.part_read = 0.0
 
     def check(self) -> None:
-        """Raises FolderError unless the file and its columns are there."""
         try:
             with self._path.open("rb") as raw, _text(raw) as file:
-                self._places(csv.reader(file))
+                self._positions(csv.reader(file))
         except (OSError, csv.Error) as error:
             raise FolderError(
-                f"{self._path} cannot be read ({type(error).__name__}). A MovieLens folder holds "
-                f"{', '.join(COLUMNS)}."
+                f"{self._path} cannot be read ({type(error).__name__}). A MovieLens folder contains "
+                f"{', '.join(COLUMNS)}, or {', '.join(DAT_COLUMNS)}."
             ) from error
 
     def rows(self, bad_rows: BadRows) -> Iterator[tuple[int, list[str]]]:
         with self._path.open("rb") as raw, _text(raw) as file:
             size = max(self._path.stat().st_size, 1)
             reader = csv.reader(file)
-            places = self._places(reader)
+            positions = self._positions(reader)
             while True:
                 try:
                     row = next(reader, None)
@@ -241,56 +266,102 @@ class _Table:
                     continue
                 if row is None:
                     break
-                self.part_read = raw.tell() / size
+                self.share_read = raw.tell() / size
                 if not row:
                     continue
-                if len(row) <= max(places):
+                if len(row) <= max(positions):
                     bad_rows.add(self.name, reader.line_num, "too few columns")
                     continue
-                yield reader.line_num, [row[place].strip() for place in places]
+                yield reader.line_num, [row[position].strip() for position in positions]
 
-    def _places(self, reader: Iterator[list[str]]) -> list[int]:
+    def _positions(self, reader: Iterator[list[str]]) -> list[int]:
         header = [name.strip() for name in next(reader, [])]
         missing = [name for name in self._columns if name not in header]
         if missing:
             raise FolderError(
                 f"{self._path} has no column {', '.join(missing)}. "
-                f"Its first line should name: {','.join(self._columns)}."
+                f"Its first line should be: {','.join(self._columns)}."
             )
         return [header.index(name) for name in self._columns]
 
 
+class _DatTable:
+    """A .dat file without a header."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.share_read = 0.0
+        self._path = folder / name
+        self._columns = DAT_COLUMNS[name]
+
+    def check(self) -> None:
+        if not self._path.is_file():
+            raise FolderError(
+                f"{self._path} cannot be read. A MovieLens folder contains {', '.join(DAT_COLUMNS)}, "
+                f"or {', '.join(COLUMNS)}."
+            )
+
+    def rows(self, bad_rows: BadRows) -> Iterator[tuple[int, list[str]]]:
+        size = max(self._path.stat().st_size, 1)
+        bytes_read = 0
+        with self._path.open(encoding=DAT_ENCODING, newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                bytes_read += len(line)
+                self.share_read = bytes_read / size
+                row = line.strip().split(DAT_SEPARATOR)
+                if row == [""]:
+                    continue
+                if len(row) != len(self._columns):
+                    bad_rows.add(
+                        self.name, number, f"{len(row)} columns instead of {len(self._columns)}"
+                    )
+                    continue
+                yield number, [value.strip() for value in row]
+
+
+def has_dat_files(folder: Path) -> bool:
+    """Return whether the folder is in the format of MovieLens 1M."""
+    return not (folder / "ratings.csv").exists() and any(
+        (folder / name).exists() for name in DAT_COLUMNS
+    )
+
+
 def movielens_movies(folder: Path) -> dict[int, MovieData]:
-    """The movies of a MovieLens folder by its ids; bad rows left out. Raises FolderError."""
-    tables = _tables(folder)
-    return _read_movies(tables["movies.csv"], tables["links.csv"], BadRows())
+    """Return the movies of a MovieLens folder by its ids, without bad rows. Raises FolderError."""
+    tables = _open_tables(folder)
+    return _read_movies(tables["movies"], tables.get("links"), BadRows())
 
 
 def movielens_import(
     *, folder: Path, progress: Progress, dry_run: bool = False, prefix: str = PREFIX
 ) -> Summary:
-    """Bring a MovieLens folder in; what is there already and the same stays untouched.
+    """Import a MovieLens folder; rows that are stored already are not written again.
 
-    Its members are named by the prefix and their id, and never meet those of another prefix; movies
-    are known by their IMDb and TMDb ids, and shared. Movies come in steps of 1000, ratings in steps
-    of whole members, each step one transaction, so that a run cut off is completed by the next.
-    Raises FolderError and PrefixError before anything is written.
+    Members are named by the prefix and their id. Movies are identified by their IMDb and TMDb ids,
+    without these by title and year, and are shared by all imports. Movies are written in steps of
+    1000 and ratings in steps of whole members, each step in one transaction, so that the next run
+    completes an interrupted one. Raises FolderError and PrefixError before anything is written.
     """
     _check_prefix(prefix)
-    tables = _tables(folder)
+    tables = _open_tables(folder)
     summary = Summary()
-    facts = _read_movies(tables["movies.csv"], tables["links.csv"], summary.bad_rows)
-    movie_of = _store_movies(facts, summary, progress, dry_run=dry_run)
+    movies = _read_movies(tables["movies"], tables.get("links"), summary.bad_rows)
+    movie_of = _store_movies(movies, summary, progress, dry_run=dry_run)
     members = _Members(summary, prefix=prefix, dry_run=dry_run)
-    _store_ratings(tables["ratings.csv"], movie_of, members, summary, progress, dry_run=dry_run)
+    _store_ratings(tables["ratings"], movie_of, members, summary, progress, dry_run=dry_run)
     if not dry_run:
-        # Also when nothing changed: a run that was killed may have left its movies uncounted.
+        # Even if nothing changed: an interrupted run may not have counted its movies.
         _recount(sorted(set(movie_of.values())), progress)
     return summary
 
 
-def _tables(folder: Path) -> dict[str, _Table]:
-    tables = {name: _Table(folder, name) for name in COLUMNS}
+def _open_tables(folder: Path) -> dict[str, _Table]:
+    """Return the tables `movies`, `ratings` and, in the .csv format, `links`. Raises FolderError."""
+    tables: dict[str, _Table]
+    if has_dat_files(folder):
+        tables = {Path(name).stem: _DatTable(folder, name) for name in DAT_COLUMNS}
+    else:
+        tables = {Path(name).stem: _CsvTable(folder, name) for name in COLUMNS}
     for table in tables.values():
         table.check()
     return tables
@@ -306,22 +377,23 @@ def _check_prefix(prefix: str) -> None:
         raise PrefixError("Names in sample- belong to the sample community.")
 
 
-def _read_movies(titles: _Table, links: _Table, bad_rows: BadRows) -> dict[int, MovieData]:
-    """Movies by MovieLens's id."""
+def _read_movies(titles: _Table, links: _Table | None, bad_rows: BadRows) -> dict[int, MovieData]:
+    """Return the movies by MovieLens's ids. Without links they have no other ids."""
     ids: dict[int, tuple[str | None, int | None]] = {}
-    for line, (movie_id, imdb_id, tmdb_id) in links.rows(bad_rows):
-        try:
-            tmdb = _number(tmdb_id, "tmdbId", at_most=_LARGEST_TMDB_ID) if tmdb_id else None
-            ids[_number(movie_id, "movieId")] = (_imdb_id(imdb_id), tmdb)
-        except MovieLensRowError as error:
-            bad_rows.add(links.name, line, str(error))
+    if links is not None:
+        for line, (movie_id, imdb_id, tmdb_id) in links.rows(bad_rows):
+            try:
+                tmdb = _number(tmdb_id, "tmdbId", at_most=_LARGEST_TMDB_ID) if tmdb_id else None
+                ids[_number(movie_id, "movieId")] = (_imdb_id(imdb_id), tmdb)
+            except MovieLensRowError as error:
+                bad_rows.add(links.name, line, str(error))
     movies: dict[int, MovieData] = {}
     for line, (movie_id, title, genres) in titles.rows(bad_rows):
         try:
             number = _number(movie_id, "movieId")
             imdb, tmdb = ids.get(number, (None, None))
-            if imdb is None and tmdb is None:
-                raise MovieLensRowError(f"movie {number} has no id in links.csv to know it by")
+            if links is not None and imdb is None and tmdb is None:
+                raise MovieLensRowError(f"movie {number} has no id in links.csv")
             movies[number] = _facts(title, genres, imdb, tmdb)
         except MovieLensRowError as error:
             bad_rows.add(titles.name, line, str(error))
@@ -347,33 +419,67 @@ def _facts(title: str, genres: str, imdb_id: str | None, tmdb_id: int | None) ->
 def _store_movies(
     movies: dict[int, MovieData], summary: Summary, progress: Progress, *, dry_run: bool
 ) -> dict[int, int]:
-    """Ids of the catalogue's movies by MovieLens's; in a dry run new ones have negative ids."""
-    facts = list(movies.values())
+    """Return the catalogue's ids by MovieLens's; in a dry run new movies have negative ids."""
+    stored = _find_by_title(movies)
+    summary.movies_unchanged = len(stored)
+    others = {number: movie for number, movie in movies.items() if number not in stored}
+    # Two movies without ids are one if they have the same title and year.
+    first_of: dict[object, int] = {}
+    same_as = {
+        number: first_of.setdefault(_identity(movie) or number, number)
+        for number, movie in others.items()
+    }
+    data = [movie for number, movie in others.items() if same_as[number] == number]
     with long_transaction():
-        compared = movies_compare(movies=facts, source=Movie.Source.MOVIELENS)
+        compared = movies_compare(movies=data, source=Movie.Source.MOVIELENS)
     ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
-    wanted = [place for place, each in enumerate(compared) if each.changes]
-    new = [place for place in wanted if place not in ids]
+    changed = [place for place, each in enumerate(compared) if each.changes]
+    new = [place for place in changed if place not in ids]
+    duplicates = sum(each.duplicate_of is not None for each in compared)
     summary.movies_created = len(new)
-    summary.movies_updated = len(wanted) - len(new)
-    summary.movies_repeated = sum(each.duplicate_of is not None for each in compared)
-    summary.movies_unchanged = len(movies) - len(wanted) - summary.movies_repeated
+    summary.movies_updated = len(changed) - len(new)
+    summary.movies_repeated = duplicates + len(others) - len(data)
+    summary.movies_unchanged += len(data) - len(changed) - duplicates
     if dry_run:
         ids |= {place: -1 - place for place in new}
     else:
         done = 0
         for step in movies_store(
-            facts=[facts[place] for place in wanted], source=Movie.Source.MOVIELENS
+            facts=[data[place] for place in changed], source=Movie.Source.MOVIELENS
         ):
-            ids |= dict(zip(wanted[done:], step, strict=False))
+            ids |= dict(zip(changed[done:], step, strict=False))
             done += len(step)
-            progress("movies", done, done / len(wanted))
+            progress("movies", done, done / len(changed))
     ids |= {
         place: ids[each.duplicate_of]
         for place, each in enumerate(compared)
         if each.duplicate_of is not None
     }
-    return {number: ids[place] for place, number in enumerate(movies)}
+    numbers = [number for number in others if same_as[number] == number]
+    stored |= {number: ids[place] for place, number in enumerate(numbers)}
+    return {number: stored[same_as.get(number, number)] for number in movies}
+
+
+def _identity(movie: MovieData) -> tuple[str, int | None] | None:
+    """Return the title and year that identify a movie without ids; None if it has an id."""
+    return None if movie.imdb_id or movie.tmdb_id else (movie.title, movie.release_year)
+
+
+def _find_by_title(movies: dict[int, MovieData]) -> dict[int, int]:
+    """Return the catalogue's ids of the movies without ids, as far as they are stored.
+
+    Of several movies with one title and year it is the one with most ratings.
+    """
+    wanted = {number: _identity(movie) for number, movie in movies.items() if _identity(movie)}
+    titles = sorted({identity[0] for identity in wanted.values() if identity})
+    known: dict[tuple[str, int | None], int] = {}
+    for start in range(0, len(titles), MOVIES_AT_ONCE):
+        rows = Movie.objects.filter(title__in=titles[start : start + MOVIES_AT_ONCE])
+        for movie_id, title, year in rows.order_by("rating_count", "-id").values_list(
+            "id", "title", "release_year"
+        ):
+            known[title, year] = movie_id
+    return {number: known[identity] for number, identity in wanted.items() if identity in known}
 
 
 def _store_ratings(
@@ -386,7 +492,7 @@ def _store_ratings(
     dry_run: bool,
 ) -> None:
     latest = timezone.now() + timedelta(days=1)
-    # The ratings of the members at hand: of each movie the latest.
+    # The newest rating of each movie, for the members that are not written yet.
     pending: dict[int, dict[int, StagedRating]] = {}
     waiting = 0
     current = None
@@ -415,7 +521,7 @@ def _store_ratings(
             number = _number(user_id, "userId")
             movie = movie_of.get(_number(movie_id, "movieId"))
             if movie is None:
-                raise MovieLensRowError(f"there is no movie {movie_id} in movies.csv")
+                raise MovieLensRowError(f"there is no movie {movie_id} in the file of movies")
             score, at = parse_score(rating), parse_time(timestamp, latest=latest)
         except MovieLensRowError as error:
             summary.bad_rows.add(table.name, line, str(error))
@@ -430,14 +536,14 @@ def _store_ratings(
             of[movie] = StagedRating(0, movie, score, "", at)
             waiting += known is None
         if rows % 1000 == 0:
-            progress("ratings", rows, table.part_read)
+            progress("ratings", rows, table.share_read)
     if pending:
         write()
     progress("ratings", rows, 1.0)
 
 
 class _Members:
-    """The members of an import: prefix and id, who cannot log in, made when first met."""
+    """The members of an import, created at their first rating. They cannot log in."""
 
     def __init__(self, summary: Summary, *, prefix: str, dry_run: bool) -> None:
         self._summary = summary
@@ -447,7 +553,7 @@ class _Members:
         self._refused: set[int] = set()
 
     def store(self, first_seen: dict[int, datetime]) -> dict[int, int]:
-        """Ids by MovieLens's numbers; without those whose name somebody else has."""
+        """Return ids by MovieLens's numbers, without members whose name another account has."""
         names = {
             f"{self._prefix}{number}": number
             for number in first_seen

@@ -373,3 +373,97 @@ def test_a_prefix_that_cannot_name_members_is_refused_before_anything_is_written
         run(folder, f"--prefix={prefix}")
 
     assert state() == ([], [], [])
+
+
+# --- The format of MovieLens 1M ------------------------------------------------------------------
+
+
+@pytest.fixture
+def dat_folder(tmp_path):
+    """Three movies and two members of our own as .dat files."""
+    for name, lines in (
+        (
+            "movies.dat",
+            [
+                "10::Lighthouse, The (1971)::Drama|Film-Noir",
+                "20::Café (1988)::Children's",
+                "30::Nameless::Drama",
+            ],
+        ),
+        ("users.dat", ["1::F::1::10::48067", "2::M::56::16::70072"]),
+        (
+            "ratings.dat",
+            [f"1::10::1::{NOON}", f"1::20::4::{NOON + DAY}", f"2::10::3::{NOON}"],
+        ),
+    ):
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="latin-1")
+    return tmp_path
+
+
+@pytest.mark.django_db
+def test_dat_files_are_imported_with_movies_known_by_title_and_year(dat_folder):
+    out, _ = run(dat_folder)
+
+    assert "movies 3 new, 0 changed, 0 as they were, 0 named twice; members 2 new" in out
+    assert "ratings 3 new" in out
+    cafe = Movie.objects.get(title="Café")
+    assert (cafe.imdb_id, cafe.tmdb_id, cafe.release_year) == (None, None, 1988)
+    assert cafe.genres == ["Family"]
+    rating = Rating.objects.get(user__username="ml-1", movie=cafe)
+    assert (rating.score, rating.created_at) == (4.0, datetime.fromtimestamp(NOON + DAY, UTC))
+
+
+@pytest.mark.django_db
+def test_a_second_import_of_dat_files_changes_nothing(dat_folder):
+    run(dat_folder)
+    before = state()
+
+    out, _ = run(dat_folder)
+
+    assert "movies 0 new, 0 changed, 3 as they were" in out
+    assert "nothing was changed" in out
+    assert state() == before
+
+
+@pytest.mark.django_db
+def test_a_dry_run_of_dat_files_writes_nothing(dat_folder):
+    out, _ = run(dat_folder, "--dry-run")
+
+    assert "Would write: movies 3 new" in out
+    assert "ratings 3 new" in out
+    assert state() == ([], [], [])
+
+
+@pytest.mark.django_db
+def test_dat_files_share_the_movies_of_the_catalogue(dat_folder, make_movie):
+    known = make_movie("The Lighthouse", release_year=1971, imdb_id="tt0900001")
+    make_movie("The Lighthouse", release_year=2019, imdb_id="tt0900009")
+
+    out, _ = run(dat_folder)
+
+    assert "movies 2 new, 0 changed, 1 as they were" in out
+    assert set(Rating.objects.filter(movie=known).values_list("score", flat=True)) == {1.0, 3.0}
+
+
+@pytest.mark.django_db
+def test_bad_lines_of_dat_files_are_reported_with_their_numbers(dat_folder):
+    with (dat_folder / "ratings.dat").open("a") as file:
+        file.write(f"2::20::4\n2::20::9::{NOON}\n\n2::40::3::{NOON}\n")
+    with (dat_folder / "movies.dat").open("a", encoding="latin-1") as file:
+        file.write("50::Twin (1990)::Drama\n51::Twin (1990)::Drama\n52::Odd (1999)::Opera\n")
+
+    out, err = run(dat_folder)
+
+    assert "movies 4 new, 0 changed, 0 as they were, 1 named twice" in out
+    assert "4 bad rows were left out" in err
+    assert "ratings.dat, line 4: 3 columns instead of 4" in err
+    assert "ratings.dat, line 5: rating '9'" in err
+    assert "movies.dat, line 6: unknown genre 'Opera'" in err
+
+
+@pytest.mark.django_db
+def test_a_missing_dat_file_is_named_with_what_is_expected(dat_folder):
+    (dat_folder / "movies.dat").unlink()
+
+    with pytest.raises(CommandError, match=r"movies.dat cannot be read.*movies.dat, ratings.dat"):
+        run(dat_folder)
