@@ -4,8 +4,9 @@
 
 The data has the properties that decide a recommender's cost and quality: a few movies and members
 have most of the ratings; tastes follow genres, periods and latent traits; good movies are seen more
-often; some members rate higher than others; and there is noise. The same numbers and seed give the
-same files. The movies do not exist, and no real person's ratings are used.
+often; some members rate higher than others; and there is noise. Time means something too: kinds of
+movies come into fashion and go, members return in sessions, and a member's taste moves from one theme
+to another. The same numbers and seed give the same files. The movies do not exist, and no real person's ratings are used.
 
 The default size is that of MovieLens 1M. The constants below were tuned until the baselines scored
 about the same as there: nDCG@10 of popularity .19 and item-kNN .35 (MovieLens 1M: .17 and .33), AUC
@@ -66,7 +67,13 @@ QUALITY, GENEROSITY, TASTE, NOISE = 0.62, 0.46, 0.52, 0.78
 # Ratings drawn at a time; bounds the memory.
 CHUNK_RATINGS = 500_000
 FIRST_DAY_S, DAYS = 1_000_000_000, 5_000
-DAY_S = 86_400
+DAY_S, MINUTE_S = 86_400, 60
+# A theme is in fashion at a drawn day; its members join around then (standard deviation in days).
+FASHION_DAYS = 400
+# A member rates about so many movies in a session, and returns after so many days (means).
+SESSION_RATINGS, DAYS_BETWEEN_SESSIONS = 15, 30
+# How much chance, beside the drift of taste, decides when a member watches a movie.
+ORDER_NOISE = 1.0
 
 ProgressReporter = Callable[[str, float], None]
 
@@ -81,6 +88,7 @@ class World:
     traits: Floats  # (movies, dimensions)
     themes: Floats  # (themes, dimensions)
     watch_cdf: Floats  # (themes, movies), cumulative probability of being watched
+    fashion_days: Floats  # (themes,), when each theme is in fashion
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,8 @@ def make_world(movies: int, rng: np.random.Generator) -> World:
     log_odds = popularity + THEME_STRENGTH * themes @ traits.T
     odds = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
     watch_cdf = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
-    return World(genres, years, QUALITY * quality, traits, themes, watch_cdf)
+    fashion_days = rng.uniform(0, DAYS, THEMES)
+    return World(genres, years, QUALITY * quality, traits, themes, watch_cdf, fashion_days)
 
 
 def draw_rating_counts(members: int, movies: int, ratings: int, rng: np.random.Generator) -> Ints:
@@ -190,9 +199,31 @@ def _generate_block(
         + NOISE * rng.normal(size=len(rows))
     )
     stars = np.clip(np.round(2 * stars) / 2, 0.5, 5.0)
-    joined_s = FIRST_DAY_S + DAY_S * rng.integers(DAYS, size=len(members))
-    times_s = joined_s[rows] + np.sort(rng.integers(60 * DAY_S, size=len(rows)))
+    # The taste moves from the second theme to the main one.
+    drift = world.themes[themes[:, 0]] - world.themes[themes[:, 1]]
+    turns = np.einsum("rd,rd->r", drift[rows], world.traits[movies])
+    turns = turns / max(float(turns.std()), 1e-9) + ORDER_NOISE * rng.normal(size=len(rows))
+    joined_days = world.fashion_days[themes[:, 0]] + FASHION_DAYS * rng.normal(size=len(members))
+    times_s = _draw_times(rows, turns, joined_days, rng)
     return RatingBlock(members[rows], movies, stars, times_s)
+
+
+def _draw_times(rows: Ints, turns: Floats, joined_days: Floats, rng: np.random.Generator) -> Ints:
+    """Draw the second of each rating: sessions of a few ratings, a minute or so between two ratings.
+
+    A member (row of `joined_days`) rates in the order of `turns`.
+    """
+    order = np.lexsort((turns, rows))
+    is_first = np.diff(rows[order], prepend=-1) != 0
+    starts_session = rng.random(len(rows)) < 1 / SESSION_RATINGS
+    pauses = np.where(starts_session, rng.exponential(DAYS_BETWEEN_SESSIONS * DAY_S, len(rows)), 0)
+    steps = np.where(is_first, 0, pauses + rng.integers(1, 2 * MINUTE_S, len(rows)))
+    elapsed = np.cumsum(steps)
+    since_joining = elapsed - elapsed[is_first][np.cumsum(is_first) - 1]
+    times_s = np.empty(len(rows), dtype=np.int64)
+    joined_s = DAY_S * np.clip(joined_days, 0, DAYS)
+    times_s[order] = FIRST_DAY_S + joined_s[rows[order]] + since_joining
+    return times_s
 
 
 def _draw_watched(

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from recommendations.evaluation.pages import reports_html
+from recommendations.evaluation.pages import render_evaluations
 from recommendations.models import Feedback, Training
 
 
@@ -52,7 +52,7 @@ class TrainingAdmin(_OnlyLookedAt, admin.ModelAdmin):
     @admin.display(description="figures")
     def figures(self, training: Training) -> SafeString:
         held_out = json.dumps(training.metrics.get("held_out", {}), indent=2)
-        return format_html("<pre>{}</pre>{}", held_out, reports_html(training.metrics))
+        return format_html("<pre>{}</pre>{}", held_out, render_evaluations(training.metrics))
 
     @admin.display(description="to go back")
     def going_back(self, training: Training) -> str:

@@ -1,1 +1,1 @@
-"""How good the engine is, measured beside baselines; free of Django but for `sources`. Begin at protocol.py."""
+"""How good the engine is, measured beside baselines; only `datasets` knows Django. Start at protocol.py."""

@@ -1,4 +1,4 @@
-"""The evaluations stored with a training, as they are shown in admin."""
+"""The evaluations stored with a training, as HTML for the admin."""
 
 from __future__ import annotations
 
@@ -7,42 +7,45 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from recommendations.evaluation.drawings import history_drawing, reliability_drawing
-from recommendations.evaluation.report import bars, ranking_rows, scoring_rows
+from recommendations.evaluation.drawings import draw_history, draw_reliability
+from recommendations.evaluation.report import check_bars, list_ranking, list_scoring
 
 
-def reports_html(metrics: dict[str, Any]) -> SafeString:
-    """Tables and pictures of what `evaluate_recommender` kept in a training's metrics."""
+def render_evaluations(metrics: dict[str, Any]) -> SafeString:
+    """Return the tables and charts that `evaluate_recommender` stored in a training's metrics."""
     runs = metrics.get("evaluation", {})
-    return format_html_join("", "{}", ((_report(run),) for run in runs.values()))
+    return format_html_join("", "{}", ((_render_run(run),) for run in runs.values()))
 
 
-def _report(run: dict[str, Any]) -> SafeString:
-    promised = format_html_join(
+def _render_run(run: dict[str, Any]) -> SafeString:
+    targets = format_html_join(
         "",
         "<li>{}: {} ({})</li>",
-        ((bar.what, f"{bar.value:.3f}", "kept" if bar.kept else "missed") for bar in bars(run)),
+        (
+            (bar.name, f"{bar.value:.3f}", "met" if bar.is_met else "missed")
+            for bar in check_bars(run)
+        ),
     )
-    head, *rows = ranking_rows(run)
-    scoring_head, *scored = scoring_rows(run)
-    # Our own drawings, whose texts are escaped where they are made.
-    drawings = mark_safe(reliability_drawing(run) + history_drawing(run))  # noqa: S308
+    header, *rows = list_ranking(run)
+    scoring_header, *scoring = list_scoring(run)
+    # The drawings escape their own texts.
+    drawings = mark_safe(draw_reliability(run) + draw_history(run))  # noqa: S308
     return format_html(
-        "<h3>{}, {} generalisation, seed {}</h3><ul>{}</ul>{}{}{}",
+        "<h3>{}, protocol {}, seed {}</h3><ul>{}</ul>{}{}{}",
         run["data"]["name"],
         run["protocol"],
         run["seed"],
-        promised,
-        _table(head, rows),
-        _table(scoring_head, scored),
+        targets,
+        _render_table(header, rows),
+        _render_table(scoring_header, scoring),
         drawings,
     )
 
 
-def _table(head: list[str], rows: list[list[str]]) -> SafeString:
+def _render_table(header: list[str], rows: list[list[str]]) -> SafeString:
     return format_html(
         "<table><tr>{}</tr>{}</table>",
-        format_html_join("", "<th>{}</th>", ((each,) for each in head)),
+        format_html_join("", "<th>{}</th>", ((each,) for each in header)),
         format_html_join(
             "",
             "<tr>{}</tr>",

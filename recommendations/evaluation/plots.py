@@ -1,4 +1,4 @@
-"""The two pictures of an evaluation, as PNG. The one module that needs matplotlib."""
+"""The two charts of an evaluation as PNG. The only module that needs matplotlib."""
 
 from __future__ import annotations
 
@@ -8,44 +8,46 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from recommendations.evaluation.protocol import STRONG
+
 _SIZE_INCHES, _DOTS = (5.6, 4.2), 150
 
 
-def reliability_diagram(run: dict[str, Any], path: Path) -> bool:
-    """Chance said against part liked, the ratings of each bin below; False with no chances to show."""
-    shown = {
+def plot_reliability(run: dict[str, Any], path: Path) -> bool:
+    """Plot the share liked by predicted probability. Return False if nothing has probabilities."""
+    lines = {
         name: [row for row in each["reliability"] if row[0]]
         for name, each in run["recommenders"].items()
         if each["reliability"]
     }
-    if not shown:
+    if not lines:
         return False
     figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    above.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
-    for name, rows in shown.items():
-        count, said, true = zip(*rows, strict=True)
-        above.plot(said, true, marker="o", markersize=3, linewidth=1.2, label=name)
-        below.step(said, [each / sum(count) for each in count], where="mid", linewidth=1.2)
-    above.set(ylabel="part liked", ylim=(0, 1), xlim=(0, 1))
-    above.set_title(f"{run['data']['name']}, {run['protocol']}", fontsize=10)
-    above.legend(fontsize=8)
-    below.set(xlabel="chance said", ylabel="ratings")
+    curves, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    curves.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
+    for name, rows in lines.items():
+        count, predicted, observed = zip(*rows, strict=True)
+        curves.plot(predicted, observed, marker="o", markersize=3, linewidth=1.2, label=name)
+        counts.step(predicted, [each / sum(count) for each in count], where="mid", linewidth=1.2)
+    curves.set(ylabel="share liked", ylim=(0, 1), xlim=(0, 1))
+    curves.set_title(f"{run['data']['name']}, {run['protocol']}", fontsize=10)
+    curves.legend(fontsize=8)
+    counts.set(xlabel="predicted probability", ylabel="ratings")
     _save(figure, path)
     return True
 
 
-def history_curve(run: dict[str, Any], path: Path) -> bool:
-    """nDCG@10 by length of history; False where only one length was measured."""
-    engine = {
-        name: [(length, each["ndcg_at_10"]) for length, each in of_one["ranking"].items()]
-        for name, of_one in run["recommenders"].items()
-    }
-    if max((len(points) for points in engine.values()), default=0) < 2:
+def plot_history(run: dict[str, Any], path: Path) -> bool:
+    """Plot nDCG@10 by length of history. Return False if the protocol has only one length."""
+    if run["protocol"] != STRONG:
         return False
+    lines = {
+        name: [(length, each["ndcg_at_10"]) for length, each in figures["ranking"].items()]
+        for name, figures in run["recommenders"].items()
+    }
     figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
-    for name, points in engine.items():
+    for name, points in lines.items():
         axes.errorbar(
             [length for length, _ in points],
             [value for _, (value, _) in points],

@@ -11,29 +11,77 @@ import numpy as np
 
 from recommendations.algorithms.parameters import VERSION
 from recommendations.algorithms.types import LIKED
-from recommendations.evaluation import aggregates as figures
-from recommendations.evaluation.baselines import ItemNeighbours, Popularity
-from recommendations.evaluation.engine import Learned
+from recommendations.evaluation.aggregates import (
+    Array,
+    aggregate_ranking,
+    aggregate_reliability,
+    aggregate_scoring,
+)
+from recommendations.evaluation.baselines import (
+    EASE,
+    DecayedPopularity,
+    ImplicitALS,
+    ItemKNN,
+    Popularity,
+)
+from recommendations.evaluation.engine import Engine, RankingVariant
 from recommendations.evaluation.protocol import (
+    FROZEN,
+    LAST_TENTH,
+    ROLLING_DAYS,
+    STRONG,
+    WEAK,
     Dataset,
     Outcome,
     Progress,
     Recommender,
     Round,
     measure,
-    strong,
-    weak,
+    split_frozen,
+    split_last_tenth,
+    split_rolling_days,
+    split_strong,
+    split_weak,
 )
 
-PROTOCOLS = ("weak", "strong")
+#: The parts that the ablation switches off one by one, and the parameters that do it. The first only
+#: change the ranking; the others need a fit, and each shows in one protocol.
+RANKING_PARTS: dict[str, dict[str, Any]] = {
+    "without implicit ALS": {"als_weight": 0.0},
+    "without recency": {"recency_floor": 1.0},
+    "without trend": {"trend_power": 0.0},
+    "without recent popularity": {"recent_popularity": False},
+    "without probability floor": {"probability_floor": 0.0},
+}
+FITTED_PARTS: dict[str, dict[str, dict[str, Any]]] = {
+    WEAK: {"without residual factors": {"residual_factors": 0}},
+    FROZEN: {"without level refit": {"refit_level": False}},
+}
+#: The ablation's protocols: time does nothing in a split by hash.
+ABLATION_PROTOCOLS = (WEAK, LAST_TENTH, ROLLING_DAYS, FROZEN)
 
 
-def recommenders() -> list[Recommender]:
-    """The baselines, and the engine last."""
-    return [Popularity(), ItemNeighbours(), Learned()]
+def make_recommenders() -> list[Recommender]:
+    """Return the baselines, and the engine last."""
+    return [Popularity(), DecayedPopularity(), ItemKNN(), EASE(), ImplicitALS(), Engine()]
 
 
-def evaluation(
+def make_ablation(protocol: str) -> list[Recommender]:
+    """Return the engine, and a variant without each part that the protocol shows.
+
+    Parts that only change the ranking share the engine's model.
+    """
+    engine = Engine()
+    ranking_parts = {} if protocol == FROZEN else RANKING_PARTS
+    fitted_parts = FITTED_PARTS.get(protocol, {})
+    return [
+        engine,
+        *(RankingVariant(name, changes, engine) for name, changes in ranking_parts.items()),
+        *(Engine(name, changes) for name, changes in fitted_parts.items()),
+    ]
+
+
+def evaluate(
     data: Dataset,
     *,
     protocol: str,
@@ -42,48 +90,52 @@ def evaluation(
     members: int | None,
     validation: bool,
     progress: Progress,
-    make: Callable[[], Sequence[Recommender]] = recommenders,
+    make: Callable[[], Sequence[Recommender]] = make_recommenders,
 ) -> dict[str, Any]:
-    """Figures of every recommender by one protocol, of PROTOCOLS.
+    """Return the figures of every recommender by one of PROTOCOLS.
 
-    `members` bounds how many are measured on in a round; all are learned from.
+    `members`: measure on at most so many in a round; all members are fitted.
     """
-    rounds = _rounds(
+    rounds = _split(
         data, protocol=protocol, seed=seed, folds=folds, members=members, validation=validation
     )
-    asked = list(make())
-    outcomes: dict[str, list[Outcome]] = {each.name: [] for each in asked}
-    seconds = {each.name: {"training": 0.0, "answering": 0.0} for each in asked}
-    cases = 0
-    for each in rounds:
-        cases += len(each.cases)
-        for recommender in asked:
-            began = time.perf_counter()
-            recommender.fit(each.training, data.content, progress)
-            trained = time.perf_counter()
-            outcomes[recommender.name].append(measure(recommender, each.cases, progress))
-            seconds[recommender.name]["training"] += trained - began
-            seconds[recommender.name]["answering"] += time.perf_counter() - trained
+    recommenders = list(make())
+    outcomes: dict[str, list[Outcome]] = {each.name: [] for each in recommenders}
+    seconds = {each.name: {"fitting": 0.0, "measuring": 0.0} for each in recommenders}
+    round_count = case_count = 0
+    for current in rounds:
+        round_count += 1
+        case_count += current.case_count
+        for recommender in recommenders:
+            started = time.perf_counter()
+            recommender.fit(current.training, data.content, as_of=current.as_of, progress=progress)
+            seconds[recommender.name]["fitting"] += time.perf_counter() - started
+        for session in current.sessions:
+            for recommender in recommenders:
+                started = time.perf_counter()
+                outcomes[recommender.name].append(measure(recommender, session, progress))
+                seconds[recommender.name]["measuring"] += time.perf_counter() - started
     popularity = _popularity(data)
     return {
         "protocol": protocol,
         "seed": seed,
-        "folds": folds if protocol == "strong" else 1,
+        "rounds": round_count,
         "validation": validation,
         "members_at_most": members,
-        "cases": cases,
+        "cases": case_count,
         "algorithm": VERSION,
-        "parameters": _parameters(asked),
-        "data": described(data),
+        "parameters": _parameters(recommenders),
+        "data": describe(data),
         "recommenders": {
-            name: _figures(Outcome.together(parts), popularity) | {"seconds": seconds[name]}
+            name: _aggregate(Outcome.concatenate(parts), popularity) | {"seconds": seconds[name]}
             for name, parts in outcomes.items()
+            if parts
         },
     }
 
 
-def described(data: Dataset) -> dict[str, Any]:
-    """The size of a dataset."""
+def describe(data: Dataset) -> dict[str, Any]:
+    """Return the size of a dataset."""
     ratings = data.ratings
     return {
         "name": data.name,
@@ -95,7 +147,7 @@ def described(data: Dataset) -> dict[str, Any]:
     }
 
 
-def _rounds(
+def _split(
     data: Dataset,
     *,
     protocol: str,
@@ -104,28 +156,33 @@ def _rounds(
     members: int | None,
     validation: bool,
 ) -> Iterator[Round]:
-    if protocol == "weak":
-        return weak(data, seed=seed, members=members, validation=validation)
-    return strong(data, seed=seed, folds=folds, members=members, validation=validation)
+    if protocol == STRONG:
+        return split_strong(data, seed=seed, folds=folds, members=members, validation=validation)
+    split = {
+        WEAK: split_weak,
+        ROLLING_DAYS: split_rolling_days,
+        LAST_TENTH: split_last_tenth,
+        FROZEN: split_frozen,
+    }[protocol]
+    return split(data, seed=seed, members=members, validation=validation)
 
 
-def _figures(outcome: Outcome, popularity: figures.Array) -> dict[str, Any]:
+def _aggregate(outcome: Outcome, popularity: Array) -> dict[str, Any]:
     return {
-        "ranking": figures.ranking(outcome, popularity=popularity),
-        "scoring": figures.scoring(outcome),
-        "reliability": figures.reliability(outcome),
+        "ranking": aggregate_ranking(outcome, popularity=popularity),
+        "scoring": aggregate_scoring(outcome),
+        "reliability": aggregate_reliability(outcome),
     }
 
 
-def _popularity(data: Dataset) -> figures.Array:
-    """(m,) The part of the members who have rated each movie."""
-    places = np.searchsorted(data.content.movie_ids, data.ratings.movies)
+def _popularity(data: Dataset) -> Array:
+    """(m,) Return the share of the members who have rated each movie."""
     members = max(len(np.unique(data.ratings.users)), 1)
-    return np.bincount(places, minlength=len(data.content)) / members
+    return np.bincount(data.places, minlength=len(data.content)) / members
 
 
-def _parameters(asked: Sequence[Recommender]) -> dict[str, Any]:
-    for each in asked:
-        if isinstance(each, Learned) and each.model is not None:
-            return asdict(each.model.parameters)
+def _parameters(recommenders: Sequence[Recommender]) -> dict[str, Any]:
+    for recommender in recommenders:
+        if isinstance(recommender, Engine):
+            return asdict(recommender.parameters)
     return {}

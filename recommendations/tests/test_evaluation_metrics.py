@@ -67,12 +67,14 @@ def test_auc_counts_pairs_in_order_and_ties_by_half():
 
 
 @pytest.mark.parametrize(
-    ("chances", "expected"), [([0, 0, 1, 1], 1), ([1, 1, 0, 0], 0), ([3] * 4, 0.5)]
+    ("probabilities", "expected"), [([0, 0, 1, 1], 1), ([1, 1, 0, 0], 0), ([3] * 4, 0.5)]
 )
-def test_auc_of_perfect_reversed_and_constant_chances_is_one_zero_and_a_half(chances, expected):
+def test_auc_of_perfect_reversed_and_constant_probabilities_is_one_zero_and_a_half(
+    probabilities, expected
+):
     liked = np.array([NO, NO, YES, YES])
 
-    assert metrics.auc(liked, np.array(chances, dtype=float)) == expected
+    assert metrics.auc(liked, np.array(probabilities, dtype=float)) == expected
 
 
 def test_auc_with_one_kind_only_or_nothing_is_unknown():
@@ -84,18 +86,20 @@ def test_mean_auc_looks_within_members_only():
     members = np.array([0, 1, 0, 1, 2])
     liked = np.array([YES, YES, NO, NO, YES])
     # Within each member in order, but the second's liked movie is below the first's other one.
-    chances = np.array([0.9, 0.2, 0.8, 0.1, 0.5])
+    probabilities = np.array([0.9, 0.2, 0.8, 0.1, 0.5])
 
-    assert metrics.mean_auc(members, liked, chances) == 1.0
-    assert metrics.auc(liked[:4], chances[:4]) == 0.75
-    assert np.isnan(metrics.auc_by_member(members, liked, chances)[2])
+    assert metrics.mean_auc(members, liked, probabilities) == 1.0
+    assert metrics.auc(liked[:4], probabilities[:4]) == 0.75
+    assert np.isnan(metrics.auc_by_member(members, liked, probabilities)[2])
 
 
 def test_log_loss_and_brier_of_a_hand_worked_table():
-    liked, chances = np.array([YES, NO]), np.array([0.8, 0.4])
+    liked, probabilities = np.array([YES, NO]), np.array([0.8, 0.4])
 
-    assert metrics.log_loss(liked, chances) == pytest.approx(-(math.log(0.8) + math.log(0.6)) / 2)
-    assert metrics.brier(liked, chances) == pytest.approx((0.04 + 0.16) / 2)
+    assert metrics.log_loss(liked, probabilities) == pytest.approx(
+        -(math.log(0.8) + math.log(0.6)) / 2
+    )
+    assert metrics.brier(liked, probabilities) == pytest.approx((0.04 + 0.16) / 2)
 
 
 def test_log_loss_of_a_certainty_that_was_wrong_is_finite():
@@ -104,11 +108,11 @@ def test_log_loss_of_a_certainty_that_was_wrong_is_finite():
 
 def test_ece_is_the_distance_of_said_from_true_weighed_by_ratings():
     liked = np.array([YES, NO, YES, YES])
-    chances = np.array([0.1, 0.1, 0.9, 0.9])
+    probabilities = np.array([0.1, 0.1, 0.9, 0.9])
 
     # First bin: said .1, true .5; second: said .9, true 1. Two ratings of four each.
-    assert metrics.ece(liked, chances, bins=2) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
-    assert metrics.reliability(liked, chances, bins=2) == pytest.approx(
+    assert metrics.ece(liked, probabilities, bins=2) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
+    assert metrics.reliability(liked, probabilities, bins=2) == pytest.approx(
         np.array([[2, 0.1, 0.5], [2, 0.9, 1.0]])
     )
 
@@ -138,10 +142,10 @@ def test_the_standard_error_with_one_member_is_unknown():
     assert math.isnan(metrics.standard_error(lambda keep: 1.0, np.array([3, 3])))
 
 
-def test_luck_is_the_ece_of_chances_that_are_right():
+def test_ece_by_chance_is_the_ece_of_right_probabilities():
     rng = np.random.default_rng(1)
-    chances = rng.beta(3, 2, 4000)
-    drawn = [metrics.ece(rng.random(4000) < chances, chances) for _ in range(200)]
+    probabilities = rng.beta(3, 2, 4000)
+    drawn = [metrics.ece(rng.random(4000) < probabilities, probabilities) for _ in range(200)]
 
-    assert metrics.ece_by_luck(chances) == pytest.approx(np.mean(drawn), rel=0.05)
-    assert metrics.ece_by_luck(chances[:1000]) > 1.8 * metrics.ece_by_luck(chances)
+    assert metrics.ece_by_chance(probabilities) == pytest.approx(np.mean(drawn), rel=0.05)
+    assert metrics.ece_by_chance(probabilities[:1000]) > 1.8 * metrics.ece_by_chance(probabilities)

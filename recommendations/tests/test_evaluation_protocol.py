@@ -2,284 +2,497 @@ import numpy as np
 import pytest
 
 from recommendations.algorithms.types import MovieContent, Ratings
-from recommendations.evaluation import aggregates as figures
-from recommendations.evaluation.baselines import ItemNeighbours, Popularity
-from recommendations.evaluation.protocol import (
-    HISTORIES,
-    Answer,
-    Dataset,
-    Known,
-    best,
-    measure,
-    strong,
-    weak,
+from recommendations.evaluation.aggregates import aggregate_ranking, aggregate_scoring
+from recommendations.evaluation.baselines import (
+    EASE,
+    DecayedPopularity,
+    ImplicitALS,
+    ItemKNN,
+    Popularity,
 )
-from recommendations.evaluation.splits import draw, fold_of, held_out
+from recommendations.evaluation.engine import Engine, RankingVariant
+from recommendations.evaluation.protocol import (
+    HISTORY_LENGTHS,
+    NEW,
+    WITH_HISTORY,
+    Dataset,
+    KnownRatings,
+    Prediction,
+    measure,
+    select_best,
+    split_frozen,
+    split_last_tenth,
+    split_rolling_days,
+    split_strong,
+    split_weak,
+)
+from recommendations.evaluation.splits import assign_folds, draw, hold_out, hold_out_newest
 
 MOVIES = np.arange(100, 140) * 7
+DAY = 86_400
+NOBODY = KnownRatings(np.zeros(0, dtype=np.intp), np.zeros(0))
 
 
-def content(m=40):
-    rng = np.random.default_rng(5)
-    none = np.zeros(m, np.float32)
-    genres = (rng.random((m, 19)) < 0.2).astype(np.float32)
-    return MovieContent(MOVIES[:m], genres, np.full(m, 1990), none, none)
+def make_content(m=40):
+    random = np.random.default_rng(5)
+    zeros = np.zeros(m, np.float32)
+    genres = (random.random((m, 19)) < 0.2).astype(np.float32)
+    return MovieContent(MOVIES[:m], genres, np.full(m, 1990), zeros, zeros)
 
 
-def made_up(members=60, seed=3):
-    """Two tastes: even and odd movies are liked by members of their kind."""
-    rng = np.random.default_rng(seed)
+def make_dataset(members=60, seed=3):
+    """Two tastes: even and odd movies are liked by members of their kind. Members come by turns."""
+    random = np.random.default_rng(seed)
     rows = [
         (member + 1000, movie, 4.5 if (place + member) % 2 == 0 else 2.0)
         for member in range(members)
         for place, movie in enumerate(MOVIES)
-        if rng.random() < (0.6 if (place + member) % 2 == 0 else 0.2)
+        if random.random() < (0.6 if (place + member) % 2 == 0 else 0.2)
     ]
-    users, movies, stars = zip(*rows, strict=True)
+    users, movies, stars = (np.array(column) for column in zip(*rows, strict=True))
+    times = 1_000_000_000 + (users - 1000) * 3 * DAY + random.integers(0, 40, len(rows)) * DAY
     return Dataset(
-        "made up",
-        Ratings(np.array(users), np.array(movies), np.array(stars, dtype=np.float32)),
-        content(),
+        "made up", Ratings(users, movies, stars.astype(np.float32), times), make_content()
     )
 
 
-def quiet(what, part):
-    """Nobody watches."""
+def ignore_progress(step, share):
+    pass
+
+
+def fit(recommender, ratings, content, as_of=2_000_000_000.0):
+    recommender.fit(ratings, content, as_of=as_of, progress=ignore_progress)
+    return recommender
+
+
+def measure_ndcg(recommender, round_, content):
+    fit(recommender, round_.training, content)
+    outcome = measure(recommender, round_.sessions[0], ignore_progress)
+    return aggregate_ranking(outcome, popularity=np.ones(len(content)))["all"]["ndcg_at_10"][0]
 
 
 # --- Splits --------------------------------------------------------------------------------------
 
 
-def pairs(n=20_000):
-    rng = np.random.default_rng(1)
-    return rng.integers(1, 500, n), rng.integers(1, 9000, n)
+def make_pairs(n=20_000):
+    random = np.random.default_rng(1)
+    return random.integers(1, 500, n), random.integers(1, 9000, n)
 
 
-def test_held_out_ratings_are_a_fifth_and_never_learned_from():
-    learned, measured = held_out(*pairs(), seed=1)
+def test_a_fifth_of_the_ratings_is_held_out_and_not_fitted():
+    train, test = hold_out(*make_pairs(), seed=1)
 
-    assert not (learned & measured).any()
-    assert (learned | measured).all()
-    assert measured.mean() == pytest.approx(0.2, abs=0.01)
-
-
-def test_the_part_for_tuning_never_meets_the_part_for_testing():
-    users, movies = pairs()
-    _, test = held_out(users, movies, seed=1)
-
-    learned, measured = held_out(users, movies, seed=1, validation=True)
-
-    assert not (test & (learned | measured)).any()
-    assert not (learned & measured).any()
-    assert measured.mean() == pytest.approx(0.8 * 0.2, abs=0.01)
+    assert not (train & test).any()
+    assert (train | test).all()
+    assert test.mean() == pytest.approx(0.2, abs=0.01)
 
 
-def test_a_rating_stays_on_its_side_whatever_the_order_and_the_others():
-    users, movies = pairs()
-    _, test = held_out(users, movies, seed=1)
+def test_the_part_for_validation_never_contains_the_part_for_testing():
+    users, movies = make_pairs()
+    _, test = hold_out(users, movies, seed=1)
+
+    train, validation = hold_out(users, movies, seed=1, validation=True)
+
+    assert not (test & (train | validation)).any()
+    assert not (train & validation).any()
+    assert validation.mean() == pytest.approx(0.8 * 0.2, abs=0.01)
+
+
+def test_a_rating_stays_on_its_side_in_any_order_and_subset():
+    users, movies = make_pairs()
+    _, test = hold_out(users, movies, seed=1)
     some = np.random.default_rng(2).permutation(len(users))[:500]
 
-    _, again = held_out(users[some].astype(np.int32), movies[some].astype(np.int32), seed=1)
+    _, again = hold_out(users[some].astype(np.int32), movies[some].astype(np.int32), seed=1)
 
     assert (again == test[some]).all()
 
 
 def test_the_hash_is_the_same_on_every_machine():
-    # Worked out once; another value means that published figures are of another split than ours.
+    # Another value would mean that the published figures are of another split.
     drawn = draw(1, 1, np.array([1, 2]), np.array([31, 31]))
+
     assert drawn == pytest.approx([0.216386, 0.944861], abs=1e-6)
 
 
-def test_other_seeds_and_salts_draw_other_numbers():
-    users, movies = pairs(2000)
+def test_other_seeds_and_salts_draw_independent_numbers():
+    users, movies = make_pairs(2000)
 
     numbers = np.stack([draw(seed, salt, users, movies) for seed in (1, 2) for salt in (1, 2)])
 
     assert np.abs(np.corrcoef(numbers) - np.eye(4)).max() < 0.08
 
 
-def test_a_member_is_new_in_one_fold():
-    users, _ = pairs()
+def test_a_member_is_new_in_exactly_one_fold():
+    users, _ = make_pairs()
 
-    folds = fold_of(users, seed=1, folds=5)
+    folds = assign_folds(users, seed=1, folds=5)
 
     assert set(folds.tolist()) == {0, 1, 2, 3, 4}
     for user in users[:50]:
         assert len(set(folds[users == user].tolist())) == 1
 
 
+def test_the_newest_tenth_of_each_member_is_held_out():
+    users = np.repeat([7, 8, 9], [20, 2, 1])
+    movies = np.arange(23)
+    times = np.concatenate([np.arange(20)[::-1], [5, 4], [1]])
+
+    train, test = hold_out_newest(users, movies, times, seed=1)
+    older, validation = hold_out_newest(users, movies, times, seed=1, validation=True)
+
+    # Member 9 has one rating, which stays a history.
+    assert movies[test].tolist() == [0, 1, 20]
+    assert (train == ~test).all()
+    assert movies[validation].tolist() == [2, 3]
+    assert not (older & (test | validation)).any()
+
+
 # --- Protocols -----------------------------------------------------------------------------------
 
 
-def rated(ratings):
+def list_pairs(ratings):
     return set(zip(ratings.users.tolist(), ratings.movies.tolist(), strict=True))
 
 
-def test_in_the_weak_protocol_the_held_out_are_asked_about_and_not_learned():
-    data = made_up()
-
-    (only,) = weak(data, seed=1)
-
-    asked = {(case.member, int(MOVIES[place])) for case in only.cases for place in case.asked}
-    known = {
-        (case.member, int(MOVIES[place])) for case in only.cases for place in case.known.movies
+def list_case_pairs(cases, part):
+    return {
+        (case.member, int(MOVIES[place]))
+        for case in cases
+        for place in (case.movies if part == "test" else case.known.movies)
     }
-    assert asked | rated(only.training) == rated(data.ratings)
-    assert not asked & rated(only.training)
-    assert known <= rated(only.training)
-    assert all(case.known.member == case.member for case in only.cases)
 
 
-def test_in_the_strong_protocol_new_members_are_not_in_training():
-    data = made_up()
+@pytest.mark.parametrize("split", [split_weak, split_last_tenth])
+def test_held_out_ratings_are_predicted_and_not_fitted(split):
+    data = make_dataset()
 
-    rounds = list(strong(data, seed=1, folds=3))
+    (only,) = split(data, seed=1)
 
-    met = [{case.member for case in each.cases} for each in rounds]
-    for each, members in zip(rounds, met, strict=True):
+    (session,) = only.sessions
+    test = list_case_pairs(session.cases, "test")
+    assert test | list_pairs(only.training) == list_pairs(data.ratings)
+    assert not test & list_pairs(only.training)
+    assert list_case_pairs(session.cases, "known") <= list_pairs(only.training)
+
+
+def test_the_last_tenth_is_newer_than_the_history():
+    data = make_dataset()
+    time_of = dict(
+        zip(
+            zip(data.ratings.users.tolist(), data.ratings.movies.tolist(), strict=True),
+            data.ratings.times.tolist(),
+            strict=True,
+        )
+    )
+
+    (only,) = split_last_tenth(data, seed=1)
+
+    for case in only.sessions[0].cases:
+        first = min(time_of[case.member, int(MOVIES[place])] for place in case.movies)
+        assert case.known.times.max() <= first
+
+
+def test_new_members_are_not_fitted_in_the_strong_protocol():
+    data = make_dataset()
+
+    rounds = list(split_strong(data, seed=1, folds=3))
+
+    new = [{case.member for case in each.sessions[0].cases} for each in rounds]
+    for each, members in zip(rounds, new, strict=True):
         assert not members & set(each.training.users.tolist())
-    # All but those of whom no rating is held out.
-    assert len(set.union(*met)) > 0.9 * 60
-    assert sum(len(members) for members in met) == len(set.union(*met))
+    # All but those without a held-out rating.
+    assert len(set.union(*new)) > 0.9 * 60
+    assert sum(len(members) for members in new) == len(set.union(*new))
 
 
-def test_simulated_histories_grow_and_keep_the_same_questions():
-    (first, *_) = strong(made_up(), seed=1, folds=3)
-    member = first.cases[0].member
+def test_histories_grow_and_the_ratings_to_predict_stay_the_same():
+    (first, *_) = split_strong(make_dataset(), seed=1, folds=3)
+    member = first.sessions[0].cases[0].member
 
-    cases = {case.history: case for case in first.cases if case.member == member}
+    cases = {case.group: case for case in first.sessions[0].cases if case.member == member}
 
-    assert set(cases) <= set(HISTORIES)
-    assert len(cases[0].known.movies) == 0
-    assert len(cases[3].known.movies) == 3
-    assert cases[5].known.movies[:3].tolist() == cases[3].known.movies.tolist()
-    assert len({tuple(case.asked.tolist()) for case in cases.values()}) == 1
-    assert cases[1].known.member is None
-
-
-def test_members_at_most_bounds_who_is_measured_and_not_what_is_learned():
-    data = made_up()
-
-    (all_of_them,), (few,) = weak(data, seed=1), weak(data, seed=1, members=7)
-
-    assert len(few.cases) == 7
-    assert len(few.training) == len(all_of_them.training)
-    assert {case.member for case in few.cases} < {case.member for case in all_of_them.cases}
+    assert set(cases) <= {"all", *map(str, HISTORY_LENGTHS)}
+    assert len(cases["0"].known.movies) == 0
+    assert len(cases["3"].known.movies) == 3
+    assert cases["5"].known.movies[:3].tolist() == cases["3"].known.movies.tolist()
+    assert len({tuple(case.movies.tolist()) for case in cases.values()}) == 1
 
 
-def test_a_rating_of_a_movie_outside_the_catalogue_is_refused():
+def test_on_rolling_days_everything_known_is_older_than_the_day():
+    data = make_dataset()
+
+    rounds = list(split_rolling_days(data, seed=1, cut_offs=3))
+
+    assert len(rounds) == 3
+    groups = set()
+    for each in rounds:
+        assert each.training.times.max() < each.as_of
+        for session in each.sessions:
+            assert session.as_of >= each.as_of
+            assert session.ratings.times.max() < session.as_of
+            for case in session.cases:
+                groups.add(case.group)
+                assert (len(case.known.movies) == 0) == (case.group == NEW)
+                assert (case.known.times < session.as_of).all()
+                assert not set(case.movies.tolist()) & set(case.known.movies.tolist())
+    assert groups == {NEW, WITH_HISTORY}
+
+
+def test_rolling_days_predict_each_rating_of_the_newest_fifth_once():
+    data = make_dataset()
+    days = data.ratings.times // DAY
+    newest = data.ratings[days >= np.quantile(days, 0.8)]
+
+    rounds = list(split_rolling_days(data, seed=1, cut_offs=3))
+
+    cases = [case for each in rounds for session in each.sessions for case in session.cases]
+    assert sum(len(case.movies) for case in cases) == len(newest)
+    assert list_case_pairs(cases, "test") == list_pairs(newest)
+
+
+def test_frozen_histories_end_at_the_moment_of_the_fit():
+    data = make_dataset()
+
+    (only,) = split_frozen(data, seed=1)
+
+    cases = only.sessions[0].cases
+    assert only.training.times.max() < only.as_of
+    assert list_case_pairs(cases, "test") == list_pairs(
+        data.ratings[data.ratings.times >= only.as_of]
+    )
+    assert all((case.known.times < only.as_of).all() for case in cases)
+    assert {case.group for case in cases} == {NEW, WITH_HISTORY}
+
+
+@pytest.mark.parametrize("split", [split_rolling_days, split_frozen])
+def test_a_temporal_validation_does_not_use_the_newest_fifth(split):
+    data = make_dataset()
+    border = np.quantile(data.ratings.times, 0.8)
+
+    rounds = list(split(data, seed=1, validation=True))
+
+    older = list_pairs(data.ratings[data.ratings.times < border])
+    for each in rounds:
+        assert list_pairs(each.training) <= older
+        for session in each.sessions:
+            assert list_case_pairs(session.cases, "test") <= older
+
+
+def test_temporal_protocols_need_times():
+    data = make_dataset()
+    ratings = Ratings(data.ratings.users, data.ratings.movies, data.ratings.stars)
+
+    with pytest.raises(ValueError, match="need the times"):
+        list(split_frozen(Dataset("", ratings, data.content), seed=1))
+
+
+def test_a_limit_of_members_limits_who_is_measured_and_not_who_is_fitted():
+    data = make_dataset()
+
+    (full,), (few,) = split_weak(data, seed=1), split_weak(data, seed=1, members=7)
+
+    assert few.case_count == 7
+    assert len(few.training) == len(full.training)
+    members = {case.member for case in few.sessions[0].cases}
+    assert members < {case.member for case in full.sessions[0].cases}
+
+
+def test_a_rating_of_a_movie_outside_the_catalogue_is_rejected():
     with pytest.raises(ValueError, match="not in the catalogue"):
-        Dataset("", Ratings(np.array([1]), np.array([5]), np.array([3.0])), content())
+        Dataset("", Ratings(np.array([1]), np.array([5]), np.array([3.0])), make_content())
 
 
-# --- Lists and figures ---------------------------------------------------------------------------
+# --- Measuring -----------------------------------------------------------------------------------
 
 
-def test_the_best_are_greatest_first_equals_by_place_without_the_known():
+def test_the_best_are_greatest_first_and_equal_ones_by_place_without_the_excluded():
     order = np.array([1.0, 3.0, 3.0, -np.inf, 5.0, 2.0])
 
-    assert best(order, without=np.array([4]), length=3).tolist() == [1, 2, 5]
-    assert best(order, without=np.array([], dtype=int)).tolist() == [4, 1, 2, 5, 0]
+    assert select_best(order, exclude=np.array([4]), length=3).tolist() == [1, 2, 5]
+    assert select_best(order, exclude=np.array([], dtype=int)).tolist() == [4, 1, 2, 5, 0]
 
 
 class Oracle:
-    """Knows what is liked."""
+    """Knows what the members of one kind like."""
 
     name = "oracle"
 
-    def __init__(self, data):
-        liked = data.ratings.stars >= 4
-        self.liked = rated(data.ratings[liked])
-
-    def fit(self, ratings, content, progress):
+    def fit(self, ratings, content, *, as_of, progress):
         """Nothing to learn."""
 
-    def answer(self, known, asked):
-        truth = np.array([(known.member, movie) in self.liked for movie in MOVIES.tolist()], float)
-        return Answer(truth, truth[asked])
+    def refresh(self, ratings, *, as_of):
+        """Nothing to refresh."""
+
+    def predict(self, known):
+        # A member's ratings show which half of the movies they like.
+        liked = known.movies[known.stars >= 4][0] % 2
+        truth = (np.arange(len(MOVIES)) % 2 == liked).astype(float)
+        return Prediction(truth, truth)
 
 
-def test_an_oracle_gets_every_figure_right():
-    data = made_up()
-    (only,) = weak(data, seed=1)
+def test_an_oracle_has_perfect_figures():
+    data = make_dataset()
+    (only,) = split_weak(data, seed=1)
 
-    outcome = measure(Oracle(data), only.cases, quiet)
+    outcome = measure(Oracle(), only.sessions[0], ignore_progress)
 
-    ranked = figures.ranking(outcome, popularity=np.full(len(MOVIES), 0.5))["all"]
-    scored = figures.scoring(outcome)["all"]
-    assert ranked["ndcg_at_10"][0] > 0.5  # liked movies that nobody asked about stand among them
-    assert ranked["recall_at_50"] == [1.0, 0.0]
-    assert ranked["novelty_at_10"][0] == pytest.approx(1.0)
-    assert scored["auc"] == [1.0, 0.0]
-    assert scored["mean_auc"] == [1.0, 0.0]
-    assert scored["ece"] == [0.0, 0.0]
-    assert scored["brier"] == [0.0, 0.0]
-    assert scored["log_loss"][0] < 1e-5
+    ranking = aggregate_ranking(outcome, popularity=np.full(len(MOVIES), 0.5))["all"]
+    scoring = aggregate_scoring(outcome)["all"]
+    assert ranking["recall_at_50"] == [1.0, 0.0]
+    assert ranking["novelty_at_10"][0] == pytest.approx(1.0)
+    assert scoring["auc"] == [1.0, 0.0]
+    assert scoring["mean_auc"] == [1.0, 0.0]
+    assert scoring["ece"] == [0.0, 0.0]
+    assert scoring["brier"] == [0.0, 0.0]
+    assert scoring["log_loss"][0] < 1e-5
 
 
-def test_figures_go_to_the_bucket_of_the_history_they_were_asked_with():
-    data = made_up()
-    rounds = list(strong(data, seed=1, folds=3))
-    popularity = Popularity()
-    popularity.fit(data.ratings, data.content, quiet)
+def test_a_movie_under_30_percent_in_the_first_20_is_counted():
+    class Unlikely(Oracle):
+        def predict(self, known):
+            return Prediction(np.arange(40.0), np.where(np.arange(40) < 39, 0.5, 0.29))
 
-    outcome = measure(popularity, rounds[0].cases, quiet)
+    data = make_dataset()
+    (only,) = split_weak(data, seed=1)
 
-    scored = figures.scoring(outcome)
-    assert {"0", "1-5", "6-20", "all"} <= set(scored)
-    assert scored["all"]["ratings"] == sum(scored[name]["ratings"] for name in ("0", "1-5", "6-20"))
-    assert set(figures.ranking(outcome, popularity=np.ones(40))) >= {"0", "1", "3", "5", "all"}
+    outcome = measure(Unlikely(), only.sessions[0], ignore_progress)
+
+    is_shown = [39 not in case.known.movies for case in only.sessions[0].cases]
+    assert outcome.has_unlikely.tolist() == is_shown
+    assert 0 < np.mean(is_shown) < 1
+
+
+def test_figures_are_grouped_by_the_length_of_the_history():
+    data = make_dataset()
+    (first, *_) = split_strong(data, seed=1, folds=3)
+    popularity = fit(Popularity(), data.ratings, data.content)
+
+    outcome = measure(popularity, first.sessions[0], ignore_progress)
+
+    scoring = aggregate_scoring(outcome)
+    lengths = ("0", "1-5", "6-20")
+    assert {*lengths, "all"} <= set(scoring)
+    assert scoring["all"]["ratings"] == sum(scoring[name]["ratings"] for name in lengths)
+    assert {"0", "1", "3", "5", "all"} <= set(aggregate_ranking(outcome, popularity=np.ones(40)))
 
 
 # --- Baselines -----------------------------------------------------------------------------------
 
 
-def test_item_knn_with_two_tastes_to_tell_apart_beats_popularity():
-    recommender = ItemNeighbours()
-    data = made_up()
-    (only,) = weak(data, seed=1)
-    found = {}
-    for each in (Popularity(), recommender):
-        each.fit(only.training, data.content, quiet)
-        outcome = measure(each, only.cases, quiet)
-        found[each.name] = figures.ranking(outcome, popularity=np.ones(40))["all"]["ndcg_at_10"][0]
+@pytest.mark.parametrize("make", [ItemKNN, EASE, ImplicitALS])
+def test_a_baseline_beats_popularity_if_there_are_two_tastes(make):
+    data = make_dataset()
+    (only,) = split_weak(data, seed=1)
 
-    assert found[recommender.name] > found["popularity"] + 0.1
+    ndcg = measure_ndcg(make(), only, data.content)
+
+    assert ndcg > measure_ndcg(Popularity(), only, data.content) + 0.1
 
 
-def test_popularity_is_the_count_and_its_chance_the_shrunk_share_of_likes():
+def test_popularity_is_the_count_and_its_probability_the_shrunk_share_of_likes():
     ratings = Ratings(
         np.array([1, 2, 3, 1]), MOVIES[[0, 0, 0, 1]], np.array([5, 4, 1, 2], dtype=np.float32)
     )
-    popularity = Popularity()
 
-    popularity.fit(ratings, content(3), quiet)
-    answer = popularity.answer(Known(np.zeros(0, int), np.zeros(0), None, None), np.array([0, 2]))
+    prediction = fit(Popularity(), ratings, make_content(3)).predict(NOBODY)
 
-    assert answer.order.tolist() == [3, 1, 0]
-    # Half of all four are liked: (2 + 5/2) / (3 + 5), and (0 + 5/2) / 5 for a movie nobody rated.
-    assert answer.chances == pytest.approx([4.5 / 8, 0.5])
+    assert prediction.order.tolist() == [3, 1, 0]
+    # Half of all four are liked: (2 + 5/2) / (3 + 5), and (0 + 5/2) / 5 for an unrated movie.
+    assert prediction.probabilities[[0, 2]] == pytest.approx([4.5 / 8, 0.5])
+
+
+def test_decayed_popularity_prefers_what_is_rated_lately_and_follows_the_day():
+    times = np.array([0, 0, 0, 1000 * DAY, 1000 * DAY])
+    ratings = Ratings(np.arange(5), MOVIES[[0, 0, 0, 1, 1]], np.full(5, 4, dtype=np.float32), times)
+    popularity = fit(DecayedPopularity(100), ratings[times == 0], make_content(3), as_of=DAY)
+    before = popularity.predict(NOBODY).order.argmax()
+
+    popularity.refresh(ratings, as_of=1001.0 * DAY)
+
+    assert (before, popularity.predict(NOBODY).order.argmax()) == (0, 1)
 
 
 def test_item_knn_of_a_hand_worked_case_is_the_sum_of_cosines():
-    # Movies 0 and 1 share a fan; movie 2 is liked by another alone.
+    # Movies 0 and 1 share a fan; only another member likes movie 2.
     ratings = Ratings(np.array([1, 1, 2, 3]), MOVIES[[0, 1, 1, 2]], np.full(4, 5, dtype=np.float32))
-    neighbours = ItemNeighbours()
+    known = KnownRatings(np.array([0]), np.array([2.0]))
 
-    neighbours.fit(ratings, content(3), quiet)
-    answer = neighbours.answer(Known(np.array([0]), np.array([2.0]), None, None), np.array([1]))
+    prediction = fit(ItemKNN(), ratings, make_content(3)).predict(known)
 
-    # Interest .3 in movie 0, whose cosine with movie 1 is 1 / sqrt(1 * 2).
-    assert answer.order == pytest.approx([0.0, 0.3 / np.sqrt(2), 0.0])
-    assert answer.chances is None
+    # The interest in movie 0 is .3, and its cosine with movie 1 is 1 / sqrt(1 * 2).
+    assert prediction.order == pytest.approx([0.0, 0.3 / np.sqrt(2), 0.0])
+    assert prediction.probabilities is None
 
 
-@pytest.mark.parametrize("recommender", [Popularity(), ItemNeighbours()])
-def test_a_baseline_answers_a_member_with_no_rating(recommender):
-    data = made_up()
-    recommender.fit(data.ratings, data.content, quiet)
+def test_ease_of_a_hand_worked_case_is_the_regression_on_the_other_movie():
+    # X'X is [[1, 1], [1, 2]]; with ridge 1 the regression of movie 1 on movie 0 is 1 / (1 + 1).
+    ratings = Ratings(np.array([1, 1, 2]), MOVIES[[0, 1, 1]], np.full(3, 5, dtype=np.float32))
+    known = KnownRatings(np.array([0]), np.array([5.0]))
 
-    answer = recommender.answer(Known(np.zeros(0, int), np.zeros(0), None, None), np.array([1, 2]))
+    prediction = fit(EASE(ridge=1.0), ratings, make_content(3)).predict(known)
 
-    assert answer.order.shape == (len(MOVIES),)
-    assert answer.chances is None or ((answer.chances > 0) & (answer.chances < 1)).all()
+    assert prediction.order[:2] == pytest.approx([0.0, 0.5], abs=1e-6)
+    assert prediction.order[2] == -np.inf
+
+
+@pytest.mark.parametrize("make", [Popularity, DecayedPopularity, ItemKNN, EASE, ImplicitALS])
+def test_a_baseline_shows_a_member_without_ratings_what_is_popular(make):
+    data = make_dataset()
+    recommender = fit(make(), data.ratings, data.content)
+
+    prediction = recommender.predict(NOBODY)
+
+    assert prediction.order.shape == (len(MOVIES),)
+    assert np.ptp(prediction.order) > 0
+
+
+# --- The engine ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine():
+    data = make_dataset()
+    newest = float(data.ratings.times.max())
+    return fit(Engine(), data.ratings, data.content, as_of=newest)
+
+
+def test_a_ranking_variant_shares_the_model_and_changes_only_the_order(engine):
+    variant = RankingVariant("without implicit ALS", {"als_weight": 0.0}, engine)
+    known = KnownRatings(np.array([0, 2, 4]), np.array([5.0, 5.0, 5.0]))
+
+    plain, changed = engine.predict(known), variant.predict(known)
+
+    assert variant.model is engine.model
+    assert plain.probabilities.tolist() == changed.probabilities.tolist()
+    assert plain.order.tolist() != changed.order.tolist()
+
+
+def test_refreshing_at_the_moment_of_the_fit_changes_nothing(engine):
+    data = make_dataset()
+    before = engine.rows
+
+    engine.refresh(data.ratings, as_of=float(data.ratings.times.max()))
+
+    assert engine.rows.trend == pytest.approx(before.trend)
+    # The rate counts interest and the recent rate counts ratings, both on one scale.
+    assert engine.rows.recent_rate == pytest.approx(before.recent_rate)
+
+
+def test_refreshing_later_raises_the_trend_of_what_was_rated_since(engine):
+    ratings = make_dataset().ratings
+    later = int(ratings.times.max()) + 400 * DAY
+    new = Ratings(
+        np.arange(5000, 5200),
+        np.full(200, MOVIES[3]),
+        np.full(200, 4, dtype=np.float32),
+        np.full(200, later - DAY),
+    )
+    everything = Ratings(
+        *(np.concatenate([vars(ratings)[name], vars(new)[name]]) for name in vars(ratings))
+    )
+
+    engine.refresh(everything, as_of=float(later))
+
+    assert engine.rows.trend.argmax() == 3
+    assert engine.rows.trend[3] > 1.5

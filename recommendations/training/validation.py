@@ -12,7 +12,7 @@ from recommendations.algorithms.model import Model
 from recommendations.algorithms.ranking import rank
 from recommendations.algorithms.types import LIKED, History, Ids, MovieContent, Ratings
 from recommendations.evaluation import metrics
-from recommendations.evaluation.splits import draw, held_out
+from recommendations.evaluation.splits import draw, hold_out
 
 # Members kept out while a training is tried, by a hash of their id: enough to tell a broken training
 # from a good one, and few enough that what they would have taught is hardly missed.
@@ -39,7 +39,7 @@ def tried(model: Model, ratings: Ratings, content: MovieContent) -> dict[str, An
     `members`, `ratings` measured on; `ndcg_at_10` over members with a liked movie held out; `auc`,
     `log_loss` and `ece` of the match score. No figure where there is nothing to measure on.
     """
-    known, asked = held_out(ratings.users, ratings.movies, seed=_SEED)
+    known, asked = hold_out(ratings.users, ratings.movies, seed=_SEED)
     gains, liked, chances = [], [], []
     for user in np.unique(ratings.users[asked]):
         mine = ratings.users == user
