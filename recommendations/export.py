@@ -1,10 +1,11 @@
-"""Batch answers of the engine, through the same code as the endpoints."""
+"""Recommendations and match scores of many members, through the same code as the endpoints."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby, islice
 from typing import TextIO, TypeVar
 
@@ -16,8 +17,9 @@ from recommendations.recommender.batch import MEMBERS_AT_ONCE, Batch, BatchMembe
 from recommendations.recommender.feed import build_feed
 from recommendations.recommender.match_score import compute_matches
 from recommendations.recommender.results import Recommendation
+from recommendations.training.store import Progress
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 RECOMMENDATION_COLUMNS = ("username", "rank", "movie_id", "tmdb_id", "imdb_id", "match_score")
 PAIR_COLUMNS = ("username", "imdb_id")
@@ -34,12 +36,13 @@ class Pair:
     imdb_id: str
 
 
-def recommendation_rows(users: Iterable[User], *, top: int) -> Iterator[list[list[object]]]:
-    """The rows of each member in turn: their `top` recommendations, best first."""
-    batch = Batch.of_active()
+def recommendation_rows(
+    users: Iterable[User], *, top: int, batch: Batch | None
+) -> Iterator[list[list[object]]]:
+    """Yield the rows of each member: their `top` recommendations, best first."""
     ids: dict[int, tuple[int | None, str | None]] = {}
-    for some in _chunks(users, MEMBERS_AT_ONCE):
-        for user, items in _recommended(batch, some, top):
+    for chunk in _split_chunks(users, MEMBERS_AT_ONCE):
+        for user, items in _recommend(batch, chunk, top):
             unknown = [item.movie_id for item in items if item.movie_id not in ids]
             for row in Movie.objects.filter(id__any=unknown).values_list(
                 "id", "tmdb_id", "imdb_id"
@@ -52,7 +55,7 @@ def recommendation_rows(users: Iterable[User], *, top: int) -> Iterator[list[lis
             ]
 
 
-def _recommended(
+def _recommend(
     batch: Batch | None, users: list[User], top: int
 ) -> Iterator[tuple[User, list[Recommendation]]]:
     if batch is None:
@@ -64,14 +67,22 @@ def _recommended(
         yield user, feed.items.without_reasons(top)
 
 
-def _chunks(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
-    rest = iter(things)
-    while chunk := list(islice(rest, size)):
+def _split_chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
         yield chunk
 
 
+def open_batch(as_of: datetime | None, *, progress: Progress) -> Batch | None:
+    """Return the active training in memory, or what was known at a moment; None without training.
+
+    Raises TrainingError if nothing was known at that moment.
+    """
+    return Batch.of_active() if as_of is None else Batch.as_of(as_of, progress=progress)
+
+
 def read_pairs(file: TextIO) -> list[Pair]:
-    """The pairs of a CSV file. Raises PairsFormatError where a column is missing."""
+    """Return the pairs of a CSV file. Raises PairsFormatError if a column is missing."""
     reader = csv.DictReader(file)
     missing = [name for name in PAIR_COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
@@ -85,29 +96,30 @@ def read_pairs(file: TextIO) -> list[Pair]:
     ]
 
 
-def pair_scores(pairs: list[Pair]) -> Iterator[list[tuple[Pair, float | None]]]:
-    """The score of each pair in the file's order, a run of one member's pairs at a time.
+def pair_scores(
+    pairs: list[Pair], *, batch: Batch | None
+) -> Iterator[list[tuple[Pair, float | None]]]:
+    """Yield the pairs with their scores in the file's order, a run of one member's at a time.
 
-    None where the member or the movie is unknown.
+    The score is None if the member or the movie is unknown.
     """
-    batch = Batch.of_active()
     runs = groupby(pairs, key=lambda pair: pair.username.lower())
-    for some in _chunks(((name, list(run)) for name, run in runs), MEMBERS_AT_ONCE):
+    for chunk in _split_chunks(((name, list(run)) for name, run in runs), MEMBERS_AT_ONCE):
         users = {
             user.username.lower(): user
             for user in User.objects.annotate(folded=Lower("username")).filter(
-                folded__in={name for name, _ in some}
+                folded__in={name for name, _ in chunk}
             )
         }
         movies = dict(
             Movie.objects.filter(
-                imdb_id__in={pair.imdb_id for _, run in some for pair in run}
+                imdb_id__in={pair.imdb_id for _, run in chunk for pair in run}
             ).values_list("imdb_id", "id")
         )
         members: dict[int, BatchMember] = {}
         if batch is not None:
             members = {user.pk: member for user, member in batch.members(list(users.values()))}
-        for name, run in some:
+        for name, run in chunk:
             user = users.get(name)
             scores: dict[int, float] = {}
             if user is not None:

@@ -1,4 +1,4 @@
-"""Feeds and match scores of many members, for exports: the active training is read into memory once.
+"""Feeds and match scores of many members, for exports: a training is in memory as a whole.
 
 The computation is that of feed and match_score; only the reads differ.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 from django.db import connection
@@ -31,13 +32,15 @@ from recommendations.recommender.queries import (
 )
 from recommendations.recommender.results import Feed
 from recommendations.selectors import FEED_DEPTH, HISTORY_LIMIT
+from recommendations.training.pipeline import fit_as_of
 from recommendations.training.store import (
     CatalogueRow,
-    Head,
     Lists,
+    Progress,
     Whole,
     active_head,
     catalogue_rows,
+    whole_from_model,
     whole_read,
 )
 from social.models import Viewing
@@ -49,8 +52,14 @@ UNWANTED = (Feedback.Kind.HIDE, Feedback.Kind.LESS)
 _JUDGMENTS_SQL = """
 SELECT user_id, movie_id, rating.score, feedback.kind,
        extract(epoch FROM rating.created_at)::bigint
-FROM (SELECT * FROM social_rating WHERE user_id = ANY(%(users)s)) AS rating
-FULL JOIN (SELECT * FROM recommendations_feedback WHERE user_id = ANY(%(users)s)) AS feedback
+FROM (
+    SELECT * FROM social_rating
+    WHERE user_id = ANY(%(users)s) AND updated_at < %(before)s::timestamptz
+) AS rating
+FULL JOIN (
+    SELECT * FROM recommendations_feedback
+    WHERE user_id = ANY(%(users)s) AND updated_at < %(before)s::timestamptz
+) AS feedback
     USING (user_id, movie_id)
 ORDER BY user_id, rating.created_at DESC NULLS LAST, rating.id DESC, feedback.updated_at DESC
 """
@@ -64,11 +73,13 @@ class BatchMember:
 
 
 class Batch:
-    """The active training in memory, and what the catalogue adds to it."""
+    """A training in memory, and what the catalogue adds to it."""
 
-    def __init__(self, head: Head) -> None:
-        self._head = head
-        self._whole: Whole = whole_read(head)
+    def __init__(self, whole: Whole, *, before: datetime | None = None) -> None:
+        """`before`: use only what members did before this moment."""
+        self._whole = whole
+        self._head = head = whole.head
+        self._before = before
         m = len(head.movie_ids)
         self._target_starts = self._whole.targets.starts(m)
         self._taste_starts = self._whole.taste.starts(m)
@@ -83,7 +94,15 @@ class Batch:
     def of_active(cls) -> Batch | None:
         """Return None if no training is active."""
         head = active_head()
-        return None if head is None else cls(head)
+        return None if head is None else cls(whole_read(head))
+
+    @classmethod
+    def as_of(cls, moment: datetime, *, progress: Progress) -> Batch:
+        """Fit a model on what was known at that moment, and return its batch.
+
+        Raises TooFewRatingsError.
+        """
+        return cls(whole_from_model(fit_as_of(moment, progress=progress)), before=moment)
 
     def members(self, users: Sequence[User]) -> Iterator[tuple[User, BatchMember]]:
         """Yield the members with their ratings, feedback and viewings; MEMBERS_AT_ONCE in two queries."""
@@ -91,30 +110,38 @@ class Batch:
             some = users[start : start + MEMBERS_AT_ONCE]
             judgments: dict[int, list[Judgment]] = {user.pk: [] for user in some}
             with connection.cursor() as cursor:
-                cursor.execute(_JUDGMENTS_SQL, {"users": list(judgments)})
+                before = self._before or "infinity"
+                cursor.execute(_JUDGMENTS_SQL, {"users": list(judgments), "before": before})
                 for user_id, *rest in cursor.fetchall():
                     judgments[user_id].append(Judgment(*rest))
             self._read_unknown({each.movie_id for some in judgments.values() for each in some})
             watched: dict[int, list[int]] = {user.pk: [] for user in some}
             viewings = Viewing.objects.filter(user_id__in=list(watched))
+            if self._before is not None:
+                viewings = viewings.filter(watched_at__lt=self._before)
             for user_id, movie_id in viewings.values_list("user_id", "movie_id"):
                 watched[user_id].append(movie_id)
             for user in some:
                 yield user, self._build_member(user, judgments[user.pk], watched[user.pk])
 
     def feed(self, batch_member: BatchMember) -> Feed | None:
-        """Return the unfiltered feed, or None if the training alone does not determine it."""
+        """Return the unfiltered feed, or None if the training alone does not determine it.
+
+        As of a moment the training alone has to, because the catalogue is that of today.
+        """
         member = batch_member.member
-        if member.history.n < SHORT_HISTORY:
+        is_past = self._before is not None
+        if member.history.n < SHORT_HISTORY and not is_past:
             return None
         order = np.round(preselect(member), 9)
         unwanted, is_known = positions(self._head.movie_ids, batch_member.excluded)
         order[unwanted[is_known]] = -np.inf
         order[self._gone] = -np.inf
-        if np.isfinite(order).sum() < FEED_DEPTH:
+        available = int(np.isfinite(order).sum())
+        if available < FEED_DEPTH and not is_past:
             return None
-        places = np.sort(np.argsort(-order, kind="stable")[:FEED_DEPTH])
-        if np.isin(self._series[places], self._incomplete_series).any():
+        places = np.sort(np.argsort(-order, kind="stable")[: min(FEED_DEPTH, available)])
+        if np.isin(self._series[places], self._incomplete_series).any() and not is_past:
             return None
         return rank_candidates(member, self._feed_candidates(order, places))
 
@@ -199,7 +226,9 @@ class Batch:
         ids = np.array([each.movie_id for each in counted], dtype=np.int64)
         places, is_known = positions(self._head.movie_ids, ids)
         lists = Lists.some(self._whole.targets, self._target_starts, places).only(is_known)
-        member = build_member(self._head, user.favorite_genres, counted, self._movies(ids), lists)
+        # The profile does not say since when a genre is a favorite.
+        favorites = user.favorite_genres if self._before is None else []
+        member = build_member(self._head, favorites, counted, self._movies(ids), lists)
         return BatchMember(member, np.array([*unwanted, *watched], dtype=np.int64))
 
     def _read_unknown(self, movie_ids: set[int]) -> None:
@@ -208,4 +237,8 @@ class Batch:
         _, is_known = positions(self._head.movie_ids, ids)
         new = [each for each in ids[~is_known].tolist() if each not in self._unknown]
         if new:
-            self._unknown.update((row[0], row) for row in catalogue_rows(new))
+            rows = catalogue_rows(new)
+            if self._before is not None:
+                # TMDb's votes and the numbers of ratings are those of today.
+                rows = [(*row[:3], 0.0, 0, 0, 0.0) for row in rows]
+            self._unknown.update((row[0], row) for row in rows)

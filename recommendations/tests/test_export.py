@@ -1,11 +1,20 @@
 import csv
+from datetime import UTC, datetime
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts.models import User
+from movies.models import Movie
+from recommendations.models import Feedback, Training
+from recommendations.tests.community import made_up
+from recommendations.training.pipeline import training_run
+from social.models import Rating, Viewing
 from social.services.ratings import rating_set
 
 pytestmark = pytest.mark.django_db
+
+BEFORE, AFTER = datetime(2019, 5, 1, tzinfo=UTC), datetime(2021, 5, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -86,3 +95,108 @@ def test_a_file_without_the_columns_is_refused_by_name(text, tmp_path):
     missing = str(tmp_path / "missing.csv")
     with pytest.raises(CommandError, match="missing"):
         call_command("score_pairs", "--in", missing, "--out", str(tmp_path / "out.csv"))
+
+
+# --- As of a moment ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dated():
+    """Members and movies; the first half of each member's ratings are of 2019, the others of 2021."""
+    users, movies = made_up(members=40, movies=45)
+    for user in users:
+        ratings = list(user.ratings.order_by("id"))
+        for place, rating in enumerate(ratings):
+            rating.created_at = rating.updated_at = BEFORE if place % 2 else AFTER
+        Rating.objects.bulk_update(ratings, ["created_at", "updated_at"])
+    return users, movies
+
+
+def export_as_of(tmp_path, day="2020-01-01"):
+    out = tmp_path / "as_of.csv"
+    call_command("export_recommendations", "--top", "50", "--out", str(out), "--as-of", day)
+    return read(out)
+
+
+def score_as_of(tmp_path, user, movie, day="2020-01-01"):
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(f"username,imdb_id\n{user.username},{movie.imdb_id}\n")
+    call_command("score_pairs", "--in", str(source), "--out", str(out), "--as-of", day)
+    return read(out)[0]["match_score"]
+
+
+def test_recommendations_as_of_a_date_may_contain_what_was_rated_later(dated, tmp_path):
+    rows = export_as_of(tmp_path)
+
+    user = dated[0][0]
+    shown = {int(row["movie_id"]) for row in rows if row["username"] == user.username}
+    assert shown & set(user.ratings.filter(created_at=AFTER).values_list("movie_id", flat=True))
+    assert not shown & set(
+        user.ratings.filter(created_at=BEFORE).values_list("movie_id", flat=True)
+    )
+    assert {row["username"] for row in rows} == {each.username for each in dated[0]}
+
+
+def test_ratings_feedback_votes_and_profiles_after_the_date_change_nothing(dated, tmp_path):
+    users, movies = dated
+    before = export_as_of(tmp_path), score_as_of(tmp_path, users[0], movies[7])
+
+    Rating.objects.filter(created_at=AFTER).update(score=1.0)
+    Feedback.objects.create(
+        user=users[0], movie=movies[7], kind="hide", created_at=AFTER, updated_at=AFTER
+    )
+    Viewing.objects.create(user=users[0], movie=movies[7], watched_at=AFTER)
+    User.objects.update(favorite_genres=["Western"])
+    Movie.objects.update(vote_average=9.9, vote_count=5000)
+
+    assert (export_as_of(tmp_path), score_as_of(tmp_path, users[0], movies[7])) == before
+
+
+def test_feedback_before_the_date_counts(dated, tmp_path):
+    users, _ = dated
+    own = [row for row in export_as_of(tmp_path) if row["username"] == users[0].username]
+    hidden = int(own[0]["movie_id"])
+
+    Feedback.objects.create(
+        user=users[0], movie_id=hidden, kind="hide", created_at=BEFORE, updated_at=BEFORE
+    )
+
+    own = [row for row in export_as_of(tmp_path) if row["username"] == users[0].username]
+    assert hidden not in {int(row["movie_id"]) for row in own}
+
+
+def test_a_rating_changed_after_the_date_is_left_out(dated, tmp_path):
+    users, _ = dated
+    rating = users[0].ratings.filter(created_at=BEFORE).first()
+
+    Rating.objects.filter(pk=rating.pk).update(updated_at=AFTER, score=1.0)
+
+    own = [row for row in export_as_of(tmp_path) if row["username"] == users[0].username]
+    assert rating.movie_id in {int(row["movie_id"]) for row in own}
+
+
+def test_an_export_as_of_a_date_does_not_use_or_change_the_active_training(dated, tmp_path):
+    training_run(progress=lambda step, share: None, force=True)
+    trainings = list(Training.objects.values("id", "active", "state"))
+
+    rows = export_as_of(tmp_path)
+
+    assert list(Training.objects.values("id", "active", "state")) == trainings
+    Training.objects.all().delete()
+    assert export_as_of(tmp_path) == rows
+
+
+@pytest.mark.parametrize("command", ["export_recommendations", "score_pairs"])
+def test_a_date_before_the_first_rating_is_refused(dated, tmp_path, command):
+    source = tmp_path / "in.csv"
+    source.write_text("username,imdb_id\n")
+    options = ["--in", str(source)] if command == "score_pairs" else []
+
+    with pytest.raises(CommandError, match="no ratings before 2001-01-01"):
+        call_command(command, *options, "--out", str(tmp_path / "out.csv"), "--as-of", "2001-01-01")
+
+
+@pytest.mark.parametrize(("day", "message"), [("soon", "no date"), ("2999-01-01", "in the future")])
+def test_a_bad_date_is_refused(tmp_path, day, message):
+    with pytest.raises(CommandError, match=message):
+        call_command("export_recommendations", "--out", str(tmp_path / "out.csv"), "--as-of", day)

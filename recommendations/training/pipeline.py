@@ -160,6 +160,24 @@ def _learn(
     return model, outcome
 
 
+def fit_as_of(moment: datetime, *, progress: Progress) -> Model:
+    """Return a model of only what was known at that moment; nothing is stored.
+
+    TMDb's votes are those of today, so they are not used. Raises TooFewRatingsError if there was no
+    rating before the moment.
+    """
+    ratings = ratings_read(since=None, before=moment, progress=progress).ratings
+    if not len(ratings):
+        raise TooFewRatingsError(f"There are no ratings before {moment:%Y-%m-%d %H:%M} UTC.")
+    return fit(
+        ratings,
+        content_read(np.unique(ratings.movies)),
+        Parameters.for_size(len(ratings), use_votes=False),
+        as_of=moment.timestamp(),
+        progress=progress,
+    )
+
+
 def training_rollback(*, dry_run: bool = False) -> tuple[Training, Training]:
     """Switch back to the training before the active one; which served, and which does now.
 

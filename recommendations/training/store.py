@@ -285,15 +285,21 @@ class RatingsRead:
     newest_at: datetime | None
 
 
-def ratings_read(*, since: datetime | None, progress: Progress) -> RatingsRead:
-    """Read all ratings changed since then, 28 bytes each, without sample members if others are enough.
+def ratings_read(
+    *, since: datetime | None, before: datetime | None = None, progress: Progress
+) -> RatingsRead:
+    """Read the ratings made or changed in this time, without sample members if others are enough.
 
-    One COPY is one snapshot: what is rated meanwhile is in the next training.
+    A rating that was changed after `before` is left out: its earlier value is not stored. One COPY is
+    one snapshot, so what is rated meanwhile is in the next training. A rating takes 28 bytes.
     """
     conditions, params = list[str](), list[Any]()
     if since:
         conditions.append("updated_at >= %s")
         params.append(since)
+    if before:
+        conditions.append("updated_at < %s")
+        params.append(before)
     if sample_ids := _sample_members_to_leave_out():
         conditions.append("user_id <> ALL(%s::bigint[])")
         params.append(sample_ids)
@@ -487,6 +493,39 @@ class Whole:
     feed: Lists  # by target
     targets: Lists  # by source
     taste: Lists
+
+
+def whole_from_model(model: Model) -> Whole:
+    """Return a model that is not stored as if it had been read from the database."""
+    movies = model.movies
+    m = len(movies)
+    table = _table(movies)
+    head = Head(
+        training_id=0,
+        algorithm=VERSION,
+        table=table,
+        movie_ids=movies.ids,
+        rates=table["rate"].astype(np.float64),
+        recent_rates=table["recent_rate"].astype(np.float64),
+        factor_gram=model.factor_gram,
+        totals=model.totals,
+        coefficients=model.coefficients,
+        parameters=model.parameters,
+    )
+    feed_places, taste_places = _places(movies.ids, model.feed), _places(movies.ids, model.taste)
+    sources, targets, weights = _by_source(model.feed, feed_places, m)
+    return Whole(
+        head,
+        Vectors(movies.factors, movies.residual_factors),
+        feed=Lists(_owners(model.feed.starts), feed_places, model.feed.weights),
+        targets=Lists(_owners(sources), targets, weights),
+        taste=Lists(_owners(model.taste.starts), taste_places, model.taste.weights),
+    )
+
+
+def _owners(starts: NDArray[np.integer]) -> Places:
+    """(e,) Return the number of the list that each entry belongs to."""
+    return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
 
 
 def whole_read(head: Head) -> Whole:

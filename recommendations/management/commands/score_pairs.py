@@ -1,4 +1,4 @@
-"""`manage.py score_pairs --in FILE.csv --out FILE.csv`"""
+"""`manage.py score_pairs --in FILE.csv --out FILE.csv [--as-of DATE]`"""
 
 from __future__ import annotations
 
@@ -10,15 +10,24 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations.export import PAIR_COLUMNS, PairsFormatError, pair_scores, read_pairs
+from recommendations.export import (
+    PAIR_COLUMNS,
+    PairsFormatError,
+    open_batch,
+    pair_scores,
+    read_pairs,
+)
+from recommendations.management.arguments import add_as_of, report_steps
+from recommendations.training.pipeline import TrainingError
 
 
 class Command(BaseCommand):
-    help = "Add match_score to a CSV of username,imdb_id; pairs of one member best stand together."
+    help = "Add match_score to a CSV of username,imdb_id; it is fastest if a member's pairs are consecutive."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--in", dest="source", required=True, metavar="FILE.csv")
         parser.add_argument("--out", required=True, metavar="FILE.csv")
+        add_as_of(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         source = Path(options["source"])
@@ -27,12 +36,16 @@ class Command(BaseCommand):
                 pairs = read_pairs(file)
         except (OSError, UnicodeDecodeError, PairsFormatError, csv.Error) as error:
             raise CommandError(f"{source}: {error}") from error
-        started = shown = time.monotonic()
+        started = written_at = time.monotonic()
+        try:
+            batch = open_batch(options["as_of"], progress=report_steps(self.stderr.write))
+        except TrainingError as error:
+            raise CommandError(str(error)) from error
         done = unknown = 0
         with Path(options["out"]).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*PAIR_COLUMNS, "match_score"])
-            for run in pair_scores(pairs):
+            for run in pair_scores(pairs, batch=batch):
                 for pair, score in run:
                     writer.writerow([pair.username, pair.imdb_id, "" if score is None else score])
                     if score is None:
@@ -43,8 +56,8 @@ class Command(BaseCommand):
                                 f" {pair.username}, {pair.imdb_id}"
                             )
                 done += len(run)
-                if time.monotonic() - shown >= 1:
-                    shown = time.monotonic()
+                if time.monotonic() - written_at >= 1:
+                    written_at = time.monotonic()
                     share = done * 100 // max(len(pairs), 1)
                     self.stderr.write(f"pairs: {done:,} of {len(pairs):,} ({share}%)")
         self.stderr.write(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import UTC, datetime
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from recommendations.algorithms.types import BadRatings
+from recommendations.management.arguments import parse_moment, report_steps
 from recommendations.training.pipeline import (
     AlreadyTrainingError,
     TooFewRatingsError,
@@ -18,28 +17,20 @@ from recommendations.training.pipeline import (
     training_run,
 )
 
-# Told apart by whoever schedules it.
+# Exit statuses for whoever schedules the command.
 FAILED, ALREADY_RUNNING = 1, 3
-
-
-def _moment(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no date such as 2026-01-31") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 class Command(BaseCommand):
     help = (
-        "Learn from the members' ratings, and rank and score by what was learned from then on. "
-        "Ends with 3 where another training is running."
+        "Train on the members' ratings, and rank and score with the result from then on. "
+        "The exit status is 3 if another training is running."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--ratings-since",
-            type=_moment,
+            type=parse_moment,
             metavar="DATE",
             help="learn only from ratings made or changed since then (ISO 8601, UTC)",
         )
@@ -67,24 +58,15 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=FAILED) from error
 
     def _train(self, options: dict[str, Any]) -> None:
-        shown_at, shown_step = time.monotonic(), ""
-
-        def progress(step: str, part: float) -> None:
-            nonlocal shown_at, shown_step
-            now = time.monotonic()
-            if step != shown_step or now - shown_at >= 1:
-                shown_at, shown_step = now, step
-                self.stderr.write(f"{step}: {part:.0%}")
-
         try:
             outcome = training_run(
-                progress=progress,
+                progress=report_steps(self.stderr.write),
                 since=options["ratings_since"],
                 dry_run=options["dry_run"],
                 force=options["force"],
             )
         except TooFewRatingsError as error:
-            # Nothing is wrong: a young community is served without training.
+            # Not an error: a young community is served without a training.
             self.stdout.write(f"Nothing trained. {error}")
             return
         training = outcome.training
@@ -95,9 +77,9 @@ class Command(BaseCommand):
             f"{done}: {training.rating_count:,} ratings, {training.member_count:,} members, "
             f"{training.movie_count:,} movies, {training.duration_s:.1f} s."
         )
-        self.stdout.write(f"On members it never saw: {_told(outcome.figures)}.")
+        self.stdout.write(f"On members it never saw: {_format_figures(outcome.figures)}.")
         if outcome.of_active is not None:
-            self.stdout.write(f"The one before it had: {_told(outcome.of_active)}.")
+            self.stdout.write(f"The one before it had: {_format_figures(outcome.of_active)}.")
         if outcome.removed:
             self.stdout.write(f"Removed: training {', '.join(map(str, outcome.removed))}.")
 
@@ -107,5 +89,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{word} back from training {active.pk} to training {before.pk}.")
 
 
-def _told(figures: dict[str, Any]) -> str:
+def _format_figures(figures: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in figures.items())
