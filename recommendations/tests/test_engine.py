@@ -287,6 +287,8 @@ def test_diversity_lowers_intra_list_similarity_and_counts_promoted_movies(ann, 
     for n in range(15):
         if n % 3 != 1:
             rate(api, trained[1][n], 5 if n % 3 == 0 else 4)
+    # At one moment: ratings of two minutes would differ in recency.
+    Rating.objects.filter(user=ann).update(created_at=ann.date_joined)
 
     plain, mixed = feed(api), feed(api, "&diversity=1")
 
