@@ -61,7 +61,7 @@ bench-quick: install  ## measure lists and HTTP requests with 10,000 movies (5 m
 	$(BIN)/python -m benchmarks.http --movies 10000 --rounds 2 --json .data/bench-http-quick.json
 
 bench: install  ## measure the same with up to 1,000,000 movies (an hour the first time)
-	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot docs/lists.svg
+	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot .data/bench-queries.svg
 	$(BIN)/python -m benchmarks.http --json .data/bench-http.json --plot .data/bench-http.png
 
 chaos: install  ## cause faults under load and measure their effect (6 minutes)
