@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from io import StringIO
 
 import numpy as np
@@ -18,13 +19,16 @@ from accounts.models import User
 from movies.models import Movie
 from movies.selectors import find_movies_in_use
 from nexus.dev import embedded
+from recommendations.algorithms.neighbors import ThreadExecutor
 from recommendations.algorithms.parameters import VERSION
+from recommendations.management.commands import train_recommender
 from recommendations.models import MovieFactors, Training
 from recommendations.recommender.feed import build_feed
 from recommendations.recommender.match_score import compute_matches
 from recommendations.recommender.onboarding import onboarding
 from recommendations.tests.community import made_up, quiet
 from recommendations.training import pipeline as service
+from recommendations.training.cluster import ClusterError
 from recommendations.training.store import Lists, active_head, head_of, packed, ratings_read
 from social.models import Rating
 
@@ -295,6 +299,33 @@ def test_only_one_training_can_be_active_and_only_a_ready_one(community):
     for fields in ({"state": "ready", "active": True}, {"state": "building", "active": True}):
         with transaction.atomic(), pytest.raises(IntegrityError):
             Training.objects.create(algorithm="x", **fields)
+
+
+class FailingExecutor(ThreadExecutor):
+    """Computes the blocks of three maps, as a cluster that loses its last worker after them."""
+
+    maps = 0
+
+    def map(self, compute, blocks):
+        self.maps += 1
+        if self.maps > 3:
+            raise ClusterError("The cluster returned nothing.")
+        return super().map(compute, blocks)
+
+
+def test_a_cluster_that_fails_half_way_leaves_the_old_training_active(community, monkeypatch):
+    train(force=True)
+    active = active_head().training_id
+    executor = FailingExecutor()
+    monkeypatch.setattr(train_recommender, "connect", lambda address: nullcontext(executor))
+
+    with pytest.raises(CommandError, match="The cluster returned nothing") as raised:
+        train(force=True, cluster="tcp://scheduler:8786")
+
+    assert raised.value.returncode == 1
+    assert executor.maps == 4
+    assert active_head().training_id == active
+    assert Training.objects.count() == 1
 
 
 def test_movies_that_were_learned_from_are_not_in_use_for_that(community):

@@ -18,6 +18,7 @@ from django.utils import timezone
 from nexus.core.db.advisory_locks import AdvisoryLock, session_lock
 from nexus.core.db.transactions import long_transaction
 from recommendations.algorithms.fit import fit, refit_movies
+from recommendations.algorithms.gram import Executor
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import VERSION, Parameters
 from recommendations.algorithms.types import MovieContent, Ratings
@@ -83,12 +84,14 @@ def training_run(
     since: datetime | None = None,
     dry_run: bool = False,
     force: bool = False,
+    executor: Executor | None = None,
 ) -> Outcome:
     """Learn from the community's ratings, and switch to what was learned.
 
     Until the switch the active training serves, whatever happens to this run. Raises TrainingError,
     or BadRatings for a rating that is no number of stars. `force` trains on however few ratings,
-    and switches to a training however bad.
+    and switches to a training however bad. `executor` computes the blocks of movies; without one,
+    threads of this process do.
     """
     with _alone():
         cleared = 0 if dry_run else _clear_leftovers()
@@ -110,10 +113,10 @@ def training_run(
             member_count=len(np.unique(ratings.users)),
         )
         if dry_run:
-            return _learn(training, ratings, started, progress, force=force)[1]
+            return _learn(training, ratings, started, progress, executor, force=force)[1]
         training.save()
         try:
-            model, outcome = _learn(training, ratings, started, progress, force=force)
+            model, outcome = _learn(training, ratings, started, progress, executor, force=force)
             with long_transaction():
                 model_store(training=training, model=model, progress=progress)
                 training.duration_s = round(time.monotonic() - started, 2)
@@ -137,14 +140,22 @@ def training_run(
 
 
 def _learn(
-    training: Training, ratings: Ratings, started: float, progress: Progress, *, force: bool
+    training: Training,
+    ratings: Ratings,
+    started: float,
+    progress: Progress,
+    executor: Executor | None,
+    *,
+    force: bool,
 ) -> tuple[Model, Outcome]:
-    """The model with its figures. Raises WorseError where it should not serve."""
+    """Return the model with its figures. Raises WorseError if it should not serve."""
     content = content_read(np.unique(ratings.movies))
     unseen = kept_out(ratings.users, members=training.member_count)
     parameters = Parameters.for_size(len(ratings), use_votes=settings.RECOMMEND_WITH_TMDB_VOTES)
     as_of = time.time()
-    model = fit(ratings[~unseen], content, parameters, as_of=as_of, progress=progress)
+    model = fit(
+        ratings[~unseen], content, parameters, as_of=as_of, progress=progress, executor=executor
+    )
     _check(model)
     progress("trying", 0.0)
     outcome = _try(training, model, ratings[unseen], content)
@@ -153,8 +164,8 @@ def _learn(
     training.duration_s = round(time.monotonic() - started, 2)
     if not force and (worse := _worse(outcome)):
         raise WorseError(worse)
-    # Who was kept out to try it is let in.
-    model = refit_movies(model, ratings, content, as_of=as_of, progress=progress)
+    # The members that were left out for the trial are learned from too.
+    model = refit_movies(model, ratings, content, as_of=as_of, progress=progress, executor=executor)
     _check(model)
     training.movie_count = len(model.movies)
     return model, outcome

@@ -1,14 +1,16 @@
-"""`manage.py train_recommender [--ratings-since DATE] [--dry-run] [--force] [--rollback]`"""
+"""`manage.py train_recommender [--ratings-since DATE] [--dry-run] [--force] [--rollback] [--cluster ADDRESS]`"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from contextlib import nullcontext
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from recommendations.algorithms.types import BadRatings
 from recommendations.management.arguments import parse_moment, report_steps
+from recommendations.training.cluster import ClusterError, connect
 from recommendations.training.pipeline import (
     AlreadyTrainingError,
     TooFewRatingsError,
@@ -45,6 +47,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rollback", action="store_true", help="go back to the training before the active one"
         )
+        parser.add_argument(
+            "--cluster",
+            metavar="ADDRESS",
+            help="compute on the Dask cluster with this scheduler (tcp://host:8786)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -54,17 +61,20 @@ class Command(BaseCommand):
                 self._train(options)
         except AlreadyTrainingError as error:
             raise CommandError(str(error), returncode=ALREADY_RUNNING) from error
-        except (TrainingError, BadRatings) as error:
+        except (TrainingError, BadRatings, ClusterError) as error:
             raise CommandError(str(error), returncode=FAILED) from error
 
     def _train(self, options: dict[str, Any]) -> None:
         try:
-            outcome = training_run(
-                progress=report_steps(self.stderr.write),
-                since=options["ratings_since"],
-                dry_run=options["dry_run"],
-                force=options["force"],
-            )
+            address = options["cluster"]
+            with connect(address) if address else nullcontext() as executor:
+                outcome = training_run(
+                    progress=report_steps(self.stderr.write),
+                    since=options["ratings_since"],
+                    dry_run=options["dry_run"],
+                    force=options["force"],
+                    executor=executor,
+                )
         except TooFewRatingsError as error:
             # Not an error: a young community is served without a training.
             self.stdout.write(f"Nothing trained. {error}")
