@@ -124,7 +124,7 @@ _PLANNED = "SELECT movie_id FROM social_watchlistitem WHERE user_id = %s"
 
 def unjudged(movies: MovieQuerySet, user: User) -> MovieQuerySet:
     """Of these movies those that a member has neither rated nor waved away."""
-    return _without(movies, user, _JUDGED)
+    return _without(movies, [user], _JUDGED)
 
 
 def recommendable(
@@ -132,7 +132,12 @@ def recommendable(
 ) -> MovieQuerySet:
     """Of these movies those that a member may be shown: unjudged, unseen, and as asked unplanned."""
     planned = () if include_watchlist else (_PLANNED,)
-    return _without(movies, user, (*_JUDGED, _SEEN, *planned))
+    return _without(movies, [user], (*_JUDGED, _SEEN, *planned))
+
+
+def recommendable_to_group(movies: MovieQuerySet, users: Sequence[User]) -> MovieQuerySet:
+    """Return those of these movies that none of the members has judged or seen."""
+    return _without(movies, users, (*_JUDGED, _SEEN))
 
 
 def seen_movies(user: User, movie_ids: Sequence[int]) -> set[int]:
@@ -142,11 +147,13 @@ def seen_movies(user: User, movie_ids: Sequence[int]) -> set[int]:
     return {movie_id for (movie_id,) in rated.union(watched)}
 
 
-def _without(movies: MovieQuerySet, user: User, unwanted: Sequence[str]) -> MovieQuerySet:
+def _without(
+    movies: MovieQuerySet, users: Sequence[User], unwanted: Sequence[str]
+) -> MovieQuerySet:
     return movies.filter(
-        RawSQL(  # noqa: S611 (the words above, and a number)
-            f"movies_movie.id NOT IN ({' UNION ALL '.join(unwanted)})",
-            [user.pk] * len(unwanted),
+        RawSQL(  # noqa: S611 (the words above, and numbers)
+            f"movies_movie.id NOT IN ({' UNION ALL '.join([*unwanted] * len(users))})",
+            [user.pk for user in users for _ in unwanted],
             output_field=BooleanField(),
         )
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recommendations.evaluation.aggregates import BUCKETS, Figure
+from recommendations.evaluation.groups import MIN_SHARED, PRODUCT, RANDOM, STRATEGIES
 from recommendations.evaluation.protocol import (
     ALL,
     DECAYED_POPULARITY,
@@ -23,6 +24,8 @@ from recommendations.evaluation.protocol import (
 
 #: Datasets with at least so many ratings have the bars of MovieLens 1M, others of latest-small.
 LARGE = 300_000
+#: The groups with a bar.
+PAIRS = f"{RANDOM}, 2"
 #: A bucket's calibration has to meet a bar if the ECE by chance alone is at most this.
 MAX_ECE_BY_CHANCE = 0.010
 
@@ -79,6 +82,12 @@ def _check_weak(run: dict[str, Any], engine: dict[str, Any], is_large: bool) -> 
             bars.append(Bar("mean AUC of a member", scoring["mean_auc"][0], 0.772, 0.776))
         floor, aim = (0.008, 0.006) if is_large else (0.016, 0.012)
         bars.append(Bar("ECE", scoring["ece"][0], floor, aim, at_most=True))
+    if PAIRS in run.get("groups", {}):
+        pairs = run["groups"][PAIRS]
+        first = pairs["first_liked_by_all"][PRODUCT][0]
+        # None if no pair has a movie that both liked: check_bars leaves the bar out.
+        bars.append(Bar("first movie liked by both of a pair", first, 0.80, 0.81))
+        bars.append(Bar("ECE of pairs", pairs["ece"][0], 0.015, 0.010, at_most=True))
     return bars + _check_buckets(engine)
 
 
@@ -149,6 +158,9 @@ def render_markdown(run: dict[str, Any], *, pictures: Sequence[str] = ()) -> str
     header, *rows = list_scoring(run)
     if rows:
         parts += ["## Probabilities", SCORING_NOTE, _format_table(header, rows)]
+    header, *rows = list_groups(run)
+    if rows:
+        parts += ["## Groups", GROUPS_NOTE, _format_table(header, rows)]
     parts += [f"![]({name})" for name in pictures]
     lines = [
         f"- {run['algorithm']}: {_format_parameters(run['parameters'])}",
@@ -186,6 +198,13 @@ SCORING_NOTE = (
     "The probability of 4 stars or more for each held-out rating. ECE in 15 bins; beside it, by "
     "chance: the ECE that exactly right probabilities would have. Standard errors leave out groups "
     "of members."
+)
+GROUPS_NOTE = (
+    f"Groups drawn so that their held-out ratings share at least {MIN_SHARED} movies. For each "
+    "strategy: how often all members liked the first of these movies, over the groups that have a "
+    "movie all liked; of these there are so many in the third column. Liked by all: the share of "
+    "all shared movies. ECE of the joint probability, which is the product of the members', over "
+    "all groups."
 )
 
 
@@ -245,6 +264,34 @@ def list_scoring(run: dict[str, Any]) -> list[list[str]]:
             ]
             for name, figures in run["recommenders"].items()
             for group, each in figures["scoring"].items()
+        ),
+    ]
+
+
+def list_groups(run: dict[str, Any]) -> list[list[str]]:
+    """Return the rows of the table of groups, the header first."""
+    header = [
+        "groups, members",
+        "groups",
+        "with a liked movie",
+        "liked by all",
+        *STRATEGIES,
+        "ECE",
+        "by chance",
+    ]
+    return [
+        header,
+        *(
+            [
+                name,
+                f"{each['groups']:,}",
+                f"{each['groups_with_liked']:,}",
+                _format_number(each["liked_by_all"]),
+                *(_format_figure(each["first_liked_by_all"][strategy]) for strategy in STRATEGIES),
+                _format_figure(each["ece"]),
+                _format_figure(each["ece_by_chance"]),
+            ]
+            for name, each in run.get("groups", {}).items()
         ),
     ]
 

@@ -25,7 +25,9 @@ from recommendations.evaluation.baselines import (
     Popularity,
 )
 from recommendations.evaluation.engine import Engine, RankingVariant
+from recommendations.evaluation.groups import evaluate_groups
 from recommendations.evaluation.protocol import (
+    ENGINE,
     FROZEN,
     LAST_TENTH,
     ROLLING_DAYS,
@@ -103,6 +105,7 @@ def evaluate(
     outcomes: dict[str, list[Outcome]] = {each.name: [] for each in recommenders}
     seconds = {each.name: {"fitting": 0.0, "measuring": 0.0} for each in recommenders}
     round_count = case_count = 0
+    groups: dict[str, Any] = {}
     for current in rounds:
         round_count += 1
         case_count += current.case_count
@@ -113,8 +116,16 @@ def evaluate(
         for session in current.sessions:
             for recommender in recommenders:
                 started = time.perf_counter()
-                outcomes[recommender.name].append(measure(recommender, session, progress))
+                outcome = measure(recommender, session, progress)
+                outcomes[recommender.name].append(outcome)
                 seconds[recommender.name]["measuring"] += time.perf_counter() - started
+                is_engine = protocol == WEAK and recommender.name == ENGINE
+                if is_engine and outcome.probabilities is not None:
+                    progress("groups", 0.0)
+                    floor = _parameters([recommender]).get("probability_floor", 0.0)
+                    groups = evaluate_groups(
+                        session.cases, outcome.probabilities, floor=floor, seed=seed
+                    )
     popularity = _popularity(data)
     return {
         "protocol": protocol,
@@ -126,6 +137,7 @@ def evaluate(
         "algorithm": VERSION,
         "parameters": _parameters(recommenders),
         "data": describe(data),
+        "groups": groups,
         "recommenders": {
             name: _aggregate(Outcome.concatenate(parts), popularity) | {"seconds": seconds[name]}
             for name, parts in outcomes.items()

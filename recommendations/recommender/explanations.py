@@ -157,6 +157,25 @@ def explain_recommendation(
     return reasons[:MAX_REASONS]
 
 
+def explain_to_group(
+    row: MovieRow, *, titles: Sequence[str], is_supported: bool, genres: AbstractSet[str]
+) -> list[str]:
+    """Return why a movie is recommended to a group, at least one reason.
+
+    `titles` are movies that all members liked and that speak for this one; if they may not be named
+    there are none, and `is_supported` says that there are such movies. `genres` are liked by all.
+    """
+    reasons = []
+    if titles:
+        reasons.append(_end(f"All of you liked {_join(titles)}"))
+    elif is_supported:
+        reasons.append("It is close to movies that all of you liked.")
+    if shared := [name for name in row.genres if name in genres]:
+        reasons.append(_end(f"All of you like {_join(shared)}"))
+    reasons.append(describe_votes(row))
+    return reasons[:MAX_REASONS]
+
+
 # --- The match score -----------------------------------------------------------------------------
 
 

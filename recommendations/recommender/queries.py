@@ -1,8 +1,9 @@
 """The database reads of one request: the member, and the movies to score or to compare.
 
-A feed is three queries with those of its page, a match score three, and each is bounded however large the
-tables are. What the training knows of all its movies is in memory (training.store.Head); read are
-neighbor lists and vectors, and from the catalogue the movies that the training does not know.
+A feed is three queries with those of its page, for a member or a group; a match score is three. Each is
+bounded however large the tables are. What the training knows of all its movies is in memory
+(training.store.Head). Read are neighbor lists and vectors, and from the catalogue the movies that the
+training does not know.
 """
 
 from __future__ import annotations
@@ -113,42 +114,62 @@ class Judgment:
 
 # --- The member ----------------------------------------------------------------------------------
 
+# A member's ratings and feedback, the newest ratings first. `user` is the id of the member.
+_JUDGED_SQL = """
+WITH rated AS MATERIALIZED (
+    SELECT movie_id, score, created_at, id FROM social_rating
+    WHERE user_id = {user} ORDER BY created_at DESC, id DESC LIMIT %(ratings)s
+),
+feedback AS MATERIALIZED (
+    SELECT movie_id, kind, updated_at FROM recommendations_feedback
+    WHERE user_id = {user} AND kind <> 'hide' ORDER BY updated_at DESC, id DESC
+    LIMIT %(feedback)s
+)
+SELECT movie_id, rated.score, feedback.kind,
+       extract(epoch FROM rated.created_at)::bigint AS rated_at
+FROM rated FULL JOIN feedback USING (movie_id)
+ORDER BY rated.created_at DESC NULLS LAST, rated.id DESC, feedback.updated_at DESC
+"""
 _MEMBER_SQL = """
 WITH training AS MATERIALIZED (
     SELECT id FROM recommendations_training WHERE active AND algorithm = %(version)s
 ),
-rated AS MATERIALIZED (
-    SELECT movie_id, score, created_at, id FROM social_rating
-    WHERE user_id = %(user)s ORDER BY created_at DESC, id DESC LIMIT %(ratings)s
-),
-feedback AS MATERIALIZED (
-    SELECT movie_id, kind, updated_at FROM recommendations_feedback
-    WHERE user_id = %(user)s AND kind <> 'hide' ORDER BY updated_at DESC, id DESC
-    LIMIT %(feedback)s
-),
-judged AS MATERIALIZED (
-    SELECT movie_id, rated.score, feedback.kind,
-           extract(epoch FROM rated.created_at)::bigint AS rated_at
-    FROM rated FULL JOIN feedback USING (movie_id)
-    ORDER BY rated.created_at DESC NULLS LAST, rated.id DESC, feedback.updated_at DESC
-)
+judged AS MATERIALIZED ({judged})
 SELECT training.id, judged.score, judged.kind, judged.rated_at, factors.vectors, {list},
        judged.movie_id, {catalogue}
 FROM (SELECT (SELECT id FROM training) AS id) AS training
 LEFT JOIN judged ON true
 {joins}
 """
+# The same of several members; the id of each stands before the movie's.
+_MEMBERS_SQL = """
+WITH training AS MATERIALIZED (
+    SELECT id FROM recommendations_training WHERE active AND algorithm = %(version)s
+)
+SELECT training.id, judged.score, judged.kind, judged.rated_at, factors.vectors, {list},
+       member.id, judged.movie_id, {catalogue}
+FROM (SELECT (SELECT id FROM training) AS id) AS training
+CROSS JOIN unnest(%(users)s::bigint[]) AS member(id)
+LEFT JOIN LATERAL ({judged}) AS judged ON true
+{joins}
+"""
 
 
-def _member_sql(*, lists: str, chosen: str) -> str:
+def _member_sql(sql: str, *, user: str, lists: str, chosen: str) -> bytes:
     joins = _LATERAL_JOINS.format(
         lists=lists, columns=", ".join(_COLUMNS), training="training.id", movie_id="judged.movie_id"
     )
-    return _MEMBER_SQL.format(list=chosen, catalogue=_CATALOGUE, joins=joins)
+    judged = _JUDGED_SQL.format(user=user)
+    return sql.format(judged=judged, list=chosen, catalogue=_CATALOGUE, joins=joins).encode()
 
 
-_WITHOUT_LISTS = _member_sql(lists="1", chosen="NULL::bytea").encode()
-_WITH_LISTS = _member_sql(lists="feed_targets", chosen="factors.feed_targets").encode()
+_WITHOUT_LISTS = _member_sql(_MEMBER_SQL, user="%(user)s", lists="1", chosen="NULL::bytea")
+_WITH_LISTS = _member_sql(
+    _MEMBER_SQL, user="%(user)s", lists="feed_targets", chosen="factors.feed_targets"
+)
+_MEMBERS_WITH_LISTS = _member_sql(
+    _MEMBERS_SQL, user="member.id", lists="feed_targets", chosen="factors.feed_targets"
+)
 
 
 def read_member(user: User, *, lists: bool) -> Member:
@@ -156,7 +177,7 @@ def read_member(user: User, *, lists: bool) -> Member:
 
     With `lists`, for a feed, also the movies to whose order each of the member's adds.
     """
-    found = prepared_rows(
+    rows = prepared_rows(
         _WITH_LISTS if lists else _WITHOUT_LISTS,
         {
             "user": user.pk,
@@ -166,12 +187,41 @@ def read_member(user: User, *, lists: bool) -> Member:
         },
         form=Format.BINARY,
     )
-    head = default_head() if found[0][0] is None else head_of(found[0][0])
-    rows = [row for row in found if row[6] is not None]
-    vectors = head.unpack_vectors([row[4] for row in rows])
-    movies = build_movies(head, [row[6:] for row in rows], vectors)
-    judgments = [Judgment(row[6], row[1], row[2], row[3]) for row in rows]
-    targets = Lists.of([row[5] for row in rows])
+    head = _get_head(rows[0][0])
+    return _build_member_of_rows(head, user, [(row[:6], row[6:]) for row in rows])
+
+
+def read_members(users: Sequence[User]) -> list[Member]:
+    """Return these members, at least one, with their lists, in their sequence. One query."""
+    rows = prepared_rows(
+        _MEMBERS_WITH_LISTS,
+        {
+            "users": [user.pk for user in users],
+            "ratings": HISTORY_LIMIT,
+            "feedback": FEEDBACK_LIMIT,
+            "version": VERSION,
+        },
+        form=Format.BINARY,
+    )
+    head = _get_head(rows[0][0])
+    by_user: dict[int, list[tuple[Any, Any]]] = {user.pk: [] for user in users}
+    for row in rows:
+        by_user[row[6]].append((row[:6], row[7:]))
+    return [_build_member_of_rows(head, user, by_user[user.pk]) for user in users]
+
+
+def _get_head(training_id: int | None) -> Head:
+    return default_head() if training_id is None else head_of(training_id)
+
+
+def _build_member_of_rows(head: Head, user: User, rows: Sequence[tuple[Any, Any]]) -> Member:
+    """Return the member; each row is a judgment with its lists, and its movie in the catalogue."""
+    # A member without judgments has one row without a movie.
+    rows = [(judged, movie) for judged, movie in rows if movie[0] is not None]
+    vectors = head.unpack_vectors([judged[4] for judged, _ in rows])
+    movies = build_movies(head, [movie for _, movie in rows], vectors)
+    judgments = [Judgment(movie[0], *judged[1:4]) for judged, movie in rows]
+    targets = Lists.of([judged[5] for judged, _ in rows])
     return build_member(head, user.favorite_genres, judgments, movies, targets)
 
 

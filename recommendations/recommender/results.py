@@ -60,7 +60,25 @@ class SimilarMovie:
     reasons: list[str] = field(default_factory=list)
 
 
-Item = TypeVar("Item", Recommendation, SimilarMovie)
+@dataclass(frozen=True)
+class MemberScore:
+    """The match score of a movie for one member of a group."""
+
+    username: str
+    match_score: float
+
+
+@dataclass(frozen=True)
+class GroupRecommendation:
+    """A movie for a group; `group_score` is the probability in percent that all like it."""
+
+    movie_id: int
+    group_score: float
+    members: list[MemberScore]
+    reasons: list[str] = field(default_factory=list)
+
+
+Item = TypeVar("Item", Recommendation, SimilarMovie, GroupRecommendation)
 #: Returns the reasons for the movies at these indices.
 ExplainItems = Callable[[Sequence[int]], list[list[str]]]
 
@@ -127,3 +145,10 @@ class OnboardingMovie:
 
     movie_id: int
     reasons: list[str]
+
+
+@dataclass(frozen=True)
+class GroupFeed:
+    items: RankedList[GroupRecommendation]
+    strategy: str
+    algorithm: str

@@ -191,6 +191,16 @@ def test_calibration_over_time_has_a_bar(runs):
     assert (bar.name, bar.floor, bar.at_most) == ("ECE", 0.035, True)
 
 
+def test_groups_have_a_table_and_bars_in_the_weak_protocol_only(runs):
+    text = render_markdown(runs["weak"])
+
+    assert "## Groups" in text
+    assert "| random, 2 | " in text
+    names = {bar.name for bar in check_bars(runs["weak"])}
+    assert {"first movie liked by both of a pair", "ECE of pairs"} <= names
+    assert "## Groups" not in render_markdown(runs["strong"])
+
+
 def test_a_run_is_plain_json(runs):
     assert json.loads(json.dumps(runs["strong"], allow_nan=False)) == runs["strong"]
 

@@ -1,0 +1,189 @@
+"""Recommendations for a group that wants to see one movie together.
+
+`recommend_to_group` is what the endpoints of groups call, which are the next issue; until then its
+tests do. It reads the members and the candidates (queries), scores them for each member, and ranks them
+by the probability that all like them (algorithms.groups).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from accounts.models import User
+from movies.models import MovieQuerySet
+from nexus.core.genres import GENRE_NAMES, sort_genres
+from recommendations.algorithms.groups import joint_probability, rank_for_group
+from recommendations.algorithms.match_score import percents
+from recommendations.algorithms.types import LIKED, Array, Ids, Links, Movies
+from recommendations.recommender import explanations
+from recommendations.recommender.feed import MAX_SUPPORT, SHORT_HISTORY, preselect
+from recommendations.recommender.match_score import compute_affinities, find_similarities
+from recommendations.recommender.queries import (
+    Candidates,
+    Member,
+    read_candidates,
+    read_members,
+)
+from recommendations.recommender.results import (
+    GroupFeed,
+    GroupRecommendation,
+    MemberScore,
+    RankedList,
+)
+from recommendations.selectors import FEED_DEPTH, movie_rows, recommendable_to_group
+
+MIN_MEMBERS, MAX_MEMBERS = 2, 10
+
+
+def recommend_to_group(
+    users: Sequence[User], movies: MovieQuerySet, *, name_ratings: bool
+) -> GroupFeed:
+    """Return at most FEED_DEPTH of these movies, most likely to be liked by all members first.
+
+    Two queries and one for each page, whatever the number of members. It contains no movie that any of
+    them has rated, watched or hidden, or wants less of. Movies under the probability floor for any
+    member come last. A member without ratings is scored as in their own feed: by popularity and favorite
+    genres. With `name_ratings` reasons name movies that all members liked; without it, if the reader
+    may not see the ratings of them all, they only say that there are some.
+
+    Raises ValueError for fewer than MIN_MEMBERS or more than MAX_MEMBERS different members.
+    """
+    if not MIN_MEMBERS <= len({user.pk for user in users}) <= MAX_MEMBERS:
+        raise ValueError(f"A group has {MIN_MEMBERS} to {MAX_MEMBERS} members.")
+    members = read_members(users)
+    candidates = _read_group_candidates(users, members, movies)
+    head = members[0].head
+    percent = np.array([_score(member, candidates) for member in members])
+    ranked = rank_for_group(percent / 100, floor=head.parameters.probability_floor)
+    joint = 100 * joint_probability(percent / 100)
+
+    def build(index: int) -> GroupRecommendation:
+        return GroupRecommendation(
+            int(candidates.movies.ids[index]),
+            round(float(joint[index]), 1),
+            [
+                MemberScore(user.username, round(float(score), 1))
+                for user, score in zip(users, percent[:, index], strict=True)
+            ],
+        )
+
+    items = RankedList(
+        ranked[:FEED_DEPTH].tolist(),
+        build,
+        lambda page: _explain(members, candidates, page, name_ratings=name_ratings),
+    )
+    has_ratings = any(member.history.n for member in members)
+    return GroupFeed(items, "personalized" if has_ratings else "cold_start", head.algorithm)
+
+
+def _read_group_candidates(
+    users: Sequence[User], members: Sequence[Member], movies: MovieQuerySet
+) -> Candidates:
+    """Return the movies worth scoring: those first in the members' own feeds, by turns. One query."""
+    head = members[0].head
+    favorites = {name for user in users for name in user.favorite_genres}
+    return read_candidates(
+        head,
+        recommendable_to_group(movies, users),
+        order=_merge_orders(members),
+        favorites=sort_genres(favorites & set(GENRE_NAMES)),
+        short=not len(head.movie_ids)
+        or any(member.history.n < SHORT_HISTORY for member in members),
+    )
+
+
+def _merge_orders(members: Sequence[Member]) -> Array:
+    """(m,) Return an order with the first movie of each member, then the second of each, and so on.
+
+    It is -inf for movies that one of them has rated, so that no query looks at them.
+    """
+    movie_ids = members[0].head.movie_ids
+    ranks = np.empty((len(members), len(movie_ids)))
+    is_rated = np.zeros(len(movie_ids), dtype=bool)
+    for row, member in zip(ranks, members, strict=True):
+        order = np.round(preselect(member), 9)
+        row[np.argsort(-order, kind="stable")] = np.arange(len(movie_ids))
+        is_rated |= np.isin(movie_ids, member.history.movies.ids[member.history.rated])
+    return np.where(is_rated, -np.inf, -ranks.min(axis=0))
+
+
+def _score(member: Member, candidates: Candidates) -> Array:
+    """(m,) Return the match scores of the candidates, unrounded."""
+    head, history = member.head, member.history
+    feed = candidates.feed.from_targets(head, history.movies.ids)
+    taste = candidates.taste.from_targets(head, history.movies.ids)
+    return percents(history, candidates.movies, feed, taste, head.coefficients)
+
+
+# --- Reasons -------------------------------------------------------------------------------------
+
+
+def _explain(
+    members: Sequence[Member], candidates: Candidates, page: Sequence[int], *, name_ratings: bool
+) -> list[list[str]]:
+    """Return the reasons for the movies at these indices; one query for all of them."""
+    shared = _find_liked_by_all(members)
+    links = candidates.feed.from_targets(members[0].head, shared)
+    supporting = [
+        _select_strongest(links, index, shared)
+        or _find_most_similar(members[0], candidates.movies[np.array([index])], shared)
+        for index in page
+    ]
+    shown = candidates.movies.ids[list(page)].tolist()
+    named = {movie_id for ids in supporting for movie_id in ids} if name_ratings else set()
+    rows = {row.id: row for row in movie_rows({*shown, *named})}
+    genres = _find_genres_of_all(members)
+    return [
+        explanations.explain_to_group(
+            rows[movie_id],
+            titles=[rows[each].title for each in ids if each in rows],
+            is_supported=bool(ids),
+            genres=genres,
+        )
+        # A movie deleted since the query before is not shown.
+        if movie_id in rows
+        else []
+        for movie_id, ids in zip(shown, supporting, strict=True)
+    ]
+
+
+def _find_liked_by_all(members: Sequence[Member]) -> Ids:
+    """Return the ids of the movies that every member has rated and liked."""
+    liked = []
+    for member in members:
+        history = member.history
+        is_liked = history.rated & (history.stars >= LIKED)
+        liked.append(set(history.movies.ids[is_liked].tolist()))
+    return np.array(sorted(set.intersection(*liked)), dtype=np.int64)
+
+
+def _select_strongest(links: Links, index: int, shared: Ids) -> list[int]:
+    """Return the ids of the shared movies that add most to a candidate, most first."""
+    own = np.flatnonzero((links.movies == index) & (links.weights > 0))
+    strongest = own[np.argsort(-links.weights[own], kind="stable")[:MAX_SUPPORT]]
+    ids: list[int] = shared[links.rated[strongest]].tolist()
+    return ids
+
+
+def _find_most_similar(member: Member, movie: Movies, shared: Ids) -> list[int]:
+    """Return the id of the shared movie most similar by genres and period; empty if none is.
+
+    The shared movies are in the history of every member, so any member will do.
+    """
+    history = member.history
+    similarity = find_similarities(history, movie) * np.isin(history.movies.ids, shared)
+    return [int(history.movies.ids[similarity.argmax()])] if similarity.any() else []
+
+
+def _find_genres_of_all(members: Sequence[Member]) -> set[str]:
+    """Return the genres that each member named as a favorite or rates high and above expectation."""
+    is_liked = np.ones(len(GENRE_NAMES), dtype=bool)
+    for member in members:
+        affinities = compute_affinities(member)
+        is_liked &= (member.history.favorites > 0) | (
+            (affinities.above_expectation >= explanations.MIN_DEVIATION)
+            & (affinities.mean_stars >= explanations.MIN_LIKED_STARS)
+        )
+    return {name for name, liked in zip(GENRE_NAMES, is_liked, strict=True) if liked}
