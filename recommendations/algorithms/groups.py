@@ -4,11 +4,11 @@
 
 over the members u, with P the calibrated match score. The product assumes that members like a movie
 independently of each other, given their scores. For pairs that holds: on held-out ratings of MovieLens
-latest-small the ECE of the product is .017, where .014 is what right probabilities have by chance. The
-first movie by the product is liked by both more often than the first of one member's list (.75 and .73)
-and as often as by the mean or the least score (docs/recommender.md, "Groups"; `make evaluate`). Only
-the product is a probability that can be shown. It and the other strategies of aggregation: Masthoff,
-"Group modeling", UMUAI 2004.
+latest-small the ECE of the product is .017, where .014 is what right probabilities have by chance. As a
+ranking it does as well as the mean and the least score: the first movie is liked by both in .75 of the
+pairs, and in .73 by one member's list, with errors of .014 (docs/recommender.md, "Groups"; `make
+evaluate`). Only the product is a probability that can be shown. It and the other strategies of
+aggregation: Masthoff, "Group modeling", UMUAI 2004.
 
 Shapes: u members, m movies.
 """
