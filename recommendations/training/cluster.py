@@ -101,7 +101,7 @@ def connect(address: str) -> Iterator[DaskExecutor]:
             f"A training on a cluster needs Dask: pip install -r {REQUIREMENTS}."
         ) from error
     try:
-        client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+        client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise ClusterError(f"No Dask scheduler responds at {address}: {error}.") from error
     with client:
