@@ -13,7 +13,7 @@ from psycopg.pq import Format
 from accounts.models import User
 from movies.models import Credit, Movie, MovieQuerySet
 from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
-from recommendations.algorithms.content_similarity import DIRECTOR, LEAD, People
+from recommendations.algorithms.similarity import DIRECTOR, LEAD, People
 from social.models import Rating, Viewing
 
 # A member's newest ratings; older ones say little more and would cost without end.

@@ -1,15 +1,16 @@
-"""Implicit-feedback matrix factorization: a vector a movie, and the fold-in of a member.
+"""Implicit-feedback matrix factorization: a vector for each movie.
 
 The preference of a member for movie j is p·v_j. The movies' vectors v are learned by alternating
 least squares with the confidence alpha * x of each rating's interest x (Hu, Koren and Volinsky,
 "Collaborative filtering for implicit feedback datasets", ICDM 2008; tuned as in Rendle et al.,
-"Revisiting the performance of iALS", RecSys 2022). A member has no stored vector: theirs is
+"Revisiting the performance of iALS", RecSys 2022). A member has no stored vector: theirs is computed
+in the request (ranking.fold_in) as
 
     p = (V'V + ridge * I + sum_i (alpha * x_i - 1) v_i v_i')^-1  sum_i alpha * x_i * v_i
 
 over the rated movies i, so that a rating counts at once.
 
-Shapes: u members, m movies, k factors, n movies of one member's history.
+Shapes: u members, m movies, k factors.
 """
 
 from __future__ import annotations
@@ -49,13 +50,3 @@ def gram(vectors: Floats) -> Array:
     wide = vectors.astype(np.float64)
     product: Array = wide.T @ wide
     return product
-
-
-def fold_in(vectors: Floats, interest: Array, gram: Array, *, alpha: float, ridge: float) -> Array:
-    """(k,) Return the member's vector p from the (n, k) vectors and (n,) interest of their movies."""
-    wide = vectors.astype(np.float64)
-    confidence = alpha * np.maximum(interest, 0.0)
-    # A movie without a vector adds nothing: its row is zero.
-    system = gram + ridge * np.eye(len(gram)) + (wide * (confidence - 1)[:, None]).T @ wide
-    member = np.linalg.solve(system, confidence @ wide)
-    return np.asarray(member, dtype=np.float64)

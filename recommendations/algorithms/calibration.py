@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
-from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.types import Array
 
@@ -103,7 +103,7 @@ def fit_coefficients(
     pull = 0.25 * prior * spread**2 + 1e-6
     coefficients = defaults.astype(np.float64).copy()
     for _ in range(MAX_STEPS):
-        probability = sigmoid(values @ coefficients)
+        probability = expit(values @ coefficients)
         slope = values.T @ (weight * (probability - liked)) + pull * (coefficients - defaults)
         curvature = weight * probability * (1 - probability)
         hessian = (values * curvature[:, None]).T @ values + np.diag(pull)
@@ -112,7 +112,7 @@ def fit_coefficients(
         coefficients -= step / max(1.0, float(np.abs(step * spread).max()))
         if np.abs(step * spread).max() < 1e-8:
             break
-    probability = np.clip(sigmoid(values @ coefficients), 1e-12, 1 - 1e-12)
+    probability = np.clip(expit(values @ coefficients), 1e-12, 1 - 1e-12)
     losses = -(liked * np.log(probability) + (1 - liked) * np.log(1 - probability))
     return coefficients, float(weight @ losses / max(weight.sum(), 1e-12))
 

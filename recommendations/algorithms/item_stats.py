@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from recommendations.algorithms.encoding import Encoded, interest_values
-from recommendations.algorithms.functions import logit, sigmoid
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.time_decay import (
     SECONDS_A_DAY,
@@ -78,7 +78,7 @@ def votes_above_average(content: MovieContent) -> Array:
 
 def prior_probability(content: MovieContent, liked_share: float) -> Array:
     """(m,) Return the probability of a like before the first rating."""
-    return sigmoid(logit(liked_share) + VOTES_SLOPE * votes_above_average(content))
+    return expit(logit(liked_share) + VOTES_SLOPE * votes_above_average(content))
 
 
 def unrated_movies(content: MovieContent, totals: Totals, parameters: Parameters) -> Movies:
@@ -111,8 +111,8 @@ def untrained_movies(
     rows = unrated_movies(content, totals, parameters)
     count = ratings.count
     mean_stars = ratings.stars / np.maximum(count, 1)
-    likes = count * sigmoid(LIKE_SLOPE * (mean_stars - LIKE_CENTER))
-    prior = parameters.quality_prior * sigmoid(rows.quality)
+    likes = count * expit(LIKE_SLOPE * (mean_stars - LIKE_CENTER))
+    prior = parameters.quality_prior * expit(rows.quality)
     above = ratings.stars - count * totals.mean_stars
     ridge = parameters.bias_ridge
     if totals.members:

@@ -2,10 +2,15 @@
 
     score = 100 * sigmoid(b_0 + sum_i b_i * signal_i)
 
-The signals are those of algorithms.signals, the coefficients those of algorithms.calibration. The three
-parts get their exact Shapley values on the percent scale.
+Each signal is a formula of the member's own ratings; the coefficients are those of
+algorithms.calibration. The three parts get their exact Shapley values on the percent scale.
 
-Shapes: n movies of the history, m movies to score.
+A residual is the stars beyond the community's mean, the movie's and the member's bias. Sums are
+shrunk: one movie is no taste. What a signal counts for may grow with the history: those of the history
+also come times c = n / (n + 10) and d = n / (n + 100), those of the movie times c, under names that end
+in TRUSTED and SETTLED.
+
+Shapes: n movies of the history, m movies to score, g genres, k factors.
 """
 
 from __future__ import annotations
@@ -14,12 +19,197 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
-from recommendations.algorithms import residual_factors, shapley, signals
+from recommendations.algorithms import shapley
 from recommendations.algorithms.calibration import Coefficients
-from recommendations.algorithms.functions import shrink, sigmoid
-from recommendations.algorithms.signals import PARTS, SETTLED_AFTER, TERMS, TRUSTED_AFTER
-from recommendations.algorithms.types import Array, History, Links, Movies, Places
+from recommendations.algorithms.item_stats import Totals
+from recommendations.algorithms.types import (
+    LIKED,
+    Array,
+    Floats,
+    History,
+    Links,
+    Movies,
+    Places,
+    shrink,
+)
+
+# --- The signals ---------------------------------------------------------------------------------
+
+TRUSTED, SETTLED = "_trusted", "_settled"
+#: The three parts of the contract, and the signals each is made of.
+PARTS: dict[str, tuple[str, ...]] = {
+    "genre_affinity": ("genre", "period"),
+    "rating_history": (
+        "generosity",
+        "leaning",
+        "taste",
+        "factors",
+        "feed",
+        "trusted",
+        "settled",
+    ),
+    "popularity": ("quality", "count", "bias", "unrated"),
+}
+OF_HISTORY = ("genre", "period", "generosity", "leaning", "taste", "factors", "feed")
+OF_MOVIE = ("quality", "count", "bias")
+#: The names under which each signal comes.
+TERMS: dict[str, tuple[str, ...]] = {
+    **{name: (name, name + TRUSTED) for name in OF_MOVIE},
+    **{name: (name, name + TRUSTED, name + SETTLED) for name in OF_HISTORY},
+    "trusted": ("trusted",),
+    "settled": ("settled",),
+    "unrated": ("unrated",),
+}
+NAMES: tuple[str, ...] = tuple(term for terms in TERMS.values() for term in terms)
+
+# Shrinkage, in ratings: how many it takes for one's own mean to count as much as no effect.
+GENEROSITY_SHRINKAGE = 5.0
+LEANING_SHRINKAGE = 5.0
+GENRE_SHRINKAGE = 5.0
+PERIOD_SHRINKAGE = 8.0
+TRUSTED_AFTER, SETTLED_AFTER = 10.0, 100.0
+TASTE_SHRINKAGE = 0.3
+PERIOD_YEARS = 5
+# A favorite genre in the profile speaks like this many ratings, one star above expectation.
+FAVORITE_RATINGS = 3.0
+# The feed's sum counts by its logarithm; sums under this are as good as none.
+FEED_FLOOR = 0.02
+
+
+def residuals(history: History, totals: Totals) -> Array:
+    """(n,) Return the stars beyond all biases; 0 for movies that were not rated."""
+    above = _above_movie(history, totals)
+    own: Array = (above - above.sum() / (history.n + LEANING_SHRINKAGE)) * history.rated
+    return own
+
+
+def leaning(history: History, totals: Totals) -> float:
+    """Return the member's bias: stars above what others gave the same movies, shrunk."""
+    return float(_above_movie(history, totals).sum()) / (history.n + LEANING_SHRINKAGE)
+
+
+def _above_movie(history: History, totals: Totals) -> Array:
+    above: Array = (history.stars - totals.mean_stars - history.movies.bias) * history.rated
+    return above
+
+
+def generosity(history: History) -> float:
+    """Return the likes above expectation per rating, shrunk."""
+    above = ((history.stars >= LIKED) - expit(history.movies.quality)) * history.rated
+    return float(above.sum()) / (history.n + GENEROSITY_SHRINKAGE)
+
+
+def genre_affinity(history: History, residual: Array) -> Array:
+    """(g,) Return the shrunk mean residual of the movies of each genre, in stars."""
+    genres = history.movies.genres
+    named = FAVORITE_RATINGS * history.favorites
+    weight = history.rated @ genres + named + GENRE_SHRINKAGE
+    affinity: Array = (residual @ genres + named) / weight
+    return affinity
+
+
+def period_affinity(history: History, residual: Array, movies: Movies) -> Array:
+    """(m,) Return the shrunk mean residual of the rated movies within PERIOD_YEARS years."""
+    is_dated = history.rated & (history.movies.years > 0)
+    order = np.argsort(history.movies.years[is_dated], kind="stable")
+    years = history.movies.years[is_dated][order]
+    sums = np.concatenate(([0.0], np.cumsum(residual[is_dated][order])))
+    first = np.searchsorted(years, movies.years - PERIOD_YEARS, side="left")
+    last = np.searchsorted(years, movies.years + PERIOD_YEARS, side="right")
+    mean = (sums[last] - sums[first]) / (last - first + PERIOD_SHRINKAGE)
+    return np.where(movies.years > 0, mean, 0.0)
+
+
+def taste(residual: Array, links: Links, m: int) -> Array:
+    """(m,) Return the mean residual of each movie's nearest among the rated, weighted and shrunk."""
+    total = np.bincount(links.movies, links.weights * residual[links.rated], minlength=m)
+    weight = np.bincount(links.movies, links.weights, minlength=m)
+    mean: Array = total / (weight + TASTE_SHRINKAGE)
+    return mean
+
+
+def factors(history: History, residual: Array, movies: Movies, ridge: float) -> Array:
+    """(m,) Return the residual that the factorization predicts, in stars."""
+    rated = history.rated
+    return predict_residual(
+        history.movies.residual_factors[rated],
+        residual[rated],
+        movies.residual_factors,
+        ridge=ridge,
+    )
+
+
+def residual_shares(rated: Floats, residual: Array, target: Floats, *, ridge: float) -> Array:
+    """(m, n) Return what each rating adds to the residual p·u_j that the factorization predicts.
+
+    p = (U'U + ridge * I)^-1 U'e is the ridge regression of the (n,) residuals on the vectors U (n, k) of
+    the rated movies; `target` (m, k) are those of the movies to score. A row sums up to p·u_j.
+    """
+    own, wanted = rated.astype(np.float64), target.astype(np.float64)
+    system = own.T @ own + ridge * np.eye(own.shape[1])
+    shares: Array = (wanted @ np.linalg.solve(system, own.T)) * residual
+    return shares
+
+
+def predict_residual(rated: Floats, residual: Array, target: Floats, *, ridge: float) -> Array:
+    """(m,) Return p·u_j for each movie to score."""
+    own, wanted = rated.astype(np.float64), target.astype(np.float64)
+    if not own.shape[1] or not len(own):
+        return np.zeros(len(wanted))
+    system = own.T @ own + ridge * np.eye(own.shape[1])
+    predicted: Array = wanted @ np.linalg.solve(system, own.T @ residual)
+    return predicted
+
+
+def interest_sum(interest: Array, links: Links, m: int) -> Array:
+    """(m,) Return the sum of interest in the rated movies times what they say of each movie."""
+    values = links.weights * interest[links.rated]
+    return np.bincount(links.movies, values, minlength=m).astype(np.float64)
+
+
+def compute_signals(
+    history: History,
+    movies: Movies,
+    feed_links: Links,
+    taste_links: Links,
+    totals: Totals,
+    residual_ridge: float,
+) -> dict[str, Array]:
+    """Return (m,) arrays by name, those of NAMES and `interest_sum`."""
+    m = len(movies)
+    residual = residuals(history, totals)
+    named = FAVORITE_RATINGS * float(history.favorites.sum())
+    c, d = shrink(history.n, TRUSTED_AFTER), shrink(history.n, SETTLED_AFTER)
+    genre = movies.genres @ genre_affinity(history, residual)
+    interest = interest_sum(history.wants, feed_links, m)
+    values = {
+        "quality": movies.quality - totals.quality,
+        "count": np.log1p(movies.count) - totals.log_count,
+        "bias": movies.bias,
+        "genre": genre / np.maximum(movies.genres.sum(axis=1), 1),
+        "period": period_affinity(history, residual, movies),
+        "generosity": np.full(m, generosity(history)),
+        "leaning": np.full(m, leaning(history, totals)),
+        "taste": taste(residual, taste_links, m),
+        "factors": factors(history, residual, movies, residual_ridge),
+        "feed": np.log1p(np.maximum(interest, 0.0) / FEED_FLOOR),
+        "trusted": np.full(m, c),
+        "settled": np.full(m, d),
+        "unrated": (movies.count == 0).astype(np.float64),
+    }
+    for name in OF_MOVIE:
+        values[name + TRUSTED] = c * values[name]
+    for name in OF_HISTORY:
+        share = shrink(history.n + named, TRUSTED_AFTER) if name == "genre" else c
+        values[name + TRUSTED] = share * values[name]
+        values[name + SETTLED] = d * values[name]
+    values["interest_sum"] = interest
+    return values
+
+
+# --- The score -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -64,15 +254,15 @@ def rating_contributions(
         raise ValueError("Contributions are of one movie.")
     n, rated = len(history), history.rated
     values = _signals(history, movies, feed, taste, coefficients)
-    residual = signals.residuals(history, coefficients.totals)
+    residual = residuals(history, coefficients.totals)
     interest = np.bincount(feed.rated, feed.weights * history.wants[feed.rated], minlength=n)
     by_feed = interest * float(_term(coefficients, values, "feed")[0])
     by_feed = by_feed / max(float(values["interest_sum"][0]), 1e-9)
     similar = np.bincount(taste.rated, taste.weights * residual[taste.rated], minlength=n)
-    mean = similar / (float(taste.weights.sum()) + signals.TASTE_SHRINKAGE)
+    mean = similar / (float(taste.weights.sum()) + TASTE_SHRINKAGE)
     by_taste = mean * _slope(coefficients, "taste", history.n)
     by_factors = np.zeros(n)
-    by_factors[rated] = residual_factors.rating_shares(
+    by_factors[rated] = residual_shares(
         history.movies.residual_factors[rated],
         residual[rated],
         movies.residual_factors,
@@ -108,7 +298,7 @@ def percents_without(
 def _signals(
     history: History, movies: Movies, feed: Links, taste: Links, coefficients: Coefficients
 ) -> dict[str, Array]:
-    return signals.compute_signals(
+    return compute_signals(
         history, movies, feed, taste, coefficients.totals, coefficients.residual_ridge
     )
 
@@ -129,7 +319,7 @@ def _slope(coefficients: Coefficients, name: str, n: int) -> float:
 def _percents(coefficients: Coefficients, values: dict[str, Array]) -> Array:
     names = [name for part in PARTS.values() for name in part]
     logit = sum((_term(coefficients, values, name) for name in names), np.zeros(1))
-    percent: Array = 100 * sigmoid(coefficients.intercept + logit)
+    percent: Array = 100 * expit(coefficients.intercept + logit)
     return percent
 
 

@@ -2,11 +2,11 @@
 
 A residual e_ui is the stars above the mean, the movie's and the member's bias. It is modelled as
 p_u·u_i, by alternating ridge regressions (Koren, Bell and Volinsky, "Matrix factorization
-techniques for recommender systems", IEEE Computer 2009). A member is folded in by one ridge
-regression, p = (U'U + ridge * I)^-1 U'e over their n ratings, so p·u_j is a sum over the ratings:
-each one's share of it is known exactly.
+techniques for recommender systems", IEEE Computer 2009). Only the movies' vectors u are stored: a
+member is folded in by one ridge regression (match_score.predict_residual), so p·u_j is a sum over
+their ratings, and each one's share of it is known exactly.
 
-Shapes: r ratings, m movies, k factors, n ratings of one member.
+Shapes: r ratings, m movies, k factors.
 """
 
 from __future__ import annotations
@@ -54,24 +54,3 @@ def _solve_rows(residuals: sparse.csr_matrix, vectors: Floats, ridge: float) -> 
         right = residuals[chosen] @ vectors
         solved[chosen] = np.linalg.solve(systems, right[:, :, None])[:, :, 0]
     return solved
-
-
-def rating_shares(rated: Floats, residuals: Array, target: Floats, *, ridge: float) -> Array:
-    """(m, n) Return what each rating adds to p·u_j, which is the sum of a row.
-
-    `rated` (n, k) and `residuals` (n,) are the member's, `target` (m, k) the movies to score.
-    """
-    own, wanted = rated.astype(np.float64), target.astype(np.float64)
-    system = own.T @ own + ridge * np.eye(own.shape[1])
-    shares: Array = (wanted @ np.linalg.solve(system, own.T)) * residuals
-    return shares
-
-
-def predict(rated: Floats, residuals: Array, target: Floats, *, ridge: float) -> Array:
-    """(m,) Return p·u_j for each movie to score."""
-    own, wanted = rated.astype(np.float64), target.astype(np.float64)
-    if not own.shape[1] or not len(own):
-        return np.zeros(len(wanted))
-    system = own.T @ own + ridge * np.eye(own.shape[1])
-    predicted: Array = wanted @ np.linalg.solve(system, own.T @ residuals)
-    return predicted

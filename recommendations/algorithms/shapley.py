@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
+from scipy.special import expit
 
-from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.types import Array
 
 
@@ -20,7 +20,7 @@ def split(intercept: float, logits: Mapping[str, Array]) -> tuple[float, dict[st
     """
     names = tuple(logits)
     percent_with = {
-        chosen: 100 * sigmoid(intercept + sum((logits[name] for name in chosen), np.zeros(1)))
+        chosen: 100 * expit(intercept + sum((logits[name] for name in chosen), np.zeros(1)))
         for size in range(len(names) + 1)
         for chosen in combinations(names, size)
     }

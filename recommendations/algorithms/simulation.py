@@ -20,12 +20,12 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
-from recommendations.algorithms import signals
 from recommendations.algorithms.calibration import Outcomes
 from recommendations.algorithms.encoding import Encoded
-from recommendations.algorithms.functions import logit
-from recommendations.algorithms.match_score import percents
+from recommendations.algorithms.match_score import NAMES as SIGNALS
+from recommendations.algorithms.match_score import compute_signals, percents
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.time_decay import SECONDS_A_DAY
 from recommendations.algorithms.types import LIKED, Array, History, Ids, MovieContent, Places
@@ -41,7 +41,7 @@ MAX_STRANGER_QUESTIONS, MAX_REGULAR_QUESTIONS = 20, 12
 STAGES: tuple[tuple[int, int | None], ...] = ((0, 0), (1, 5), (6, 20), (21, 100), (21, None))
 #: The stage of a regular.
 REGULAR = len(STAGES)
-NAMES = ("intercept", *signals.NAMES)
+NAMES = ("intercept", *SIGNALS)
 
 # The newest outcomes: the newest share of the ratings, if they are enough ratings of enough members,
 # and if the newest of all is recent. Windows of 90 to 730 days have too few members: in a cut at 70 %
@@ -196,7 +196,7 @@ def _observe(
             continue
         length = len(pool) if most is None else int(random.integers(least, most + 1))
         history = _history(encoded, content, model, random.permutation(pool)[:length])
-        values = signals.compute_signals(
+        values = compute_signals(
             history,
             movies,
             *model.links(history, movies),

@@ -1,6 +1,6 @@
-"""How ratings lose weight with age: a member's recency, a movie's trend, and recent popularity.
+"""How the community's ratings lose weight with age: the trend of a movie, and recent popularity.
 
-Shapes: n ratings of one member, r ratings of the community, m movies.
+Shapes: r ratings, m movies.
 """
 
 from __future__ import annotations
@@ -11,21 +11,6 @@ from numpy.typing import NDArray
 from recommendations.algorithms.types import Array
 
 SECONDS_A_DAY = 86_400.0
-# Ratings made within the same minute share a rank: an import or a list rated at once has no order.
-SECONDS_A_RANK = 60
-
-
-def recency_weights(times: NDArray[np.int64], *, floor: float, scale: float) -> Array:
-    """(n,) Return f + (1 - f) * exp(-(k - 1) / scale), k being the rank of a rating from the newest.
-
-    `times` are seconds. Ratings of one minute share the rank of the first of them. A time in the
-    future is only the newest one.
-    """
-    minutes = np.asarray(times, dtype=np.int64) // SECONDS_A_RANK
-    _, group, counts = np.unique(-minutes, return_inverse=True, return_counts=True)
-    newer = np.concatenate(([0.0], np.cumsum(counts)[:-1]))[group]
-    weights = floor + (1 - floor) * np.exp(-newer / scale)
-    return np.asarray(weights, dtype=np.float64)
 
 
 def decayed_counts(

@@ -138,10 +138,6 @@ class NeighborLists:
     movies: Ids  # (e,) ids
     weights: Floats  # (e,)
 
-    def of(self, place: int) -> tuple[Ids, Floats]:
-        chosen = slice(self.starts[place], self.starts[place + 1])
-        return self.movies[chosen], self.weights[chosen]
-
 
 @dataclass(frozen=True)
 class Links:
@@ -155,20 +151,6 @@ class Links:
     def none(cls) -> Links:
         nothing = np.zeros(0, dtype=np.intp)
         return cls(nothing, nothing, np.zeros(0, dtype=np.float32))
-
-    @classmethod
-    def by_target(cls, lists: NeighborLists, history: Ids) -> Links:
-        """From a list for each movie to score (what speaks for it): one movie's match score."""
-        owners = np.repeat(np.arange(len(lists.starts) - 1), np.diff(lists.starts))
-        rated, held = positions_of_unsorted(history, lists.movies)
-        return cls(owners[held], rated[held], lists.weights[held])
-
-    @classmethod
-    def by_source(cls, lists: NeighborLists, targets: Ids) -> Links:
-        """From a list for each movie of the history (what it speaks for): a whole feed."""
-        owners = np.repeat(np.arange(len(lists.starts) - 1), np.diff(lists.starts))
-        movies, held = positions_of_unsorted(targets, lists.movies)
-        return cls(movies[held], owners[held], lists.weights[held])
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -237,8 +219,6 @@ def positions(ascending: Ids, wanted: Ids) -> tuple[Places, NDArray[np.bool_]]:
     return places, ascending[places] == wanted
 
 
-def positions_of_unsorted(ids: Ids, wanted: Ids) -> tuple[Places, NDArray[np.bool_]]:
-    """`positions` where the ids are in any order."""
-    order = np.argsort(ids, kind="stable")
-    places, held = positions(ids[order], wanted)
-    return (order[places] if len(ids) else places), held
+def shrink(n: float, shrinkage: float) -> float:
+    """Return n / (n + shrinkage): how much n observations count, 0 to 1."""
+    return n / (n + shrinkage)

@@ -32,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.time_decay import SECONDS_A_DAY, recency_weights
+from recommendations.algorithms.ranking import recency_weights
+from recommendations.algorithms.time_decay import SECONDS_A_DAY
 from recommendations.algorithms.types import LIKED, MovieContent, Ratings
 from recommendations.evaluation.splits import (
     assign_folds,

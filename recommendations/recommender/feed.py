@@ -13,12 +13,16 @@ import numpy as np
 from accounts.models import User
 from movies.models import MovieQuerySet
 from nexus.core.genres import GENRE_NAMES, sort_genres
-from recommendations.algorithms import signals
-from recommendations.algorithms.match_score import percents
-from recommendations.algorithms.ranking import POPULARITY_WEIGHT, popularity_weight, rank
+from recommendations.algorithms.match_score import TASTE_SHRINKAGE, percents, residuals
+from recommendations.algorithms.ranking import (
+    POPULARITY_WEIGHT,
+    DiversityReport,
+    popularity_weight,
+    rank,
+    sequence_feed,
+)
 from recommendations.algorithms.types import Array, History, Links, Movies, positions
 from recommendations.recommender import explanations
-from recommendations.recommender.diversity import sequence_feed
 from recommendations.recommender.match_score import (
     compute_affinities,
     find_similarities,
@@ -31,7 +35,6 @@ from recommendations.recommender.queries import (
     read_member,
 )
 from recommendations.recommender.results import (
-    DiversityReport,
     Feed,
     RankedList,
     Recommendation,
@@ -140,7 +143,7 @@ def _explain(
     history = member.history
     can_support = explanations.find_supporting(history)
     support = feed.weights * np.maximum(history.wants, 0.0)[feed.rated] * can_support[feed.rated]
-    residual = signals.residuals(history, member.head.totals)
+    residual = residuals(history, member.head.totals)
     objection = taste.weights * np.where(can_support, 0.0, np.minimum(residual, 0.0))[taste.rated]
     supporting: list[list[int]] = []
     objecting: list[int | None] = []
@@ -150,7 +153,7 @@ def _explain(
         supports = [int(feed.rated[link]) for link in strongest if support[link] > 0]
         supporting.append(supports or _find_similar_liked(history, movies[np.array([index])]))
         links = np.flatnonzero(taste.movies == index)
-        weight = float(taste.weights[links].sum()) + signals.TASTE_SHRINKAGE
+        weight = float(taste.weights[links].sum()) + TASTE_SHRINKAGE
         worst = links[np.argsort(objection[links], kind="stable")[:1]]
         objecting.extend(
             int(taste.rated[link]) if -objection[link] / weight >= MIN_OBJECTION else None

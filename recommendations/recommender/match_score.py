@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from accounts.models import User
-from recommendations.algorithms import signals
-from recommendations.algorithms.content_similarity import kinship
-from recommendations.algorithms.functions import shrink
 from recommendations.algorithms.match_score import (
+    GENRE_SHRINKAGE,
+    PARTS,
+    generosity,
     percents,
     percents_without,
     rating_contributions,
+    residuals,
     score,
 )
 from recommendations.algorithms.shapley import rounded
-from recommendations.algorithms.signals import PARTS
-from recommendations.algorithms.types import Array, History, Links, Movies
+from recommendations.algorithms.similarity import kinship
+from recommendations.algorithms.types import Array, History, Links, Movies, shrink
 from recommendations.recommender import explanations
 from recommendations.recommender.explanations import GenreAffinities, Opinion
 from recommendations.recommender.queries import Candidates, Member, read_member, read_movies
@@ -82,7 +83,7 @@ def compute_member_matches(
             "genre_affinity": explanations.describe_genres(row, affinities, history.favorites),
             "rating_history": [
                 *explanations.describe_opinions(row, support, objections, names),
-                *explanations.describe_generosity(history.n, signals.generosity(history)),
+                *explanations.describe_generosity(history.n, generosity(history)),
             ],
             "popularity": [explanations.describe_votes(row)],
         }
@@ -128,10 +129,10 @@ def compute_affinities(member: Member) -> GenreAffinities:
     """Return how far above expectation the member rates the movies of each genre."""
     history, rated = member.history, member.history.rated
     genres = history.movies.genres[rated].astype(np.float64)
-    residual = signals.residuals(history, member.head.totals)[rated]
+    residual = residuals(history, member.head.totals)[rated]
     counts = genres.sum(axis=0)
     return GenreAffinities(
-        above_expectation=residual @ genres / (counts + signals.GENRE_SHRINKAGE),
+        above_expectation=residual @ genres / (counts + GENRE_SHRINKAGE),
         counts=counts,
         mean_stars=history.stars[rated] @ genres / np.maximum(counts, 1),
     )

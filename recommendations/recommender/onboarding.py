@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations.algorithms.content_similarity import kinship
-from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.onboarding import telling
+from recommendations.algorithms.similarity import kinship
 from recommendations.algorithms.types import Array
 from recommendations.recommender.queries import Candidates, read_candidates
 from recommendations.recommender.results import OnboardingMovie
@@ -28,7 +28,7 @@ def onboarding(user: User) -> list[OnboardingMovie]:
     head = active_head() or default_head()
     pool = read_candidates(head, shown, order=head.rates, favorites=(), short=False)
     ids = pool.movies.ids.tolist()
-    chance = sigmoid(pool.movies.quality)
+    chance = expit(pool.movies.quality)
     alike = kinship(pool.movies, pool.movies)
     if len(pool.taste.owners):
         alike = (_taste(head, pool) + alike) / 2

@@ -22,7 +22,7 @@ from movies.models import MovieQuerySet
 from nexus.core.db.raw_sql import prepared_rows, rows_in_binary
 from nexus.core.genres import GENRE_NAMES
 from recommendations.algorithms.parameters import VERSION
-from recommendations.algorithms.time_decay import recency_weights
+from recommendations.algorithms.ranking import recency_weights
 from recommendations.algorithms.types import (
     Array,
     History,

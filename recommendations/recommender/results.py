@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, overload
 
+from recommendations.algorithms.ranking import DiversityReport
+
 
 @dataclass(frozen=True)
 class Component:
@@ -118,17 +120,6 @@ class RankedList(Sequence[Item]):
             replace(self._build(index), reasons=reasons)
             for index, reasons in zip(page, explanations, strict=True)
         ]
-
-
-@dataclass(frozen=True)
-class DiversityReport:
-    """The effect of `diversity` on the first page of a feed; similarity is 0 to 1."""
-
-    diversity: float
-    #: Mean similarity of two movies of the first page as it is served.
-    intra_list_similarity: float
-    #: How many movies of the first page the plain order would have shown later.
-    promoted_count: int
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ import numpy as np
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations.algorithms.content_similarity import (
+from recommendations.algorithms.similarity import (
     content_similarity,
     genre_cosine,
+    list_similarity,
     raise_listed,
 )
-from recommendations.algorithms.functions import shrink
-from recommendations.algorithms.list_similarity import list_similarity
-from recommendations.algorithms.types import MovieContent
+from recommendations.algorithms.types import MovieContent, shrink
 from recommendations.recommender import explanations
 from recommendations.recommender.queries import read_neighbors
 from recommendations.recommender.results import RankedList, SimilarMovie
@@ -36,8 +35,8 @@ def find_similar(movie: Movie, *, exclude_seen_by: User | None = None) -> Ranked
     """Return the movies most similar to one, with at least one reason each.
 
     similarity = a * by list + (1 - a) * by content with a = n / (n + LIST_SHRINKAGE), n the movie's
-    ratings. The list is that of the active training (algorithms.list_similarity); without one a is 0.
-    Content is that of algorithms.content_similarity. If a is below MIN_LIST_SHARE, it is raised for
+    ratings. The list is that of the active training (algorithms.similarity); without one a is 0.
+    Content is that of algorithms.similarity. If a is below MIN_LIST_SHARE, it is raised for
     movies that TMDb lists as related, if a copy of that list is cached: TMDb is never waited for.
     """
     neighbors = read_neighbors(movie.pk)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommendations.algorithms.content_similarity import (
+from recommendations.algorithms.similarity import (
     DIRECTOR,
     LEAD,
     MAX_BY_PEOPLE,

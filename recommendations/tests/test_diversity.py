@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommendations.algorithms.diversity import diversify
+from recommendations.algorithms.ranking import diversify
 
 ORDER = np.array([1.0, 0.98, 0.7])
 # The first two are the same kind of movie.
@@ -12,16 +12,14 @@ SIMILARITY = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 def reorder(order=ORDER, similarity=SIMILARITY, *, diversity, depth=3, eligible=None):
     is_eligible = np.ones(len(order), dtype=bool) if eligible is None else np.array(eligible)
-    return diversify(
-        order, lambda: similarity, diversity=diversity, depth=depth, is_eligible=is_eligible
-    )
+    return diversify(order, similarity, diversity=diversity, depth=depth, is_eligible=is_eligible)
 
 
-def test_without_diversity_the_order_is_kept_and_no_similarity_computed():
+def test_without_diversity_the_order_is_kept():
     is_eligible = np.ones(3, dtype=bool)
 
     indices = diversify(
-        np.array([0.7, 1.0, 0.7 + 1e-13]), None, diversity=0, depth=3, is_eligible=is_eligible
+        np.array([0.7, 1.0, 0.7 + 1e-13]), SIMILARITY, diversity=0, depth=3, is_eligible=is_eligible
     )
 
     assert indices == [1, 0, 2]

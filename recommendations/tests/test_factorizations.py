@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from recommendations.algorithms import als, residual_factors
 from recommendations.algorithms.encoding import encode
+from recommendations.algorithms.match_score import predict_residual, residual_shares
+from recommendations.algorithms.ranking import fold_in
 from recommendations.algorithms.types import Ratings, interest
 
 
@@ -32,7 +34,7 @@ def test_the_fold_in_minimizes_the_weighted_squares():
         wide.T @ (confidence * preference),
     )
 
-    member = als.fold_in(vectors[rated], wants, als.gram(vectors), alpha=10.0, ridge=2.0)
+    member = fold_in(vectors[rated], wants, als.gram(vectors), alpha=10.0, ridge=2.0)
 
     assert member == pytest.approx(expected, rel=1e-5)
 
@@ -41,7 +43,7 @@ def test_a_member_is_drawn_to_the_movies_of_their_camp():
     encoded = encode(make_community())
     vectors = fit_als(encoded)
 
-    member = als.fold_in(
+    member = fold_in(
         vectors[[0, 2, 4]], interest(np.array([5, 5, 5])), als.gram(vectors), alpha=10.0, ridge=5.0
     )
 
@@ -69,9 +71,7 @@ def test_residual_vectors_predict_what_the_biases_leave():
 
     vectors = residual_factors.fit_factors(encoded, residuals, factors=2, ridge=1.0, seed=1)
 
-    predicted = residual_factors.predict(
-        vectors[[0, 1]], np.array([2.0, -2.0]), vectors[[2, 3]], ridge=1.0
-    )
+    predicted = predict_residual(vectors[[0, 1]], np.array([2.0, -2.0]), vectors[[2, 3]], ridge=1.0)
     assert predicted[0] > 0.5
     assert predicted[1] < -0.5
 
@@ -84,9 +84,9 @@ def test_the_shares_of_the_ratings_add_up_to_the_prediction(n, m, seed):
     target = random.normal(size=(m, 3)).astype(np.float32)
     residuals = random.normal(size=n)
 
-    shares = residual_factors.rating_shares(rated, residuals, target, ridge=12.0)
+    shares = residual_shares(rated, residuals, target, ridge=12.0)
 
-    predicted = residual_factors.predict(rated, residuals, target, ridge=12.0)
+    predicted = predict_residual(rated, residuals, target, ridge=12.0)
     assert shares.shape == (m, n)
     assert shares.sum(axis=1) == pytest.approx(predicted, abs=1e-9)
 

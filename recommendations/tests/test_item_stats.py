@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from recommendations.algorithms.encoding import encode, member_scale, movie_scale
-from recommendations.algorithms.functions import sigmoid
 from recommendations.algorithms.item_stats import (
     RatingSums,
     Totals,
@@ -92,7 +92,7 @@ def test_quality_is_the_bayesian_chance_of_a_like():
     rows, totals = rated_movies(given, content([10, 20, 30]), np.zeros(3), Parameters(), 0.0)
     # Two of five are likes; with half a like either way 2.5 / 6. Movie 10: 2 of 2.
     assert totals.liked_share == pytest.approx(2.5 / 6)
-    assert sigmoid(rows.quality) == pytest.approx(
+    assert expit(rows.quality) == pytest.approx(
         [(2 + 5 * 2.5 / 6) / 7, (5 * 2.5 / 6) / 7, (5 * 2.5 / 6) / 6]
     )
     assert rows.rate == pytest.approx([2 / 2, 0.4 / 2, 0.6 / 2])
@@ -116,9 +116,9 @@ def test_sums_of_ratings_count_for_a_movie_that_no_training_knows():
     rows = untrained_movies(described, sums, Totals(liked_share=0.5), Parameters())
 
     # Three ratings of 5 stars: likes by the slope, beside a prior of 5 ratings.
-    likes = 3 * sigmoid(2.2 * (5 - 3.55))
-    expected = (likes + 5 * sigmoid(1.1)) / (3 + 5)
-    assert sigmoid(rows.quality) == pytest.approx([expected, 0.5])
+    likes = 3 * expit(2.2 * (5 - 3.55))
+    expected = (likes + 5 * expit(1.1)) / (3 + 5)
+    assert expit(rows.quality) == pytest.approx([expected, 0.5])
     assert rows.bias == pytest.approx([(3 * 1.5 + 5 * 0.4) / (3 + 5), 0])
     assert rows.count.tolist() == [3, 0]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recommendations.algorithms.list_similarity import list_similarity
+from recommendations.algorithms.similarity import list_similarity
 
 
 def test_similarity_is_the_formula_of_the_docs():

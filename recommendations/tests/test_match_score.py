@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
-from recommendations.algorithms import calibration, shapley, signals
+from recommendations.algorithms import calibration, match_score, shapley
 from recommendations.algorithms.calibration import Coefficients
-from recommendations.algorithms.functions import logit, sigmoid
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.match_score import (
     percents,
@@ -17,7 +17,7 @@ from recommendations.algorithms.match_score import (
 )
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.ranking import popularity_weight, rank
-from recommendations.algorithms.types import History, Links, Movies, NeighborLists
+from recommendations.algorithms.types import History, Links, Movies
 
 TOTALS = Totals(members=9, ratings=50, mean_stars=3.0, quality=0.2, log_count=1.0)
 WEIGHTS = {
@@ -107,20 +107,20 @@ def test_signals_by_hand():
         residual_factors=np.array([[0.5]], np.float32),
     )
     one = Links(np.array([0, 0]), np.array([0, 1]), np.array([0.5, 0.25], dtype=np.float32))
-    found = signals.compute_signals(History.of(rated, [5, 2]), asked, one, one, TOTALS, 3.0)
+    found = match_score.compute_signals(History.of(rated, [5, 2]), asked, one, one, TOTALS, 3.0)
     # Residuals against the movies: 2 and -2, of no leaning.
     assert found["leaning"] == pytest.approx([0])
     assert found["generosity"] == pytest.approx([(1 - 0.5 - 0.5) / 7])
     assert found["genre"] == pytest.approx([0])
     assert found["period"] == pytest.approx([(2 - 2) / (2 + 8)])
     assert found["taste"] == pytest.approx(
-        [(0.5 * 2 - 0.25 * 2) / (0.75 + signals.TASTE_SHRINKAGE)]
+        [(0.5 * 2 - 0.25 * 2) / (0.75 + match_score.TASTE_SHRINKAGE)]
     )
     # The member's factor is 2 / (1 + 3).
     assert found["factors"] == pytest.approx([0.5 * 2 / 4])
     # 5 stars are an interest of 1, 2 stars of 0.3.
     assert found["interest_sum"] == pytest.approx([0.5 + 0.3 * 0.25])
-    assert found["feed"] == pytest.approx([math.log(1 + 0.575 / signals.FEED_FLOOR)])
+    assert found["feed"] == pytest.approx([math.log(1 + 0.575 / match_score.FEED_FLOOR)])
     assert found["quality"] == pytest.approx([0.3])
     assert found["count"] == pytest.approx([0])
     assert found["taste_trusted"] == pytest.approx(2 / 12 * found["taste"])
@@ -131,7 +131,7 @@ def test_nobody_gets_the_quality_of_the_movie_alone():
     scores = score(history, asked, Links.none(), Links.none(), COEFFICIENTS)
     assert not scores.parts["rating_history"].any()
     assert not scores.parts["genre_affinity"].any()
-    assert scores.baseline == pytest.approx(100 * float(sigmoid(-0.2)))
+    assert scores.baseline == pytest.approx(100 * float(expit(-0.2)))
     assert scores.percent == pytest.approx(scores.baseline + scores.parts["popularity"])
 
 
@@ -169,10 +169,10 @@ def test_the_order_of_the_history_does_not_matter(n, seed):
 @settings(max_examples=20, deadline=None)
 def test_the_feed_is_the_sum_of_what_its_movies_say(seed):
     history, asked, feed, _ = scene(9, seed=seed)
-    whole = signals.interest_sum(history.wants, feed, len(asked))
+    whole = match_score.interest_sum(history.wants, feed, len(asked))
     halves = []
     for part in (np.arange(9) < 4, np.arange(9) >= 4):
-        halves.append(signals.interest_sum(history.wants * part, feed, len(asked)))
+        halves.append(match_score.interest_sum(history.wants * part, feed, len(asked)))
     assert halves[0] + halves[1] == pytest.approx(whole)
 
 
@@ -202,29 +202,12 @@ def test_feedback_counts_in_the_feed_and_is_no_rating():
     two = Links(feed.movies[keep], feed.rated[keep], feed.weights[keep])
     keep = taste.rated < 2
     only = Links(taste.movies[keep], taste.rated[keep], taste.weights[keep])
-    without = signals.compute_signals(spoken_of.without(2), asked, two, only, TOTALS, 3.0)
-    found = signals.compute_signals(spoken_of, asked, feed, taste, TOTALS, 3.0)
+    without = match_score.compute_signals(spoken_of.without(2), asked, two, only, TOTALS, 3.0)
+    found = match_score.compute_signals(spoken_of, asked, feed, taste, TOTALS, 3.0)
     assert spoken_of.n == 2
     for name in ("genre", "period", "generosity", "leaning", "trusted"):
         assert found[name] == pytest.approx(without[name])
     assert (found["interest_sum"] <= without["interest_sum"]).all()
-
-
-def test_links_are_the_same_from_either_side():
-    # Movies 1, 2, 3 to score; 10 and 20 were rated; 30 was not.
-    by_target = NeighborLists(
-        np.array([0, 2, 2, 4]), np.array([10, 30, 20, 10]), np.array([1, 2, 3, 4], np.float32)
-    )
-    by_source = NeighborLists(
-        np.array([0, 1, 4]), np.array([3, 1, 9, 3]), np.array([3, 1, 7, 4], np.float32)
-    )
-    history, asked = np.array([20, 10]), np.array([1, 2, 3])
-    one = Links.by_target(by_target, history)
-    other = Links.by_source(by_source, asked)
-    expected = {(0, 1, 1.0), (2, 0, 3.0), (2, 1, 4.0)}
-    for each in (one, other):
-        assert set(zip(*(a.tolist() for a in vars(each).values()), strict=True)) == expected
-    assert len(Links.by_target(by_target, np.array([], dtype=np.int64))) == 0
 
 
 @given(st.integers(1, 20), st.integers(0, 1000))
@@ -251,7 +234,7 @@ def test_a_counterfactual_is_the_score_of_the_member_without_that_rating(n, seed
 def test_contributions_share_out_what_feed_and_taste_added():
     history, asked, feed, taste = scene(6, m=1, seed=3)
     points = rating_contributions(history, asked, feed, taste, COEFFICIENTS)
-    values = signals.compute_signals(history, asked, feed, taste, TOTALS, 12.0)
+    values = match_score.compute_signals(history, asked, feed, taste, TOTALS, 12.0)
     logits = sum(
         WEIGHTS[name] * values[name][0]
         for name in (
@@ -290,7 +273,7 @@ def test_the_order_leans_on_the_chance_less_and_less():
 
 def test_points_and_baseline_add_up_to_a_tenth_in_ten_thousand_cases():
     dice = np.random.default_rng(7)
-    logits = {name: dice.normal(0, 3, 10_000) for name in signals.PARTS}
+    logits = {name: dice.normal(0, 3, 10_000) for name in match_score.PARTS}
     baseline, parts, percent = shapley.split(-0.2, logits)
     for index in range(10_000):
         raw = [float(each[index]) for each in parts.values()]
@@ -313,10 +296,10 @@ def test_calibration_recovers_known_chances():
     dice = np.random.default_rng(2)
     values = np.column_stack((np.ones(40_000), dice.normal(0, 1, (40_000, 2))))
     true = np.array([-0.4, 1.2, 0.0])
-    liked = (dice.random(40_000) < sigmoid(values @ true)).astype(float)
+    liked = (dice.random(40_000) < expit(values @ true)).astype(float)
     found, _ = calibration.fit_coefficients(values, liked, np.ones(40_000), np.zeros(3), 100.0)
     assert found == pytest.approx(true, abs=0.05)
-    chance = sigmoid(values @ found)
+    chance = expit(values @ found)
     for low in np.arange(0.1, 0.9, 0.1):
         among = (chance >= low) & (chance < low + 0.1)
         assert liked[among].mean() == pytest.approx(chance[among].mean(), abs=0.03)
@@ -338,11 +321,3 @@ def test_separable_data_do_not_run_away():
     found, loss = calibration.fit_coefficients(values, liked, np.ones(50), np.zeros(2), 10.0)
     assert np.isfinite(found).all()
     assert loss < 0.3
-
-
-@given(st.floats(-800, 800))
-def test_the_sigmoid_stays_within_bounds_and_is_undone_by_the_logit(x):
-    chance = float(sigmoid(x))
-    assert 0 <= chance <= 1
-    if abs(x) < 20:
-        assert float(logit(chance)) == pytest.approx(x, abs=1e-5)

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommendations.algorithms.series import MAX_PARTS, WINDOW, order_series
+from recommendations.algorithms.ranking import MAX_PARTS, WINDOW, order_series
 
 
 def order(ranked, series, released=None, *, eligible=None):

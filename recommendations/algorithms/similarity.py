@@ -1,6 +1,14 @@
-"""Similarity of two movies by content: genres, period and people.
+"""Similarity of two movies: by content (genres, period and people), and by who likes them.
 
-Shapes: a and b movies, g genres.
+By who likes them it comes from the lists that order the feed:
+
+    similarity_j = sqrt(w_j / max w * n_j / (n_j + 15) * cos_j / max cos) * (0.4 + 0.6 g_j)
+
+over the movies j that EDLAE lists for a movie: w is the weight in its list, n the number of ratings of j,
+cos the cosine of the vectors of implicit ALS, and g the cosine of the genres. EDLAE alone puts movies
+first that few have rated, and implicit ALS alone what everybody has seen; both have to agree.
+
+Shapes: a and b movies, g genres, e movies of a list.
 """
 
 from __future__ import annotations
@@ -21,6 +29,11 @@ MAX_BY_PEOPLE = 0.75
 #: The similarity by a rank on another service's list: half for the first, a quarter for the eleventh.
 MAX_BY_LIST = 0.5
 LIST_SCALE = 10.0
+
+#: Ratings of a listed movie at which it counts half.
+COUNT_SHRINKAGE = 15.0
+#: The share that does not depend on the genres.
+GENRE_FREE_SHARE = 0.4
 
 #: The people of a movie with the weight of their credit.
 People = Mapping[int, float]
@@ -91,3 +104,19 @@ def _closeness(a: HasContent, b: HasContent) -> Array:
     # Without a year nothing is known of the distance; a scale's worth is assumed.
     unknown = (a.years[:, None] == 0) | (b.years[None, :] == 0)
     return np.exp(-np.where(unknown, PERIOD_SCALE_YEARS, apart) / PERIOD_SCALE_YEARS)
+
+
+def list_similarity(weights: Array, counts: Array, cosines: Array, genre_cosines: Array) -> Array:
+    """(e,) Return the similarities, 0 to 1; 0 for a movie with a negative weight or cosine."""
+    trust = counts / (counts + COUNT_SHRINKAGE)
+    together = _scale(weights) * trust * _scale(cosines)
+    similarity: Array = np.sqrt(together) * (
+        GENRE_FREE_SHARE + (1 - GENRE_FREE_SHARE) * genre_cosines
+    )
+    return similarity
+
+
+def _scale(values: Array) -> Array:
+    """Return the values divided by the greatest, and 0 for negative ones."""
+    positive = np.maximum(values, 0.0)
+    return positive / max(float(positive.max(initial=0.0)), 1e-12)
