@@ -4,22 +4,61 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
-from django.contrib.auth.validators import UnicodeUsernameValidator
-from django.db import models
+from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from accounts.validators import validate_member_username, validate_username
+from nexus.core.db.lookups import without_case
+
+USERNAME_TAKEN = "A user with that username already exists."
+EMAIL_TAKEN = "A user with that e-mail address already exists."
+
 
 class Visibility(models.TextChoices):
     PUBLIC = "public"
     PRIVATE = "private"
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def update(self, **changes: Any) -> int:
+        """Update the users. Deactivating them ends their sessions, as in `User.save`."""
+        if changes.get("is_active") is not False:
+            return super().update(**changes)
+        with transaction.atomic(using=self.db):
+            # Locked before the update: afterwards, this queryset may not select them any more.
+            user_ids = list(self.select_for_update(no_key=True).values_list("pk", flat=True))
+            count = super().update(**changes)
+            TokenFamily.objects.filter(user_id__in=user_ids).revoke()
+        return count
+
+
+class UserManager(DjangoUserManager["User"]):
+    use_in_migrations = False
+
+    def get_queryset(self) -> UserQuerySet:
+        return UserQuerySet(self.model, using=self._db)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        """Return the user with this username in any case, by which `createsuperuser` finds a taken one."""
+        return self.get(username__lower=without_case(username or ""))
+
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **fields: Any
+    ) -> User:
+        """Create a superuser. Raises ValidationError, which `createsuperuser` shows."""
+        user = User(username=username, email=email or "", is_staff=True, **fields)
+        user.full_clean(exclude={"password"})
+        return super().create_superuser(username, email, password, **fields)
 
 
 class User(AbstractUser):
@@ -30,9 +69,10 @@ class User(AbstractUser):
 
     username = models.CharField(
         max_length=150,
-        validators=[UnicodeUsernameValidator()],
+        validators=[validate_username],
         unique=True,
-        error_messages={"unique": "A user with that username already exists."},
+        help_text="Letters, digits and _ . + - , compared without case.",
+        error_messages={"unique": USERNAME_TAKEN},
     )
     email = models.EmailField(blank=True)
     origin = models.CharField(max_length=10, choices=Origin, default=Origin.REGISTERED)
@@ -43,19 +83,50 @@ class User(AbstractUser):
     favorite_genres = models.JSONField(default=list, blank=True)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
 
+    objects: ClassVar[UserManager] = UserManager()
+
     class Meta(AbstractUser.Meta):
         abstract = False
         indexes = [models.Index(fields=["origin"], name="user_origin")]
         constraints = [
-            models.UniqueConstraint(Lower("username"), name="user_username_unique_without_case"),
             models.UniqueConstraint(
-                Lower("email"), condition=~Q(email=""), name="user_email_unique_without_case"
+                Lower("username"),
+                name="user_username_unique_without_case",
+                violation_error_message=USERNAME_TAKEN,
+            ),
+            # A login with an @ is looked up as an e-mail address.
+            models.CheckConstraint(
+                condition=~Q(username__contains="@"),
+                name="user_username_without_at",
+                violation_error_message="A username cannot contain @.",
+            ),
+            models.UniqueConstraint(
+                Lower("email"),
+                condition=~Q(email=""),
+                name="user_email_unique_without_case",
+                violation_error_message=EMAIL_TAKEN,
             ),
             models.CheckConstraint(
                 condition=Exact(Func("favorite_genres", function="jsonb_typeof"), Value("array")),
                 name="user_favorite_genres_is_array",
             ),
         ]
+
+    def clean(self) -> None:
+        super().clean()
+        # A member who has such a name from before must stay editable.
+        if self._state.adding and not self.is_staff:
+            try:
+                validate_member_username(self.username)
+            except ValidationError as error:
+                raise ValidationError({"username": error}) from None
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the user. Deactivating them ends their sessions, so that reactivating revives none."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if not self.is_active:
+                self.token_families.all().revoke()
 
 
 class TokenFamilyQuerySet(models.QuerySet["TokenFamily"]):
@@ -64,6 +135,10 @@ class TokenFamilyQuerySet(models.QuerySet["TokenFamily"]):
         now = timezone.now()
         idle_limit: timedelta = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
         return self.filter(revoked_at=None, expires_at__gt=now, last_used_at__gt=now - idle_limit)
+
+    def revoke(self) -> int:
+        """End the sessions that have not ended yet; return how many those were."""
+        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
 class TokenFamily(models.Model):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -10,20 +9,15 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import URLValidator
 from rest_framework import serializers
 
-from accounts.models import TokenFamily, User, Visibility
-from accounts.services import EMAIL_TAKEN, USERNAME_TAKEN
+from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, TokenFamily, User, Visibility
+from accounts.validators import validate_member_username, validate_username
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.fields import StrictCharField, UTCDateTimeField
 from nexus.core.db.lookups import without_case
 from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
 
-# Paths such as /profiles/me/ use these words instead of a username.
-RESERVED_USERNAMES = frozenset({"me", "stats"})
-# Made-up and imported users have such names.
-RESERVED_PREFIXES = ("sample-", "ml-")
 # Hashing a longer password takes longer.
 MAX_PASSWORD_LENGTH = 256
-_USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
 
 
 class SecretField(StrictCharField):
@@ -36,7 +30,9 @@ class SecretField(StrictCharField):
 
 class RegisterSerializer(serializers.Serializer[Any]):
     username = StrictCharField(
-        max_length=150, help_text="Letters, digits and _ . + - , compared without case."
+        max_length=150,
+        validators=[validate_username, validate_member_username],
+        help_text="Letters, digits and _ . + - , compared without case.",
     )
     email = serializers.EmailField(max_length=254)
     password = SecretField()
@@ -48,14 +44,7 @@ class RegisterSerializer(serializers.Serializer[Any]):
         }
 
     def validate_username(self, value: str) -> str:
-        if not _USERNAME.fullmatch(value):
-            message = (
-                "Use only letters, digits and _ . + - , and start with a letter, a digit or _."
-            )
-            raise serializers.ValidationError(message)
-        name = value.lower()
-        is_reserved = name in RESERVED_USERNAMES or name.startswith(RESERVED_PREFIXES)
-        if is_reserved or User.objects.filter(username__lower=without_case(value)).exists():
+        if User.objects.filter(username__lower=without_case(value)).exists():
             raise serializers.ValidationError(USERNAME_TAKEN, code="unique")
         return value
 

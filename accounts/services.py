@@ -7,23 +7,39 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.password_validation import validate_password
-from django.contrib.auth.tokens import default_token_generator
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
-from accounts.models import KnownAddress, User
+from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, KnownAddress, User
 from accounts.tokens import family_revoke_all
 from nexus.core.api.exceptions import field_error
 from nexus.core.db.lookups import without_case
 
-USERNAME_TAKEN = "A user with that username already exists."
-EMAIL_TAKEN = "A user with that e-mail address already exists."
 RESET_TOKEN_REJECTED = "This reset token is wrong, used or too old. Request a new one."  # noqa: S105
 # Home, work, a phone network or two, and the addresses they change to.
 MAX_KNOWN_ADDRESSES = 8
+
+
+class ResetTokenGenerator(PasswordResetTokenGenerator):
+    """Django's reset tokens, which a login does not void.
+
+    Django also hashes `last_login`, so that a thief who logs in would void the owner's mail. The
+    password alone makes a token work once, because resetting it changes its salt.
+    """
+
+    key_salt = "accounts.services.ResetTokenGenerator"
+
+    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
+        email = getattr(user, user.get_email_field_name())
+        return f"{user.pk} {user.password} {email} {timestamp}"
+
+
+_reset_tokens = ResetTokenGenerator()
 
 
 def user_register(*, username: str, email: str, password: str) -> User:
@@ -63,7 +79,7 @@ def user_password_reset(*, uid: str, token: str, new_password: str) -> None:
     # With the lock, the second of two concurrent requests finds the token used.
     users = User.objects.select_for_update(no_key=True).filter(is_active=True)
     user = users.filter(pk=_decode_uid(uid)).first()
-    if user is None or not default_token_generator.check_token(user, token):
+    if user is None or not _reset_tokens.check_token(user, token):
         raise field_error("token", RESET_TOKEN_REJECTED, "wrong_token")
     try:
         validate_password(new_password, user)
@@ -83,7 +99,7 @@ def user_revoke_access(*, user_id: int, except_session_id: object = None) -> Non
 
 def make_password_reset_credentials(user: User) -> tuple[str, str]:
     """Return the uid and the token with which the user can set a new password once."""
-    return urlsafe_base64_encode(str(user.pk).encode()), default_token_generator.make_token(user)
+    return urlsafe_base64_encode(str(user.pk).encode()), _reset_tokens.make_token(user)
 
 
 def _decode_uid(uid: str) -> int:

@@ -13,14 +13,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
+from rest_framework_simplejwt.settings import api_settings
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from nexus.core.api.jwt import RefreshToken, UntypedToken
+from nexus.core.api.jwt import AccessToken, RefreshToken, UntypedToken
 
 FAMILY_CLAIM = "family"
 SESSION_ENDED = "This session has ended. Log in again."
 INVALID_REFRESH_TOKEN = "This is not a valid refresh token."  # noqa: S105
 INVALID_TOKEN = "This is not a valid token."  # noqa: S105
+TOKEN_SPENT = "This refresh token was used before. Use the token that replaced it."  # noqa: S105
 MAX_JTI_LENGTH = 64
 
 
@@ -33,11 +35,12 @@ class TokenPair:
 def family_create(*, user: User, user_agent: str = "") -> TokenPair:
     """Start a session of the user and return its first tokens.
 
-    Raises InvalidToken if the password has changed since it was checked.
+    Raises InvalidToken if the password was changed or the user deactivated since the check.
     """
     with transaction.atomic():
-        # With the lock, a concurrent password change waits, and then ends this session too.
-        locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
+        # With the lock, a concurrent password change or deactivation waits, and then ends this
+        # session too.
+        locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
         if locked.values_list("password", flat=True).first() != user.password:
             raise InvalidToken(SESSION_ENDED)
         family = TokenFamily.objects.create(
@@ -78,12 +81,20 @@ def refresh_token_revoke(*, refresh: str) -> None:
 
 
 def token_verify(*, token: str) -> None:
-    """Raise InvalidToken if an access or refresh token would not be accepted now."""
+    """Raise InvalidToken if using an access or refresh token would be refused. Does not spend it."""
     try:
-        verified = UntypedToken(token.encode())  # type: ignore[arg-type]
+        claims = UntypedToken(token.encode())  # type: ignore[arg-type]
     except (TokenError, UnicodeEncodeError) as error:
         raise InvalidToken(INVALID_TOKEN) from error
-    get_open_family(verified.get(FAMILY_CLAIM))
+    match claims.get(api_settings.TOKEN_TYPE_CLAIM):
+        case AccessToken.token_type:
+            get_open_family(claims.get(FAMILY_CLAIM))
+        case RefreshToken.token_type:
+            refresh_token, _ = _parse_refresh_token(token)
+            if SpentRefreshToken.objects.filter(jti=refresh_token["jti"]).exists():
+                raise InvalidToken(TOKEN_SPENT)
+        case _:
+            raise InvalidToken(INVALID_TOKEN)
 
 
 def family_revoke(*, user_id: int, family_id: uuid.UUID) -> bool:
@@ -94,10 +105,10 @@ def family_revoke(*, user_id: int, family_id: uuid.UUID) -> bool:
 
 def family_revoke_all(*, user_id: int, except_id: object = None) -> None:
     """End all sessions of this user, except the one with the id `except_id`."""
-    families = TokenFamily.objects.filter(user_id=user_id, revoked_at=None)
+    families = TokenFamily.objects.filter(user_id=user_id)
     if except_id is not None:
         families = families.exclude(id=str(except_id))
-    families.update(revoked_at=timezone.now())
+    families.revoke()
 
 
 def get_open_family(family_id: object) -> TokenFamily:

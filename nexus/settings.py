@@ -267,6 +267,8 @@ SIMPLE_JWT: dict[str, Any] = {
     "SIGNING_KEY": JWT_SIGNING_KEYS[0],
     "ISSUER": "nexus-movie-api",
     "AUDIENCE": "nexus-movie-api",
+    # The clocks of two servers may differ by this: one issues a token, the other checks it.
+    "LEEWAY": timedelta(seconds=60),
     "AUTH_TOKEN_CLASSES": ["nexus.core.api.jwt.AccessToken"],
 }
 # Refreshing does not extend a session beyond this.

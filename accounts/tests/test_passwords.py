@@ -5,9 +5,11 @@ import re
 import threading
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.mail import MAX_QUEUED_MAILS, send_in_background, wait_until_sent
@@ -283,6 +285,40 @@ def test_mail_can_be_used_again_after_a_weak_password(ann):
 
     assert weak.json()["errors"]["new_password"][0]["code"] == "weak_password"
     assert strong.status_code == 204
+
+
+def test_login_in_between_does_not_void_the_mail(ann):
+    body = make_reset_body(ann)
+
+    logged_in = can_log_in(PASSWORD)
+    confirmation = confirm_reset(body)
+
+    assert logged_in
+    assert User.objects.get().last_login is not None
+    assert confirmation.status_code == 204
+    assert can_log_in(NEW_PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("password", make_password("changed-meanwhile-5")), ("email", "ann@elsewhere.example")],
+)
+def test_mail_is_void_after_the_password_or_the_address_has_changed(ann, field, value):
+    body = make_reset_body(ann)
+
+    User.objects.update(**{field: value})
+
+    assert confirm_reset(body).status_code == 400
+
+
+def test_mail_survives_every_other_change_of_the_account(ann):
+    body = make_reset_body(ann)
+
+    User.objects.update(
+        last_login=timezone.now(), username="anna", display_name="Ann", visibility="private"
+    )
+
+    assert confirm_reset(body).status_code == 204
 
 
 def test_expired_mail_is_rejected(ann, settings):

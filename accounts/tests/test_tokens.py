@@ -1,7 +1,7 @@
 """Tokens: their claims, their keys, rotation and replay detection."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import jwt
 import pytest
@@ -11,12 +11,20 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from accounts.tokens import FAMILY_CLAIM, family_create, refresh_token_rotate
-from nexus.core.api.jwt import AccessToken
+from accounts.services import user_password_change
+from accounts.tokens import (
+    FAMILY_CLAIM,
+    TokenPair,
+    family_create,
+    refresh_token_revoke,
+    refresh_token_rotate,
+)
+from nexus.core.api.jwt import AccessToken, RefreshToken
 
 pytestmark = pytest.mark.django_db
 
 OLD_KEY, NEW_KEY = "o" * 40, "n" * 40
+LEEWAY = timedelta(seconds=60)
 
 
 def get_profile_status(token):
@@ -168,9 +176,232 @@ def test_access_token_of_an_expired_session_is_rejected(make_user):
 
 def test_expired_access_token_is_rejected(make_user):
     token = AccessToken(family_create(user=make_user()).access.encode())
-    token.set_exp(lifetime=-timedelta(seconds=1))
+    token.set_exp(lifetime=-(LEEWAY + timedelta(seconds=1)))
 
     assert get_profile_status(token) == 401
+
+
+def issue_at_another_server(user, clock_error):
+    """Return the tokens of a server whose clock is off by `clock_error`."""
+    pair = family_create(user=user)
+    tokens = [AccessToken(pair.access.encode()), RefreshToken(pair.refresh.encode())]
+    for token in tokens:
+        token.current_time += clock_error
+        token.set_iat()
+        token.set_exp()
+    return [str(token) for token in tokens]
+
+
+@pytest.mark.parametrize("seconds", [-59, -3, 3, 59])
+def test_tokens_of_a_server_whose_clock_differs_are_accepted(make_user, seconds):
+    user = make_user()
+
+    access, refresh = issue_at_another_server(user, timedelta(seconds=seconds))
+
+    assert get_profile_status(access) == 200
+    assert get_profile_status(refresh_token_rotate(refresh=refresh).access) == 200
+
+
+def test_expiry_has_the_same_leeway(make_user):
+    # Issued by a server that is 59 s behind, and presented when it has just expired there.
+    lifetime = AccessToken.lifetime
+
+    within, _ = issue_at_another_server(make_user("ann"), -lifetime - timedelta(seconds=59))
+    beyond, _ = issue_at_another_server(make_user("bob"), -lifetime - timedelta(seconds=61))
+
+    assert [get_profile_status(access) for access in (within, beyond)] == [200, 401]
+
+
+def test_token_from_beyond_the_leeway_is_rejected(make_user):
+    access, refresh = issue_at_another_server(make_user(), LEEWAY + timedelta(seconds=5))
+
+    assert get_profile_status(access) == 401
+    with pytest.raises(InvalidToken):
+        refresh_token_rotate(refresh=refresh)
+
+
+def run_with_clock(monkeypatch, offset):
+    """Make this process read a clock that is off by `offset`: SimpleJWT's, PyJWT's and Django's."""
+
+    class ShiftedDatetime(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + offset
+
+    monkeypatch.setattr("rest_framework_simplejwt.utils.datetime", ShiftedDatetime)
+    monkeypatch.setattr("jwt.api_jwt.datetime", ShiftedDatetime)
+    monkeypatch.setattr("django.utils.timezone.datetime", ShiftedDatetime)
+
+
+@pytest.mark.parametrize("seconds", [-55, -3, 3, 55])
+def test_a_session_moves_between_two_servers_whose_clocks_differ(make_user, seconds):
+    user = make_user()
+    with pytest.MonkeyPatch.context() as other_server:
+        run_with_clock(other_server, timedelta(seconds=seconds))
+        pair = family_create(user=user)
+
+    status_here = get_profile_status(pair.access)
+    pair = refresh_token_rotate(refresh=pair.refresh)
+    with pytest.MonkeyPatch.context() as other_server:
+        run_with_clock(other_server, timedelta(seconds=seconds))
+        status_there = get_profile_status(pair.access)
+        pair = refresh_token_rotate(refresh=pair.refresh)
+
+    assert (status_here, status_there) == (200, 200)
+    assert get_profile_status(pair.access) == 200
+
+
+# --- Verification ----------------------------------------------------------------------------------
+
+
+def leave_unchanged(user, pair):
+    return pair
+
+
+def rotate(user, pair):
+    refresh_token_rotate(refresh=pair.refresh)
+    return pair
+
+
+def rotate_to_successor(user, pair):
+    return refresh_token_rotate(refresh=pair.refresh)
+
+
+def replay(user, pair):
+    successor = refresh_token_rotate(refresh=pair.refresh)
+    with pytest.raises(InvalidToken):
+        refresh_token_rotate(refresh=pair.refresh)
+    return successor
+
+
+def log_out(user, pair):
+    refresh_token_revoke(refresh=pair.refresh)
+    return pair
+
+
+def let_session_expire(user, pair):
+    TokenFamily.objects.update(expires_at=timezone.now())
+    return pair
+
+
+def change_password(user, pair):
+    user_password_change(user=user, new_password="another-horse-9", session_id=None)
+    return pair
+
+
+def deactivate(user, pair):
+    user.is_active = False
+    user.save()
+    return pair
+
+
+def reactivate(user, pair):
+    deactivate(user, pair)
+    user.is_active = True
+    user.save()
+    return pair
+
+
+def deactivate_and_reactivate_in_bulk(user, pair):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    User.objects.filter(pk=user.pk).update(is_active=True)
+    return pair
+
+
+def delete(user, pair):
+    user.delete()
+    return pair
+
+
+def expire(user, pair):
+    access, refresh = issue_at_another_server(user, -timedelta(days=15))
+    return TokenPair(access=access, refresh=refresh)
+
+
+def change_signature(user, pair):
+    key = "k" * 40
+    return TokenPair(access=forge(pair.access, key), refresh=forge(pair.refresh, key))
+
+
+@pytest.mark.parametrize(
+    ("change", "access_works", "refresh_works"),
+    [
+        (leave_unchanged, True, True),
+        (rotate, True, False),
+        (rotate_to_successor, True, True),
+        (replay, False, False),
+        (log_out, False, False),
+        (let_session_expire, False, False),
+        (change_password, False, False),
+        (deactivate, False, False),
+        (reactivate, False, False),
+        (deactivate_and_reactivate_in_bulk, False, False),
+        (delete, False, False),
+        (expire, False, False),
+        (change_signature, False, False),
+    ],
+)
+def test_verification_accepts_a_token_exactly_if_its_use_is_accepted(
+    make_user, change, access_works, refresh_works
+):
+    user = make_user("ann")
+    pair = change(user, family_create(user=user))
+    api = APIClient()
+
+    verifications = [
+        api.post("/auth/token/verify/", {"token": token}).status_code
+        for token in (pair.access, pair.refresh)
+    ]
+    uses = [
+        get_profile_status(pair.access),
+        api.post("/auth/token/refresh/", {"refresh": pair.refresh}).status_code,
+    ]
+
+    assert verifications == uses
+    assert uses == [200 if works else 401 for works in (access_works, refresh_works)]
+
+
+def test_verification_does_not_spend_a_token(make_user):
+    pair = family_create(user=make_user())
+    body = {"token": pair.refresh}
+
+    statuses = [APIClient().post("/auth/token/verify/", body).status_code for _ in range(2)]
+
+    assert statuses == [200, 200]
+    assert refresh_token_rotate(refresh=pair.refresh)
+
+
+def test_token_of_an_unknown_type_is_rejected(make_user, settings):
+    token = forge(
+        family_create(user=make_user()).access, settings.JWT_SIGNING_KEYS[0], token_type="sliding"
+    )
+
+    assert APIClient().post("/auth/token/verify/", {"token": token}).status_code == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_login_during_a_deactivation_starts_no_session_that_outlives_it(make_user):
+    for number in range(5):
+        user = make_user(f"ann{number}")
+        gate, pairs = threading.Barrier(2), []
+
+        def start_session(user=user, gate=gate, pairs=pairs):
+            gate.wait()
+            try:
+                pairs.append(family_create(user=user))
+            except InvalidToken:
+                pass
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=start_session)
+        thread.start()
+        gate.wait()
+        User.objects.filter(pk=user.pk).update(is_active=False)
+        thread.join()
+        User.objects.filter(pk=user.pk).update(is_active=True)
+
+        assert [get_profile_status(pair.access) for pair in pairs] == [401] * len(pairs)
 
 
 def test_authentication_takes_one_query(make_user, client_of, django_assert_num_queries):

@@ -27,6 +27,7 @@ class KeyRing(TokenBackend):
             signing_key=keys[0],
             issuer=settings.SIMPLE_JWT["ISSUER"],
             audience=settings.SIMPLE_JWT["AUDIENCE"],
+            leeway=settings.SIMPLE_JWT["LEEWAY"],
         )
         self._keys = {_make_key_id(key): self._prepare_key(key) for key in keys}
         self._signing_key_id = _make_key_id(keys[0])
