@@ -4,6 +4,8 @@ PORT ?= 8000
 # Test processes: one more than two cores, because many tests wait for a server.
 JOBS ?= 3
 BIN := .venv/bin
+# Errors only: pip warns of its own age and of unreachable mirrors.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # The settings need values, but linters connect to no server.
 LINT_ENV := PRODUCTION=1 SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGH \
 	JWT_SIGNING_KEYS=only-for-checks-0123456789-abcdefghijklmnop \
@@ -14,20 +16,27 @@ EVALUATE_ENV := SECRET_KEY=only-for-measuring DATABASE_URL=postgres://nobody@loc
 	REDIS_URL=redis://localhost:6379/0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint format bench-tmdb bench-quick bench chaos fuzz evaluate clean
+.PHONY: help install run test coverage lint lock format bench-tmdb bench-quick bench chaos fuzz evaluate clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-.venv/installed: requirements.txt requirements-cluster.txt requirements-dev.txt
+# What `make run` needs. The tools of developers are three times as large.
+.venv/installed: requirements.txt requirements-local.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing the service into .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) -r requirements.txt -r requirements-local.txt
 	@touch $@
 
-install: .venv/installed  ## create .venv and install all packages
+.venv/installed-dev: .venv/installed requirements-cluster.txt requirements-dev.txt
+	@echo "Installing the tools of developers into .venv …"
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@
 
-run: install  ## serve on PORT (8000) with a starter catalogue; TMDB=sample replaces TMDb by a local server
+install: .venv/installed-dev  ## create .venv and install all packages, with those for tests and linters
+
+run: .venv/installed  ## serve on PORT (8000) with a starter catalogue; TMDB=sample replaces TMDb by a local server
 	@PORT=$(PORT) $(BIN)/python manage.py run $(if $(TMDB),--tmdb $(TMDB))
 
 test: install  ## run the tests on the real servers
@@ -47,7 +56,11 @@ lint: install  ## check style, types, layers, migrations, deployment settings an
 	$(BIN)/lint-imports
 	$(LINT_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/pip-audit --progress-spinner off -r requirements.txt
+	$(BIN)/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.lock
+
+lock: install  ## resolve requirements.txt for the image, with hashes, after a change of it
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		--python-version 3.13 --python-platform linux --output-file requirements.lock requirements.txt
 
 format: install  ## format the code
 	$(BIN)/ruff check --fix .
