@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -20,13 +21,15 @@ from movies import search
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, MAX_TMDB_ID
 from movies.models import Credit, MovieQuerySet
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
-from nexus.core.api.query_params import PageQuery, QuerySerializer
+from nexus.core.api.query_params import (
+    MAX_FILTER_VALUES,
+    DistinctListField,
+    PageQuery,
+    QuerySerializer,
+)
 from nexus.core.db.bounded_page import MAX_LIST_DEPTH, Key, Ordering, hide_from_indexes
-from nexus.core.genres import GENRE_NAMES, find_genre
+from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
 from nexus.core.text import fold
-
-# Genre expressions in one parameter.
-MAX_VALUES = 100
 
 
 def _make_both_orderings(column: str, *, nullable: bool = False) -> dict[str, Ordering]:
@@ -65,31 +68,54 @@ def validate_person(text: str) -> None:
         IdField().run_validation(text)
 
 
-class GenreListField(serializers.ListField):
-    """A list of genre expressions: `Drama,Crime` is both, `Drama|Crime` either."""
+#: Genre names and how they are joined: "," is all of them, "|" is any of them.
+GenreExpression = tuple[str, tuple[str, ...]]
 
-    child = serializers.CharField(max_length=400)
 
-    def to_internal_value(self, data: Any) -> list[tuple[str, list[str]]]:  # type: ignore[override]
-        expressions = []
-        for text in super().to_internal_value(data):
-            if "," in text and "|" in text:
-                message = (
-                    "Use either `,` (all of) or `|` (any of) in one value."
-                    " Repeat the parameter to combine both."
-                )
+class GenreExpressionField(serializers.CharField):
+    """Names or TMDb ids of genres: `Drama,Crime` is both, `Drama|Crime` either."""
+
+    def to_internal_value(self, data: Any) -> GenreExpression:  # type: ignore[override]
+        text = super().to_internal_value(data)
+        if "," in text and "|" in text:
+            message = (
+                "Use either `,` (all of) or `|` (any of) in one value."
+                " Repeat the parameter to combine both."
+            )
+            raise serializers.ValidationError(message)
+        joiner = "|" if "|" in text else ","
+        names = set()
+        for part in text.split(joiner):
+            name = find_genre(part)
+            if name is None:
+                known = ", ".join(GENRE_NAMES)
+                message = f"Unknown genre {part.strip()!r}. Use one of {known}."
                 raise serializers.ValidationError(message)
-            joiner = "|" if "|" in text else ","
-            names = []
-            for part in text.split(joiner):
-                name = find_genre(part)
-                if name is None:
-                    known = ", ".join(GENRE_NAMES)
-                    message = f"Unknown genre {part.strip()!r}. Use one of {known}."
-                    raise serializers.ValidationError(message)
-                names.append(name)
-            expressions.append((joiner, names))
-        return expressions
+            names.add(name)
+        return joiner if len(names) > 1 else ",", tuple(sort_genres(names))
+
+
+class GenreListField(DistinctListField):
+    """Genre expressions as the shortest list with the same meaning; at most one has a comma."""
+
+    child = GenreExpressionField()
+
+    def to_internal_value(self, data: Any) -> list[GenreExpression]:
+        return merge_genre_expressions(super().to_internal_value(data))
+
+
+def merge_genre_expressions(expressions: Sequence[GenreExpression]) -> list[GenreExpression]:
+    """Return the shortest list of expressions that the same movies meet."""
+    required = {name for joiner, names in expressions if joiner == "," for name in names}
+    choices = {frozenset(names) for joiner, names in expressions if joiner == "|"}
+    merged: list[GenreExpression] = [(",", tuple(sort_genres(required)))] if required else []
+    # Whoever meets a choice also meets a wider one, and a required genre meets a choice with it.
+    merged += [
+        ("|", tuple(sort_genres(choice)))
+        for choice in sorted(choices, key=lambda names: (len(names), sorted(names)))
+        if not choice & required and not any(other < choice for other in choices)
+    ]
+    return merged
 
 
 class MovieFilters(QuerySerializer):
@@ -112,11 +138,13 @@ class MovieFilters(QuerySerializer):
     )
     genre = GenreListField(
         required=False,
-        max_length=MAX_VALUES,
-        help_text="Names or TMDb ids. `Drama,Crime` is both, `Drama|Crime` either. Repeatable.",
+        help_text="Names or TMDb ids. `Drama,Crime` is both, `Drama|Crime` either. Repeatable, with "
+        f"at most {MAX_FILTER_VALUES} different values.",
     )
     exclude_genre = GenreListField(
-        required=False, max_length=MAX_VALUES, help_text="None of these genres. Repeatable."
+        required=False,
+        help_text="None of these genres. Repeatable, with "
+        f"at most {MAX_FILTER_VALUES} different values.",
     )
     year = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
     year_gte = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
@@ -198,10 +226,10 @@ def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySe
     for name, (column, compare) in _COMPARISONS.items():
         if name in params:
             conditions &= Q(compare(column_of(column), params[name]))
-    for joiner, names in params.get("genre", ()):
-        conditions &= _has_all_genres(names) if joiner == "," else _has_any_genre(names)
-    for _, names in params.get("exclude_genre", ()):
-        conditions &= ~_has_any_genre(names)
+    conditions &= _has_genres(params.get("genre", ()))
+    excluded = {name for _, names in params.get("exclude_genre", ()) for name in names}
+    if excluded:
+        conditions &= ~Q(genres__has_any_keys=sort_genres(excluded))
     if "language" in params:
         conditions &= Q(Exact(column_of("original_language"), params["language"].lower()))
     if "keyword" in params:
@@ -257,12 +285,21 @@ def _has_words(text: str, *, weights: str = "") -> Q:
     return Q(search_vector=LiteralSearchQuery(query))
 
 
-def _has_all_genres(names: list[str]) -> Q:
-    return Q(genres__contains=names)
-
-
-def _has_any_genre(names: list[str]) -> Q:
-    return reduce(or_, (Q(genres__contains=[name]) for name in names))
+def _has_genres(expressions: Sequence[GenreExpression]) -> Q:
+    """Return the condition for movies that meet all of these merged expressions."""
+    condition = Q()
+    has_indexed = False
+    for joiner, names in expressions:
+        if joiner == ",":
+            condition &= Q(genres__contains=list(names))
+        elif has_indexed:
+            # One operator a movie, but no index serves it: 20 expressions of 18 genres take 16 ms for
+            # 10,000 movies instead of 51.
+            condition &= Q(genres__has_any_keys=list(names))
+        else:
+            condition &= reduce(or_, (Q(genres__contains=[name]) for name in names))
+        has_indexed = True
+    return condition
 
 
 def _find_movie_ids(person: str) -> QuerySet[Credit, int]:

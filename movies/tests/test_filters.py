@@ -1,13 +1,22 @@
 import random
 from datetime import date
+from itertools import combinations
 
 import pytest
 from django.db import connection
 
 from movies.dto import MovieData, PersonData
-from movies.filters import ORDERING_NAMES, ORDERINGS, filter_movies, narrow_to_tokens, rank_movies
+from movies.filters import (
+    ORDERING_NAMES,
+    ORDERINGS,
+    GenreListField,
+    filter_movies,
+    narrow_to_tokens,
+    rank_movies,
+)
 from movies.models import Movie, Person
 from movies.services.upsert import movies_upsert
+from nexus.core.genres import GENRE_NAMES
 
 pytestmark = pytest.mark.django_db
 
@@ -113,6 +122,8 @@ RESULTS = [
     ({"genre": "Horror|Romance"}, [AMELIE, ALIEN]),
     ({"genre": ["Action", "Horror|Thriller"]}, [SPEED, ALIEN]),
     ({"genre": ["Action", "Romance"]}, []),
+    ({"genre": ["Action|Romance", "Romance|Horror", "Action|Horror"]}, [ALIEN]),
+    ({"genre": ["Action|Comedy", "Science Fiction|Comedy", "Action", "878|28"]}, [MATRIX, ALIEN]),
     ({"genre": "Western"}, []),
     ({"exclude_genre": "Action"}, [AWAY, AMELIE, UNKNOWN]),
     ({"exclude_genre": "Horror|Romance"}, [MATRIX, AWAY, SPEED, UNKNOWN]),
@@ -175,6 +186,35 @@ def test_movies_are_found_by_the_id_of_a_person(api, catalogue):
     person = Person.objects.get(name="Keanu Reeves")
 
     assert list_titles(api, person=person.id) == [MATRIX, SPEED]
+
+
+@pytest.mark.parametrize(
+    ("values", "merged"),
+    [
+        (["Drama"] * 100, [(",", ("Drama",))]),
+        (["18", "drama", "Drama,18"], [(",", ("Drama",))]),
+        (["Drama", "Crime"], [(",", ("Crime", "Drama"))]),
+        (["28|12|16"] * 88, [("|", ("Action", "Adventure", "Animation"))]),
+        (["12|28", "28|12"], [("|", ("Action", "Adventure"))]),
+        # The wider choice follows from the narrower one, and a choice from a required genre.
+        (["Action|Crime|War", "Action|Crime"], [("|", ("Action", "Crime"))]),
+        (["Action|Crime", "Action"], [(",", ("Action",))]),
+    ],
+)
+def test_genres_are_merged_to_the_shortest_list_with_the_same_meaning(values, merged):
+    assert GenreListField().run_validation(values) == merged
+
+
+def test_up_to_twenty_different_genre_expressions_are_accepted(api):
+    pairs = [f"{one}|{other}" for one, other in combinations(GENRE_NAMES, 2)]
+
+    for name in ("genre", "exclude_genre"):
+        assert api.get("/movies/", {name: pairs[:20] * 3}).status_code == 200
+        response = api.get("/movies/", {name: pairs[:21]})
+        assert response.status_code == 400
+        assert response.json()["errors"] == {
+            name: [{"message": "21 different values. Send at most 20.", "code": "max_length"}]
+        }
 
 
 @pytest.mark.parametrize(

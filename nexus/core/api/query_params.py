@@ -13,6 +13,31 @@ from nexus.core.db.bounded_page import MAX_LIST_DEPTH
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
+# Different values of one filter. Repeats of a value do not count.
+MAX_FILTER_VALUES = 20
+
+
+class DistinctListField(serializers.ListField):
+    """The values of a parameter that may be repeated: each different value once, in their order.
+
+    Raises ValidationError if more than `max_values` differ, so that a query string cannot ask for an
+    unlimited number of conditions.
+    """
+
+    def __init__(self, *, max_values: int = MAX_FILTER_VALUES, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_values = max_values
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        values = list(dict.fromkeys(super().to_internal_value(data)))
+        if len(values) > self.max_values:
+            message = f"{len(values)} different values. Send at most {self.max_values}."
+            raise ValidationError(message, code="max_length")
+        return values
+
+    def run_child_validation(self, data: Any) -> list[Any]:
+        # Errors name the parameter; DRF's would name the position of the value in it.
+        return [self.child.run_validation(value) for value in data]
 
 
 class QuerySerializer(SharedFieldsSerializer):
