@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Subquery
+from django.db.models import CharField, DateTimeField, Subquery, UUIDField
 from rest_framework import serializers
 
 from accounts.models import User
 from movies.dto import FIRST_YEAR, LAST_YEAR
 from movies.filters import validate_has_word
+from nexus.core.api.cursors import CursorError, decode_cursor, parse_value
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
-from nexus.core.api.pagination import bad_cursor, decode_cursor
 from nexus.core.api.query_params import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, QuerySerializer
 from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.db.lookups import without_case
@@ -89,25 +87,27 @@ class ActivityFeedQuery(QuerySerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs["after"] = parse_feed_cursor(attrs)
+        attrs["after"] = parse_feed_cursor(attrs.get("cursor", ""))
         return attrs
 
 
-def parse_feed_cursor(query: dict[str, Any]) -> FeedPosition:
-    """Return the position that the cursor names, or FEED_START. Raises ValidationError (400)."""
-    position = decode_cursor(query)
-    if position is None:
+def parse_feed_cursor(cursor: str) -> FeedPosition:
+    """Return the position that a cursor names; an empty one names FEED_START. Raises CursorError (400)."""
+    if not cursor:
         return FEED_START
-    if len(position) != 3 or not all(isinstance(part, str) for part in position):
-        raise bad_cursor()
-    at, kind, key = position
-    try:
-        moment = datetime.fromisoformat(at).astimezone(UTC)
-        object_id = str(UUID(key) if kind == PUBLISHED else IdField().run_validation(key))
-    except (ValueError, OverflowError, serializers.ValidationError) as error:
-        raise bad_cursor() from error
-    if kind not in KINDS:
-        raise bad_cursor()
+    values = decode_cursor(cursor)
+    if len(values) != 3 or values[1] not in KINDS:
+        raise CursorError
+    at, kind, object_id = values
+    moment = parse_value(at, DateTimeField())
+    if kind == PUBLISHED:
+        parse_value(object_id, UUIDField())
+    else:
+        try:
+            parse_value(object_id, CharField())
+            IdField().run_validation(object_id)
+        except serializers.ValidationError as error:
+            raise CursorError from error
     return FeedPosition(moment, kind, object_id)
 
 

@@ -58,8 +58,9 @@ class RequestLogMiddleware:
 
     def _log(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
         error: BaseException | None = getattr(request, "error", None)
+        level = logging.WARNING if error else logging.INFO
         _REQUEST_LOG.log(
-            logging.ERROR if response.status_code >= 500 else logging.INFO,
+            logging.ERROR if response.status_code >= 500 else level,
             "%s %s %s",
             request.method,
             request.path,

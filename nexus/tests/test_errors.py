@@ -7,7 +7,7 @@ from types import ModuleType
 from uuid import uuid4
 
 import pytest
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DataError, InterfaceError, OperationalError, connection
 from django.urls import path
 from psycopg_pool import PoolTimeout
 from rest_framework.permissions import AllowAny
@@ -108,6 +108,17 @@ def test_an_uncaught_exception_is_one_log_line_with_its_traceback(request_failin
     assert line["traceback"].startswith("Traceback")
     assert line["traceback"].endswith("RuntimeError: for the log")
     assert line["duration_ms"] >= 0
+
+
+def test_a_value_that_the_database_rejects_is_a_400_with_a_traceback_in_the_log(
+    request_failing, lines, db
+):
+    response = request_failing(DataError("timestamp out of range"))
+
+    assert (response.status_code, response.json()["code"]) == (400, "bad_request")
+    (line,) = lines
+    assert (line["level"], line["status"]) == ("WARNING", 400)
+    assert line["traceback"].endswith("DataError: timestamp out of range")
 
 
 def test_an_exception_in_any_action_is_one_500_with_one_log_line(

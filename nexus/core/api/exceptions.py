@@ -15,7 +15,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     TooManyFieldsSent,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -29,6 +29,9 @@ DATABASE_RETRY_AFTER_S = 5
 MAX_MESSAGE_LENGTH = 500
 MAX_FIELD_NAME_LENGTH = 100
 MAX_FIELDS = 20
+UNSTORABLE_VALUE = (
+    "A value in the request is out of the range of dates, numbers or characters that can be stored."
+)
 
 
 class Problem(exceptions.APIException):
@@ -114,8 +117,13 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
 
     DRF raises an error for which this returns None; it reaches `server_error`.
     """
+    request: HttpRequest = context["request"]._request
     if isinstance(error, OperationalError | InterfaceError):
         error = make_database_problem()
+    elif isinstance(error, DataError):
+        # A value that a serializer should have refused. The log line contains the traceback.
+        request.error = error  # type: ignore[attr-defined]
+        error = Problem(status.HTTP_400_BAD_REQUEST, "bad_request", UNSTORABLE_VALUE)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -130,7 +138,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         status_code=response.status_code,
         code=code,
         detail=_truncate(detail, MAX_MESSAGE_LENGTH),
-        request=context["request"]._request,
+        request=request,
         **({"errors": errors} if errors else {}),
     )
     response.content_type = PROBLEM_JSON
@@ -156,7 +164,7 @@ def _describe(error: exceptions.APIException) -> tuple[str, str, dict[str, Any]]
         errors = dict(islice(_flatten_errors(details).items(), MAX_FIELDS))
         fields = ", ".join(name for name in errors if name != "non_field_errors")
         detail = f"Invalid: {fields}." if fields else errors["non_field_errors"][0]["message"]
-        return detail, "invalid", errors
+        return detail, getattr(error, "problem_code", "invalid"), errors
     if isinstance(details, dict) and "message" in details:
         return str(details["message"]), str(details["code"]), {}
     # SimpleJWT's exceptions have a dict with the keys `detail` and `code` as their detail.

@@ -1,23 +1,21 @@
 """List responses: pages by number up to 10,000 rows deep, by cursor to any depth.
 
-`nexus.core.db.bounded_page` reads the rows; this module checks page and cursor and builds the
-envelope.
+`nexus.core.db.bounded_page` reads the rows, `nexus.core.api.cursors` the cursors; this module checks
+the page and builds the envelope.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
+from nexus.core.api.cursors import decode_offset, decode_position, encode_cursor
 from nexus.core.api.exceptions import field_error
 from nexus.core.db.bounded_page import MAX_LIST_DEPTH, Ordering, count_up_to, fetch_page
 
@@ -46,15 +44,13 @@ def paginate(
         rows = fetch_page(queryset, ordering, count=count, start=(number - 1) * size, size=size)
         links = _build_page_links(request, number, size, count)
         return _build_envelope(count, *links, serialize(rows), extra)
-    position = _decode_position(ordering, query["cursor"]) if query["cursor"] else None
-    try:
-        rows = fetch_page(queryset, ordering, count=count, position=position, size=size + 1)
-    except (DjangoValidationError, ValueError, TypeError) as error:
-        raise bad_cursor() from error
+    position = decode_position(query["cursor"], queryset, ordering) if query["cursor"] else None
+    rows = fetch_page(queryset, ordering, count=count, position=position, size=size + 1)
     next_url = None
     if len(rows) > size:
         rows = rows[:size]
-        next_url = _replace_param(request, "cursor", _encode(ordering.get_position(rows[-1])))
+        cursor = encode_cursor(ordering.get_position(rows[-1]))
+        next_url = _replace_param(request, "cursor", cursor)
     return _build_envelope(count, next_url, None, serialize(rows), extra)
 
 
@@ -80,12 +76,7 @@ def get_slice_bounds(query: Mapping[str, Any], count: int) -> tuple[int, int]:
     if "cursor" not in query:
         number = _validate_page(query, count)
         return (number - 1) * size, number * size
-    start = 0
-    if query["cursor"]:
-        position = _decode(query["cursor"])
-        if len(position) != 1 or type(position[0]) is not int or position[0] < 0:
-            raise bad_cursor()
-        start = position[0]
+    start = decode_offset(query["cursor"]) if query["cursor"] else 0
     return start, start + size
 
 
@@ -95,19 +86,11 @@ def paginate_slice(
     """Return a page whose results the caller has read between the bounds of get_slice_bounds."""
     start, end = get_slice_bounds(query, count)
     if "cursor" in query:
-        next_url = _replace_param(request, "cursor", _encode([end])) if end < count else None
+        next_url = _replace_param(request, "cursor", encode_cursor([end])) if end < count else None
         return _build_envelope(count, next_url, None, results, extra)
     size = query["page_size"]
     links = _build_page_links(request, start // size + 1, size, count)
     return _build_envelope(count, *links, results, extra)
-
-
-def decode_cursor(query: Mapping[str, Any]) -> list[Any] | None:
-    """Return the position in the cursor of a query, or None at the start of the list.
-
-    Raises ValidationError if the cursor cannot be decoded. The caller checks the values.
-    """
-    return _decode(query["cursor"]) if query.get("cursor") else None
 
 
 def paginate_after_cursor(
@@ -117,7 +100,9 @@ def paginate_after_cursor(
 
     `position` is the position of its last row, or None on the last page.
     """
-    next_url = None if position is None else _replace_param(request, "cursor", _encode(position))
+    next_url = None
+    if position is not None:
+        next_url = _replace_param(request, "cursor", encode_cursor(position))
     return _build_envelope(count, next_url, None, results, {})
 
 
@@ -141,11 +126,6 @@ def paginate_upstream(
         else:
             previous_url = _replace_param(request, "page", previous)
     return _build_envelope(count, next_url, previous_url, results, extra)
-
-
-def bad_cursor() -> Exception:
-    """Return the 400 for a cursor that another list made."""
-    return field_error("cursor", "This cursor was not made by this list. Begin with cursor=.")
 
 
 def _build_envelope(
@@ -187,33 +167,3 @@ def _build_page_links(
 
 def _replace_param(request: Request, name: str, value: Any) -> str:
     return str(replace_query_param(request.build_absolute_uri(), name, value))
-
-
-def _decode_position(ordering: Ordering, cursor: str) -> list[Any]:
-    position = _decode(cursor)
-    if len(position) != len(ordering.keys):
-        raise bad_cursor()
-    for key, value in zip(ordering.keys, position, strict=True):
-        if isinstance(value, list | dict | bool) or (value is None and not key.nullable):
-            raise bad_cursor()
-        if isinstance(value, int) and abs(value) >= 2**63:
-            raise bad_cursor()
-    return position
-
-
-def _encode(position: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> list[Any]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        position = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        # PostgreSQL has no text with a NUL or a lone surrogate, and JSON has no NaN.
-        text = json.dumps(position, allow_nan=False, ensure_ascii=False)
-        text.encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise bad_cursor() from error
-    if not isinstance(position, list) or "\\u0000" in text:
-        raise bad_cursor()
-    return position

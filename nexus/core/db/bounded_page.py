@@ -80,7 +80,7 @@ class Ordering:
         values = (
             getattr(row, key.name) if isinstance(row, Model) else row[key.name] for key in self.keys
         )
-        return [_to_json(value) for value in values]
+        return [to_json(value) for value in values]
 
     def get_ranges(self) -> list[Range]:
         """Return the whole list as ranges, each of which an index contains in this order."""
@@ -135,7 +135,7 @@ def fetch_page(
     if count <= MAX_LIST_DEPTH and queryset.query.where:
         if position is not None:
             queryset = queryset.filter(reduce(or_, (part.where for part in ranges)))
-        if count == 0:  # after the filter, which raises an error if the position is invalid
+        if count == 0:
             return []
         return _fetch(queryset, [key.unindexed_order for key in ordering.keys], start, size)
     rows: list[Any] = []
@@ -169,7 +169,8 @@ def _build_condition_after(keys: Sequence[Key], position: Sequence[Any]) -> Q:
     return after
 
 
-def _to_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:
+    """Return the value of a column as JSON data, as a cursor contains it."""
     if isinstance(value, date | datetime):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value

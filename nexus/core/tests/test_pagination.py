@@ -381,9 +381,61 @@ def test_a_malformed_cursor_is_rejected_with_advice(api, cursor):
     response = api.get(URL, {"cursor": cursor})
 
     assert response.status_code == 400
-    assert response.json()["errors"]["cursor"][0]["message"] == (
-        "This cursor was not made by this list. Begin with cursor=."
-    )
+    assert response.json()["code"] == "bad_cursor"
+    assert response.json()["errors"]["cursor"] == [
+        {
+            "message": "This cursor was not made by this list. Begin with cursor=.",
+            "code": "bad_cursor",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ordering", "position"),
+    [
+        ("-created_at", ["9999-12-31T23:59:59-23:59", 1]),
+        ("-created_at", ["0001-01-01T00:00:00+23:59", 1]),
+        ("-created_at", ["2020-01-01T00:00:00+16:00", 1]),
+        ("-created_at", ["2020-01-01T00:00:00+01:00", 1]),
+        ("-created_at", ["2020-01-01T00:00:00", 1]),
+        ("-created_at", ["2020-01-01T00:00:00Z", 1]),
+        ("-created_at", ["2020-01-01", 1]),
+        ("-created_at", [1577836800, 1]),
+        ("release_date", ["2020-01-01T00:00:00", 1]),
+        ("release_date", ["2020-W01-1", 1]),
+        ("release_date", ["20200101", 1]),
+        ("-popularity", ["7.0", 1]),
+        ("-popularity", [7, 1]),
+        ("-popularity", [7.0, 1.0]),
+        ("-popularity", [7.0, "1"]),
+        ("-popularity", [7.0, 2**63]),
+        ("runtime", [2**31, 1]),
+        ("runtime", [-1, 1]),
+        ("title", [7, 1]),
+    ],
+)
+def test_a_cursor_is_accepted_only_as_this_service_writes_it(api, ordering, position):
+    response = api.get(URL, {"cursor": encode_cursor(position), "ordering": ordering})
+
+    assert (response.status_code, response.json()["code"]) == (400, "bad_cursor")
+
+
+@pytest.mark.parametrize(
+    ("ordering", "position"),
+    [
+        ("-created_at", ["9999-12-31T23:59:59.999999+00:00", 1]),
+        ("created_at", ["0001-01-01T00:00:00+00:00", 1]),
+        ("release_date", ["9999-12-31", 1]),
+        ("-release_date", [None, 1]),
+        ("-popularity", [1e308, -(2**63)]),
+        ("runtime", [2**31 - 1, 2**63 - 1]),
+        ("title", ["", 1]),
+    ],
+)
+def test_extreme_values_that_can_be_stored_are_valid_cursors(api, ordering, position):
+    response = api.get(URL, {"cursor": encode_cursor(position), "ordering": ordering})
+
+    assert response.status_code == 200
 
 
 def test_a_cursor_of_another_ordering_is_rejected_if_the_column_types_differ(api):
