@@ -12,7 +12,6 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.mail import build_password_reset_mail, send_in_background
 from accounts.models import TokenFamily, User
 from accounts.password_checks import confirm_password, log_in, remember_address
 from accounts.selectors import find_user
@@ -37,6 +36,7 @@ from accounts.services import (
     user_password_reset,
     user_register,
 )
+from accounts.tasks import send_password_reset_mail
 from accounts.tokens import (
     FAMILY_CLAIM,
     family_create,
@@ -190,8 +190,10 @@ class PasswordResetViewSet(ApiViewSet):
         # Silent, because the headers of the limit would reveal that others have requested mails.
         usage = throttling.hit_silently("password_reset_account", fold(email))
         can_reset = user is not None and user.is_active and user.has_usable_password()
-        mail = build_password_reset_mail(user)
-        send_in_background(mail if can_reset and not usage.is_exceeded else None)
+        # A job in any case, so that the duration does not reveal whether a mail is sent.
+        send_password_reset_mail.defer(
+            user_id=user.pk if user is not None and can_reset and not usage.is_exceeded else 0
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @contract(

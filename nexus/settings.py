@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "rest_framework",
     "drf_yasg",
+    "procrastinate.contrib.django",
     "nexus.core",
     "movies",
     "accounts",
@@ -230,6 +231,13 @@ CACHES = {
         },
     }
 }
+
+# --- Background work -----------------------------------------------------------------------------
+
+# A worker that starts runs what it has missed. The longest period of any periodic task is a week.
+PROCRASTINATE_PERIODIC_DEFAULTS = {"max_delay": timedelta(days=7).total_seconds()}
+# Deleting an account deletes its jobs.
+PROCRASTINATE_READONLY_MODELS = False
 
 # --- Language and time ---------------------------------------------------------------------------
 
@@ -394,6 +402,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "nexus.core.observability.logging.JsonFormatter"}},
+    "filters": {"routine_jobs": {"()": "nexus.core.observability.logging.RoutineJobFilter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
@@ -402,5 +411,10 @@ LOGGING = {
         "django.server": {"level": "CRITICAL"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # Every process registers all tasks when it starts.
+        "procrastinate": {"level": "WARNING"},
+        # The start and the end of each job, with its traceback if it fails.
+        "procrastinate.worker": {"level": LOG_LEVEL, "filters": ["routine_jobs"]},
+        "procrastinate.worker.jobs": {"level": "WARNING"},
     },
 }

@@ -1,8 +1,8 @@
 """Changing a password and resetting it by mail."""
 
-import logging
 import re
 import threading
+import traceback
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -10,9 +10,10 @@ from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 from rest_framework.test import APIClient
 
-from accounts.mail import MAX_QUEUED_MAILS, send_in_background, wait_until_sent
+from accounts.mail import MailFailedError
 from accounts.models import KnownAddress, User
 from accounts.services import make_password_reset_credentials, user_password_reset
 from accounts.tokens import family_create
@@ -21,16 +22,6 @@ from nexus.dev.pytest_plugin import PASSWORD
 pytestmark = pytest.mark.django_db
 
 NEW_PASSWORD = "quite-another-horse-9"
-
-
-class SlowBackend(EmailBackend):
-    """A mail server that waits for `gate`."""
-
-    gate = threading.Event()
-
-    def send_messages(self, messages):
-        self.gate.wait(10)
-        return super().send_messages(messages)
 
 
 class BrokenBackend(EmailBackend):
@@ -63,9 +54,7 @@ def can_log_in(password):
 
 
 def request_reset(email, client=None):
-    response = (client or APIClient()).post("/auth/password/reset/", {"email": email})
-    wait_until_sent()
-    return response
+    return (client or APIClient()).post("/auth/password/reset/", {"email": email})
 
 
 def make_reset_body(user, **changes):
@@ -126,11 +115,12 @@ def test_stolen_session_allows_ten_guesses_of_the_password(ann):
 # --- Request of a reset --------------------------------------------------------------------------
 
 
-def test_reset_mail_sets_a_password_once_and_ends_all_sessions(ann):
+def test_reset_mail_sets_a_password_once_and_ends_all_sessions(ann, run_jobs):
     pair = family_create(user=ann)
     assert can_log_in(PASSWORD)
 
     request = request_reset("ANN@example.org")
+    run_jobs()
     (message,) = mail.outbox
     credentials = dict(re.findall(r"^(uid|token): (\S+)$", message.body, re.MULTILINE))
     body = {**credentials, "new_password": NEW_PASSWORD}
@@ -147,17 +137,18 @@ def test_reset_mail_sets_a_password_once_and_ends_all_sessions(ann):
     assert can_log_in(NEW_PASSWORD)
 
 
-def test_mail_links_to_the_page_in_the_settings(ann, settings):
+def test_mail_links_to_the_page_in_the_settings(ann, run_jobs, settings):
     settings.PASSWORD_RESET_URL = "https://app.example.org/reset?uid={uid}&token={token}"
 
     request_reset("ann@example.org")
+    run_jobs()
 
     body = mail.outbox[0].body
     assert re.search(r"https://app\.example\.org/reset\?uid=\w+&token=\w+-\w+\n", body)
     assert "within 60 minutes" in body
 
 
-def test_response_does_not_reveal_whether_an_account_exists(ann, make_user):
+def test_response_does_not_reveal_whether_an_account_exists(ann, make_user, run_jobs):
     make_user("inactive", is_active=False)
     user = make_user("passwordless")
     user.set_unusable_password()
@@ -165,15 +156,20 @@ def test_response_does_not_reveal_whether_an_account_exists(ann, make_user):
 
     names = ("ann", "nobody", "inactive", "passwordless")
     responses = [request_reset(f"{name}@example.org") for name in names]
+    jobs = ProcrastinateJob.objects.filter(task_name="accounts.tasks.send_password_reset_mail")
+    queued = [job.args for job in jobs.order_by("id")]
+    run_jobs()
 
+    assert queued == [{"user_id": ann.pk}] + [{"user_id": 0}] * 3
     assert [response.status_code for response in responses] == [204] * 4
     assert {response.content for response in responses} == {b""}
     assert len({response["RateLimit-Policy"] for response in responses}) == 1
     assert [message.to for message in mail.outbox] == [["ann@example.org"]]
 
 
-def test_mailbox_gets_three_mails_an_hour_and_the_response_stays_the_same(ann):
+def test_mailbox_gets_three_mails_an_hour_and_the_response_stays_the_same(ann, run_jobs):
     statuses = [request_reset("ann@example.org").status_code for _ in range(5)]
+    run_jobs()
 
     assert statuses == [204] * 5
     assert len(mail.outbox) == 3
@@ -190,57 +186,40 @@ def test_client_address_has_a_limit_of_requests(api, settings):
 # --- Sending mails -------------------------------------------------------------------------------
 
 
-def test_request_does_not_wait_for_a_slow_mail_server(ann, settings):
-    settings.EMAIL_BACKEND = f"{__name__}.SlowBackend"
-
-    statuses = [
-        APIClient().post("/auth/password/reset/", {"email": f"{name}@example.org"}).status_code
-        for name in ("ann", "nobody")
-    ]
-    sent_before = list(mail.outbox)
-    SlowBackend.gate.set()
-    wait_until_sent()
-
-    assert statuses == [204, 204]
-    assert sent_before == []
-    assert len(mail.outbox) == 1
-
-
-def test_failure_of_the_mail_server_is_logged_without_the_mail(ann, settings, caplog):
+def test_failure_of_the_mail_server_is_retried_and_reported_without_the_mail(
+    ann, run_jobs, settings
+):
     settings.EMAIL_BACKEND = f"{__name__}.BrokenBackend"
 
     response = request_reset("ann@example.org")
+    (error,) = run_jobs()
 
     assert response.status_code == 204
-    (record,) = [record for record in caplog.records if record.name == "accounts.mail"]
-    assert record.getMessage() == "A mail was not sent: ConnectionRefusedError"
-    assert record.exc_info is None
+    assert isinstance(error, MailFailedError)
+    assert "".join(traceback.format_exception(error)).count("ann@example.org") == 0
+    job = ProcrastinateJob.objects.get(task_name="accounts.tasks.send_password_reset_mail")
+    assert (job.status, job.attempts) == ("todo", 1)
+    assert job.scheduled_at > timezone.now()
 
 
-def test_mail_without_a_mail_server_is_logged(ann, settings, caplog):
+def test_mail_is_not_sent_to_an_account_that_was_deactivated_meanwhile(ann, run_jobs):
+    request_reset("ann@example.org")
+    User.objects.filter(pk=ann.pk).update(is_active=False)
+
+    errors = run_jobs()
+
+    assert errors == []
+    assert mail.outbox == []
+
+
+def test_mail_without_a_mail_server_is_logged(ann, run_jobs, settings, caplog):
     settings.EMAIL_BACKEND = settings.NO_EMAIL_BACKEND
 
     response = request_reset("ann@example.org")
+    run_jobs()
 
     assert response.status_code == 204
     assert "EMAIL_URL is not set" in caplog.text
-
-
-def test_mails_beyond_the_queue_are_dropped(caplog):
-    gate = threading.Event()
-
-    class SlowMessage:
-        def send(self):
-            gate.wait(10)
-
-    send_in_background(SlowMessage())
-    for _ in range(MAX_QUEUED_MAILS):
-        send_in_background(None)
-    gate.set()
-    wait_until_sent()
-
-    records = [record for record in caplog.records if record.name == "accounts.mail"]
-    assert [record.levelno for record in records] == [logging.ERROR]
 
 
 # --- Confirmation of a reset ---------------------------------------------------------------------

@@ -8,5 +8,10 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
+        # Imported now, because models can only be imported once all apps are.
+        from nexus.core.background.metrics import JobCollector
+        from nexus.core.observability.metrics import register_collector
+
         # The module registers its lookups on Django's field classes when it is imported.
         import_module("nexus.core.db.lookups")
+        register_collector(JobCollector())

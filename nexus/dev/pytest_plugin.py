@@ -139,6 +139,44 @@ def make_movie(db: None) -> Callable[..., Movie]:
     return make
 
 
+@pytest.fixture
+def run_jobs(db: None) -> Callable[[], list[Exception]]:
+    """Return a function that runs the waiting jobs here, and returns the exceptions of those that failed.
+
+    In this test's transaction, which a worker process would not see. A failed job is retried or
+    fails for good as a worker decides, and a retry waits for its time.
+    """
+    from nexus.dev.jobs import delete_jobs, run_waiting_jobs
+
+    # Tests that commit leave jobs behind.
+    delete_jobs()
+    return run_waiting_jobs
+
+
+@pytest.fixture
+def worker(transactional_db: None) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Return a function that starts a task worker on the test database: `worker("mail", "imports")`."""
+    from nexus.dev.jobs import delete_jobs
+
+    delete_jobs()
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*queues: str, **env: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "run_worker", "--queues", *queues],
+            env={**os.environ, "DATABASE_URL": get_database_url(), **env},
+            cwd=embedded.ROOT,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(timeout=60)
+    delete_jobs()
+
+
 def find_free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))

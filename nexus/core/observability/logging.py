@@ -36,3 +36,11 @@ class JsonFormatter(logging.Formatter):
             line["traceback"] = self.formatException(record.exc_info)
         # ASCII only, so that a record stays one line of JSON in any encoding of stderr.
         return json.dumps(line, default=str)
+
+
+class RoutineJobFilter(logging.Filter):
+    """Drop the lines of successful jobs of the queue `jobs`, which runs one every few seconds."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        job = getattr(record, "job", None) or {}
+        return record.levelno > logging.INFO or job.get("queue") != "jobs"

@@ -45,7 +45,6 @@ CACHE_FAILURES = Counter("nexus_cache_failures_total", "Cache commands that fail
 CIRCUIT_BREAKER_OPENINGS = Counter(
     "nexus_cache_pauses_total", "Times a process began to skip a cache that does not respond."
 )
-MAILS = Counter("nexus_mails_total", "Mails given to the mail server.", ["result"])
 PASSWORD_ATTEMPTS = Counter(
     "nexus_password_attempts_total",
     "Password attempts: right, wrong, or refused before the password was hashed.",

@@ -1,4 +1,4 @@
-"""`manage.py run`: migrate, load the starter catalogue once, and serve."""
+"""`manage.py run`: migrate, load the starter catalogue once, serve and run background jobs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from nexus import env
-from nexus.dev.embedded import DATA_DIR
+from nexus.dev.embedded import DATA_DIR, ROOT
 
 READY_TIMEOUT_S = 60.0
+POLL_INTERVAL_S = 0.2
 # In the data directory, so that deleting the data deletes the mark too.
 STARTER_MARK = DATA_DIR / "starter-loaded"
 
@@ -44,7 +45,9 @@ def run_sample_tmdb() -> Iterator[dict[str, str]]:
 
 
 class Command(BaseCommand):
-    help = "Migrate, load the starter catalogue on the first run, and serve with gunicorn."
+    help = (
+        "Migrate, load the starter catalogue on the first run, and run gunicorn and a task worker."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -72,23 +75,36 @@ class Command(BaseCommand):
             self._serve(port, {})
 
     def _serve(self, port: int, tmdb_settings: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "gunicorn", "nexus.wsgi"]
-        command += ["--bind", f"127.0.0.1:{port}"]
-        # In a process group of its own: Ctrl-C reaches this process, which ends gunicorn gracefully.
-        server = subprocess.Popen(  # noqa: S603 (our own command)
-            command, env={**os.environ, "PORT": str(port), **tmdb_settings}, start_new_session=True
-        )
+        """Run gunicorn and a task worker until Ctrl-C, or until one of them ends."""
+        environment = {**os.environ, "PORT": str(port), **tmdb_settings}
+        commands = {
+            "gunicorn": ["-m", "gunicorn", "nexus.wsgi", "--bind", f"127.0.0.1:{port}"],
+            "The task worker": ["manage.py", "run_worker"],
+        }
+        # In process groups of their own: Ctrl-C reaches this process, which ends them gracefully.
+        processes = {
+            name: subprocess.Popen(  # noqa: S603 (our own commands)
+                [sys.executable, *command], env=environment, cwd=ROOT, start_new_session=True
+            )
+            for name, command in commands.items()
+        }
 
         def stop(number: int, frame: FrameType | None) -> None:
-            server.send_signal(signal.SIGTERM)
+            for process in processes.values():
+                process.send_signal(signal.SIGTERM)
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
-        if self._wait_until_ready(server, port):
+        if self._wait_until_ready(processes["gunicorn"], port):
             self._print_addresses(port, sample_tmdb=bool(tmdb_settings))
-        code = server.wait()
-        if code not in (0, -signal.SIGTERM):
-            raise CommandError(f"gunicorn ended with status {code}. See the lines above.")
+        while all(process.poll() is None for process in processes.values()):
+            time.sleep(POLL_INTERVAL_S)
+        stop(signal.SIGTERM, None)
+        for name, process in processes.items():
+            if process.wait() not in (0, -signal.SIGTERM):
+                raise CommandError(
+                    f"{name} ended with status {process.returncode}. See the lines above."
+                )
         self.stdout.write("Stopped.")
 
     def _wait_until_ready(self, server: subprocess.Popen[bytes], port: int) -> bool:
