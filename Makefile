@@ -16,7 +16,7 @@ EVALUATE_ENV := SECRET_KEY=only-for-measuring DATABASE_URL=postgres://nobody@loc
 	REDIS_URL=redis://localhost:6379/0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint lock format bench-tmdb bench-quick bench chaos fuzz evaluate clean
+.PHONY: help install run backup restore test coverage lint lock format bench-tmdb bench-quick bench chaos fuzz evaluate clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,13 @@ install: .venv/installed-dev  ## create .venv and install all packages, with tho
 
 run: .venv/installed  ## serve on PORT (8000) with a starter catalogue; TMDB=sample replaces TMDb by a local server
 	@PORT=$(PORT) $(BIN)/python manage.py run $(if $(TMDB),--tmdb $(TMDB))
+
+backup: .venv/installed  ## write the database to FILE (nexus-DATE.dump); DATABASE_URL names another one
+	@$(BIN)/python manage.py backup $(or $(FILE),nexus-$(shell date +%Y%m%d-%H%M%S).dump)
+
+restore: .venv/installed  ## replace the database by the backup FILE
+	@test -n "$(FILE)" || { echo "Name a backup: make restore FILE=nexus-DATE.dump"; exit 1; }
+	@$(BIN)/python manage.py restore $(FILE)
 
 test: install  ## run the tests on the real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not clocked" \

