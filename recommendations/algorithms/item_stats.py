@@ -78,7 +78,8 @@ def votes_above_average(content: MovieContent) -> Array:
 
 def prior_probability(content: MovieContent, liked_share: float) -> Array:
     """(m,) Return the probability of a like before the first rating."""
-    return expit(logit(liked_share) + VOTES_SLOPE * votes_above_average(content))
+    probability: Array = expit(logit(liked_share) + VOTES_SLOPE * votes_above_average(content))
+    return probability
 
 
 def unrated_movies(content: MovieContent, totals: Totals, parameters: Parameters) -> Movies:

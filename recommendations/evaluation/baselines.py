@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recommendations.algorithms import als
 from recommendations.algorithms.encoding import encode
 from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.ranking import fold_in
 from recommendations.algorithms.time_decay import SECONDS_A_DAY, decayed_counts
 from recommendations.algorithms.types import (
     LIKED,
@@ -256,7 +257,7 @@ class ImplicitALS:
     def predict(self, known: KnownRatings) -> Prediction:
         if not len(known.movies):
             return Prediction(self._counts, None)
-        member = als.fold_in(
+        member = fold_in(
             self._vectors[known.movies],
             interest(known.stars),
             self._gram,
