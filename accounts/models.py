@@ -112,6 +112,13 @@ class User(AbstractUser):
             ),
         ]
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether public figures and trainings count the user's ratings: build_counted_filter()."""
+        return self.is_active and (
+            self.visibility == Visibility.PUBLIC or self.origin == self.Origin.MOVIELENS
+        )
+
     def clean(self) -> None:
         super().clean()
         # A member who has such a name from before must stay editable.
@@ -127,6 +134,21 @@ class User(AbstractUser):
             super().save(*args, **kwargs)
             if not self.is_active:
                 self.token_families.all().revoke()
+
+
+def build_counted_filter(member: str = "") -> Q:
+    """Return the condition that public figures and trainings count a user's ratings.
+
+    The user must be active and public. MovieLens's members have no public profile here, but their
+    ratings are published and are imported to be counted.
+
+    `member` is the name of the foreign key to the user. It is empty if the filtered model is User.
+    """
+    path = f"{member}__" if member else ""
+    return Q(**{f"{path}is_active": True}) & (
+        Q(**{f"{path}visibility": Visibility.PUBLIC})
+        | Q(**{f"{path}origin": User.Origin.MOVIELENS})
+    )
 
 
 class TokenFamilyQuerySet(models.QuerySet["TokenFamily"]):

@@ -101,21 +101,14 @@ def fetch_feed_page(
 
 
 def recount_ratings(movie_ids: Sequence[int] | None) -> int:
-    """Compute movies' rating counters and trends from their ratings. Return how many rows changed.
+    """Compute movies' rating counters and trends from their counted ratings. Return how many changed.
 
-    A bulk loader's step: all ratings of all movies in one statement. A trend is log2(sum(2^weight))
-    over the log weights of movies.services.ratings; the greatest weight is factored out, so that no
-    power leaves the range of a double, which needs an aggregate over a window.
+    None means all movies. A trend is log2(sum(2^weight)) over the log weights of
+    movies.services.ratings; the greatest weight is factored out, so that no power leaves the range
+    of a double, which needs an aggregate over a window.
     """
-    is_all = movie_ids is None
-    params: dict[str, Any] = {"movie_ids": None if is_all else list(movie_ids or ())}
-    unix_epoch = datetime.fromtimestamp(0, UTC)
-    for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
-        # A log weight is linear in time: its value at the Unix epoch and its slope define it.
-        params[f"{column}_start"] = compute_log_weight(half_life_days, unix_epoch)
-        params[f"{column}_slope"] = 1 / 86_400 / half_life_days
-    movies = "" if is_all else "WHERE movie.id = ANY(%(movie_ids)s)"
-    ratings = "" if is_all else "WHERE rating.movie_id = ANY(%(movie_ids)s)"
+    params = _make_figures_params(movie_ids)
+    movies, ratings = _make_figures_conditions(movie_ids)
     with connection.cursor() as cursor:
         # A rating that is written meanwhile either commits before this lock and is counted below,
         # or waits for it and is added to the new counters.
@@ -128,9 +121,38 @@ def recount_ratings(movie_ids: Sequence[int] | None) -> int:
         return int(cursor.rowcount)
 
 
+def fetch_drifted_movies(movie_ids: Sequence[int]) -> list[int]:
+    """Return those of the movies whose figures differ from their counted ratings, without a lock.
+
+    One statement sees one moment, at which each transaction has changed both or neither.
+    """
+    movies, ratings = _make_figures_conditions(movie_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _DRIFTED_SQL.format(movies=movies, ratings=ratings), _make_figures_params(movie_ids)
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _make_figures_params(movie_ids: Sequence[int] | None) -> dict[str, Any]:
+    params: dict[str, Any] = {"movie_ids": None if movie_ids is None else list(movie_ids)}
+    unix_epoch = datetime.fromtimestamp(0, UTC)
+    for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
+        # A log weight is linear in time: its value at the Unix epoch and its slope define it.
+        params[f"{column}_start"] = compute_log_weight(half_life_days, unix_epoch)
+        params[f"{column}_slope"] = 1 / 86_400 / half_life_days
+    return params
+
+
+def _make_figures_conditions(movie_ids: Sequence[int] | None) -> tuple[str, str]:
+    if movie_ids is None:
+        return "", ""
+    return "WHERE movie.id = ANY(%(movie_ids)s)", "AND rating.movie_id = ANY(%(movie_ids)s)"
+
+
 # MATERIALIZED, because without statistics (a first import) the planner would otherwise compute the
 # sums again for every movie.
-_RECOUNT_SQL = """
+_EXPECTED_SQL = """
     WITH totals AS MATERIALIZED (
         SELECT movie_id,
                count(*) AS rating_count,
@@ -150,7 +172,7 @@ _RECOUNT_SQL = """
                        %(trend_week_start)s::float8 + %(trend_week_slope)s::float8
                            * extract(epoch FROM rating.created_at)::float8 AS week
                 FROM social_rating AS rating
-                {ratings}
+                WHERE rating.is_counted {ratings}
             ) AS weighted
             WINDOW movie AS (PARTITION BY movie_id)
         ) AS with_maximum
@@ -166,18 +188,30 @@ _RECOUNT_SQL = """
         LEFT JOIN totals ON totals.movie_id = movie.id
         {movies}
     )
+"""
+# Trends are sums of doubles, so that their last digits depend on the order of the writes.
+_DIFFERS_SQL = """
+    (target.rating_count, target.rating_sum) <> (expected.rating_count, expected.rating_sum)
+    OR (target.trend_day IS NULL) <> (expected.trend_day IS NULL)
+    OR (target.trend_week IS NULL) <> (expected.trend_week IS NULL)
+    OR abs(target.trend_day - expected.trend_day) > 1e-6
+    OR abs(target.trend_week - expected.trend_week) > 1e-6
+"""
+_RECOUNT_SQL = f"""
+    {_EXPECTED_SQL}
     UPDATE movies_movie AS target
     SET rating_count = expected.rating_count,
         rating_sum = expected.rating_sum,
         trend_day = expected.trend_day,
         trend_week = expected.trend_week
     FROM expected
-    WHERE target.id = expected.id
-      AND (target.rating_count, target.rating_sum, target.trend_day, target.trend_week)
-          IS DISTINCT FROM (
-              expected.rating_count, expected.rating_sum, expected.trend_day, expected.trend_week
-          )
-"""
+    WHERE target.id = expected.id AND ({_DIFFERS_SQL})
+"""  # noqa: S608
+_DRIFTED_SQL = f"""
+    {_EXPECTED_SQL}
+    SELECT target.id FROM movies_movie AS target JOIN expected USING (id)
+    WHERE {_DIFFERS_SQL} ORDER BY target.id
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -236,7 +270,9 @@ _MEMBER_STATS_SQL = """
     WITH rated AS MATERIALIZED (
         SELECT rating.id, rating.movie_id, rating.score, rating.created_at,
                movie.genres, movie.runtime, movie.release_year,
-               movie.rating_count - 1 AS others, movie.rating_sum - rating.score AS others_sum,
+               movie.rating_count - rating.is_counted::int AS others,
+               movie.rating_sum - CASE WHEN rating.is_counted THEN rating.score ELSE 0 END
+                   AS others_sum,
                NOT EXISTS (
                    SELECT 1 FROM social_viewing AS viewing
                    WHERE viewing.user_id = %(user_id)s AND viewing.movie_id = rating.movie_id

@@ -2,7 +2,8 @@
 
 A trend is the exponentially decayed number of a movie's ratings, stored as its log2. Every rating
 has the weight 2^(its age at _TREND_EPOCH / half-life): later ratings weigh more, and because all
-weights keep their ratio as time passes, movies keep their order without being updated.
+weights keep their ratio as time passes, movies keep their order without being updated. A withdrawn
+rating's weight is subtracted again, so that a trend is a function of the ratings that exist.
 Source: Cormode et al., "Forward Decay", ICDE 2009.
 """
 
@@ -25,6 +26,8 @@ TREND_HALF_LIFE_DAYS = {"trend_day": 1.0, "trend_week": 7.0}
 _TREND_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 # The columns of a movie that its ratings change.
 _RATING_COLUMNS = ("rating_count", "rating_sum", *TREND_HALF_LIFE_DAYS)
+# A withdrawn rating that has a larger share of a trend than this leaves too few significant digits.
+_MAX_SUBTRACTED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,32 @@ class RatingChange:
     rated_at: datetime | None = None
 
 
-def movie_apply_rating(*, movie_id: int, old_score: float | None, new_score: float | None) -> None:
-    """Update a movie's rating columns after one of its ratings was set, changed or withdrawn.
+def movie_apply_rating(
+    *,
+    movie_id: int,
+    old_score: float | None,
+    new_score: float,
+    rated_at: datetime | None = None,
+) -> None:
+    """Update a movie's rating columns after one of its ratings was set or changed, in one query.
 
-    `old_score` is None for a new rating, `new_score` for a withdrawn one. Only a new rating moves
-    the trend.
+    `old_score` is None for a new rating. Only a new rating moves the trend, by its weight at
+    `rated_at`, by default now.
     """
-    change = RatingChange(movie_id, old_score, new_score)
-    Movie.objects.filter(pk=movie_id).update(**_build_column_updates([change]))
+    difference = new_score - (old_score or 0.0)
+    updates: dict[str, Combinable] = {"rating_sum": F("rating_sum") + difference}
+    if old_score is None:
+        updates["rating_count"] = F("rating_count") + 1
+        for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
+            updates[column] = LogSum(F(column), Value(compute_log_weight(half_life_days, rated_at)))
+    Movie.objects.filter(pk=movie_id).update(**updates)
 
 
-def movies_apply_ratings(*, changes: Sequence[RatingChange]) -> None:
-    """Do what `movie_apply_rating` does for many ratings at once.
+def movies_apply_ratings(*, changes: Sequence[RatingChange]) -> list[int]:
+    """Update the rating columns of movies after ratings of them were set, changed or withdrawn.
+
+    Return the movies whose trend the changes do not determine precisely enough, because a withdrawn
+    rating was most of it. The caller must recount these from their ratings.
 
     Runs in the caller's transaction, in which it locks the movies in the order of their ids, so
     that two calls cannot deadlock.
@@ -59,11 +76,9 @@ def movies_apply_ratings(*, changes: Sequence[RatingChange]) -> None:
         by_movie.setdefault(change.movie_id, []).append(change)
     locked = Movie.objects.select_for_update(no_key=True).order_by("id").only(*_RATING_COLUMNS)
     movies = list(locked.filter(id__in=list(by_movie)))
-    for movie in movies:
-        # bulk_update also takes expressions as values and computes them in the database.
-        for column, expression in _build_column_updates(by_movie[movie.pk]).items():
-            setattr(movie, column, expression)
+    imprecise = [movie.pk for movie in movies if not _apply_changes(movie, by_movie[movie.pk])]
     Movie.objects.bulk_update(movies, _RATING_COLUMNS, batch_size=125)
+    return imprecise
 
 
 def compute_log_weight(half_life_days: float, rated_at: datetime | None = None) -> float:
@@ -72,25 +87,44 @@ def compute_log_weight(half_life_days: float, rated_at: datetime | None = None) 
     return age.total_seconds() / 86_400 / half_life_days
 
 
-def _build_column_updates(changes: Sequence[RatingChange]) -> dict[str, Combinable]:
-    """Return the expressions that add these changes of one movie's ratings to its columns."""
-    count = sum(
-        (change.new_score is not None) - (change.old_score is not None) for change in changes
+def _apply_changes(movie: Movie, changes: Sequence[RatingChange]) -> bool:
+    """Set the rating columns of a locked movie. Return whether its trends are precise."""
+    set_changes = [change for change in changes if change.old_score is None]
+    withdrawn = [change for change in changes if change.new_score is None]
+    movie.rating_count += len(set_changes) - len(withdrawn)
+    movie.rating_sum += sum(
+        (change.new_score or 0.0) - (change.old_score or 0.0) for change in changes
     )
-    total = sum((change.new_score or 0.0) - (change.old_score or 0.0) for change in changes)
-    updates: dict[str, Combinable] = {
-        "rating_count": F("rating_count") + count,
-        "rating_sum": F("rating_sum") + total,
-    }
+    is_precise = True
     for column, half_life_days in TREND_HALF_LIFE_DAYS.items():
-        log_weights = [
-            compute_log_weight(half_life_days, change.rated_at)
-            for change in changes
-            if change.old_score is None
-        ]
-        if log_weights:
-            updates[column] = LogSum(F(column), Value(_sum_log_weights(log_weights)))
-    return updates
+        trend = getattr(movie, column) if movie.rating_count else None
+        if movie.rating_count and (set_changes or withdrawn):
+            trend = _compute_trend(
+                trend,
+                added=[
+                    compute_log_weight(half_life_days, change.rated_at) for change in set_changes
+                ],
+                removed=[
+                    compute_log_weight(half_life_days, change.rated_at) for change in withdrawn
+                ],
+            )
+            is_precise = is_precise and trend is not None
+        setattr(movie, column, trend)
+    return is_precise
+
+
+def _compute_trend(
+    trend: float | None, *, added: Sequence[float], removed: Sequence[float]
+) -> float | None:
+    """Return the trend after log weights were added and removed; None if it is not precise."""
+    if added:
+        trend = _sum_log_weights(added if trend is None else [trend, *added])
+    for log_weight in removed:
+        share = 1.0 if trend is None else 2.0 ** min(log_weight - trend, 0.0)
+        if trend is None or share > _MAX_SUBTRACTED_SHARE:
+            return None
+        trend += math.log2(1.0 - share)
+    return trend
 
 
 class LogSum(Func):

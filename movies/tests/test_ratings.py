@@ -28,7 +28,7 @@ def set_now(monkeypatch):
 
 
 def rate(movie, old_score, new_score):
-    movie_apply_rating(movie_id=movie.id, old_score=old_score, new_score=new_score)
+    movies_apply_ratings(changes=[RatingChange(movie.id, old_score, new_score)])
     movie.refresh_from_db()
 
 
@@ -63,15 +63,49 @@ def test_stars_count_double_in_the_weighted_rating(make_movie):
     assert movie.weighted_rating == pytest.approx(260.5 / 37)
 
 
-def test_only_a_new_rating_moves_the_trend(make_movie):
+def test_a_changed_score_does_not_move_the_trend(make_movie):
     movie = make_movie()
     rate(movie, None, 4.0)
     trends = (movie.trend_day, movie.trend_week)
 
-    rate(movie, 4.0, 1.0)
-    rate(movie, 1.0, None)
+    movie_apply_rating(movie_id=movie.id, old_score=4.0, new_score=1.0)
+    rate(movie, 1.0, 2.0)
 
-    assert (movie.trend_day, movie.trend_week) == trends
+    assert (movie.rating_sum, movie.trend_day, movie.trend_week) == (2.0, *trends)
+
+
+def test_withdrawing_a_rating_takes_its_weight_off_the_trend(make_movie):
+    movie, now = make_movie(), timezone.now()
+    days = [now - timedelta(days=age) for age in (0, 1, 1, 5)]
+    movies_apply_ratings(changes=[RatingChange(movie.id, None, 3.0, day) for day in days])
+
+    imprecise = movies_apply_ratings(changes=[RatingChange(movie.id, 3.0, None, days[1])])
+
+    movie.refresh_from_db()
+    weight = 1 + 2.0**-1 + 2.0**-5
+    assert imprecise == []
+    assert movie.trend_day - compute_log_weight(1.0, now) == pytest.approx(math.log2(weight))
+
+
+def test_a_movie_whose_last_rating_is_withdrawn_has_no_trend(make_movie):
+    movie = make_movie()
+    rate(movie, None, 4.0)
+
+    imprecise = movies_apply_ratings(changes=[RatingChange(movie.id, 4.0, None)])
+
+    movie.refresh_from_db()
+    assert (imprecise, movie.trend_day, movie.trend_week) == ([], None, None)
+
+
+def test_a_withdrawn_rating_that_was_most_of_the_trend_needs_a_recount(make_movie):
+    movie, now = make_movie(), timezone.now()
+    years_ago = now - timedelta(days=2000)
+    for day in (years_ago, now):
+        movies_apply_ratings(changes=[RatingChange(movie.id, None, 3.0, day)])
+
+    imprecise = movies_apply_ratings(changes=[RatingChange(movie.id, 3.0, None, now)])
+
+    assert imprecise == [movie.id]
 
 
 def test_trend_is_the_exponential_decay_of_the_ratings(make_movie, set_now):

@@ -13,7 +13,7 @@ from movies.dto import MovieData
 from movies.models import Movie
 from movies.services.upsert import movies_upsert
 from nexus.core.db.transactions import long_transaction
-from social.services.ratings import ratings_recount
+from social.services.figures import ratings_recount
 
 MOVIES_AT_ONCE = 1000
 
@@ -86,8 +86,12 @@ def ratings_write() -> None:
         cursor.execute(
             """
             INSERT INTO social_rating AS rating
-                (user_id, movie_id, score, review, contains_spoilers, created_at, updated_at)
-            SELECT user_id, movie_id, score, review, false, at, at FROM staged_rating
+                (user_id, movie_id, score, review, contains_spoilers, is_counted, created_at,
+                 updated_at)
+            SELECT user_id, movie_id, score, review, false,
+                   member.is_active AND (member.visibility = 'public' OR member.origin = 'movielens'),
+                   at, at
+            FROM staged_rating JOIN accounts_user AS member ON member.id = user_id
             ON CONFLICT (user_id, movie_id) DO UPDATE
                 SET score = excluded.score,
                     created_at = least(rating.created_at, excluded.created_at),

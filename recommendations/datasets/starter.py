@@ -34,8 +34,8 @@ from recommendations.datasets.bulk_loading import (
 )
 from recommendations.datasets.synthetic_community import MEMBERS, SampleMember, community
 from social.models import Playlist, Rating
+from social.services.figures import ratings_recount
 from social.services.playlists import playlist_create
-from social.services.ratings import ratings_recount
 
 MOVIES_FILE = Path(__file__).resolve().with_name("starter_movies.jsonl")
 BIO = "A made-up member of the sample community."

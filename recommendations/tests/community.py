@@ -7,7 +7,7 @@ from django.utils import timezone
 from accounts.models import User
 from movies.models import Movie
 from social.models import Rating
-from social.services.ratings import ratings_recount
+from social.services.figures import ratings_recount
 
 GENRES = ("Horror", "Romance", "Western")
 

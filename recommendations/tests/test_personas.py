@@ -12,7 +12,7 @@ from recommendations.recommender.similar import find_similar
 from recommendations.tests.community import quiet
 from recommendations.training.pipeline import training_run
 from social.models import Rating
-from social.services.ratings import ratings_recount
+from social.services.figures import ratings_recount
 
 pytestmark = pytest.mark.django_db
 

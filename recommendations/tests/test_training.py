@@ -31,6 +31,7 @@ from recommendations.training import pipeline as service
 from recommendations.training.cluster import ClusterError
 from recommendations.training.store import Lists, active_head, head_of, packed, ratings_read
 from social.models import Rating
+from social.services.figures import member_ratings_recount
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +70,18 @@ def test_the_ratings_are_read_whole_whatever_the_block(community, monkeypatch):
             zip(found.users.tolist(), found.movies.tolist(), found.stars.tolist(), strict=True)
         )
         assert read == sorted(Rating.objects.values_list("user_id", "movie_id", "score"))
+
+
+def test_ratings_of_private_members_are_not_read(community):
+    members, _ = community
+    members[0].visibility = "private"
+    members[0].save()
+    member_ratings_recount(user_id=members[0].pk)
+
+    read = ratings_read(since=None, progress=quiet).ratings
+
+    assert members[0].pk not in read.users
+    assert len(read.users) == Rating.objects.exclude(user=members[0]).count()
 
 
 def test_of_no_rating_nothing_is_read(db):

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from social.models import Rating
-from social.services.ratings import ratings_recount
+from social.services.figures import ratings_recount
 
 pytestmark = pytest.mark.django_db
 

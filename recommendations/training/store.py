@@ -290,10 +290,11 @@ def ratings_read(
 ) -> RatingsRead:
     """Read the ratings made or changed in this time, without sample members if others are enough.
 
+    Ratings of members who are not public are left out: everybody sees how similar movies are.
     A rating that was changed after `before` is left out: its earlier value is not stored. One COPY is
     one snapshot, so what is rated meanwhile is in the next training. A rating takes 28 bytes.
     """
-    conditions, params = list[str](), list[Any]()
+    conditions, params = ["is_counted"], list[Any]()
     if since:
         conditions.append("updated_at >= %s")
         params.append(since)
@@ -303,7 +304,7 @@ def ratings_read(
     if sample_ids := _sample_members_to_leave_out():
         conditions.append("user_id <> ALL(%s::bigint[])")
         params.append(sample_ids)
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    where = f"WHERE {' AND '.join(conditions)}"
     with long_transaction(), connection.cursor() as cursor:
         # Of many millions this takes minutes, and nobody waits for it.
         cursor.execute("SET LOCAL statement_timeout = 0")

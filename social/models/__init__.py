@@ -1,6 +1,7 @@
 """Ratings, reviews, follows, blocks, playlists, watchlists, viewings and imports of members."""
 
 from social.models.diary import Viewing, WatchlistItem
+from social.models.figures import FiguresCheck
 from social.models.follows import (
     Block,
     Follow,
@@ -34,6 +35,7 @@ __all__ = [
     "MAX_SCORE",
     "MIN_SCORE",
     "Block",
+    "FiguresCheck",
     "Follow",
     "Import",
     "ImportFile",

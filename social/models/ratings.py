@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Floor
 from django.utils import timezone
 
+from accounts.models import build_counted_filter
 from movies.models import LIST_COLUMNS, Movie
 from social.models.follows import build_visibility_filter
 
@@ -39,6 +40,13 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         """Keep ratings by members whom the viewer may see."""
         return self.filter(build_visibility_filter(viewer_id, "user"))
 
+    def counted_wrongly(self) -> Self:
+        """Keep ratings that are counted although their member is not, and the other way round."""
+        member_counted = build_counted_filter("user")
+        return self.filter(
+            (Q(is_counted=True) & ~member_counted) | (Q(is_counted=False) & member_counted)
+        )
+
     def reviews_visible_to(self, viewer_id: int | None) -> Self:
         """Keep reviews that are not hidden, by members whom the viewer may see."""
         return self.exclude(review="").filter(hidden_at__isnull=True).visible_to(viewer_id)
@@ -56,7 +64,10 @@ class Rating(models.Model):
     score = models.FloatField("stars, 1 to 5 in halves")
     review = models.TextField(blank=True, validators=[MaxLengthValidator(MAX_REVIEW_LENGTH)])
     contains_spoilers = models.BooleanField(default=False)
-    #: When a moderator hid the review. The score still counts.
+    #: Whether public figures and trainings count the score: User.is_counted when it was created. After
+    #: a change of visibility social.services.figures brings it up to date, with the movie's figures.
+    is_counted = models.BooleanField(default=True, db_default=True, editable=False)
+    #: When a moderator hid the review. That does not change whether the score counts.
     hidden_at = models.DateTimeField(null=True, blank=True, editable=False)
     #: When the review was written, if that was after the score. The feed shows it at this time.
     reviewed_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -76,16 +87,18 @@ class Rating(models.Model):
             ),
         ]
         indexes = [
-            # Recommendations read thousands of scores for one request, from these two indexes alone.
+            # Recommendations read thousands of scores for one request, from this index alone.
             models.Index(
                 fields=["user", "-created_at", "-id"],
                 include=["movie", "score"],
                 name="rating_user_newest",
             ),
+            # A movie's figures are recounted from this index alone.
             models.Index(
-                fields=["movie", "-created_at", "-id"],
-                include=["user", "score"],
-                name="rating_movie_newest",
+                fields=["movie"],
+                include=["score", "created_at"],
+                condition=Q(is_counted=True),
+                name="rating_movie_counted",
             ),
             models.Index(
                 "movie",

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Q
 
 from accounts.models import User
-from movies.models import Movie
+from movies.services.ratings import RatingChange
 from social.models import Block, Follow, Rating
+from social.services.figures import figures_apply
 
 
 @transaction.atomic
 def account_delete(*, user: User) -> None:
-    """Delete a member with all their data, and subtract their ratings from the movies' counters."""
+    """Delete a member with all their data, and subtract their ratings from the movies' figures."""
     # FOR UPDATE conflicts with the lock that every write for this member takes.
     User.objects.select_for_update().get(pk=user.pk)
-    _subtract_ratings(user)
+    withdrawn = _lock_ratings(user)
     # Two members who follow or block each other may be deleted at the same time. Both deletions
     # lock the rows in the order of ids, so that they do not deadlock.
     for model, sides in ((Follow, ("follower", "followed")), (Block, ("blocker", "blocked"))):
@@ -32,16 +33,12 @@ def account_delete(*, user: User) -> None:
         content_type__app_label="accounts",
     ).delete()
     user.delete()
+    # Every writer of ratings locks the movies last.
+    figures_apply(changes=withdrawn)
 
 
-def _subtract_ratings(user: User) -> None:
-    """Subtract the member's ratings from the movies' counters, in one update for all movies.
-
-    The rows are locked in the order of every writer of ratings: ratings, then movies by id.
-    """
-    ratings = Rating.objects.filter(user=user).order_by("id")
-    list(ratings.select_for_update().values_list("id"))
-    movies = Movie.objects.filter(pk__in=ratings.order_by().values("movie_id"))
-    list(movies.select_for_update(no_key=True).order_by("id").values_list("id"))
-    score = ratings.order_by().filter(movie=OuterRef("pk")).values("score")
-    movies.update(rating_count=F("rating_count") - 1, rating_sum=F("rating_sum") - Subquery(score))
+def _lock_ratings(user: User) -> list[RatingChange]:
+    """Lock the member's ratings. Return what their deletion changes in the movies' figures."""
+    counted = Rating.objects.select_for_update().filter(user=user, is_counted=True)
+    rows = counted.order_by("movie_id").values_list("movie_id", "score", "created_at")
+    return [RatingChange(movie_id, score, None, created_at) for movie_id, score, created_at in rows]

@@ -193,6 +193,19 @@ def playlist_reorder(
     return playlist, is_changed
 
 
+@transaction.atomic
+def playlist_recount(*, playlist_id: UUID) -> bool:
+    """Bring a playlist's movie count and positions in line with its items; return whether they were off."""
+    playlist = Playlist.objects.select_for_update().filter(id=playlist_id).first()
+    if playlist is None:
+        return False
+    order = _read_order(playlist)
+    is_off = playlist.movie_count != len(order)
+    if is_off:
+        _write_order(playlist, order)
+    return is_off
+
+
 def _lock_playlist(playlist_id: UUID) -> Playlist:
     playlist = Playlist.objects.select_for_update().filter(id=playlist_id).first()
     if playlist is None:

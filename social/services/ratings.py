@@ -1,23 +1,22 @@
 """Writes of ratings.
 
 Rows are locked in one order, so that writers do not deadlock: the member, the rating, then the
-movie, whose counters change last.
+movie, whose figures change last. They change if the rating is counted, which is decided when it is
+created, from the visibility of the locked member, and later by social.services.figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from movies.models import Movie
-from movies.services.ratings import movie_apply_rating
-from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem, field_error
-from nexus.core.db.transactions import long_transaction
+from movies.services.ratings import RatingChange, movie_apply_rating
+from nexus.core.api.exceptions import AccountNotFound, NotFound, field_error
 from social.models import Rating, WatchlistItem
-from social.queries import recount_ratings
+from social.queries import lock_existing
+from social.services.figures import figures_apply
 
 
 @transaction.atomic
@@ -34,35 +33,20 @@ def rating_set(
 
     A replaced rating keeps its review and spoiler mark if they are None here. The movie leaves the
     member's watchlist unless `keep_in_watchlist`. Raises ValidationError (400) on `movie` for an
-    unknown movie, AccountNotFound (401) if the member was deleted, Problem (409) if the rating is
-    deleted by another request at the same time.
+    unknown movie, AccountNotFound (401) if the member was deleted.
     """
-    # One member's ratings are written one after another: otherwise all but one of several
-    # simultaneous first ratings of a movie would fail on the unique constraint and start again.
-    if not User.objects.select_for_update(no_key=True).filter(pk=user_id).exists():
+    # With the lock, a member's ratings are created one after another, and not while the visibility
+    # changes.
+    members = User.objects.select_for_update(no_key=True).only("visibility", "is_active", "origin")
+    member = members.filter(pk=user_id).first()
+    if member is None:
         raise AccountNotFound
-    now = timezone.now()
-    try:
-        rating, created = Rating.objects.select_for_update().get_or_create(
-            user_id=user_id,
-            movie_id=movie_id,
-            defaults={
-                "score": score,
-                "review": review or "",
-                "contains_spoilers": bool(contains_spoilers),
-                "created_at": now,
-                "updated_at": now,
-            },
-        )
-    except IntegrityError as error:
-        # An import inserted the rating after it was looked for, and it was deleted again.
-        raise Problem(
-            409, "conflict", "Another request is changing this rating. Try again."
-        ) from error
+    rating = Rating.objects.select_for_update().filter(user_id=user_id, movie_id=movie_id).first()
     if not keep_in_watchlist:
         WatchlistItem.objects.filter(user_id=user_id, movie_id=movie_id).delete()
-    if created:
-        movie_apply_rating(movie_id=movie_id, old_score=None, new_score=score)
+    created = rating is None
+    if rating is None:
+        rating = _create_rating(member, movie_id, score, review, contains_spoilers)
     else:
         _update_rating(rating, score, review, contains_spoilers)
     movie = Movie.objects.summaries().filter(id=movie_id).first()
@@ -96,22 +80,37 @@ def rating_delete(*, rating_id: int) -> None:
     if rating is None:
         raise NotFound
     rating.delete()
-    movie_apply_rating(movie_id=rating.movie_id, old_score=rating.score, new_score=None)
+    if rating.is_counted:
+        change = RatingChange(rating.movie_id, rating.score, None, rating.created_at)
+        figures_apply(changes=[change])
 
 
-def ratings_recount(*, movie_ids: Sequence[int] | None = None) -> int:
-    """Compute movies' rating counters and trends from their ratings. Return how many were wrong.
-
-    For bulk loads, which write ratings without these services. None means all movies.
-    """
-    with long_transaction():
-        return recount_ratings(movie_ids)
+def _create_rating(
+    member: User, movie_id: int, score: float, review: str | None, contains_spoilers: bool | None
+) -> Rating:
+    """Create a locked member's first rating of a movie."""
+    now = timezone.now()
+    rating = Rating.objects.create(
+        user_id=member.pk,
+        movie_id=movie_id,
+        score=score,
+        review=review or "",
+        contains_spoilers=bool(contains_spoilers),
+        is_counted=member.is_counted,
+        created_at=now,
+        updated_at=now,
+    )
+    if rating.is_counted:
+        movie_apply_rating(movie_id=movie_id, old_score=None, new_score=score, rated_at=now)
+    else:
+        lock_existing(Movie, [movie_id])
+    return rating
 
 
 def _update_rating(
     rating: Rating, score: float | None, review: str | None, contains_spoilers: bool | None
 ) -> None:
-    """Change the fields of a locked rating that are not None, and the movie's counters with them."""
+    """Change the fields of a locked rating that are not None, and the movie's figures with them."""
     now = timezone.now()
     old_score = rating.score
     if score is not None:
@@ -126,5 +125,5 @@ def _update_rating(
         rating.contains_spoilers = contains_spoilers
     rating.updated_at = now
     rating.save(update_fields=["score", "review", "contains_spoilers", "reviewed_at", "updated_at"])
-    if rating.score != old_score:
+    if rating.is_counted and rating.score != old_score:
         movie_apply_rating(movie_id=rating.movie_id, old_score=old_score, new_score=rating.score)

@@ -1,7 +1,7 @@
 from threading import Barrier, Thread
 
 from django.db import connection
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 
 from movies.models import Movie
 
@@ -26,6 +26,9 @@ def run_concurrently(*calls):
 
 
 def assert_rating_counters_match():
-    """Assert that every movie's count and sum agree with its ratings."""
-    for movie in Movie.objects.annotate(n=Count("ratings"), total=Sum("ratings__score")):
+    """Assert that every movie's count and sum agree with its counted ratings."""
+    counted = Q(ratings__is_counted=True)
+    for movie in Movie.objects.annotate(
+        n=Count("ratings", filter=counted), total=Sum("ratings__score", filter=counted)
+    ):
         assert (movie.rating_count, movie.rating_sum) == (movie.n, movie.total or 0.0)

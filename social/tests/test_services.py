@@ -9,8 +9,9 @@ from rest_framework.exceptions import AuthenticationFailed
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound
 from social.models import Rating
+from social.services.figures import ratings_recount
 from social.services.playlists import playlist_create, playlist_items_add
-from social.services.ratings import rating_delete, rating_set, rating_update, ratings_recount
+from social.services.ratings import rating_delete, rating_set, rating_update
 from social.tests.helpers import assert_rating_counters_match
 
 COUNTERS = ("rating_count", "rating_sum", "trend_day", "trend_week")

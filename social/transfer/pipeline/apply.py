@@ -19,7 +19,7 @@ from rest_framework.exceptions import APIException
 from accounts.models import User
 from accounts.services import profile_update
 from movies.models import Movie
-from movies.services.ratings import RatingChange, movies_apply_ratings
+from movies.services.ratings import RatingChange
 from social.models import (
     Block,
     Follow,
@@ -33,6 +33,7 @@ from social.models import (
     members_visible_to,
 )
 from social.queries import lock_existing
+from social.services.figures import figures_apply
 from social.services.follows import block_set, follow_set
 from social.services.playlists import playlist_create, playlist_items_add
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
@@ -136,11 +137,11 @@ def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
     # the batch is retried and sees it.
     Rating.objects.bulk_create(created.values())
     Rating.objects.bulk_update(updated.values(), RATING_FIELDS, batch_size=125)
-    movies_apply_ratings(
+    figures_apply(
         changes=[
             RatingChange(movie_id, old_scores.get(movie_id), rating.score, rating.created_at)
             for movie_id, rating in {**created, **updated}.items()
-            if old_scores.get(movie_id) != rating.score
+            if rating.is_counted and old_scores.get(movie_id) != rating.score
         ]
     )
 

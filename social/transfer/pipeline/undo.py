@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import profile_update
-from movies.services.ratings import RatingChange, movies_apply_ratings
+from movies.services.ratings import RatingChange
 from nexus.core.api.exceptions import NotFound
 from social.models import Import, ImportRow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
+from social.services.figures import figures_apply
 from social.services.follows import block_remove, follow_remove
 from social.services.playlists import playlist_delete, playlist_items_remove
 from social.transfer.formats.records import RecordKind
@@ -90,13 +91,17 @@ def _undo_ratings(user_id: int, rows: Sequence[ImportRow]) -> None:
         restored[movie_id] = rating
     Rating.objects.filter(id__in=[rating.pk for rating in deleted.values()]).delete()
     Rating.objects.bulk_update(restored.values(), RATING_FIELDS, batch_size=125)
-    movies_apply_ratings(
+    figures_apply(
         changes=[
-            *(RatingChange(movie_id, old_scores[movie_id], None) for movie_id in deleted),
+            *(
+                RatingChange(movie_id, old_scores[movie_id], None, rating.created_at)
+                for movie_id, rating in deleted.items()
+                if rating.is_counted
+            ),
             *(
                 RatingChange(movie_id, old_scores[movie_id], rating.score)
                 for movie_id, rating in restored.items()
-                if rating.score != old_scores[movie_id]
+                if rating.is_counted and rating.score != old_scores[movie_id]
             ),
         ]
     )
