@@ -4,42 +4,73 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db import models
 from django.http import HttpRequest
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from accounts.services import user_revoke_access
+from accounts.services import profile_update, user_deactivate, user_revoke_access
+from nexus.core.admin import ObjectActionsMixin, count_objects
+
+PROFILE_FIELDS = (
+    *("origin", "display_name", "bio", "avatar_url"),
+    *("favorite_genres", "visibility"),
+)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
+    """Accounts and roles. The words of a member's profile can be removed, but not written."""
+
     list_display = ("username", "email", "origin", "visibility", "is_active", "is_staff")
     list_filter = ("origin", "is_active", "is_staff", "visibility", "groups")
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
-    readonly_fields = ("last_login", "date_joined")
+    search_fields = ("username", "email", "display_name")
+    actions = ("deactivate", "clear_profile")
+    readonly_fields = ("last_login", "date_joined", *PROFILE_FIELDS)
     fieldsets = (
-        *(DjangoUserAdmin.fieldsets or ()),
+        (None, {"fields": ("username", "password", "email")}),
         (
-            "Profile",
-            {
-                "fields": (
-                    "origin",
-                    "display_name",
-                    "bio",
-                    "avatar_url",
-                    "favorite_genres",
-                    "visibility",
-                )
-            },
+            "Permissions",
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
         ),
+        ("Profile", {"fields": PROFILE_FIELDS}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
     )
 
+    @admin.action(
+        description="Deactivate: end all sessions, refuse logins and hide the member everywhere",
+        permissions=["change"],
+    )
+    def deactivate(self, request: HttpRequest, queryset: models.QuerySet[User]) -> None:
+        users = [user for user in queryset if self.has_change_permission(request, user)]
+        count = sum(user_deactivate(user_id=user.pk) for user in users)
+        text = f"{count_objects(count, 'user')} deactivated."
+        self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
+
+    @admin.action(
+        description="Remove display name, bio and picture from the profile", permissions=["change"]
+    )
+    def clear_profile(self, request: HttpRequest, queryset: models.QuerySet[User]) -> None:
+        users = [user for user in queryset if self.has_change_permission(request, user)]
+        for user in users:
+            profile_update(user=user, changes={"display_name": "", "bio": "", "avatar_url": ""})
+        text = f"{count_objects(len(users), 'profile')} cleared."
+        self.message_user(request, text, messages.SUCCESS if users else messages.WARNING)
+
+    def is_action_useful(self, name: str, obj: User) -> bool:
+        if name == "deactivate":
+            return obj.is_active
+        return bool(obj.display_name or obj.bio or obj.avatar_url)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        # Staff who may change users must not raise their own permissions.
-        superuser_fields = () if request.user.is_superuser else ("is_superuser", "user_permissions")
-        return (*super().get_readonly_fields(request, obj), *superuser_fields)
+        fields = list(super().get_readonly_fields(request, obj))
+        if obj is not None:
+            fields.append("username")
+        if not request.user.is_superuser:
+            # Staff who may change users must not raise their own permissions.
+            fields += ["is_superuser", "user_permissions"]
+        return fields
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False for a superuser's account, unless a superuser changes it."""

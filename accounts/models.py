@@ -181,7 +181,7 @@ class TokenFamily(models.Model):
         verbose_name_plural = "token families"
 
     def __str__(self) -> str:
-        return f"{self.user} since {self.created_at:%Y-%m-%d}"
+        return f"Session {self.pk}"
 
 
 class SpentRefreshToken(models.Model):
@@ -212,7 +212,7 @@ class KnownAddress(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id}: {self.digest[:8]}"
+        return f"Known address {self.pk}"
 
     @staticmethod
     def hash_address(user_id: int, address: str) -> str:

@@ -58,6 +58,11 @@ def user_record_login(*, user: User) -> None:
     User.objects.filter(pk=user.pk).update(last_login=timezone.now())
 
 
+def user_deactivate(*, user_id: int) -> bool:
+    """End the user's sessions and refuse further logins. Return False if they were deactivated."""
+    return User.objects.filter(pk=user_id, is_active=True).update(is_active=False) == 1
+
+
 # --- Passwords -----------------------------------------------------------------------------------
 
 

@@ -126,4 +126,4 @@ class Feedback(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user}: {self.kind} {self.movie}"
+        return f"Feedback {self.pk}"

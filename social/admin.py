@@ -1,63 +1,122 @@
-"""Admin for moderators. They hide and delete members' content but do not add any."""
+"""Admin for moderators. They hide and delete what members wrote, and never write in their name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
-from social.services.moderation import reports_dismiss, review_hide, review_restore
-from social.services.playlists import playlist_item_annotate, playlist_item_remove, playlist_update
-from social.services.ratings import rating_delete, rating_update
+from nexus.core.admin import MemberContentAdmin, count_objects
+from social.models import HiddenReview, Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.selectors.moderation import list_hidden_reviews
+from social.services.moderation import (
+    playlist_hide,
+    playlist_restore,
+    reports_dismiss,
+    review_hide,
+    review_restore,
+)
+from social.services.playlists import playlist_item_annotate, playlist_item_remove
+from social.services.ratings import rating_delete
+
+#: The author and the movie of a review.
+Subject = tuple[int, int]
 
 
-class NoAddMixin:
-    """Members create these rows through the API; staff add none."""
+class ReviewModerationAdmin(MemberContentAdmin):
+    """The decisions about reviews, for every list of rows that are about one."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def _hide_reviews(self, request: HttpRequest, subjects: Iterable[Subject]) -> None:
+        results = [
+            review_hide(author_id=author_id, movie_id=movie_id)
+            for author_id, movie_id in sorted(set(subjects))
+        ]
+        hidden = sum(result.is_changed for result in results)
+        upheld = sum(result.report_count for result in results)
+        text = (
+            f"{count_objects(hidden, 'review')} hidden, {count_objects(upheld, 'report')} upheld."
+        )
+        if len(results) > hidden:
+            text += f" {count_objects(len(results) - hidden, 'review')} had been hidden before."
+        self.show_result(request, text, is_changed=hidden + upheld > 0)
+
+    def _restore_reviews(self, request: HttpRequest, subjects: Iterable[Subject]) -> None:
+        results = [
+            review_restore(author_id=author_id, movie_id=movie_id)
+            for author_id, movie_id in sorted(set(subjects))
+        ]
+        shown = sum(result.is_changed for result in results)
+        dismissed = sum(result.report_count for result in results)
+        text = f"{count_objects(shown, 'review')} shown again, "
+        text += f"{count_objects(dismissed, 'report')} dismissed."
+        if len(results) > shown:
+            text += f" {count_objects(len(results) - shown, 'review')} had not been hidden."
+        self.show_result(request, text, is_changed=shown + dismissed > 0)
 
 
 @admin.register(Rating)
-class RatingAdmin(NoAddMixin, admin.ModelAdmin):
+class RatingAdmin(ReviewModerationAdmin):
     list_display = ("user", "movie", "score", "contains_spoilers", "hidden_at", "created_at")
     list_filter = ("score", "contains_spoilers", ("hidden_at", admin.EmptyFieldListFilter))
     actions = ("hide", "restore")
     list_select_related = ("user", "movie")
     search_fields = ("=user__username", "movie__title")
     search_help_text = "A username, or part of a movie's title."
-    raw_id_fields = ("user", "movie")
-    readonly_fields = ("user", "movie", "score", "hidden_at", "created_at", "updated_at")
+    fields = (
+        *("user", "movie", "score", "review", "contains_spoilers"),
+        *("hidden_at", "created_at", "updated_at"),
+    )
+    readonly_fields = ("hidden_at",)
     ordering = ("-id",)
-    show_full_result_count = False
+
+    def is_action_useful(self, name: str, obj: Rating) -> bool:
+        return (name == "restore") == (obj.hidden_at is not None)
 
     @admin.action(
         description="Hide the review from everybody but its author", permissions=["change"]
     )
     def hide(self, request: HttpRequest, queryset: QuerySet[Rating]) -> None:
-        for rating_id in queryset.values_list("id", flat=True):
-            review_hide(rating_id=rating_id)
+        self._hide_reviews(request, queryset.values_list("user_id", "movie_id"))
 
     @admin.action(description="Show the hidden review again", permissions=["change"])
     def restore(self, request: HttpRequest, queryset: QuerySet[Rating]) -> None:
-        for rating_id in queryset.values_list("id", flat=True):
-            review_restore(rating_id=rating_id)
-
-    def save_model(self, request: HttpRequest, obj: Rating, form: ModelForm, change: bool) -> None:
-        rating_update(rating_id=obj.pk, review=obj.review, contains_spoilers=obj.contains_spoilers)
+        self._restore_reviews(request, queryset.values_list("user_id", "movie_id"))
 
     def delete_model(self, request: HttpRequest, obj: Rating) -> None:
+        # Otherwise the member could post the same review again.
+        if obj.review:
+            review_hide(author_id=obj.user_id, movie_id=obj.movie_id)
         rating_delete(rating_id=obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Rating]) -> None:
-        for rating_id in queryset.values_list("id", flat=True):
-            rating_delete(rating_id=rating_id)
+        for rating in queryset.only("user_id", "movie_id", "review"):
+            self.delete_model(request, rating)
+
+
+@admin.register(HiddenReview)
+class HiddenReviewAdmin(ReviewModerationAdmin):
+    """The moderators' decisions, also about reviews that their authors have deleted."""
+
+    list_display = ("user", "movie", "hidden_at")
+    list_select_related = ("user", "movie")
+    search_fields = ("=user__username", "movie__title")
+    search_help_text = "A username, or part of a movie's title."
+    ordering = ("-id",)
+    actions = ("restore",)
+
+    @admin.action(
+        description="Show what the member writes about the movie again", permissions=["change"]
+    )
+    def restore(self, request: HttpRequest, queryset: QuerySet[HiddenReview]) -> None:
+        self._restore_reviews(request, queryset.values_list("user_id", "movie_id"))
 
 
 class ReportStateFilter(admin.SimpleListFilter):
@@ -84,93 +143,206 @@ class ReportStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(ReviewReport)
-class ReviewReportAdmin(NoAddMixin, admin.ModelAdmin):
+class ReviewReportAdmin(ReviewModerationAdmin):
     """The moderation queue: the oldest open report first. The actions uphold or dismiss it."""
 
-    list_display = ("id", "reason", "comment", "author", "review", "state", "created_at")
+    list_display = ("id", "reason", "comment", "author", "short_review", "state", "created_at")
     list_filter = (ReportStateFilter, "reason")
-    list_select_related = ("rating__user",)
-    raw_id_fields = ("rating", "reporter")
-    readonly_fields = ("author", "full_review")
+    list_select_related = ("author", "movie", "rating")
+    fields = (
+        *("about", "reported_review", "present_review", "reason", "comment", "reporter"),
+        *("created_at", "state", "resolved_at", "other_reports", "earlier_hidden_reviews"),
+    )
+    readonly_fields = (
+        *("about", "reported_review", "present_review", "other_reports"),
+        "earlier_hidden_reviews",
+    )
     ordering = ("created_at", "id")
-    actions = ("uphold", "dismiss")
-    show_full_result_count = False
+    actions = ("uphold", "dismiss", "restore")
 
-    def has_change_permission(self, request: HttpRequest, obj: ReviewReport | None = None) -> bool:
-        # The actions decide a report; its fields are read-only.
-        return obj is None and super().has_change_permission(request)
-
-    @admin.display(description="review by")
-    def author(self, report: ReviewReport) -> str:
-        return report.rating.user.username
+    def is_action_useful(self, name: str, obj: ReviewReport) -> bool:
+        is_hidden = _find_hidden(obj) is not None
+        is_open = obj.state == ReviewReport.State.OPEN
+        return {"uphold": is_open or not is_hidden, "dismiss": is_open, "restore": is_hidden}[name]
 
     @admin.display(description="review")
-    def review(self, report: ReviewReport) -> str:
-        return Truncator(report.rating.review).chars(200)
+    def short_review(self, report: ReviewReport) -> str:
+        return Truncator(report.review).chars(200)
 
-    @admin.display(description="review")
-    def full_review(self, report: ReviewReport) -> str:
-        return report.rating.review
+    @admin.display(description="review of")
+    def about(self, report: ReviewReport) -> SafeString | str:
+        if report.movie is None or report.author is None:
+            return "-"
+        ratings_url = reverse("admin:social_rating_changelist")
+        return format_html(
+            '<a href="/movies/{}/">{}</a> ({}), by <a href="{}?q={}">{}</a>',
+            report.movie.pk,
+            report.movie.title,
+            report.movie.release_year or "no year",
+            ratings_url,
+            report.author.username,
+            report.author.username,
+        )
+
+    @admin.display(description="review when it was reported")
+    def reported_review(self, report: ReviewReport) -> SafeString:
+        mark = "marked as containing spoilers" if report.contains_spoilers else "no spoiler mark"
+        return format_html("{}<br><em>({})</em>", _format_text(report.review), mark)
+
+    @admin.display(description="review now")
+    def present_review(self, report: ReviewReport) -> SafeString | str:
+        author_id, movie_id = _get_subject(report)
+        rating = Rating.objects.filter(user_id=author_id, movie_id=movie_id).first()
+        hidden = _find_hidden(report)
+        state = "visible" if hidden is None else f"hidden since {_format_date(hidden.hidden_at)}"
+        if rating is None or not rating.review:
+            return "Deleted by its author. A new one will be " + (
+                "visible." if hidden is None else "hidden."
+            )
+        if rating.review == report.review:
+            return f"Unchanged, {state}."
+        return format_html("Changed, {}:<br>{}", state, _format_text(rating.review))
+
+    @admin.display(description="other reports of it")
+    def other_reports(self, report: ReviewReport) -> SafeString | str:
+        author_id, movie_id = _get_subject(report)
+        others = ReviewReport.objects.filter(author_id=author_id, movie_id=movie_id)
+        return (
+            format_html_join(
+                "",
+                "<div>{}, {}: {}</div>",
+                (
+                    (other.get_state_display(), other.get_reason_display(), other.comment or "-")
+                    for other in others.exclude(pk=report.pk).order_by("id")[:20]
+                ),
+            )
+            or "none"
+        )
+
+    @admin.display(description="earlier hidden reviews of the author")
+    def earlier_hidden_reviews(self, report: ReviewReport) -> SafeString | str:
+        author_id, movie_id = _get_subject(report)
+        reviews = list_hidden_reviews(author_id=author_id, except_movie_id=movie_id)
+        return (
+            format_html_join(
+                "",
+                "<div><strong>{}</strong>, hidden {}: {}</div>",
+                (
+                    (review.title, _format_date(review.hidden_at), _format_text(review.review))
+                    for review in reviews
+                ),
+            )
+            or "none"
+        )
 
     @admin.action(
         description="Hide the review and uphold all reports of it", permissions=["change"]
     )
     def uphold(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
-        for rating_id in set(queryset.values_list("rating_id", flat=True)):
-            review_hide(rating_id=rating_id)
+        self._hide_reviews(request, _list_subjects(queryset))
 
     @admin.action(
         description="Leave the review and dismiss all reports of it", permissions=["change"]
     )
     def dismiss(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
-        for rating_id in set(queryset.values_list("rating_id", flat=True)):
-            reports_dismiss(rating_id=rating_id)
+        count = sum(
+            reports_dismiss(author_id=author_id, movie_id=movie_id)
+            for author_id, movie_id in sorted(set(_list_subjects(queryset)))
+        )
+        text = f"{count_objects(count, 'report')} dismissed. The reviews did not change."
+        self.show_result(request, text, is_changed=count > 0)
+
+    @admin.action(description="Show the hidden review again", permissions=["change"])
+    def restore(self, request: HttpRequest, queryset: QuerySet[ReviewReport]) -> None:
+        self._restore_reviews(request, _list_subjects(queryset))
+
+
+def _list_subjects(reports: QuerySet[ReviewReport]) -> list[Subject]:
+    rows = reports.filter(author__isnull=False, movie__isnull=False)
+    return list(rows.values_list("author_id", "movie_id"))
+
+
+def _get_subject(report: ReviewReport) -> Subject:
+    """Return the author and the movie; zeros for a report that the previous release has written."""
+    return report.author_id or 0, report.movie_id or 0
+
+
+def _find_hidden(report: ReviewReport) -> HiddenReview | None:
+    author_id, movie_id = _get_subject(report)
+    return HiddenReview.objects.filter(user_id=author_id, movie_id=movie_id).first()
+
+
+def _format_date(moment: Any) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}"
+
+
+def _format_text(text: str) -> SafeString:
+    """Return the text with its line breaks."""
+    return format_html('<span style="white-space: pre-wrap">{}</span>', text)
 
 
 @admin.register(Playlist)
-class PlaylistAdmin(NoAddMixin, admin.ModelAdmin):
-    list_display = ("name", "owner", "visibility", "movie_count", "created_at")
-    list_filter = ("visibility",)
+class PlaylistAdmin(MemberContentAdmin):
+    list_display = ("name", "owner", "visibility", "hidden_at", "movie_count", "created_at")
+    list_filter = ("visibility", ("hidden_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
     search_fields = ("name", "=owner__username")
-    raw_id_fields = ("owner",)
+    fields = (
+        *("id", "owner", "name", "description", "visibility", "hidden_at", "movie_count"),
+        *("version", "published_at", "created_at", "updated_at"),
+    )
     readonly_fields = (
-        "id",
-        "owner",
-        "movie_count",
-        "version",
-        "published_at",
-        "created_at",
-        "updated_at",
+        *("id", "hidden_at", "movie_count", "version", "published_at"),
+        *("created_at", "updated_at"),
     )
     ordering = ("-created_at", "-id")
-    show_full_result_count = False
+    actions = ("hide", "restore")
 
-    def save_model(
-        self, request: HttpRequest, obj: Playlist, form: ModelForm, change: bool
-    ) -> None:
-        playlist_update(
-            playlist_id=obj.pk,
-            name=obj.name,
-            description=obj.description,
-            visibility=obj.visibility,
-        )
+    def is_action_useful(self, name: str, obj: Playlist) -> bool:
+        return (name == "restore") == (obj.hidden_at is not None)
+
+    @admin.action(
+        description="Make the playlist private and keep its owner from sharing it",
+        permissions=["change"],
+    )
+    def hide(self, request: HttpRequest, queryset: QuerySet[Playlist]) -> None:
+        ids = list(queryset.values_list("id", flat=True))
+        count = sum(playlist_hide(playlist_id=playlist_id) for playlist_id in ids)
+        text = f"{count_objects(count, 'playlist')} hidden."
+        self.show_result(request, text, is_changed=count > 0)
+
+    @admin.action(description="Let the owner share the playlist again", permissions=["change"])
+    def restore(self, request: HttpRequest, queryset: QuerySet[Playlist]) -> None:
+        ids = list(queryset.values_list("id", flat=True))
+        count = sum(playlist_restore(playlist_id=playlist_id) for playlist_id in ids)
+        text = f"The owners of {count_objects(count, 'playlist')} may share them again."
+        self.show_result(request, text, is_changed=count > 0)
 
 
 @admin.register(PlaylistItem)
-class PlaylistItemAdmin(NoAddMixin, admin.ModelAdmin):
-    list_display = ("playlist", "position", "movie", "added_at")
+class PlaylistItemAdmin(MemberContentAdmin):
+    list_display = ("playlist_name", "position", "movie", "note", "added_at")
     list_select_related = ("playlist", "movie")
     search_fields = ("playlist__name", "movie__title")
-    raw_id_fields = ("playlist", "movie")
-    readonly_fields = ("playlist", "movie", "position", "added_at")
+    fields = ("playlist", "playlist_name", "movie", "position", "note", "added_at")
+    readonly_fields = ("playlist_name", "added_at")
     ordering = ("-id",)
-    show_full_result_count = False
+    actions = ("remove_note",)
 
-    def save_model(
-        self, request: HttpRequest, obj: PlaylistItem, form: ModelForm, change: bool
-    ) -> None:
-        playlist_item_annotate(playlist_id=obj.playlist_id, movie_id=obj.movie_id, note=obj.note)
+    def is_action_useful(self, name: str, obj: PlaylistItem) -> bool:
+        return bool(obj.note)
+
+    @admin.display(description="name of the playlist")
+    def playlist_name(self, item: PlaylistItem) -> str:
+        return item.playlist.name
+
+    @admin.action(description="Remove the note", permissions=["change"])
+    def remove_note(self, request: HttpRequest, queryset: QuerySet[PlaylistItem]) -> None:
+        items = list(queryset.exclude(note="").values_list("playlist_id", "movie_id"))
+        for playlist_id, movie_id in items:
+            playlist_item_annotate(playlist_id=playlist_id, movie_id=movie_id, note="")
+        text = f"{count_objects(len(items), 'note')} removed."
+        self.show_result(request, text, is_changed=bool(items))
 
     def delete_model(self, request: HttpRequest, obj: PlaylistItem) -> None:
         playlist_item_remove(playlist_id=obj.playlist_id, movie_id=obj.movie_id)
@@ -181,7 +353,7 @@ class PlaylistItemAdmin(NoAddMixin, admin.ModelAdmin):
 
 
 @admin.register(Import)
-class ImportAdmin(NoAddMixin, admin.ModelAdmin):
+class ImportAdmin(MemberContentAdmin):
     """Shows support the progress of an import and why it failed, but not its rows."""
 
     list_display = ("id", "user", "filename", "format", "state", "position", "total", "reason")
@@ -190,8 +362,7 @@ class ImportAdmin(NoAddMixin, admin.ModelAdmin):
     search_fields = ("=user__username",)
     search_help_text = "A username."
     ordering = ("-id",)
-    show_full_result_count = False
 
-    def has_change_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # Only members apply and undo their imports.
         return False

@@ -25,6 +25,8 @@ REVIEWED = {
     ("recommendations", "0002_admins_trainings"): "inserts a few rows of groups and permissions",
     ("social", "0003_feed_indexes"): "updates playlists in a transaction of its own",
     ("social", "0005_moderators_reports"): "inserts a few rows of groups and permissions",
+    ("social", "0009_moderation"): "drops a NOT NULL, in the system catalog only",
+    ("social", "0011_existing_moderation"): "reads the ratings, and writes the few hidden reviews",
 }
 SAFE_OPERATIONS = (
     migrations.CreateModel,

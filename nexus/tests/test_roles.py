@@ -20,7 +20,7 @@ from accounts.tokens import family_create, refresh_token_rotate
 from movies.models import Collection, Person
 from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.models import Feedback, Training
-from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.models import HiddenReview, Import, Playlist, PlaylistItem, Rating, ReviewReport
 
 pytestmark = pytest.mark.django_db
 
@@ -28,11 +28,12 @@ ROLES = (MODERATOR, CURATOR, ADMIN)
 # What each role may do with each model of the admin: v(iew), a(dd), c(hange), d(elete). The admin itself
 # forbids some of it to everybody: nobody adds a rating, or deletes a member who has data.
 MATRIX = {
-    "social.rating": {MODERATOR: "vcd", ADMIN: "vcd"},
-    "social.playlist": {MODERATOR: "vcd", ADMIN: "vcd"},
-    "social.playlistitem": {MODERATOR: "vcd", ADMIN: "vcd"},
-    # Reports are handled by actions; the page of a report is read only.
+    # Moderators act by actions and deletion; the pages of what members own are read only.
+    "social.rating": {MODERATOR: "vd", ADMIN: "vd"},
+    "social.playlist": {MODERATOR: "vd", ADMIN: "vd"},
+    "social.playlistitem": {MODERATOR: "vd", ADMIN: "vd"},
     "social.reviewreport": {MODERATOR: "vd", ADMIN: "vd"},
+    "social.hiddenreview": {MODERATOR: "v", ADMIN: "v"},
     # Superusers only.
     "social.import": {},
     "recommendations.training": {ADMIN: "v"},
@@ -55,6 +56,7 @@ def _roles(db):
         import_module("accounts.migrations.0003_roles").make_roles(apps, None)
         import_module("accounts.migrations.0007_admins_jobs").grant_jobs(apps, None)
         import_module("social.migrations.0005_moderators_reports").grant_reports(apps, None)
+        import_module("social.migrations.0011_existing_moderation").grant_hidden_reviews(apps, None)
         import_module("recommendations.migrations.0002_admins_trainings").grant_trainings(
             apps, None
         )
@@ -82,6 +84,7 @@ def stored(make_user, make_movie):
         "social.reviewreport": ReviewReport.objects.create(
             rating=rating, reporter=make_user("bob"), reason="abuse"
         ),
+        "social.hiddenreview": HiddenReview.objects.create(user=ann, movie=movie, hidden_at=now),
         "social.import": Import.objects.create(user=ann, format="imdb", state="failed", step=""),
         "recommendations.training": Training.objects.create(algorithm="edlae-1"),
         "recommendations.feedback": Feedback.objects.create(

@@ -1,4 +1,4 @@
-"""Ratings, reviews, follows, blocks, playlists, watchlists, viewings and imports of members."""
+"""Ratings, reviews, reports, follows, blocks, playlists, watchlists, viewings and imports."""
 
 from social.models.diary import Viewing, WatchlistItem
 from social.models.figures import FiguresCheck
@@ -8,6 +8,7 @@ from social.models.follows import (
     members_visible_to,
 )
 from social.models.imports import Import, ImportFile, ImportRow
+from social.models.moderation import MAX_COMMENT_LENGTH, HiddenReview, ReviewReport
 from social.models.playlists import (
     MAX_DESCRIPTION_LENGTH,
     MAX_NAME_LENGTH,
@@ -17,13 +18,11 @@ from social.models.playlists import (
     PlaylistQuerySet,
 )
 from social.models.ratings import (
-    MAX_COMMENT_LENGTH,
     MAX_REVIEW_LENGTH,
     MAX_SCORE,
     MIN_SCORE,
     Rating,
     RatingQuerySet,
-    ReviewReport,
 )
 
 __all__ = [
@@ -37,6 +36,7 @@ __all__ = [
     "Block",
     "FiguresCheck",
     "Follow",
+    "HiddenReview",
     "Import",
     "ImportFile",
     "ImportRow",

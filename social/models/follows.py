@@ -81,7 +81,7 @@ class Follow(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.follower_id} follows {self.followed_id}"
+        return f"Follow {self.pk}"
 
 
 class Block(models.Model):
@@ -104,4 +104,4 @@ class Block(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.blocker_id} blocks {self.blocked_id}"
+        return f"Block {self.pk}"

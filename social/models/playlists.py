@@ -68,6 +68,8 @@ class Playlist(models.Model):
     movie_count = models.PositiveIntegerField(default=0, editable=False)
     #: When it first became public. The feed shows it at this time.
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: When a moderator made it private. Its owner cannot share it again until a moderator allows it.
+    hidden_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -95,7 +97,8 @@ class Playlist(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        # Not the name: the admin's log stores this text, and outlives the playlist.
+        return f"Playlist {self.pk}"
 
 
 class PlaylistItemQuerySet(models.QuerySet["PlaylistItem"]):

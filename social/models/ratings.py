@@ -1,4 +1,4 @@
-"""Ratings with their reviews, and reports of reviews."""
+"""Ratings with their reviews."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Floor
-from django.utils import timezone
 
 from accounts.models import build_counted_filter
 from movies.models import LIST_COLUMNS, Movie
@@ -17,7 +16,6 @@ from social.models.follows import build_visibility_filter
 
 MIN_SCORE, MAX_SCORE = 1.0, 5.0
 MAX_REVIEW_LENGTH = 10_000
-MAX_COMMENT_LENGTH = 1000
 
 MOVIE_COLUMNS = tuple(f"movie__{name}" for name in LIST_COLUMNS)
 
@@ -67,7 +65,8 @@ class Rating(models.Model):
     #: Whether public figures and trainings count the score: User.is_counted when it was created. After
     #: a change of visibility social.services.figures brings it up to date, with the movie's figures.
     is_counted = models.BooleanField(default=True, db_default=True, editable=False)
-    #: When a moderator hid the review. That does not change whether the score counts.
+    #: When a moderator hid the review, copied from HiddenReview. That does not change whether the
+    #: score counts.
     hidden_at = models.DateTimeField(null=True, blank=True, editable=False)
     #: When the review was written, if that was after the score. The feed shows it at this time.
     reviewed_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -123,45 +122,3 @@ class Rating(models.Model):
     def public_review(self) -> str:
         """The review as others see it: empty if a moderator hid it."""
         return "" if self.hidden_at else self.review
-
-
-class ReviewReport(models.Model):
-    """A member's complaint about another member's review, for the moderators."""
-
-    class Reason(models.TextChoices):
-        SPOILER = "spoiler", "spoilers without a warning"
-        ABUSE = "abuse", "insults or threats"
-        SPAM = "spam", "advertising"
-        OTHER = "other", "something else"
-
-    class State(models.TextChoices):
-        OPEN = "open", "open"
-        UPHELD = "upheld", "upheld (the review is hidden)"
-        DISMISSED = "dismissed", "dismissed"
-
-    rating = models.ForeignKey(Rating, models.CASCADE, related_name="reports")
-    reporter = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="reports")
-    reason = models.CharField(max_length=10, choices=Reason)
-    comment = models.CharField(max_length=MAX_COMMENT_LENGTH, blank=True)
-    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
-    created_at = models.DateTimeField(default=timezone.now)
-    resolved_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["rating", "reporter"], name="report_once_per_member"),
-            models.CheckConstraint(
-                condition=Q(state="open", resolved_at__isnull=True)
-                | (~Q(state="open") & Q(resolved_at__isnull=False)),
-                name="report_resolved_or_open",
-            ),
-        ]
-        indexes = [
-            # The moderation queue: the oldest open report first.
-            models.Index(
-                fields=["created_at", "id"], condition=Q(state="open"), name="report_queue"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"Report {self.pk} ({self.reason})"

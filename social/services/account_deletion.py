@@ -6,8 +6,10 @@ It lives here and not in accounts, which does not know what a member owns.
 from __future__ import annotations
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 
 from accounts.models import User
 from movies.services.ratings import RatingChange
@@ -26,15 +28,27 @@ def account_delete(*, user: User) -> None:
     for model, sides in ((Follow, ("follower", "followed")), (Block, ("blocker", "blocked"))):
         rows = model.objects.filter(Q(**{sides[0]: user}) | Q(**{sides[1]: user}))
         list(rows.select_for_update().order_by("id").values_list("id"))
-    # The admin log stores the names of changed objects, and these two contain the username.
-    LogEntry.objects.filter(
-        Q(content_type__model="user", object_id=str(user.pk))
-        | Q(content_type__model="tokenfamily", object_repr__startswith=f"{user.username} since "),
-        content_type__app_label="accounts",
-    ).delete()
+    _delete_log_entries(user)
     user.delete()
     # Every writer of ratings locks the movies last.
     figures_apply(changes=withdrawn)
+
+
+def _delete_log_entries(user: User) -> None:
+    """Delete the entries of the admin's log about the member and about what they own."""
+    for content_type in ContentType.objects.filter(logentry__isnull=False).distinct():
+        model = content_type.model_class()
+        if model is None:
+            continue
+        fields = model._meta.concrete_fields
+        owner_keys = [field.name for field in fields if field.related_model is User]
+        is_own = Q(pk=user.pk) if model is User else Q()
+        for key in owner_keys:
+            is_own |= Q(**{key: user})
+        if not is_own:
+            continue
+        own_ids = model._default_manager.filter(is_own).values(text=Cast("pk", TextField()))
+        LogEntry.objects.filter(content_type=content_type, object_id__in=own_ids).delete()
 
 
 def _lock_ratings(user: User) -> list[RatingChange]:

@@ -70,9 +70,11 @@ def playlist_update(
     """Change the fields that are not None. `movie_ids` replaces the whole content.
 
     Movies that stay in the playlist keep their notes. Raises NotFound if the playlist does not
-    exist, ValidationError (400) on `movie_ids` for unknown movies or more than MAX_ITEMS.
+    exist, Problem (403) if a moderator has hidden it and `visibility` is not private,
+    ValidationError (400) on `movie_ids` for unknown movies or more than MAX_ITEMS.
     """
     playlist = _lock_playlist(playlist_id)
+    _check_may_share(playlist, visibility)
     if name is not None:
         playlist.name = name
     if description is not None:
@@ -93,13 +95,17 @@ def playlist_copy(
 ) -> Playlist:
     """Create a playlist with the movies of another one, in its order and without its notes.
 
-    By default the copy has the name of its source and is private.
+    By default the copy has the name of its source and is private. Raises Problem (403) if a
+    moderator has hidden the source and the copy is not private.
     """
+    visibility = visibility or Playlist.Visibility.PRIVATE
+    _check_may_share(source, visibility)
     copy = playlist_create(
-        owner=owner,
-        name=name if name is not None else source.name,
-        visibility=visibility or Playlist.Visibility.PRIVATE,
+        owner=owner, name=name if name is not None else source.name, visibility=visibility
     )
+    if source.hidden_at is not None:
+        copy.hidden_at = source.hidden_at
+        copy.save(update_fields=["hidden_at"])
     movie_ids = _read_order(source)
     existing = lock_existing(Movie, movie_ids)
     _write_order(copy, [movie_id for movie_id in movie_ids if movie_id in existing])
@@ -204,6 +210,13 @@ def playlist_recount(*, playlist_id: UUID) -> bool:
     if is_off:
         _write_order(playlist, order)
     return is_off
+
+
+def _check_may_share(playlist: Playlist, visibility: str | None) -> None:
+    """Raise Problem (403) if a moderator has hidden the playlist and `visibility` would share it."""
+    if playlist.hidden_at and visibility not in (None, Playlist.Visibility.PRIVATE):
+        detail = "A moderator has made this playlist private. You can keep it, but not share it."
+        raise Problem(403, "hidden_by_moderator", detail)
 
 
 def _lock_playlist(playlist_id: UUID) -> Playlist:

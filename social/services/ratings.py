@@ -7,6 +7,9 @@ created, from the visibility of the locked member, and later by social.services.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,7 +17,7 @@ from accounts.models import User
 from movies.models import Movie
 from movies.services.ratings import RatingChange, movie_apply_rating
 from nexus.core.api.exceptions import AccountNotFound, NotFound, field_error
-from social.models import Rating, WatchlistItem
+from social.models import HiddenReview, Rating, WatchlistItem
 from social.queries import lock_existing
 from social.services.figures import figures_apply
 
@@ -97,6 +100,8 @@ def _create_rating(
         review=review or "",
         contains_spoilers=bool(contains_spoilers),
         is_counted=member.is_counted,
+        # A moderator's decision outlives a deleted rating.
+        hidden_at=get_hidden_at(member.pk, [movie_id]).get(movie_id),
         created_at=now,
         updated_at=now,
     )
@@ -105,6 +110,12 @@ def _create_rating(
     else:
         lock_existing(Movie, [movie_id])
     return rating
+
+
+def get_hidden_at(user_id: int, movie_ids: Collection[int]) -> dict[int, datetime]:
+    """Return when moderators hid the member's reviews, by movie, for those that are hidden."""
+    hidden = HiddenReview.objects.filter(user_id=user_id, movie_id__in=movie_ids)
+    return dict(hidden.values_list("movie_id", "hidden_at"))
 
 
 def _update_rating(

@@ -1,8 +1,13 @@
+import re
+
 import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
 
 from movies.models import Movie
-from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.models import HiddenReview, Import, Playlist, PlaylistItem, Rating, ReviewReport
 from social.services.follows import follow_set
+from social.services.moderation import review_hide, review_report
 from social.services.playlists import playlist_create
 from social.services.ratings import rating_set
 
@@ -28,18 +33,6 @@ def test_admin_pages_open_and_adding_is_forbidden(admin_client, stored, model):
     assert admin_client.get(f"{url}{objects.first().pk}/change/").status_code == 200
 
 
-def test_a_moderator_can_clear_a_review_but_not_change_the_score(admin_client, stored):
-    rating = Rating.objects.get()
-
-    response = admin_client.post(
-        f"/admin/social/rating/{rating.id}/change/", {"review": "", "score": "1"}
-    )
-
-    assert response.status_code == 302
-    rating.refresh_from_db()
-    assert (rating.review, rating.score) == ("", 4.0)
-
-
 @pytest.mark.parametrize("by_action", [False, True])
 def test_deleting_a_rating_in_the_admin_updates_the_movie_counters(admin_client, stored, by_action):
     rating = Rating.objects.get()
@@ -56,6 +49,20 @@ def test_deleting_a_rating_in_the_admin_updates_the_movie_counters(admin_client,
     movie = Movie.objects.get(id=rating.movie_id)
 
     assert (movie.rating_count, movie.rating_sum) == (0, 0.0)
+
+
+def test_a_review_that_a_moderator_deleted_is_hidden_when_it_is_posted_again(
+    admin_client, stored, client_of, api
+):
+    rating = Rating.objects.get()
+    author, movie_id = rating.user, rating.movie_id
+
+    admin_client.post(f"/admin/social/rating/{rating.pk}/delete/", {"post": "yes"})
+    body = {"movie": movie_id, "score": 4, "review": "Rude words."}
+    posted = client_of(author).post("/ratings/", body)
+
+    assert (posted.status_code, posted.json()["review_hidden"]) == (201, True)
+    assert api.get(f"/movies/{movie_id}/reviews/").json()["count"] == 0
 
 
 def test_deleting_a_playlist_item_in_the_admin_closes_the_gap(admin_client, stored):
@@ -165,26 +172,181 @@ def test_a_hidden_review_is_shown_only_to_its_author_and_its_score_still_counts(
     assert api.get(f"/movies/{movie.id}/reviews/").json()["count"] == 0
 
 
-def test_publishing_a_playlist_in_the_admin_sets_its_publication_time(
-    admin_client, stored, make_user
+def act_on_page(admin_client, instance, action):
+    """Press a button on the page of an object; return the page that follows."""
+    label = instance._meta.label_lower.replace(".", "/")
+    url = f"/admin/{label}/{instance.pk}/change/"
+    return admin_client.post(url, {"_action": action}, follow=True).content.decode()
+
+
+def test_the_report_page_hides_the_review_and_says_so(admin_client, reported):
+    report = ReviewReport.objects.first()
+
+    page = act_on_page(admin_client, report, "uphold")
+
+    assert "1 review hidden, 2 reports upheld." in page
+    assert "Unchanged, hidden since" in page
+    assert read_states() == {"upheld"}
+    reported.refresh_from_db()
+    assert reported.hidden_at is not None
+    assert "0 reviews hidden, 0 reports upheld. 1 review had been hidden before." in act_on_page(
+        admin_client, report, "uphold"
+    )
+
+
+def test_the_report_page_dismisses_the_reports_and_says_so(admin_client, reported):
+    page = act_on_page(admin_client, ReviewReport.objects.first(), "dismiss")
+
+    assert "2 reports dismissed. The reviews did not change." in page
+    assert read_states() == {"dismissed"}
+    reported.refresh_from_db()
+    assert reported.hidden_at is None
+
+
+def test_the_report_page_shows_the_review_again_and_says_so(admin_client, reported):
+    report = ReviewReport.objects.first()
+    act_on_page(admin_client, report, "uphold")
+
+    page = act_on_page(admin_client, report, "restore")
+
+    assert "1 review shown again, 2 reports dismissed." in page
+    reported.refresh_from_db()
+    assert reported.hidden_at is None
+
+
+def test_the_list_of_reports_says_what_its_actions_did(admin_client, reported):
+    form = {
+        "action": "uphold",
+        "_selected_action": list(ReviewReport.objects.values_list("id", flat=True)),
+    }
+
+    page = admin_client.post(REPORTS, form, follow=True).content.decode()
+
+    assert "1 review hidden, 2 reports upheld." in page
+
+
+def test_the_report_page_offers_only_what_can_be_done(admin_client, reported):
+    report = ReviewReport.objects.first()
+    url = f"{REPORTS}{report.pk}/change/"
+
+    def list_buttons():
+        return re.findall(r'name="_action" value="(\w+)"', admin_client.get(url).content.decode())
+
+    buttons_before = list_buttons()
+    act_on_page(admin_client, report, "uphold")
+
+    assert buttons_before == ["uphold", "dismiss"]
+    assert list_buttons() == ["restore"]
+
+
+def test_the_report_page_links_the_movie_and_lists_earlier_hidden_reviews(
+    admin_client, reported, make_movie
+):
+    earlier = make_movie("Brazil")
+    rating_set(user_id=reported.user_id, movie_id=earlier.pk, score=1, review="Worse <b>words</b>.")
+    review_hide(author_id=reported.user_id, movie_id=earlier.pk)
+    report = ReviewReport.objects.first()
+
+    page = admin_client.get(f"{REPORTS}{report.pk}/change/").content.decode()
+
+    assert f'<a href="/movies/{reported.movie_id}/">Movie 0</a>' in page
+    assert "<strong>Brazil</strong>" in page
+    assert "Worse &lt;b&gt;words&lt;/b&gt;." in page
+
+
+def test_the_report_page_shows_what_was_reported_after_an_edit_and_a_deletion(
+    admin_client, reported, client_of
+):
+    author = client_of(reported.user)
+    url = f"{REPORTS}{ReviewReport.objects.first().pk}/change/"
+
+    author.patch(f"/ratings/{reported.pk}/", {"review": "Kind words."})
+    page_after_edit = admin_client.get(url).content.decode()
+    author.delete(f"/ratings/{reported.pk}/")
+    page_after_deletion = admin_client.get(url).content.decode()
+
+    assert "Rude words." in page_after_edit
+    assert "Kind words." in page_after_edit
+    assert "Rude words." in page_after_deletion
+    assert "Deleted by its author. A new one will be visible." in page_after_deletion
+
+
+def test_the_buttons_of_a_page_need_the_permission_of_the_action(make_user, reported):
+    viewer = make_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_reviewreport"))
+    client = Client()
+    client.force_login(viewer)
+    url = f"{REPORTS}{ReviewReport.objects.first().pk}/change/"
+
+    page = client.get(url)
+    response = client.post(url, {"_action": "uphold"})
+
+    assert (page.status_code, response.status_code) == (200, 403)
+    assert b'name="_action"' not in page.content
+    assert read_states() == {"open"}
+
+
+def test_a_hidden_playlist_stays_private_until_a_moderator_allows_it(
+    admin_client, stored, client_of, api
 ):
     playlist = Playlist.objects.get()
-    Playlist.objects.update(visibility="private", published_at=None)
-    form = {"name": "Evenings", "description": "", "visibility": "public"}
+    owner, url = client_of(playlist.owner), f"/playlists/{playlist.pk}/"
 
-    response = admin_client.post(f"/admin/social/playlist/{playlist.id}/change/", form)
+    page = act_on_page(admin_client, playlist, "hide")
+    hidden_status = api.get(url).status_code
+    publishing = owner.patch(url, {"visibility": "unlisted"})
+    edit = owner.patch(url, {"name": "Evenings"})
+    copies = [
+        owner.post(f"{url}copy/", {"visibility": visibility})
+        for visibility in ("public", "private")
+    ]
+    copy_url = f"/playlists/{copies[1].json()['id']}/"
+    publishing_the_copy = owner.patch(copy_url, {"visibility": "public"})
+    page_after = act_on_page(admin_client, playlist, "restore")
+    publishing_after = owner.patch(url, {"visibility": "public"})
 
-    assert response.status_code == 302
-    playlist.refresh_from_db()
-    assert (playlist.name, playlist.visibility) == ("Evenings", "public")
-    assert playlist.published_at is not None
+    assert "1 playlist hidden." in page
+    assert hidden_status == 404
+    assert (publishing.status_code, publishing.json()["code"]) == (403, "hidden_by_moderator")
+    assert edit.status_code == 200
+    assert [copy.status_code for copy in copies] == [403, 201]
+    assert publishing_the_copy.status_code == 403
+    assert "The owners of 1 playlist may share them again." in page_after
+    assert publishing_after.status_code == 200
+
+
+def test_a_note_can_be_removed_in_the_admin(admin_client, stored):
+    item = PlaylistItem.objects.first()
+    PlaylistItem.objects.filter(pk=item.pk).update(note="Rude note.")
+
+    page = act_on_page(admin_client, item, "remove_note")
+
+    item.refresh_from_db()
+    assert "1 note removed." in page
+    assert item.note == ""
+
+
+def test_a_hidden_review_can_be_shown_again_after_its_author_deleted_it(
+    admin_client, reported, client_of
+):
+    author = client_of(reported.user)
+    act_on_page(admin_client, ReviewReport.objects.first(), "uphold")
+    author.delete(f"/ratings/{reported.pk}/")
+
+    page = act_on_page(admin_client, HiddenReview.objects.get(), "restore")
+    body = {"movie": reported.movie_id, "score": 4, "review": "Kind words."}
+    posted = author.post("/ratings/", body)
+
+    assert "1 review shown again" in page
+    assert posted.json()["review_hidden"] is False
 
 
 def test_a_report_page_shows_the_full_review_and_its_author(admin_client, stored, make_user):
-    rating = Rating.objects.get()
     review = "Rude words. " * 30
-    Rating.objects.filter(pk=rating.pk).update(review=review)
-    report = ReviewReport.objects.create(rating=rating, reporter=make_user("bob"), reason="abuse")
+    Rating.objects.update(review=review)
+    report, _ = review_report(
+        reporter_id=make_user("bob").pk, rating_id=Rating.objects.get().pk, reason="abuse"
+    )
 
     page = admin_client.get(f"/admin/social/reviewreport/{report.pk}/change/").content.decode()
 

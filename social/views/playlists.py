@@ -47,6 +47,7 @@ from social.services.playlists import (
 )
 
 ONLY_OWNER = "Only its owner may change a playlist."
+MAY_NOT_SHARE = "A moderator has made the playlist private, so it cannot be shared."
 
 
 def _serialize_items(rows: list[Any]) -> Any:
@@ -110,7 +111,7 @@ class PlaylistViewSet(PlaylistAccess):
     @contract(
         body=PlaylistWriteSerializer,
         responses={200: PlaylistSerializer},
-        errors={403: ONLY_OWNER},
+        errors={403: f"{ONLY_OWNER} {MAY_NOT_SHARE}"},
     )
     def update(self, request: Request, pk: UUID) -> Response:
         """Change a playlist. The name is required; other fields that are not sent do not change."""
@@ -119,7 +120,7 @@ class PlaylistViewSet(PlaylistAccess):
     @contract(
         body=PlaylistWriteSerializer,
         responses={200: PlaylistSerializer},
-        errors={403: ONLY_OWNER},
+        errors={403: f"{ONLY_OWNER} {MAY_NOT_SHARE}"},
     )
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Change the fields of a playlist that are sent."""
@@ -131,7 +132,11 @@ class PlaylistViewSet(PlaylistAccess):
         playlist_delete(playlist_id=self._get_own(pk).id)
         return Response(status=204)
 
-    @contract(body=PlaylistCopySerializer, responses={201: PlaylistSerializer})
+    @contract(
+        body=PlaylistCopySerializer,
+        responses={201: PlaylistSerializer},
+        errors={403: MAY_NOT_SHARE},
+    )
     def copy(self, request: Request, pk: UUID) -> Response:
         """Create a playlist with the movies of another one that the caller may read.
 

@@ -36,6 +36,7 @@ from social.queries import lock_existing
 from social.services.figures import figures_apply
 from social.services.follows import block_set, follow_set
 from social.services.playlists import playlist_create, playlist_items_add
+from social.services.ratings import get_hidden_at
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
 from social.transfer.leases import Lease, lock_import, retry_on_conflict
 from social.transfer.pipeline.comparisons import (
@@ -133,6 +134,8 @@ def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
             row.undo = {"before": before, "after": serialize_rating(rating)}
             if movie_id not in created:
                 updated[movie_id] = rating
+    for movie_id, hidden_at in get_hidden_at(job.user_id, created.keys()).items():
+        created[movie_id].hidden_at = hidden_at
     # Not an upsert: a rating the member has created meanwhile must raise IntegrityError, so that
     # the batch is retried and sees it.
     Rating.objects.bulk_create(created.values())
