@@ -18,6 +18,7 @@ REVIEWED = {
     ("accounts", "0003_roles"): "inserts a few rows of groups and permissions",
     ("accounts", "0004_remove_follow_counts"): "sets column defaults, in the system catalog only",
     ("accounts", "0006_rename_users_with_at"): "renames the few users who have an @ in their name",
+    ("accounts", "0007_admins_jobs"): "inserts a few rows of permissions",
     ("core", "0001_limit_window"): "SET UNLOGGED on an empty table",
     ("movies", "0003_list_indexes"): "timeouts, a statistics target and DROP INDEX CONCURRENTLY",
     ("movies", "0004_samples_and_words"): "timeouts, statistics, and updates of 1,000 rows each",
