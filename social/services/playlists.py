@@ -16,7 +16,7 @@ from accounts.models import User
 from movies.models import Movie
 from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem, field_error
 from social.models import Playlist, PlaylistItem
-from social.queries import lock_existing
+from social.queries import copy_items, lock_existing, set_item_positions
 
 MAX_ITEMS = 10_000
 
@@ -107,8 +107,10 @@ def playlist_copy(
         copy.hidden_at = source.hidden_at
         copy.save(update_fields=["hidden_at"])
     movie_ids = _read_order(source)
-    existing = lock_existing(Movie, movie_ids)
-    _write_order(copy, [movie_id for movie_id in movie_ids if movie_id in existing])
+    _check_length(movie_ids)
+    lock_existing(Movie, movie_ids)
+    copy.movie_count = copy_items(source_id=source.id, copy_id=copy.id)
+    _increment_version(copy)
     return copy
 
 
@@ -246,26 +248,25 @@ def _write_order(playlist: Playlist, movie_ids: Sequence[int]) -> None:
     Only items whose position changes are written. Raises ValidationError (400) on `movie_ids` for
     more than MAX_ITEMS.
     """
-    if len(movie_ids) > MAX_ITEMS:
-        message = f"A playlist holds at most {MAX_ITEMS} movies."
-        raise field_error("movie_ids", message, "too_many")
+    _check_length(movie_ids)
     items = PlaylistItem.objects.filter(playlist=playlist)
-    positions = dict(items.values_list("movie_id", "position"))
-    removed = positions.keys() - set(movie_ids)
-    if removed:
-        items.filter(movie_id__in=removed).delete()
+    current = set(items.values_list("movie_id", flat=True))
+    if not current <= set(movie_ids):
+        items.exclude(movie_id__any=movie_ids).delete()
+    set_item_positions(playlist_id=playlist.id, movie_ids=movie_ids)
     PlaylistItem.objects.bulk_create(
-        [
-            PlaylistItem(playlist=playlist, movie_id=movie_id, position=position)
-            for position, movie_id in enumerate(movie_ids, start=1)
-            if positions.get(movie_id) != position
-        ],
-        update_conflicts=True,
-        unique_fields=["playlist", "movie"],
-        update_fields=["position"],
+        PlaylistItem(playlist=playlist, movie_id=movie_id, position=position)
+        for position, movie_id in enumerate(movie_ids, start=1)
+        if movie_id not in current
     )
     playlist.movie_count = len(movie_ids)
     _increment_version(playlist)
+
+
+def _check_length(movie_ids: Sequence[int]) -> None:
+    if len(movie_ids) > MAX_ITEMS:
+        message = f"A playlist holds at most {MAX_ITEMS} movies."
+        raise field_error("movie_ids", message, "too_many")
 
 
 def _increment_version(playlist: Playlist) -> None:
