@@ -22,7 +22,6 @@ from accounts.serializers import (
     PasswordResetConfirmSerializer,
     PasswordResetSerializer,
     ProfileSerializer,
-    ProfileWriteSerializer,
     RefreshSerializer,
     RegisteredSerializer,
     RegisterSerializer,
@@ -31,7 +30,6 @@ from accounts.serializers import (
     TokenSerializer,
 )
 from accounts.services import (
-    profile_update,
     user_password_change,
     user_password_reset,
     user_register,
@@ -208,7 +206,7 @@ class PasswordResetViewSet(ApiViewSet):
 
 
 class ProfileViewSet(ApiViewSet):
-    """The caller's own profile. social.views.members adds follower counts and deletion."""
+    """The caller's own profile. social.views.members adds follower counts, changes and deletion."""
 
     permission_classes = [IsAuthenticated]
 
@@ -222,17 +220,6 @@ class ProfileViewSet(ApiViewSet):
     def retrieve(self, request: Request) -> Response:
         """Return the caller's profile."""
         return Response(ProfileSerializer(self.get_object()).data)
-
-    @contract(body=ProfileWriteSerializer, responses={200: ProfileSerializer})
-    def update(self, request: Request) -> Response:
-        """Change the caller's profile. Omitted fields stay the same."""
-        user = profile_update(user=self.get_object(), changes=self.body)
-        return Response(ProfileSerializer(user).data)
-
-    @contract(body=ProfileWriteSerializer, responses={200: ProfileSerializer})
-    def partial_update(self, request: Request) -> Response:
-        """Change some fields of the caller's profile."""
-        return self.update(request)
 
 
 def _get_user(request: Request) -> User:

@@ -326,6 +326,8 @@ RATE_LIMITS = {
     "tmdb_bulk": (10, 60),
     "import": (20, 3600),
     "export": (20, 3600),
+    # Changes of a member's visibility.
+    "visibility": (5, 86_400),
 }
 RATE_LIMIT_SCALE: float = env.read("RATE_LIMIT_SCALE", env.parse_positive_number, default=1.0)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -14,6 +15,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from accounts.admin import UserAdmin
+from accounts.models import User
 from nexus.core.admin import MemberContentAdmin, count_objects
 from social.models import HiddenReview, Import, Playlist, PlaylistItem, Rating, ReviewReport
 from social.selectors.moderation import list_hidden_reviews
@@ -26,9 +29,22 @@ from social.services.moderation import (
 )
 from social.services.playlists import playlist_item_annotate, playlist_item_remove
 from social.services.ratings import rating_delete
+from social.tasks import recount_member_ratings
 
 #: The author and the movie of a review.
 Subject = tuple[int, int]
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class MemberAdmin(UserAdmin):
+    """Users of the accounts app. Public figures do not count deactivated members."""
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data:
+            recount_member_ratings.defer(user_id=obj.pk)
 
 
 class ReviewModerationAdmin(MemberContentAdmin):

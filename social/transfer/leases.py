@@ -21,7 +21,6 @@ from django.utils import timezone
 
 from accounts.models import User
 from social.models import Import
-from social.queries import lock_existing
 
 # Longer than any batch takes, including looking up twenty movies at TMDb.
 LEASE_DURATION = timedelta(seconds=60)
@@ -88,9 +87,11 @@ def lock_import(lease: Lease) -> Iterator[Import]:
     Saving renews the lease. Raises LeaseLostError.
     """
     with transaction.atomic():
-        owner_ids = Import.objects.filter(id=lease.import_id).values_list("user_id", flat=True)
-        # The member before the import: deleting an account locks them in this order.
-        if not lock_existing(User, list(owner_ids)):
+        owner_ids = Import.objects.filter(id=lease.import_id).values("user_id")
+        # The member before the import: deleting an account locks them in this order. The lock is that
+        # of every write that counts the member's rows or reads the visibility.
+        members = User.objects.select_for_update(no_key=True).filter(pk__in=owner_ids)
+        if not list(members.values_list("pk")):
             raise LeaseLostError
         locked = Import.objects.select_for_update()
         job = locked.filter(id=lease.import_id, lease=lease.token).first()

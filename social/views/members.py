@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from accounts.password_checks import confirm_password
-from accounts.serializers import PasswordSerializer
+from accounts.serializers import PasswordSerializer, ProfileSerializer, ProfileWriteSerializer
 from accounts.views import ProfileViewSet
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.pagination import paginate, paginate_after_cursor
@@ -44,6 +44,7 @@ from social.serializers.ratings import PublicRatingSerializer
 from social.serializers.stats import StatsSerializer
 from social.services.account_deletion import account_delete
 from social.services.follows import block_remove, block_set, follow_remove, follow_set
+from social.services.members import member_update
 
 SAME_MEMBER = "The username is the caller's own."
 
@@ -209,13 +210,36 @@ class StatsViewSet(ApiViewSet):
 
 
 class MeViewSet(ProfileViewSet):
-    """The caller's profile of the accounts app, with follow counts and account deletion."""
+    """The caller's profile of the accounts app, with follow counts, changes and account deletion."""
 
     def get_object(self) -> User:
         user = super().get_object()
         for name, count in vars(count_follows(member_id=user.pk, viewer_id=user.pk)).items():
             setattr(user, name, count)
         return user
+
+    @contract(
+        body=ProfileWriteSerializer,
+        responses={200: ProfileSerializer},
+        errors={429: "The visibility has changed 5 times within a day."},
+    )
+    def update(self, request: Request) -> Response:
+        """Change the caller's profile. Omitted fields stay the same.
+
+        With `visibility: private` the profile, reviews and lists are hidden at once. Counts, means
+        and trends of movies no longer include the caller's ratings within a minute.
+        """
+        user = member_update(user=self.get_object(), changes=self.body)
+        return Response(ProfileSerializer(user).data)
+
+    @contract(
+        body=ProfileWriteSerializer,
+        responses={200: ProfileSerializer},
+        errors={429: "The visibility has changed 5 times within a day."},
+    )
+    def partial_update(self, request: Request) -> Response:
+        """Change some fields of the caller's profile."""
+        return self.update(request)
 
     @contract(
         body=PasswordSerializer,

@@ -30,8 +30,11 @@ from nexus.core.cache import client as cache
 from nexus.core.db.queries import decrement_rate_limit, increment_rate_limit
 from nexus.core.observability.metrics import RATE_LIMIT_REFUSALS
 
-# Each of these requests hashes a password or sends a mail, which costs more than the count.
-DATABASE_SCOPES = frozenset({"login_account", "login_overall", "password_reset_account"})
+# Each of these requests hashes a password, sends a mail or recounts a member's ratings, which costs
+# more than the count.
+DATABASE_SCOPES = frozenset(
+    {"login_account", "login_overall", "password_reset_account", "visibility"}
+)
 FALLBACK_SCOPES = frozenset({"login", "register", "password_reset"})
 
 UNKNOWN_ADDRESS = "unknown"

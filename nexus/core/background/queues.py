@@ -17,6 +17,8 @@ class Queue(StrEnum):
     MAIL = "mail"
     IMPORTS = "imports"
     TMDB = "tmdb"
+    #: Public figures that follow a change of a member's visibility.
+    FIGURES = "figures"
     PERIODIC = "periodic"
     #: Work on the queues themselves.
     JOBS = "jobs"
@@ -34,6 +36,7 @@ QUEUES: dict[Queue, QueueSettings] = {
     Queue.MAIL: QueueSettings(concurrency=2),
     Queue.IMPORTS: QueueSettings(concurrency=2),
     Queue.TMDB: QueueSettings(concurrency=2, deletes_successful=True),
+    Queue.FIGURES: QueueSettings(concurrency=1),
     Queue.PERIODIC: QueueSettings(concurrency=3),
     Queue.JOBS: QueueSettings(concurrency=1, deletes_successful=True),
 }

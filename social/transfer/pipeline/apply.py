@@ -17,7 +17,6 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from accounts.models import User
-from accounts.services import profile_update
 from movies.models import Movie
 from movies.services.ratings import RatingChange
 from social.models import (
@@ -35,6 +34,7 @@ from social.models import (
 from social.queries import lock_existing
 from social.services.figures import figures_apply
 from social.services.follows import block_set, follow_set
+from social.services.members import member_update
 from social.services.playlists import playlist_create, playlist_items_add
 from social.services.ratings import get_hidden_at
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
@@ -158,6 +158,7 @@ def _make_rating(job: Import, row: ImportRow) -> Rating:
         score=values["score"],
         review=values.get("review") or "",
         contains_spoilers=bool(values.get("contains_spoilers")),
+        is_counted=job.user.is_counted,
         created_at=rated_at,
         updated_at=to_datetime(values.get("updated_at")) or rated_at,
         reviewed_at=to_datetime(values.get("reviewed_at")),
@@ -327,7 +328,12 @@ def _write_profile(job: Import, rows: Sequence[ImportRow]) -> None:
         changes = get_profile_changes(user, row.values, replace=replace)
         if changes:
             before = {name: getattr(user, name) for name in changes}
-            profile_update(user=user, changes=changes)
+            try:
+                member_update(user=user, changes=changes)
+            except APIException:
+                # The visibility has changed as often as it may in a day.
+                row.outcome = Outcome.KEPT
+                continue
             row.outcome, row.undo = Outcome.UPDATED, {"before": before, "after": changes}
         elif get_profile_changes(user, row.values, replace=True):
             row.outcome = Outcome.KEPT

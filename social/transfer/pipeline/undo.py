@@ -8,14 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
+from rest_framework.exceptions import APIException
 
 from accounts.models import User
-from accounts.services import profile_update
 from movies.services.ratings import RatingChange
 from nexus.core.api.exceptions import NotFound
 from social.models import Import, ImportRow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
 from social.services.figures import figures_apply
 from social.services.follows import block_remove, follow_remove
+from social.services.members import member_update
 from social.services.playlists import playlist_delete, playlist_items_remove
 from social.transfer.formats.records import RecordKind
 from social.transfer.leases import Lease, lock_import, retry_on_conflict
@@ -197,8 +198,11 @@ def _undo_profile(user_id: int, rows: Sequence[ImportRow]) -> None:
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         before, after = _get_undo(row)["before"], _get_undo(row)["after"]
         changes = {name: before[name] for name in before if getattr(user, name) == after[name]}
-        if changes:
-            profile_update(user=user, changes=changes)
+        try:
+            member_update(user=user, changes=changes)
+        except APIException:
+            # The visibility has changed as often as it may in a day.
+            continue
         if len(changes) == len(before):
             row.outcome = Outcome.UNDONE
 

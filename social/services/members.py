@@ -1,0 +1,35 @@
+"""Changes of a member's profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from rest_framework.exceptions import Throttled
+
+from accounts.models import User
+from accounts.services import profile_update
+from nexus.core.api.exceptions import AccountNotFound
+from nexus.core.api.throttling import hit_silently
+from social.tasks import recount_member_ratings
+
+
+@transaction.atomic
+def member_update(*, user: User, changes: dict[str, Any]) -> User:
+    """Set the given fields of the member's profile.
+
+    Who becomes private is invisible at once, with all reviews and lists. Public figures follow in the
+    background. Raises Throttled (429) if the visibility changes more often than
+    settings.RATE_LIMITS["visibility"] allows, because each change recounts all rated movies.
+    """
+    # The lock makes ratings that are written meanwhile wait, so that they see the new visibility.
+    locked = User.objects.select_for_update(no_key=True).only("visibility")
+    current = locked.filter(pk=user.pk).first()
+    if current is None:
+        raise AccountNotFound
+    if changes.get("visibility", current.visibility) != current.visibility:
+        usage = hit_silently("visibility", str(user.pk))
+        if usage.is_exceeded:
+            raise Throttled(wait=usage.reset_s)
+        recount_member_ratings.defer(user_id=user.pk)
+    return profile_update(user=user, changes=changes)
