@@ -170,6 +170,7 @@ def test_deployment_lists_exactly_the_environment_variables_that_are_read():
         ".github/dependabot.yml",
         ".github/workflows/ci.yml",
         ".pre-commit-config.yaml",
+        "compose.yaml",
         "ops/alerts.yaml",
         "render.yaml",
     ],
