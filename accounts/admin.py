@@ -44,9 +44,13 @@ class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
     )
     def deactivate(self, request: HttpRequest, queryset: models.QuerySet[User]) -> None:
         users = [user for user in queryset if self.has_change_permission(request, user)]
-        count = sum(user_deactivate(user_id=user.pk) for user in users)
+        count = sum(self.deactivate_user(user) for user in users)
         text = f"{count_objects(count, 'user')} deactivated."
         self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
+
+    def deactivate_user(self, user: User) -> bool:
+        """Deactivate one user; return whether they were active. social.admin adds their figures."""
+        return user_deactivate(user_id=user.pk)
 
     @admin.action(
         description="Remove display name, bio and picture from the profile", permissions=["change"]

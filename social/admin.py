@@ -20,6 +20,7 @@ from accounts.models import User
 from nexus.core.admin import MemberContentAdmin, count_objects
 from social.models import HiddenReview, Import, Playlist, PlaylistItem, Rating, ReviewReport
 from social.selectors.moderation import list_hidden_reviews
+from social.services.members import member_deactivate
 from social.services.moderation import (
     playlist_hide,
     playlist_restore,
@@ -45,6 +46,9 @@ class MemberAdmin(UserAdmin):
         super().save_model(request, obj, form, change)
         if change and "is_active" in form.changed_data:
             recount_member_ratings.defer(user_id=obj.pk)
+
+    def deactivate_user(self, user: User) -> bool:
+        return member_deactivate(user_id=user.pk)
 
 
 class ReviewModerationAdmin(MemberContentAdmin):

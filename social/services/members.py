@@ -8,7 +8,7 @@ from django.db import transaction
 from rest_framework.exceptions import Throttled
 
 from accounts.models import User
-from accounts.services import profile_update
+from accounts.services import profile_update, user_deactivate
 from nexus.core.api.exceptions import AccountNotFound
 from nexus.core.api.throttling import hit_silently
 from social.tasks import recount_member_ratings
@@ -33,3 +33,12 @@ def member_update(*, user: User, changes: dict[str, Any]) -> User:
             raise Throttled(wait=usage.reset_s)
         recount_member_ratings.defer(user_id=user.pk)
     return profile_update(user=user, changes=changes)
+
+
+@transaction.atomic
+def member_deactivate(*, user_id: int) -> bool:
+    """Deactivate a member, whose ratings then count in no figure. Return whether they were active."""
+    is_changed = user_deactivate(user_id=user_id)
+    if is_changed:
+        recount_member_ratings.defer(user_id=user_id)
+    return is_changed

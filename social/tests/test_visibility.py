@@ -161,6 +161,20 @@ def test_deactivating_a_member_takes_the_ratings_out_of_the_figures(ann, make_mo
     assert read_scores(movie) == (0, None)
 
 
+def test_deactivating_members_by_the_action_takes_their_ratings_out_of_the_figures(
+    ann, bob, make_movie, admin_client
+):
+    movie = make_movie("Alien")
+    for member in (ann, bob):
+        rating_set(user_id=member.pk, movie_id=movie.pk, score=5)
+    data = {"action": "deactivate", "_selected_action": [ann.pk, bob.pk]}
+
+    admin_client.post("/admin/accounts/user/", data)
+
+    run_waiting_jobs()
+    assert read_scores(movie) == (0, None)
+
+
 def test_import_of_a_private_member_counts_in_no_figure(ann, client_of, make_movie):
     movie, client = make_movie("Alien", release_year=1979), client_of(ann)
     change_visibility(client, "private")
