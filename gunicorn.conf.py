@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
 # A dotted path, because gunicorn reads this file before Django is set up.
-_IMPORT_WORKER = "social.transfer.worker.ImportWorker"
 _FILL_CONNECTION_POOL = "nexus.core.db.connection_pool.fill_connection_pool"
 
 _port = env.read("PORT", env.parse_integer, minimum=1, maximum=65535, default=8000)
@@ -75,13 +74,5 @@ def on_exit(server: Arbiter) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Open the database connections and start the thread that processes imports."""
+    """Open the database connections."""
     import_string(_FILL_CONNECTION_POOL)()
-    worker.import_worker = import_string(_IMPORT_WORKER)()
-    worker.import_worker.start()
-
-
-def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """Stop the import thread after its current batch, so that another worker continues at once."""
-    if hasattr(worker, "import_worker"):
-        worker.import_worker.stop()

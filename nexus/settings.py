@@ -234,6 +234,8 @@ CACHES = {
 
 # --- Background work -----------------------------------------------------------------------------
 
+# Besides the `tasks` module of each app.
+PROCRASTINATE_IMPORT_PATHS = ["social.transfer.tasks"]
 # A worker that starts runs what it has missed. The longest period of any periodic task is a week.
 PROCRASTINATE_PERIODIC_DEFAULTS = {"max_delay": timedelta(days=7).total_seconds()}
 # Deleting an account deletes its jobs.

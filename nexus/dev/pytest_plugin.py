@@ -81,6 +81,22 @@ def _find_static_files_on_request(settings: Any) -> None:
     settings.WHITENOISE_AUTOREFRESH = True
 
 
+@pytest.fixture(autouse=True)
+def _delete_committed_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Delete the jobs of a test that commits: Django empties the tables of managed models only."""
+    marker = request.node.get_closest_marker("django_db")
+    commits = (marker is not None and marker.kwargs.get("transaction")) or (
+        {"transactional_db", "live_server"} & set(request.fixturenames)
+    )
+    if commits:
+        request.getfixturevalue("transactional_db")
+    yield
+    if commits:
+        from nexus.dev.jobs import delete_jobs
+
+        delete_jobs()
+
+
 @pytest.fixture
 def api() -> APIClient:
     """An anonymous client."""
@@ -146,19 +162,14 @@ def run_jobs(db: None) -> Callable[[], list[Exception]]:
     In this test's transaction, which a worker process would not see. A failed job is retried or
     fails for good as a worker decides, and a retry waits for its time.
     """
-    from nexus.dev.jobs import delete_jobs, run_waiting_jobs
+    from nexus.dev.jobs import run_waiting_jobs
 
-    # Tests that commit leave jobs behind.
-    delete_jobs()
     return run_waiting_jobs
 
 
 @pytest.fixture
 def worker(transactional_db: None) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Return a function that starts a task worker on the test database: `worker("mail", "imports")`."""
-    from nexus.dev.jobs import delete_jobs
-
-    delete_jobs()
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*queues: str, **env: str) -> subprocess.Popen[bytes]:
@@ -174,7 +185,6 @@ def worker(transactional_db: None) -> Iterator[Callable[..., subprocess.Popen[by
     for process in running:
         process.terminate()
         process.wait(timeout=60)
-    delete_jobs()
 
 
 def find_free_port() -> int:

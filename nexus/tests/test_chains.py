@@ -10,6 +10,7 @@ from schemathesis import GenerationMode
 
 from accounts.models import User
 from accounts.tokens import family_create
+from nexus.dev.jobs import run_waiting_jobs
 from nexus.tests.chains import (
     CORE,
     Ledger,
@@ -20,7 +21,6 @@ from nexus.tests.chains import (
     run_calls,
     run_chains,
 )
-from social.transfer.job_queue import run_imports
 from tmdb.cache import build_cache
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
@@ -60,7 +60,7 @@ def service(unlimited, settings, movie_ids, make_user, client_of):
 
     def run_background_work(case, response):
         if case.path.startswith("/imports/") and case.method == "POST":
-            run_imports()
+            run_waiting_jobs()
 
     # The requests share the test's transaction, so their end must not close its connection.
     for signal in (request_started, request_finished):

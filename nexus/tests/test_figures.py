@@ -1,5 +1,6 @@
 """Public figures are functions of the rows that exist (docs/reliability.md, 21)."""
 
+import io
 import math
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from accounts.models import User
 from movies.models import Movie
 from movies.services.ratings import TREND_HALF_LIFE_DAYS, compute_log_weight
+from nexus.dev.jobs import run_waiting_jobs
 from recommendations.services import feedback_delete, feedback_set
 from social.models import Import, Playlist, Rating
 from social.services.account_deletion import account_delete
@@ -19,7 +21,6 @@ from social.services.figures import figures_reconcile, member_ratings_recount
 from social.services.moderation import review_hide, review_restore
 from social.services.playlists import playlist_create, playlist_items_add, playlist_items_remove
 from social.services.ratings import rating_delete, rating_set, rating_update
-from social.transfer.job_queue import run_imports
 from social.transfer.services import import_apply, import_create, import_undo
 
 pytestmark = pytest.mark.django_db
@@ -122,18 +123,20 @@ class Community:
             f"{self.now:%Y-%m-%d},{self.movies[movie].title},,https://boxd.it/x,{score}\n"
             for movie, score in scores
         )
-        job, _ = import_create(user_id=member.pk, filename="ratings.csv", content=content.encode())
-        run_imports()
+        job, _ = import_create(
+            user_id=member.pk, filename="ratings.csv", file=io.BytesIO(content.encode())
+        )
+        run_waiting_jobs()
         job.refresh_from_db()
         if job.state == Import.State.READY:
             import_apply(import_id=job.pk, on_conflict="replace")
-            run_imports()
+            run_waiting_jobs()
 
     def _undo(self, member):
         job = Import.objects.filter(user=member, state=Import.State.APPLIED).first()
         if job is not None:
             import_undo(import_id=job.pk)
-            run_imports()
+            run_waiting_jobs()
 
 
 def assert_figures_equal_a_recount():

@@ -13,9 +13,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from accounts.models import TokenFamily, User
 from accounts.services import make_password_reset_credentials
 from accounts.tokens import family_create
+from nexus.dev.jobs import run_waiting_jobs
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import list_api_routes
-from social.transfer.job_queue import run_imports
 from tmdb import cache as tmdb_cache
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
@@ -454,14 +454,14 @@ def _iterate_calls(world, api):
     sent = f"/imports/{world['client'].get('/imports/').json()['results'][0]['id']}/"
     yield "GET", sent, None, 200
     yield "POST", sent + "undo/", None, 409
-    run_imports()
+    assert run_waiting_jobs() == []
     yield "GET", sent, None, 200
     yield "PATCH", sent + "rows/1/", {"movie": bare}, 200
     yield "PATCH", sent + "rows/2/", {"skip": True}, 400
     for what in ("apply", "undo"):
         yield "POST", f"{sent}{what}/", {} if what == "apply" else None, 202
         yield "POST", f"{sent}{what}/", {} if what == "apply" else None, 200
-        run_imports()
+        assert run_waiting_jobs() == []
         yield "GET", sent, None, 200
     yield "DELETE", sent, None, 204
     yield "GET", "/exports/", None, 200

@@ -7,7 +7,7 @@ from social.models.follows import (
     Follow,
     members_visible_to,
 )
-from social.models.imports import Import, ImportFile, ImportRow
+from social.models.imports import Import, ImportFilePiece, ImportRow
 from social.models.moderation import MAX_COMMENT_LENGTH, HiddenReview, ReviewReport
 from social.models.playlists import (
     MAX_DESCRIPTION_LENGTH,
@@ -38,7 +38,7 @@ __all__ = [
     "Follow",
     "HiddenReview",
     "Import",
-    "ImportFile",
+    "ImportFilePiece",
     "ImportRow",
     "Playlist",
     "PlaylistItem",

@@ -20,9 +20,9 @@ from social.transfer.formats.records import RecordKind
 class Import(models.Model):
     """One uploaded file, from reading it to undoing its writes.
 
-    `step` is the work that is waiting or running, in the process that holds the lease. `position`
-    is the number of the last row the step has processed; undoing counts from the last row
-    backwards. Both change in the transaction that does the work.
+    `step` is the work that is waiting or running in the task worker. `position` is the number of the
+    last row the step has processed; undoing counts from the last row backwards. Both change in the
+    transaction that does the work.
     """
 
     class State(models.TextChoices):
@@ -59,15 +59,8 @@ class Import(models.Model):
     #: Why the import failed.
     reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
-    #: When the current step was requested; the oldest is processed first.
-    queued_at = models.DateTimeField(default=timezone.now)
     applied_at = models.DateTimeField(null=True)
     undone_at = models.DateTimeField(null=True)
-    #: The token of the process that works on the import, and when others may take it over.
-    lease = models.UUIDField(null=True)
-    leased_until = models.DateTimeField(null=True)
-    #: How often the step was started since it last made progress.
-    attempts = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -79,19 +72,18 @@ class Import(models.Model):
         ]
         indexes = [
             models.Index(fields=["user", "-created_at", "-id"], name="import_user_newest"),
-            models.Index(fields=["queued_at", "id"], condition=~Q(step=""), name="import_queue"),
+            models.Index(fields=["id"], condition=~Q(step=""), name="import_unfinished"),
         ]
 
     def __str__(self) -> str:
         return f"Import {self.pk}"
 
     def request_step(self, state: State, step: Step) -> None:
-        """Set the fields that make a worker start a step."""
-        self.state, self.step, self.position, self.attempts = state, step, 0, 0
-        self.queued_at, self.lease, self.leased_until = timezone.now(), None, None
+        """Set the fields of an import that a step is requested for."""
+        self.state, self.step, self.position = state, step, 0
 
     def continue_with(self, step: Step) -> None:
-        """Set the fields that make the same worker go on with the next step."""
+        """Set the fields of an import that goes on with the next step."""
         self.step, self.position = step, 0
 
     def finish(self, state: State) -> None:
@@ -99,14 +91,24 @@ class Import(models.Model):
         self.state, self.step, self.position = state, self.Step.NONE, self.total
 
 
-class ImportFile(models.Model):
-    """The content of an uploaded file; deleted once the file has been read."""
+class ImportFilePiece(models.Model):
+    """A part of an uploaded file; deleted once the file has been read.
 
-    of = models.OneToOneField(Import, models.CASCADE, primary_key=True, related_name="file")
+    In pieces, so that no process has the whole file in its memory.
+    """
+
+    of = models.ForeignKey(Import, models.CASCADE, related_name="pieces", db_index=False)
+    #: From 0, in the order of the file.
+    number = models.PositiveIntegerField()
     content = models.BinaryField()
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["of", "number"], name="import_file_piece_number"),
+        ]
+
     def __str__(self) -> str:
-        return f"File of import {self.pk}"
+        return f"Piece {self.number} of the file of import {self.of_id}"
 
 
 class ImportRow(models.Model):

@@ -13,6 +13,7 @@ from django.db.models.functions import Cast
 
 from accounts.models import User
 from movies.services.ratings import RatingChange
+from nexus.core.background.jobs import jobs_delete_of_member
 from social.models import Block, Follow, Rating
 from social.services.figures import figures_apply
 
@@ -22,6 +23,8 @@ def account_delete(*, user: User) -> None:
     """Delete a member with all their data, and subtract their ratings from the movies' figures."""
     # FOR UPDATE conflicts with the lock that every write for this member takes.
     User.objects.select_for_update().get(pk=user.pk)
+    # Deleting the user resets its id.
+    user_id = user.pk
     withdrawn = _lock_ratings(user)
     # Two members who follow or block each other may be deleted at the same time. Both deletions
     # lock the rows in the order of ids, so that they do not deadlock.
@@ -32,6 +35,8 @@ def account_delete(*, user: User) -> None:
     user.delete()
     # Every writer of ratings locks the movies last.
     figures_apply(changes=withdrawn)
+    # After the deletion, because a request that has queued a job may have held a lock until now.
+    jobs_delete_of_member(user_id=user_id)
 
 
 def _delete_log_entries(user: User) -> None:

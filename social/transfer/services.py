@@ -1,12 +1,13 @@
 """A member's writes of imports: upload a file, correct a row, apply, undo, delete.
 
-Reading, applying and undoing run in the background (transfer.job_queue); the services here request
-them.
+Reading, applying and undoing run in the task worker (transfer.tasks); the services here request them.
 """
 
 from __future__ import annotations
 
 import hashlib
+from itertools import count
+from typing import IO
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -14,21 +15,23 @@ from django.utils import timezone
 from accounts.models import User
 from movies.models import Movie
 from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem, field_error
-from social.models import Import, ImportFile, ImportRow
+from social.models import Import, ImportFilePiece, ImportRow
 from social.queries import lock_existing
 from social.transfer.formats.detection import detect_format
 from social.transfer.formats.records import MOVIE_KINDS, FileError
 from social.transfer.pipeline.duplicates import mark_duplicates
 from social.transfer.pipeline.validation import set_verdicts
+from social.transfer.tasks import defer_import
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
+PIECE_BYTES = 256 * 1024
 # A member who has this many must delete one first.
 MAX_IMPORTS = 20
 
 State = Import.State
 
 
-def import_create(*, user_id: int, filename: str, content: bytes) -> tuple[Import, bool]:
+def import_create(*, user_id: int, filename: str, file: IO[bytes]) -> tuple[Import, bool]:
     """Store a file to be read; return the import and whether it is new.
 
     The same file is the same import until that is applied. Raises ValidationError (400) on `file`
@@ -36,10 +39,10 @@ def import_create(*, user_id: int, filename: str, content: bytes) -> tuple[Impor
     """
     name = "".join(character for character in filename if character.isprintable())[-200:]
     try:
-        file_format = detect_format(content, name=name)
+        file_format = detect_format(file, name=name)
     except FileError as error:
         raise field_error("file", error.reason, error.code) from None
-    digest = hashlib.sha256(content).hexdigest()
+    digest = _hash_file(file)
     try:
         with transaction.atomic():
             if not lock_existing(User, [user_id]):
@@ -52,7 +55,8 @@ def import_create(*, user_id: int, filename: str, content: bytes) -> tuple[Impor
             job = Import.objects.create(
                 user_id=user_id, filename=name, format=file_format, sha256=digest
             )
-            ImportFile.objects.create(of=job, content=content)
+            _store_file(job, file)
+            defer_import(import_id=job.pk, user_id=user_id)
             return job, True
     except IntegrityError:
         # A concurrent request has created it; the constraint allows only one.
@@ -120,6 +124,7 @@ def import_apply(*, import_id: int, on_conflict: str | None = None) -> bool:
     job.applied_at, job.undone_at = timezone.now(), None
     job.request_step(State.APPLYING, Import.Step.APPLY)
     job.save()
+    defer_import(import_id=job.pk, user_id=job.user_id)
     return True
 
 
@@ -136,6 +141,7 @@ def import_undo(*, import_id: int) -> bool:
         raise _make_state_conflict("not_applied", "An import can be undone when it is applied", job)
     job.request_step(State.UNDOING, Import.Step.UNDO)
     job.save()
+    defer_import(import_id=job.pk, user_id=job.user_id)
     return True
 
 
@@ -146,6 +152,20 @@ def import_delete(*, import_id: int) -> None:
     if job.state in (State.APPLYING, State.UNDOING):
         raise _make_state_conflict("busy", "An import cannot be deleted while it writes", job)
     job.delete()
+
+
+def _hash_file(file: IO[bytes]) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _store_file(job: Import, file: IO[bytes]) -> None:
+    file.seek(0)
+    for number in count():
+        piece = file.read(PIECE_BYTES)
+        if not piece:
+            return
+        ImportFilePiece.objects.create(of=job, number=number, content=piece)
 
 
 def _lock_import(import_id: int) -> Import:

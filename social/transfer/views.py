@@ -100,7 +100,7 @@ class ImportListViewSet(ApiViewSet):
         if (file.size or 0) > MAX_FILE_BYTES:
             raise Problem(413, "too_large", _TOO_LARGE)
         job, created = import_create(
-            user_id=self.member_id, filename=file.name or "", content=file.read()
+            user_id=self.member_id, filename=file.name or "", file=file.file
         )
         location = request.build_absolute_uri(reverse("import-detail", args=[job.pk]))
         return Response(

@@ -1,4 +1,4 @@
-"""CSV files: decode bytes to text and split tables into rows. Free of Django.
+"""CSV files: split lines into rows and cells. Free of Django.
 
 A broken row costs only itself, so one stray quotation mark does not lose the rest of a file.
 """
@@ -7,58 +7,18 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from social.transfer.formats.records import FileError, InvalidRow, RowError
+from social.transfer.formats.text_file import MAX_LINE_LENGTH
 
 # The longest row, in characters. It bounds how far the end of an unclosed quotation is searched.
-MAX_ROW_LENGTH = 100_000
+MAX_ROW_LENGTH = MAX_LINE_LENGTH
 MAX_COLUMNS = 100
-# Ten times the rows of an import: a file of line breaks alone would fill the memory with lines.
-MAX_LINES = 1_000_000
-# Bytes that are inspected to recognize UTF-16.
-_SAMPLE_BYTES = 4_000
 
 _FORMULA_START = re.compile(r"'*[=+\-@\t\r\n]")
-
-
-def decode(data: bytes) -> str:
-    """Return the text of a file in UTF-8, UTF-16 or Windows-1252.
-
-    The encoding follows from the byte order mark, else from what the bytes allow. In a file that is
-    UTF-8 except for some lines, only those lines are read as Windows-1252. Raises FileError if
-    there are more than MAX_LINES.
-    """
-    if data.count(b"\n") + data.count(b"\r") > 2 * MAX_LINES:
-        raise FileError("too_many_lines", f"The file has more than {MAX_LINES:,} lines.")
-    for mark, encoding in (
-        (b"\xef\xbb\xbf", "utf-8"),
-        (b"\xff\xfe", "utf-16-le"),
-        (b"\xfe\xff", "utf-16-be"),
-    ):
-        if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, "replace")
-    sample = data[:_SAMPLE_BYTES]
-    if len(sample) >= 8:
-        # UTF-16 without a mark has a NUL in every other byte of its Latin letters.
-        even, odd = sample[::2].count(0), sample[1::2].count(0)
-        if min(even, odd) == 0 and max(even, odd) > len(sample) * 0.3:
-            return data.decode("utf-16-le" if odd else "utf-16-be", "replace")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return "".join(_decode_line(line) for line in data.splitlines(keepends=True))
-
-
-def _decode_line(line: bytes) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return line.decode("cp1252", "replace")
-
-
-# --- Tables --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -79,34 +39,52 @@ def normalize_column(name: str) -> str:
     return " ".join(name.strip().strip("\ufeff").lower().split())
 
 
-def read_header(text: str) -> list[str]:
-    """Return the normalized column names from the first line that is not empty."""
-    for line in split_lines(text[:MAX_ROW_LENGTH]):
+def read_header(head: str) -> list[str]:
+    """Return the normalized column names from the first line of a file that is not empty."""
+    for line in head.replace("\r", "\n").split("\n"):
         if line.strip(", \t"):
             return [normalize_column(cell) for cell in _split_cells(line)[:MAX_COLUMNS]]
     return []
 
 
-def split_lines(text: str) -> list[str]:
-    """Split at line feeds and carriage returns; str.splitlines() splits inside titles too."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+class _Lines:
+    """The lines of a table, some of which are read ahead."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._ahead: deque[str] = deque()
+        #: The index of the line that `take` has returned last.
+        self.index = -1
+
+    def take(self, count: int = 1) -> str | None:
+        """Go forward by some lines and return the last of them, or None at the end."""
+        line = None
+        for _ in range(count):
+            line = self._ahead.popleft() if self._ahead else next(self._lines, None)
+            self.index += 1
+        return line
+
+    def peek(self, offset: int) -> str | None:
+        """Return a line after the current one without going forward; the next one has offset 0."""
+        while len(self._ahead) <= offset:
+            line = next(self._lines, None)
+            if line is None:
+                return None
+            self._ahead.append(line)
+        return self._ahead[offset]
 
 
 def read_table(
-    text: str, *, required: Iterable[str], first_line: int = 1
+    lines: Iterable[str], *, required: Iterable[str], first_line: int = 1
 ) -> Iterator[tuple[int, CsvRow] | InvalidRow]:
     """Yield each row of a table with its line number. Raises FileError for an unusable header."""
-    lines = split_lines(text)
-    header = 0
-    while header < len(lines) and not lines[header].strip(", \t"):
-        header += 1
-    columns = (
-        [normalize_column(cell) for cell in _split_cells(lines[header])]
-        if header < len(lines)
-        else []
-    )
+    source = _Lines(lines)
+    header = source.take()
+    while header is not None and not header.strip(", \t"):
+        header = source.take()
+    columns = [normalize_column(cell) for cell in _split_cells(header or "")]
     _check_header(columns, set(required))
-    for index, cells in _split_rows(lines, header + 1, len(columns)):
+    for index, cells in _split_rows(source, len(columns)):
         line = first_line + index
         if isinstance(cells, RowError):
             yield InvalidRow(line, cells)
@@ -142,44 +120,42 @@ def _find_row_error(cells: list[str], width: int) -> RowError | None:
     return None
 
 
-def _split_rows(
-    lines: list[str], start: int, width: int
-) -> Iterator[tuple[int, list[str] | RowError]]:
+def _split_rows(lines: _Lines, width: int) -> Iterator[tuple[int, list[str] | RowError]]:
     """Yield the cells of each row with the index of its first line.
 
     A row continues over lines until its quotation marks are even in number. If it does not end
     within MAX_ROW_LENGTH, or does not have `width` cells then, only its first line is invalid and
     the next line starts a new row.
     """
-    index = start
-    while index < len(lines):
-        line = lines[index]
+    while (line := lines.take()) is not None:
+        index = lines.index
         if len(line) > MAX_ROW_LENGTH:
             yield index, RowError("too_long", f"The row is over {MAX_ROW_LENGTH:,} characters.")
         elif line.count('"') % 2 == 0:
             yield index, _split_cells(line)
         else:
-            end = _find_row_end(lines, index)
-            cells = _split_cells("\n".join(lines[index:end])) if end is not None else []
-            if end is not None and len(cells) == width:
+            more = _find_more_lines(line, lines)
+            cells = _split_cells("\n".join([line, *more]))
+            if more and len(cells) == width:
+                lines.take(len(more))
                 yield index, cells
-                index = end
-                continue
-            yield index, RowError("unclosed_quote", "A quotation mark is not closed.")
-        index += 1
+            else:
+                yield index, RowError("unclosed_quote", "A quotation mark is not closed.")
 
 
-def _find_row_end(lines: list[str], start: int) -> int | None:
-    """Return the index after the last line of a row that starts with an open quotation."""
-    quotes = length = 0
-    for index in range(start, len(lines)):
-        quotes += lines[index].count('"')
-        length += len(lines[index])
+def _find_more_lines(line: str, lines: _Lines) -> list[str]:
+    """Return the further lines of a row that opens a quotation; none if it is not closed."""
+    quotes, length = line.count('"'), len(line)
+    more: list[str] = []
+    while (next_line := lines.peek(len(more))) is not None:
+        more.append(next_line)
+        quotes += next_line.count('"')
+        length += 1 + len(next_line)
         if length > MAX_ROW_LENGTH:
-            return None
-        if index > start and quotes % 2 == 0:
-            return index + 1
-    return None
+            return []
+        if quotes % 2 == 0:
+            return more
+    return []
 
 
 def _split_cells(row: str) -> list[str]:

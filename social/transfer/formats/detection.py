@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from enum import Enum, StrEnum, auto
+from typing import IO
 
 from social.transfer.formats import imdb, letterboxd, own_export, tmdb, trakt
-from social.transfer.formats.csv_reader import decode, read_header
+from social.transfer.formats.csv_reader import read_header
 from social.transfer.formats.json_reader import read_array
 from social.transfer.formats.records import FileError, InvalidRow, RowError
+from social.transfer.formats.text_file import HEAD_BYTES, TextFile
 from social.transfer.formats.zip_archive import ArchiveFile, ZipArchive
-
-# The bytes at the start of a file that contain the whole header.
-HEAD_BYTES = 64 * 1024
 
 UNKNOWN_FORMAT = (
     "The file is none of those that can be imported: Letterboxd's ZIP or one of its CSV files,"
@@ -52,17 +52,18 @@ _FORMATS = {
 }
 
 
-def detect_format(data: bytes, *, name: str) -> FileFormat:
+def detect_format(file: IO[bytes], *, name: str) -> FileFormat:
     """Return the service a file comes from. Raises FileError if it is none of FileFormat.
 
     Reads only the start of a file, or of the files of an archive.
     """
-    if not data.strip(b"\x00 \t\r\n"):
-        raise FileError("empty_file", "The file is empty.")
-    if is_zip(data):
-        file_format = _detect_archive_format(ZipArchive(data))
+    if is_zip(file):
+        file_format = _detect_archive_format(ZipArchive(file))
     else:
-        file_format = _detect_head_format(decode(data[:HEAD_BYTES]), name)
+        head = open_text(file).read_head()
+        if not head.strip("\x00 \t\r\n"):
+            raise FileError("empty_file", "The file is empty.")
+        file_format = _detect_head_format(head, name)
     if file_format is None:
         raise FileError("unknown_format", UNKNOWN_FORMAT)
     return file_format
@@ -85,13 +86,13 @@ def _detect_head_format(head: str, name: str) -> FileFormat | None:
     return _FORMATS[layout]
 
 
-def detect_layout(text: str, name: str) -> Layout | None:
+def detect_layout(head: str, name: str) -> Layout | None:
     """Return the layout of a file, from its start and its columns; None if it is unknown.
 
     Raises FileError if its name does not say which of Letterboxd's tables it is.
     """
-    header = read_header(text)
-    if text.lstrip()[:1] == "[":
+    header = read_header(head)
+    if head.lstrip()[:1] == "[":
         return Layout.TRAKT_ARRAY
     if own_export.is_table(header):
         return Layout.OWN_TABLE
@@ -110,13 +111,24 @@ def detect_layout(text: str, name: str) -> Layout | None:
 
 def _is_trakt_array(head: str) -> bool:
     """Return whether the first element is Trakt's; the head of a file may end inside the second."""
-    for item in read_array(head):
+    for item in read_array([head]):
         return isinstance(item, InvalidRow) or trakt.is_element(item[1])
     return True
 
 
-def is_zip(data: bytes) -> bool:
-    return data.startswith(b"PK")
+def is_zip(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return file.read(2) == b"PK"
+
+
+def open_text(file: IO[bytes]) -> TextFile:
+    """Return a file that is no archive as a text file."""
+
+    def rewind() -> IO[bytes]:
+        file.seek(0)
+        return file
+
+    return TextFile(rewind)
 
 
 def get_importable_files(archive: ZipArchive) -> list[ArchiveFile]:
@@ -140,6 +152,7 @@ def _is_importable(name: str) -> bool:
 def read_head(archive: ZipArchive, file: ArchiveFile) -> str:
     """Return the start of a file of an archive; an empty text if the file is damaged."""
     try:
-        return decode(archive.read_start(file, HEAD_BYTES))
+        start = archive.read_start(file, HEAD_BYTES)
     except RowError:
         return ""
+    return open_text(io.BytesIO(start)).read_head()

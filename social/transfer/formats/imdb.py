@@ -7,7 +7,7 @@ Today: Const, Your Rating, Date Rated, Title, Original Title, …; lists begin w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -29,9 +29,9 @@ def is_table(header: list[str]) -> bool:
     return "const" in header and "title" in header
 
 
-def read(text: str, *, file: str, today: date) -> Iterator[Record]:
+def read(lines: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
     return parse_rows(
-        read_table(text, required=("const", "title")),
+        read_table(lines, required=("const", "title")),
         lambda row, line: [_parse_row(row, file, line, today)],
         file=file,
         get_title=lambda row: row.get("title"),

@@ -1,4 +1,4 @@
-"""JSON arrays, read one element at a time, so that the elements before an error count.
+"""JSON arrays as streams: one element is in memory, and the elements before an error count.
 
 Free of Django.
 """
@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from social.transfer.formats.records import FileError, InvalidRow, RowError
 
-# Bounds the memory a file can take: a hundred thousand rows of twenty values each.
+# Bounds the time a file can take: a hundred thousand rows of twenty values each.
 MAX_VALUES = 2_000_000
+# Bound the memory an element can take: a playlist of ten thousand movies with long notes.
+MAX_ELEMENT_LENGTH = 8 * 1024 * 1024
+MAX_ELEMENT_VALUES = 250_000
+# A number that ends so close to the end of a chunk may go on in the next one.
+_LONGEST_CUT = 3
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -25,38 +30,99 @@ def _reject_constant(name: str) -> None:
 _DECODER = json.JSONDecoder(parse_constant=_reject_constant)
 
 
-def read_array(text: str) -> Iterator[tuple[int, Any] | InvalidRow]:
+def read_array(chunks: Iterable[str]) -> Iterator[tuple[int, Any] | InvalidRow]:
     """Yield each element with its number from 1, and an InvalidRow last if the rest is not JSON.
 
-    Raises FileError if the text is not an array or contains more than MAX_VALUES.
+    Raises FileError if the text is not an array or has more than MAX_VALUES.
     """
-    if sum(text.count(character) for character in ",[{") > MAX_VALUES:
-        raise FileError("too_large", f"The JSON contains more than {MAX_VALUES:,} values.")
-    position = _skip_space(text, 0)
-    if text[position : position + 1] != "[":
+    text = _Text(chunks)
+    if text.peek() != "[":
         raise FileError("bad_json", "The JSON is not an array.")
-    position = _skip_space(text, position + 1)
+    text.skip()
     number = 0
-    while text[position : position + 1] != "]":
+    while text.peek() != "]":
         number += 1
         try:
-            value, position = _DECODER.raw_decode(text, position)
+            value = text.decode_value()
         except (ValueError, RecursionError):
             yield InvalidRow(number, _make_not_json_error())
             return
+        except RowError as error:
+            yield InvalidRow(number, error)
+            return
         yield number, value
-        position = _skip_space(text, position)
-        separator = text[position : position + 1]
+        separator = text.peek()
         if separator == ",":
-            position = _skip_space(text, position + 1)
+            text.skip()
         elif separator != "]":
             yield InvalidRow(number + 1, _make_not_json_error())
             return
 
 
-def _skip_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+class _Text:
+    """The part of a text that is being decoded, and the chunks after it."""
+
+    def __init__(self, chunks: Iterable[str]) -> None:
+        self._chunks = iter(chunks)
+        self._text = ""
+        self._position = 0
+        self._has_ended = False
+        self._values = 0
+
+    def peek(self) -> str:
+        """Return the next character that is no space, and go there; an empty text at the end."""
+        while True:
+            match = _SPACE.match(self._text, self._position)
+            self._position = match.end() if match else self._position
+            if self._position < len(self._text) or self._has_ended:
+                return self._text[self._position : self._position + 1]
+            self._read(1)
+
+    def skip(self) -> None:
+        """Go forward by one character."""
+        self._position += 1
+
+    def decode_value(self) -> Any:
+        """Return the next value.
+
+        Raises ValueError if it is not JSON, RecursionError if it is too deep, RowError if too large.
+        """
+        self.peek()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._position)
+            except ValueError:
+                if self._has_ended:
+                    raise
+            else:
+                if self._has_ended or end < len(self._text) - _LONGEST_CUT:
+                    self._position = end
+                    return value
+            self._grow()
+
+    def _grow(self) -> None:
+        """Double the part that is decoded, so that a long value is not decoded too many times."""
+        self._read(max(1, len(self._text) - self._position))
+        if len(self._text) > MAX_ELEMENT_LENGTH or _count_values(self._text) > MAX_ELEMENT_VALUES:
+            raise RowError("too_large", "This element is too large; the file is read up to it.")
+
+    def _read(self, length: int) -> None:
+        """Drop what is decoded, and read chunks until they have this length or the text ends."""
+        parts = [self._text[self._position :]]
+        while length > 0 and not self._has_ended:
+            chunk = next(self._chunks, "")
+            self._has_ended = not chunk
+            self._values += _count_values(chunk)
+            if self._values > MAX_VALUES:
+                message = f"The JSON contains more than {MAX_VALUES:,} values."
+                raise FileError("too_large", message)
+            parts.append(chunk)
+            length -= len(chunk)
+        self._text, self._position = "".join(parts), 0
+
+
+def _count_values(text: str) -> int:
+    return sum(text.count(character) for character in ",[{")
 
 
 def _make_not_json_error() -> RowError:

@@ -6,15 +6,15 @@ https://letterboxd.com/about/importing-data/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain, islice
 from typing import Any
 
 from social.transfer.formats.csv_reader import (
     CsvRow,
     read_table,
-    split_lines,
     unescape_formula,
 )
 from social.transfer.formats.records import (
@@ -42,6 +42,8 @@ from social.transfer.formats.values import (
 #: The files of an export that are tables of movies, in the order they are read.
 TABLES = ("ratings", "diary", "reviews", "watched", "watchlist")
 _LIST_HEADER = "letterboxd list export"
+# The lines about a list before its movies; its description may have many.
+_MAX_LIST_HEAD_LINES = 2_000
 
 
 @dataclass(frozen=True)
@@ -79,24 +81,25 @@ def detect_table(header: list[str], name: str) -> str | None:
     )
 
 
-def read_scores(text: str) -> dict[tuple[str, str], str]:
-    """Return the scores of ratings.csv by title and year, all as written."""
+def read_scores(lines: Iterable[str], *, max_rows: int) -> dict[tuple[str, str], str]:
+    """Return the scores of ratings.csv by title and year, all as written, of the first rows."""
+    scores: dict[tuple[str, str], str] = {}
     try:
-        rows = list(read_table(text, required=("name", "rating")))
+        for item in islice(read_table(lines, required=("name", "rating")), max_rows):
+            if not isinstance(item, InvalidRow):
+                _, row = item
+                scores[row.get("name"), row.get("year")] = row.get("rating")
     except FileError:
         return {}
-    return {
-        (row.get("name"), row.get("year")): row.get("rating")
-        for _, row in (item for item in rows if not isinstance(item, InvalidRow))
-    }
+    return scores
 
 
 def read(
-    text: str, *, file: str, table: str, today: date, contents: ExportContents
+    lines: Iterable[str], *, file: str, table: str, today: date, contents: ExportContents
 ) -> Iterator[Record]:
     """Yield the records of one table; `contents` describes the export the file is part of."""
     return parse_rows(
-        read_table(text, required=("name",)),
+        read_table(lines, required=("name",)),
         lambda row, line: _parse_row(row, file, line, table, today, contents),
         file=file,
         get_title=lambda row: row.get("name"),
@@ -153,28 +156,30 @@ def is_list(header: list[str]) -> bool:
     return bool(header) and header[0].startswith(_LIST_HEADER)
 
 
-def read_list(text: str, *, file: str, today: date) -> Iterator[Record]:
+def read_list(lines: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
     """Yield the records of a list: a line naming the format, a table about the list, its movies.
 
     Raises FileError if the list has no name or no movies.
     """
-    lines = split_lines(text)
-    items_start = next(
-        (index for index, line in enumerate(lines) if line.lower().startswith("position,")), None
-    )
-    if items_start is None:
+    source = iter(lines)
+    about: list[str] = []
+    for line in islice(source, _MAX_LIST_HEAD_LINES):
+        if line.lower().startswith("position,"):
+            break
+        about.append(line)
+    else:
         raise FileError("bad_list", "The list has no table of movies.")
-    yield _parse_list(lines[1:items_start], file, today)
+    yield _parse_list(about[1:], file, today)
     yield from parse_rows(
-        read_table("\n".join(lines[items_start:]), required=("name",), first_line=items_start + 1),
-        lambda row, line: [_parse_list_item(row, file, line)],
+        read_table(chain([line], source), required=("name",), first_line=len(about) + 1),
+        lambda row, number: [_parse_list_item(row, file, number)],
         file=file,
         get_title=lambda row: row.get("name"),
     )
 
 
 def _parse_list(lines: list[str], file: str, today: date) -> Record:
-    table = read_table("\n".join(lines), required=("name",), first_line=2)
+    table = read_table(lines, required=("name",), first_line=2)
     rows = [row for row in table if not isinstance(row, InvalidRow)]
     if not rows:
         raise FileError("bad_list", "The list has no name.")
@@ -209,9 +214,9 @@ def is_import_table(header: list[str]) -> bool:
     return "title" in columns and bool(columns & known) and "movie_id" not in columns
 
 
-def read_import_table(text: str, *, file: str, today: date) -> Iterator[Record]:
+def read_import_table(lines: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
     return parse_rows(
-        read_table(text, required=("title",)),
+        read_table(lines, required=("title",)),
         lambda row, line: _parse_import_row(row, file, line, today),
         file=file,
         get_title=lambda row: row.get("title"),

@@ -6,7 +6,7 @@ transfer.exports writes it. All of it is read back except account.json, which na
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -58,11 +58,11 @@ def check_manifest(text: str) -> None:
         raise FileError("unknown_version", f"Only version {VERSION} of our export can be imported.")
 
 
-def read(text: str, *, file: str, today: date) -> Iterator[Record]:
+def read(chunks: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
     """Yield the records of one JSON file of the archive."""
     parse_element = _PARSERS[file]
     return parse_rows(
-        read_array(text),
+        read_array(chunks),
         lambda value, number: parse_element(to_dict(value), file, number, today),
         file=file,
         get_title=get_movie_title,
@@ -240,11 +240,11 @@ def is_table(header: list[str]) -> bool:
     return set(MOVIE_COLUMNS) <= set(header)
 
 
-def read_csv(text: str, *, file: str, today: date) -> Iterator[Record]:
+def read_csv(lines: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
     """Yield the records of ratings.csv, watchlist.csv, history.csv or playlists.csv."""
     playlists: set[str] = set()
     return parse_rows(
-        read_table(text, required=MOVIE_COLUMNS),
+        read_table(lines, required=MOVIE_COLUMNS),
         lambda row, line: _parse_row(row, file, line, today, playlists),
         file=file,
         get_title=lambda row: row.get("title"),

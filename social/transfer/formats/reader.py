@@ -5,44 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from typing import IO
 
 from social.transfer.formats import imdb, letterboxd, own_export, tmdb, trakt
-from social.transfer.formats.csv_reader import decode, read_header
+from social.transfer.formats.csv_reader import read_header
 from social.transfer.formats.detection import (
     UNKNOWN_FORMAT,
     Layout,
     detect_layout,
     get_importable_files,
     is_zip,
+    open_text,
     read_head,
 )
 from social.transfer.formats.letterboxd import ExportContents
 from social.transfer.formats.records import FileError, Record, RowError, make_invalid_record
+from social.transfer.formats.text_file import TextFile
 from social.transfer.formats.zip_archive import ArchiveFile, ZipArchive
 
 MAX_RECORDS = 100_000
 
 
-def read_records(data: bytes, *, name: str, today: date) -> Iterator[Record]:
+def read_records(file: IO[bytes], *, name: str, today: date) -> Iterator[Record]:
     """Yield all records of a file in order, at most MAX_RECORDS. Raises FileError.
 
-    An unusable row, or an unusable file of an archive, is a record with an `error`.
+    The file is read as a stream. An unusable row, or an unusable file of an archive, is a record with
+    an `error`.
     """
-    for number, record in enumerate(_read_file(data, name, today), 1):
+    for number, record in enumerate(_read_file(file, name, today), 1):
         if number > MAX_RECORDS:
             raise FileError("too_many_rows", f"The file has more than {MAX_RECORDS:,} rows.")
         yield record
 
 
-def _read_file(data: bytes, name: str, today: date) -> Iterator[Record]:
-    if not is_zip(data):
-        text = decode(data)
-        layout = detect_layout(text, name)
-        if layout is None:
+def _read_file(file: IO[bytes], name: str, today: date) -> Iterator[Record]:
+    if not is_zip(file):
+        text = open_text(file)
+        if detect_layout(text.read_head(), name) is None:
             raise FileError("unknown_format", UNKNOWN_FORMAT)
-        yield from _read_text(text, layout, name, today, ExportContents())
+        yield from _read_text(text, name, today, ExportContents())
         return
-    archive = ZipArchive(data)
+    archive = ZipArchive(file)
     for rejected_name, error in archive.rejected:
         yield make_invalid_record(rejected_name, 0, error)
     if own_export.MANIFEST in archive.names():
@@ -58,8 +61,8 @@ def _read_own_archive(archive: ZipArchive, today: date) -> Iterator[Record]:
         if name not in files:
             continue
         try:
-            text = decode(archive.read(files[name]))
-            yield from own_export.read(text, file=name, today=today)
+            text = archive.open_text(files[name])
+            yield from own_export.read(text.read_chunks(), file=name, today=today)
         except (FileError, RowError) as error:
             yield make_invalid_record(name, 0, RowError(error.code, error.reason))
 
@@ -72,12 +75,11 @@ def _read_archive(archive: ZipArchive, today: date) -> Iterator[Record]:
     )
     for file in files:
         try:
-            text = decode(archive.read(file))
+            text = archive.open_text(file)
             if tables[file.name] == "ratings":
-                contents = replace(contents, scores=letterboxd.read_scores(text))
-            layout = detect_layout(text, file.name)
-            if layout is not None:
-                yield from _read_text(text, layout, file.name, today, contents)
+                scores = letterboxd.read_scores(text.read_lines(), max_rows=MAX_RECORDS)
+                contents = replace(contents, scores=scores)
+            yield from _read_text(text, file.name, today, contents)
         except (FileError, RowError) as error:
             yield make_invalid_record(file.name, 0, RowError(error.code, error.reason))
 
@@ -91,22 +93,26 @@ def _detect_table(archive: ZipArchive, file: ArchiveFile) -> str | None:
 
 
 def _read_text(
-    text: str, layout: Layout, name: str, today: date, contents: ExportContents
+    text: TextFile, name: str, today: date, contents: ExportContents
 ) -> Iterator[Record]:
-    match layout:
+    """Yield the records of a file; none if its layout is unknown."""
+    head = text.read_head()
+    match detect_layout(head, name):
         case Layout.OWN_TABLE:
-            return own_export.read_csv(text, file=name, today=today)
+            yield from own_export.read_csv(text.read_lines(), file=name, today=today)
         case Layout.IMDB_TABLE:
-            return imdb.read(text, file=name, today=today)
+            yield from imdb.read(text.read_lines(), file=name, today=today)
         case Layout.TMDB_TABLE:
-            return tmdb.read(text, file=name, today=today)
+            yield from tmdb.read(text.read_lines(), file=name, today=today)
         case Layout.TRAKT_ARRAY:
-            return trakt.read(text, file=name, today=today)
+            yield from trakt.read(text.read_chunks(), file=name, today=today)
         case Layout.LETTERBOXD_LIST:
-            return letterboxd.read_list(text, file=name, today=today)
+            yield from letterboxd.read_list(text.read_lines(), file=name, today=today)
         case Layout.LETTERBOXD_IMPORT_TABLE:
-            return letterboxd.read_import_table(text, file=name, today=today)
+            yield from letterboxd.read_import_table(text.read_lines(), file=name, today=today)
         case Layout.LETTERBOXD_TABLE:
-            table = letterboxd.detect_table(read_header(text), name)
+            table = letterboxd.detect_table(read_header(head), name)
             assert table is not None
-            return letterboxd.read(text, file=name, table=table, today=today, contents=contents)
+            yield from letterboxd.read(
+                text.read_lines(), file=name, table=table, today=today, contents=contents
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -24,9 +24,9 @@ def is_table(header: list[str]) -> bool:
     return set(_REQUIRED) <= set(header)
 
 
-def read(text: str, *, file: str, today: date) -> Iterator[Record]:
+def read(lines: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
     return parse_rows(
-        read_table(text, required=_REQUIRED),
+        read_table(lines, required=_REQUIRED),
         lambda row, line: [_parse_row(row, file, line, today)],
         file=file,
         get_title=lambda row: row.get("name"),

@@ -5,7 +5,7 @@ The fields of an element say which it is: https://trakt.docs.apiary.io/#referenc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -28,9 +28,9 @@ def is_element(value: Any) -> bool:
     return isinstance(value, dict) and any(name in value for name in _DATE_FIELDS)
 
 
-def read(text: str, *, file: str, today: date) -> Iterator[Record]:
+def read(chunks: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
     return parse_rows(
-        read_array(text),
+        read_array(chunks),
         lambda value, number: [_parse_element(to_dict(value), file, number, today)],
         file=file,
         get_title=get_movie_title,

@@ -1,4 +1,4 @@
-"""ZIP archives from users, read in memory and within limits, never unpacked to disk.
+"""ZIP archives from users, read as streams and within limits, never unpacked to disk.
 
 Names in the archive are only compared with known names, so a path in a name has no effect.
 """
@@ -11,8 +11,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 from social.transfer.formats.records import FileError, RowError
+from social.transfer.formats.text_file import TextFile
 
 MAX_FILES = 2_000
 MAX_FILE_BYTES = 32 * 1024 * 1024
@@ -23,6 +25,8 @@ _RATIO_APPLIES_FROM_BYTES = 1024 * 1024
 _MAX_NAME_LENGTH = 300
 # The end record is 22 bytes and may be followed by a comment of up to 65,535.
 _MAX_END_RECORD_BYTES = 65_557
+_ZIP64_LOCATOR_BYTES = 20
+_BLOCK_BYTES = 256 * 1024
 # The directory takes 46 bytes a file and its name.
 _MAX_DIRECTORY_BYTES = MAX_FILES * 500
 
@@ -52,11 +56,11 @@ class ZipArchive:
     The directory can lie about sizes, so they are checked again when a file is read.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         """Raises FileError if the archive cannot be used."""
-        _check_end_record(data)
+        _check_end_record(file)
         try:
-            self._zip = zipfile.ZipFile(io.BytesIO(data))
+            self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, struct.error):
             raise FileError("bad_archive", "The ZIP archive is damaged.") from None
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
@@ -85,32 +89,42 @@ class ZipArchive:
         except _READ_ERRORS:
             raise RowError("damaged_file", "This file of the archive is damaged.") from None
 
-    def read(self, file: ArchiveFile) -> bytes:
-        """Return the content of a file. Raises RowError if it is damaged or too large."""
+    def open_text(self, file: ArchiveFile) -> TextFile:
+        """Return a file to be read as a stream. Raises RowError if it is damaged or too large."""
         limit = min(MAX_FILE_BYTES, self._bytes_left)
+        size = 0
         try:
+            # Unpacked once before, so that a damaged file has no records at all.
             with self._zip.open(file.info) as stream:
-                data = stream.read(limit + 1)
+                while block := stream.read(_BLOCK_BYTES):
+                    size += len(block)
+                    if size > limit:
+                        raise RowError("file_too_large", "This file of the archive is too large.")
         except _READ_ERRORS:
             raise RowError("damaged_file", "This file of the archive is damaged.") from None
-        if len(data) > limit:
-            raise RowError("file_too_large", "This file of the archive is too large.")
-        self._bytes_left -= len(data)
-        return data
+        self._bytes_left -= size
+        return TextFile(lambda: self._zip.open(file.info))
 
 
-def _check_end_record(data: bytes) -> None:
+def _check_end_record(file: IO[bytes]) -> None:
     """Check the archive's last record before zipfile reads the directory it announces."""
+    size = file.seek(0, io.SEEK_END)
+    # With what stands in front of the record in a ZIP64 archive.
+    file.seek(max(0, size - _MAX_END_RECORD_BYTES - _ZIP64_LOCATOR_BYTES))
+    data = file.read()
     start = data.rfind(b"PK\x05\x06", max(0, len(data) - _MAX_END_RECORD_BYTES))
     if start < 0 or len(data) - start < _END_RECORD.size:
         raise FileError("bad_archive", "The end of the ZIP archive is missing.")
-    _, disk, directory_disk, disk_entries, entries, size, _, _ = _END_RECORD.unpack_from(
+    _, disk, directory_disk, disk_entries, entries, directory_size, _, _ = _END_RECORD.unpack_from(
         data, start
     )
-    is_zip64 = data[max(0, start - 20) : start].startswith(b"PK\x06\x07") or entries == 0xFFFF
+    is_zip64 = (
+        data[max(0, start - _ZIP64_LOCATOR_BYTES) : start].startswith(b"PK\x06\x07")
+        or entries == 0xFFFF
+    )
     if is_zip64 or disk or directory_disk:
         raise FileError("bad_archive", "ZIP64 and split ZIP archives are not supported.")
-    if max(disk_entries, entries) > MAX_FILES or size > _MAX_DIRECTORY_BYTES:
+    if max(disk_entries, entries) > MAX_FILES or directory_size > _MAX_DIRECTORY_BYTES:
         raise FileError("too_many_files", f"The archive has more than {MAX_FILES:,} files.")
 
 

@@ -38,7 +38,7 @@ from social.services.members import member_update
 from social.services.playlists import playlist_create, playlist_items_add
 from social.services.ratings import get_hidden_at
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
-from social.transfer.leases import Lease, lock_import, retry_on_conflict
+from social.transfer.pipeline.batch import lock_import, retry_on_conflict
 from social.transfer.pipeline.comparisons import (
     get_playlist_ids,
     get_profile_changes,
@@ -64,12 +64,12 @@ RATING_FIELDS = (
 
 
 @retry_on_conflict
-def apply_batch(lease: Lease) -> Import:
+def apply_batch(import_id: int) -> Import:
     """Write the next rows, each with its outcome.
 
     Rows of the member are locked first and movies last, as in the services of single writes.
     """
-    with lock_import(lease) as job:
+    with lock_import(import_id, Import.Step.APPLY) as job:
         rows = ImportRow.objects.filter(of_id=job.pk, number__gt=job.position)
         batch = list(rows.order_by("number")[:BATCH_SIZE])
         writable = _select_writable(batch)

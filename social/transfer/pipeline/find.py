@@ -16,7 +16,7 @@ from movies.dto import MovieReference
 from movies.title_matching import ReferenceMatch
 from nexus.core.api.exceptions import Problem
 from social.models import Import, ImportRow
-from social.transfer.leases import Lease, get_leased_import, lock_import
+from social.transfer.pipeline.batch import get_import, lock_import
 from social.transfer.pipeline.duplicates import mark_duplicates
 from social.transfer.pipeline.match import make_reference
 from social.transfer.pipeline.validation import set_match, set_verdicts
@@ -40,23 +40,23 @@ def get_movie_lookup() -> MovieLookup | None:
     return lookup
 
 
-def find_batch(lease: Lease) -> Import:
+def find_batch(import_id: int) -> Import:
     """Look up the missing movies of the next rows; the last batch makes the import ready."""
     lookup = get_movie_lookup()
     if lookup is None:
-        with lock_import(lease) as job:
+        with lock_import(import_id, Import.Step.FIND) as job:
             _make_ready(job)
         return job
     # Outside any transaction, so that a slow source blocks nobody with locks.
-    rows = _get_missing_rows(get_leased_import(lease))
+    rows = _get_missing_rows(get_import(import_id, Import.Step.FIND))
     try:
         movie_ids = lookup([make_reference(row) for row in rows]) if rows else []
     except Problem:
-        with lock_import(lease) as job:
+        with lock_import(import_id, Import.Step.FIND) as job:
             _mark_unavailable(job)
             _make_ready(job)
         return job
-    with lock_import(lease) as job:
+    with lock_import(import_id, Import.Step.FIND) as job:
         _set_movies(job, rows, movie_ids)
         if len(rows) < BATCH_SIZE:
             _make_ready(job)

@@ -11,16 +11,16 @@ from movies.dto import MovieReference
 from movies.title_matching import match_references
 from social.models import Import, ImportRow
 from social.transfer.formats.records import MOVIE_KINDS
-from social.transfer.leases import Lease, lock_import, retry_on_conflict
+from social.transfer.pipeline.batch import lock_import, retry_on_conflict
 from social.transfer.pipeline.validation import set_match, set_verdicts
 
 BATCH_SIZE = 500
 
 
 @retry_on_conflict
-def match_batch(lease: Lease) -> Import:
+def match_batch(import_id: int) -> Import:
     """Set the movie and the verdict of the next rows."""
-    with lock_import(lease) as job:
+    with lock_import(import_id, Import.Step.MATCH) as job:
         rows = ImportRow.objects.filter(of_id=job.pk, number__gt=job.position)
         batch = list(rows.order_by("number")[:BATCH_SIZE])
         pending = [row for row in batch if row.verdict == ImportRow.Verdict.PENDING]

@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
+from typing import IO
 
-from social.models import Import, ImportFile, ImportRow
+from social.models import Import, ImportFilePiece, ImportRow
 from social.transfer.formats.reader import read_records
 from social.transfer.formats.records import FileError, Record, RecordKind
-from social.transfer.leases import Lease, LeaseLostError, lock_import
+from social.transfer.pipeline.batch import StepOverError, lock_import
 
 BATCH_SIZE = 1000
 
 
-def open_file(job: Import) -> Iterator[ImportRow]:
-    """Return an iterator over the rows of the file that are not stored yet.
+def read_batches(job: Import, *, until: float) -> Import:
+    """Store rows of the file until all are stored or the time is over (`time.monotonic()`).
 
-    The file is parsed once, however many batches that takes. Raises LeaseLostError if the member
-    has deleted the import, and FileError while iterating.
+    The file is copied to the disk and read from there as a stream. Raises StepOverError.
     """
-    file = ImportFile.objects.filter(of_id=job.pk).first()
-    if file is None:
-        raise LeaseLostError
-    return islice(_make_rows(job, bytes(file.content)), job.position, None)
+    with tempfile.TemporaryFile() as file:
+        if not _copy_file(job.pk, file):
+            return _fail_without_file(job.pk)
+        rows = islice(_make_rows(job, file), job.position, None)
+        position = job.position
+        while True:
+            job = _read_batch(job.pk, rows, position=position)
+            position = job.position
+            if job.step != Import.Step.READ or time.monotonic() >= until:
+                return job
 
 
-def read_batch(lease: Lease, rows: Iterator[ImportRow]) -> Import:
+def _copy_file(import_id: int, target: IO[bytes]) -> bool:
+    """Copy the pieces of the uploaded file one by one; return whether there are any."""
+    pieces = ImportFilePiece.objects.filter(of_id=import_id)
+    for number in count():
+        content = pieces.filter(number=number).values_list("content", flat=True).first()
+        if content is None:
+            break
+        target.write(content)
+    return number > 0
+
+
+def _fail_without_file(import_id: int) -> Import:
+    """End an import whose file another release has stored, during an update, in its own way."""
+    with lock_import(import_id, Import.Step.READ) as job:
+        import_fail(job, "The service does not have the file any more. Upload it again.")
+    return job
+
+
+def _read_batch(import_id: int, rows: Iterator[ImportRow], *, position: int) -> Import:
     """Store the next rows of the file; after the last ones the import continues with matching."""
-    with lock_import(lease) as job:
+    with lock_import(import_id, Import.Step.READ) as job:
+        if job.position != position:
+            raise StepOverError
         try:
             batch = list(islice(rows, BATCH_SIZE))
         except FileError as error:
@@ -39,7 +67,7 @@ def read_batch(lease: Lease, rows: Iterator[ImportRow]) -> Import:
         if len(batch) < BATCH_SIZE:
             job.total = job.position
             job.continue_with(Import.Step.MATCH)
-            ImportFile.objects.filter(of_id=job.pk).delete()
+            ImportFilePiece.objects.filter(of_id=job.pk).delete()
     return job
 
 
@@ -48,13 +76,13 @@ def import_fail(job: Import, reason: str) -> None:
     job.total, job.reason = 0, reason[:300]
     job.finish(Import.State.FAILED)
     ImportRow.objects.filter(of_id=job.pk).delete()
-    ImportFile.objects.filter(of_id=job.pk).delete()
+    ImportFilePiece.objects.filter(of_id=job.pk).delete()
 
 
-def _make_rows(job: Import, content: bytes) -> Iterator[ImportRow]:
+def _make_rows(job: Import, file: IO[bytes]) -> Iterator[ImportRow]:
     playlist_names: Counter[str] = Counter()
     today = job.created_at.date()
-    for number, record in enumerate(read_records(content, name=job.filename, today=today), 1):
+    for number, record in enumerate(read_records(file, name=job.filename, today=today), 1):
         row = _make_row(job.pk, number, record)
         if record.kind == RecordKind.PLAYLIST:
             # The index among the playlists of this name in the file; see MemberLibrary.

@@ -19,13 +19,13 @@ from social.services.follows import block_remove, follow_remove
 from social.services.members import member_update
 from social.services.playlists import playlist_delete, playlist_items_remove
 from social.transfer.formats.records import RecordKind
-from social.transfer.leases import Lease, lock_import, retry_on_conflict
 from social.transfer.pipeline.apply import (
     RATING_FIELDS,
     get_movie_id,
     select_kinds,
     serialize_rating,
 )
+from social.transfer.pipeline.batch import lock_import, retry_on_conflict
 from social.transfer.pipeline.comparisons import to_datetime
 
 BATCH_SIZE = 250
@@ -34,9 +34,9 @@ Outcome = ImportRow.Outcome
 
 
 @retry_on_conflict
-def undo_batch(lease: Lease) -> Import:
+def undo_batch(import_id: int) -> Import:
     """Undo the last rows that are not undone yet, in the reverse order of writing them."""
-    with lock_import(lease) as job:
+    with lock_import(import_id, Import.Step.UNDO) as job:
         last = job.total - job.position
         batch = ImportRow.objects.filter(
             of_id=job.pk, number__lte=last, number__gt=last - BATCH_SIZE

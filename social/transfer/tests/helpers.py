@@ -4,8 +4,8 @@ import zipfile
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from movies.models import Movie
+from nexus.dev.jobs import run_waiting_jobs
 from social.models import Import, ImportRow
-from social.transfer.job_queue import run_imports
 
 
 def make_zip(files):
@@ -27,7 +27,7 @@ def upload_and_read(client, content, name="export.csv"):
     """Return the import of a file once it is read, with up to a hundred rows."""
     response = upload(client, content, name)
     assert response.status_code == 201, response.json()
-    run_imports()
+    assert run_waiting_jobs() == []
     return client.get(f"/imports/{response.json()['id']}/?page_size=100").json()
 
 
@@ -35,7 +35,7 @@ def run_action(client, job, action, **body):
     """Apply or undo an import, and return it afterwards."""
     response = client.post(f"/imports/{job['id']}/{action}/", body)
     assert response.status_code == 202, response.json()
-    run_imports()
+    assert run_waiting_jobs() == []
     return client.get(f"/imports/{job['id']}/?page_size=100").json()
 
 

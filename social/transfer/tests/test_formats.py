@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from social.transfer.formats import csv_reader, json_reader, zip_archive
+from social.transfer.formats import csv_reader, json_reader, text_file, zip_archive
 from social.transfer.formats.detection import detect_format
 from social.transfer.formats.reader import read_records
 from social.transfer.formats.records import FileError, RowError
@@ -61,7 +61,7 @@ RATING_VALUES = {"score": 4.5, "rated_at": "2024-01-02T00:00:00+00:00", "note": 
 
 def read(content, name="x.csv"):
     content = content.encode() if isinstance(content, str) else content
-    return list(read_records(content, name=name, today=TODAY))
+    return list(read_records(io.BytesIO(content), name=name, today=TODAY))
 
 
 def get_errors(data):
@@ -83,7 +83,7 @@ def get_errors(data):
     ],
 )
 def test_ratings_of_every_service_are_read(service, content):
-    assert detect_format(content.encode(), name="x") == service
+    assert detect_format(io.BytesIO(content.encode()), name="x") == service
 
     movie, show = read(content)
 
@@ -150,7 +150,7 @@ LETTERBOXD = {
 @pytest.mark.parametrize("folder", ["", "letterboxd-ann-2024/"])
 def test_letterboxd_archive_is_read_without_deleted_and_liked_movies(folder):
     data = make_zip({folder + name: content for name, content in LETTERBOXD.items()})
-    assert detect_format(data, name="x.zip") == "letterboxd"
+    assert detect_format(io.BytesIO(data), name="x.zip") == "letterboxd"
 
     records = read(data)
 
@@ -192,7 +192,7 @@ def test_letterboxd_file_alone_has_the_records_of_the_missing_files_too():
 
 def test_letterboxd_table_whose_name_does_not_say_what_it_is_is_refused():
     with pytest.raises(FileError) as error:
-        detect_format(LETTERBOXD["watched.csv"].encode(), name="export.csv")
+        detect_format(io.BytesIO(LETTERBOXD["watched.csv"].encode()), name="export.csv")
 
     assert error.value.code == "ambiguous_file"
 
@@ -269,7 +269,7 @@ def test_unclosed_quotation_mark_costs_only_its_row():
 )
 def test_unusable_file_is_refused_with_its_code(content, code):
     def detect_and_read():
-        detect_format(content.encode(), name="x.csv")
+        detect_format(io.BytesIO(content.encode()), name="x.csv")
         read(content)
 
     with pytest.raises(FileError) as error:
@@ -301,7 +301,7 @@ def test_malicious_json_becomes_invalid_records(content, codes):
 
 
 def test_file_with_too_many_lines_is_refused(monkeypatch):
-    monkeypatch.setattr(csv_reader, "MAX_LINES", 100)
+    monkeypatch.setattr(text_file, "MAX_LINES", 100)
 
     with pytest.raises(FileError) as error:
         read("Date,Name,Year,Letterboxd URI,Rating\n" + "\n" * 300)
@@ -396,7 +396,7 @@ def test_zip_bomb_is_refused_before_it_is_unpacked(files, code):
     data = make_zip(files)
 
     with pytest.raises(FileError) as error:
-        detect_format(data, name="x.zip")
+        detect_format(io.BytesIO(data), name="x.zip")
 
     assert error.value.code == code
 
@@ -428,7 +428,7 @@ def test_file_larger_than_its_directory_entry_says_is_an_invalid_record(monkeypa
 )
 def test_unusable_archive_is_refused(data):
     with pytest.raises(FileError):
-        detect_format(data, name="x.zip")
+        detect_format(io.BytesIO(data), name="x.zip")
 
 
 # --- Values --------------------------------------------------------------------------------------

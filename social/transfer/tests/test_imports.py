@@ -6,9 +6,10 @@ import pytest
 
 from movies.models import Movie
 from nexus.core.api.exceptions import Problem
+from nexus.dev.jobs import run_waiting_jobs
 from social.models import (
     Import,
-    ImportFile,
+    ImportFilePiece,
     ImportRow,
     Playlist,
     PlaylistItem,
@@ -18,7 +19,6 @@ from social.models import (
 )
 from social.services.playlists import playlist_create
 from social.services.ratings import rating_set
-from social.transfer.job_queue import run_imports
 from social.transfer.services import MAX_FILE_BYTES, MAX_IMPORTS
 from social.transfer.tests.helpers import make_zip, run_action, upload, upload_and_read
 
@@ -405,20 +405,20 @@ def test_applying_the_same_file_twice_changes_nothing(client, movies):
 
 def test_file_is_deleted_once_it_is_read(client, movies):
     job = upload(client, RATINGS, "ratings.csv").json()
-    files_before = ImportFile.objects.count()
+    files_before = ImportFilePiece.objects.count()
 
-    run_imports()
+    run_waiting_jobs()
 
     assert (job["state"], job["progress"]["step"]) == ("reading", "read")
     assert files_before == 1
-    assert ImportFile.objects.count() == 0
+    assert ImportFilePiece.objects.count() == 0
 
 
 def test_actions_that_the_state_does_not_allow_are_409(client, movies):
     url = f"/imports/{upload(client, RATINGS, 'ratings.csv').json()['id']}/"
 
     while_reading = [client.post(f"{url}{action}/").status_code for action in ("apply", "undo")]
-    run_imports()
+    run_waiting_jobs()
     when_ready = client.post(f"{url}undo/").json()["code"]
     unknown_policy = client.post(f"{url}apply/", {"on_conflict": "odd"}).status_code
     apply = client.post(f"{url}apply/").status_code
@@ -451,7 +451,7 @@ def test_file_with_too_many_rows_is_a_failed_import_without_rows(client, movies,
     assert job["state"] == "failed"
     assert "more than 2 rows" in job["reason"]
     assert client.post(f"/imports/{job['id']}/apply/").status_code == 409
-    assert (ImportFile.objects.count(), ImportRow.objects.count()) == (0, 0)
+    assert (ImportFilePiece.objects.count(), ImportRow.objects.count()) == (0, 0)
 
 
 # --- Uploads -------------------------------------------------------------------------------------

@@ -1,0 +1,276 @@
+"""Imports in the task worker: several processes at once, some of them killed, and turns."""
+
+import io
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import OperationalError, connection, connections
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from movies.models import Movie
+from nexus.core.api.exceptions import Problem
+from nexus.dev.jobs import run_waiting_jobs
+from social.models import Import, ImportRow, Rating
+from social.services.account_deletion import account_delete
+from social.transfer import runner, services, tasks
+from social.transfer.pipeline import apply, batch, read, undo
+from social.transfer.runner import import_run
+from social.transfer.tasks import MAX_PIECE_ATTEMPTS, defer_import, resume_imports
+from social.transfer.tests.helpers import make_ready_import
+
+ROWS = 40
+
+
+def make_csv(count, score=4):
+    rows = "".join(f"2024-02-01,Film {n},2000,u,{score}\n" for n in range(count))
+    return io.BytesIO(f"Date,Name,Year,Letterboxd URI,Rating\n{rows}".encode())
+
+
+@pytest.fixture
+def job(db, make_user, monkeypatch):
+    for module in (apply, undo):
+        monkeypatch.setattr(module, "BATCH_SIZE", 10)
+    return make_ready_import(make_user("ann"), ROWS)
+
+
+@pytest.fixture
+def shared_job(transactional_db, make_user, monkeypatch):
+    """The same import for tests with several threads."""
+    for module in (apply, undo):
+        monkeypatch.setattr(module, "BATCH_SIZE", 10)
+    return make_ready_import(make_user("ann"), ROWS)
+
+
+def create_import(user_id, file):
+    return services.import_create(user_id=user_id, filename="ratings.csv", file=file)
+
+
+def run_at_once(*calls):
+    """Return what each call returns or raises; all start together."""
+
+    def run(call):
+        try:
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(run, calls))
+
+
+def run_whole(import_id):
+    return import_run(import_id=import_id, max_s=60)
+
+
+def assert_applied_once(rows=ROWS):
+    assert Rating.objects.count() == rows
+    assert ImportRow.objects.filter(outcome="created").count() == rows
+    assert set(Movie.objects.values_list("rating_count", "rating_sum")) == {(1, 4.0)}
+
+
+def assert_undone():
+    assert Rating.objects.count() == 0
+    assert set(Movie.objects.values_list("rating_count", "rating_sum")) == {(0, 0.0)}
+
+
+# --- Jobs ----------------------------------------------------------------------------------------
+
+
+def test_upload_and_its_job_are_stored_together(job):
+    uploaded, _ = create_import(job.user_id, make_csv(2))
+
+    stored = ProcrastinateJob.objects.get(queueing_lock=f"import-{uploaded.pk}")
+    assert stored.args == {"import_id": uploaded.pk, "user_id": job.user_id}
+    assert (stored.queue_name, stored.lock) == ("imports", f"imports-of-{job.user_id}")
+
+
+def test_import_is_queued_once_at_a_time(job):
+    services.import_apply(import_id=job.pk)
+
+    for _ in range(2):
+        defer_import(import_id=job.pk, user_id=job.user_id)
+
+    assert ProcrastinateJob.objects.filter(queueing_lock=f"import-{job.pk}").count() == 1
+
+
+def test_unfinished_import_without_a_job_is_queued_again(job):
+    services.import_apply(import_id=job.pk)
+    ProcrastinateJob.objects.all().delete()
+
+    resume_imports(timestamp=0)
+    run_waiting_jobs()
+
+    assert_applied_once()
+
+
+def test_imports_take_turns(db, make_user, monkeypatch):
+    monkeypatch.setattr(tasks, "PIECE_S", 0.0)
+    monkeypatch.setattr(apply, "BATCH_SIZE", 10)
+    large, small = make_ready_import(make_user("ann"), 60), make_ready_import(make_user("bob"), 5)
+    for job in (large, small):
+        services.import_apply(import_id=job.pk)
+
+    run_waiting_jobs()
+
+    # The small import's only piece ran after the first piece of the large one.
+    order = ProcrastinateJob.objects.order_by("id").values_list("args__import_id", flat=True)
+    assert list(order[:3]) == [large.pk, small.pk, large.pk]
+    assert set(Import.objects.values_list("state", flat=True)) == {"applied"}
+
+
+# --- Concurrency ---------------------------------------------------------------------------------
+
+
+def test_concurrent_applies_and_runs_write_each_row_once(shared_job):
+    results = run_at_once(*[lambda: services.import_apply(import_id=shared_job.pk)] * 8)
+    run_at_once(*[lambda: run_whole(shared_job.pk)] * 4)
+
+    assert sorted(results) == [False] * 7 + [True]
+    shared_job.refresh_from_db()
+    assert (shared_job.state, shared_job.position) == ("applied", ROWS)
+    assert_applied_once()
+
+
+def test_concurrent_runs_read_each_row_once(transactional_db, make_user, monkeypatch):
+    monkeypatch.setattr(read, "BATCH_SIZE", 10)
+    job, _ = create_import(make_user("ann").pk, make_csv(ROWS))
+
+    run_at_once(*[lambda: run_whole(job.pk)] * 4)
+    run_whole(job.pk)
+
+    numbers = ImportRow.objects.filter(of=job).order_by("number").values_list("number", flat=True)
+    assert list(numbers) == list(range(1, ROWS + 1))
+
+
+def test_concurrent_apply_and_undo_end_in_either_state(shared_job):
+    results = run_at_once(
+        *[
+            lambda: services.import_apply(import_id=shared_job.pk),
+            lambda: services.import_undo(import_id=shared_job.pk),
+        ]
+        * 4,
+        *[lambda: run_whole(shared_job.pk)] * 2,
+    )
+    run_whole(shared_job.pk)
+
+    assert all(isinstance(result, bool | Problem) for result in results), results
+    shared_job.refresh_from_db()
+    if shared_job.state == "applied":
+        assert_applied_once()
+    else:
+        assert shared_job.state == "undone"
+        assert_undone()
+
+
+def test_twenty_concurrent_uploads_of_a_file_create_one_import(shared_job):
+    results = run_at_once(*[lambda: create_import(shared_job.user_id, make_csv(3))] * 20)
+
+    assert sorted(created for _, created in results) == [False] * 19 + [True]
+    assert Import.objects.count() == 2
+    assert ProcrastinateJob.objects.count() == 1
+
+
+def test_deleting_an_account_while_it_imports_leaves_nothing(shared_job):
+    services.import_apply(import_id=shared_job.pk)
+
+    run_at_once(lambda: run_whole(shared_job.pk), lambda: account_delete(user=shared_job.user))
+
+    assert not Import.objects.exists()
+    assert not ImportRow.objects.exists()
+    assert not ProcrastinateJob.objects.exists()
+    assert_undone()
+
+
+# --- Interruptions -------------------------------------------------------------------------------
+
+
+def test_interrupted_reading_continues_at_its_position(job, monkeypatch):
+    monkeypatch.setattr(read, "BATCH_SIZE", 10)
+    job, _ = create_import(job.user_id, make_csv(ROWS, 3))
+    for _ in range(3):
+        assert import_run(import_id=job.pk, max_s=0)
+    job.refresh_from_db()
+    assert (job.state, job.position) == ("reading", 30)
+
+    run_whole(job.pk)
+
+    job.refresh_from_db()
+    assert (job.state, job.total) == ("ready", ROWS)
+    numbers = ImportRow.objects.filter(of=job).order_by("number").values_list("number", flat=True)
+    assert list(numbers) == list(range(1, ROWS + 1))
+
+
+def test_piece_that_fails_repeatedly_is_given_up(job, monkeypatch):
+    def fail(import_id):
+        raise OperationalError("no")
+
+    services.import_apply(import_id=job.pk)
+    monkeypatch.setitem(runner.BATCH_FUNCTIONS, "apply", fail)
+
+    errors = []
+    for _ in range(MAX_PIECE_ATTEMPTS + 1):
+        errors += run_waiting_jobs()
+        ProcrastinateJob.objects.update(scheduled_at=None)
+
+    assert [str(error) for error in errors] == ["no"] * MAX_PIECE_ATTEMPTS
+    job.refresh_from_db()
+    assert (job.state, job.step) == ("applied", "")
+    assert "failed in the step" in job.reason
+    assert services.import_undo(import_id=job.pk)
+
+
+def test_batch_that_collides_with_another_write_is_retried(job, monkeypatch):
+    calls = []
+
+    @batch.retry_on_conflict
+    def run_batch(import_id):
+        calls.append(import_id)
+        if len(calls) < 3:
+            raise OperationalError("deadlock detected")
+        return job
+
+    monkeypatch.setattr(batch, "CONFLICT_DELAY_S", 0.001)
+
+    result = run_batch(job.pk)
+
+    assert result is job
+    assert calls == [job.pk] * 3
+
+
+def test_import_of_a_killed_worker_is_continued_within_a_minute(
+    transactional_db, make_user, worker
+):
+    rows = 300
+    job = make_ready_import(make_user("ann"), rows)
+    services.import_apply(import_id=job.pk)
+    last = Movie.objects.get(title="Film 299").pk
+    with connection.cursor() as cursor:
+        # Another transaction locks a movie of the second batch, so the worker waits there.
+        cursor.execute("BEGIN; SELECT 1 FROM movies_movie WHERE id = %s FOR UPDATE", [last])
+        process = worker("imports")
+        try:
+            deadline = time.monotonic() + 30
+            position = 0
+            while position == 0 and time.monotonic() < deadline:
+                time.sleep(0.05)
+                cursor.execute("SELECT position FROM social_import WHERE id = %s", [job.pk])
+                position = cursor.fetchone()[0]
+            assert 0 < position < rows
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            cursor.execute("ROLLBACK")
+    killed = time.monotonic()
+    assert Rating.objects.count() == position
+
+    worker("imports", "jobs")
+    while job.state != "applied" and time.monotonic() < killed + 60:
+        time.sleep(0.2)
+        job.refresh_from_db()
+
+    assert job.state == "applied"
+    assert_applied_once(rows)
