@@ -187,9 +187,6 @@ _database_options: dict[str, Any] = {
         "timeout": 3,
         **({"min_size": WEB_THREADS, "max_waiting": 2} if SERVING else {"min_size": 1}),
     },
-    # psycopg's default, which Django turns off. It has no effect on the ORM, whose cursors never
-    # prepare statements; nexus.core.db.raw_sql needs it.
-    "prepare_threshold": 5,
 }
 
 

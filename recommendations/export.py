@@ -1,28 +1,259 @@
-"""Recommendations and match scores of many members, through the same code as the endpoints."""
+"""Recommendations and match scores of many members, through the same code as the endpoints.
+
+A model is in memory as a whole (`InMemoryModel`), so that only the reads differ from those of a request.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
 from typing import TextIO, TypeVar
 
+import numpy as np
+from django.db.models import BigIntegerField, F, Func
 from django.db.models.functions import Lower
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations.recommender.batch import MEMBERS_AT_ONCE, Batch, BatchMember
-from recommendations.recommender.feed import build_feed
-from recommendations.recommender.match_score import compute_matches
-from recommendations.recommender.results import Recommendation
-from recommendations.training.store import Progress
+from recommendations.algorithms.types import Array, Ids, Movies, Places, positions
+from recommendations.models import Feedback
+from recommendations.recommender.feed import (
+    SHORT_HISTORY,
+    Feed,
+    Recommendation,
+    build_feed,
+    preselect,
+    rank_candidates,
+)
+from recommendations.recommender.match_score import compute_matches, compute_percents
+from recommendations.recommender.queries import (
+    FEED_DEPTH,
+    FEEDBACK_LIMIT,
+    HISTORY_LIMIT,
+    PART_COLUMNS,
+    Candidates,
+    CatalogueRow,
+    FeedCandidates,
+    Judgment,
+    Member,
+    build_member,
+    build_movies,
+    count_days,
+    load_active_header,
+)
+from recommendations.training.pipeline import fit_as_of
+from recommendations.training.store import (
+    InMemoryModel,
+    Progress,
+    catalogue_rows,
+    model_from_training,
+    model_in_memory,
+    select_rows,
+)
+from social.models import Rating, Viewing
 
 Item = TypeVar("Item")
 
+MEMBERS_AT_ONCE = 200
 RECOMMENDATION_COLUMNS = ("username", "rank", "movie_id", "tmdb_id", "imdb_id", "match_score")
 PAIR_COLUMNS = ("username", "imdb_id")
+#: Seconds since 1970, as queries.read_members reads them.
+_RATED_AT = Func(
+    F("created_at"),
+    template="extract(epoch FROM %(expressions)s)::bigint",
+    output_field=BigIntegerField(),
+)
+
+
+@dataclass(frozen=True)
+class BatchMember:
+    member: Member
+    #: Movies that are not to be shown to them.
+    excluded: Ids
+
+
+class Batch:
+    """A model in memory, and what the catalogue adds to it."""
+
+    def __init__(self, model: InMemoryModel, *, before: datetime | None = None) -> None:
+        """`before`: use only what members did before this moment."""
+        self._model, self._header, self._before = model, model.header, before
+        ids = self._header.movie_ids
+        exists = Movie.objects.filter(id__any=ids.tolist()).values_list("id", flat=True)
+        self._is_deleted = ~np.isin(ids, list(exists))
+        self._series, self._released, self._incomplete_series = self._read_series()
+        #: The catalogue's rows of movies that the model does not know, read when they come up.
+        self._unknown: dict[int, CatalogueRow] = {}
+
+    @classmethod
+    def of_active(cls) -> Batch | None:
+        """Return None if no training is active."""
+        header = load_active_header()
+        return None if header is None else cls(model_from_training(header))
+
+    @classmethod
+    def as_of(cls, moment: datetime, *, progress: Progress) -> Batch:
+        """Fit a model on what was known at that moment, and return its batch.
+
+        Raises TooFewRatingsError.
+        """
+        return cls(model_in_memory(fit_as_of(moment, progress=progress)), before=moment)
+
+    def members(self, users: Sequence[User]) -> Iterator[tuple[User, BatchMember]]:
+        """Yield the members with their ratings, feedback and viewings, MEMBERS_AT_ONCE in three queries."""
+        for start in range(0, len(users), MEMBERS_AT_ONCE):
+            chunk = users[start : start + MEMBERS_AT_ONCE]
+            ratings = {user.pk: list[tuple[int, float, int]]() for user in chunk}
+            feedback = {user.pk: dict[int, str]() for user in chunk}
+            watched = {user.pk: list[int]() for user in chunk}
+            of_members = {"user__in": list(ratings)}
+            changed = {} if self._before is None else {"updated_at__lt": self._before}
+            seen = {} if self._before is None else {"watched_at__lt": self._before}
+            rated = Rating.objects.filter(**of_members, **changed).order_by("-created_at", "-id")
+            for user_id, *rating in rated.values_list("user", "movie", "score", _RATED_AT):
+                ratings[user_id].append((rating[0], rating[1], rating[2]))
+            judged = Feedback.objects.filter(**of_members, **changed).order_by("-updated_at", "-id")
+            for user_id, movie_id, kind in judged.values_list("user", "movie", "kind"):
+                feedback[user_id][movie_id] = kind
+            viewings = Viewing.objects.filter(**of_members, **seen)
+            for user_id, movie_id in viewings.values_list("user", "movie"):
+                watched[user_id].append(movie_id)
+            self._read_unknown(
+                {movie_id for own in ratings.values() for movie_id, *_ in own}.union(
+                    *feedback.values()
+                )
+            )
+            for user in chunk:
+                yield (
+                    user,
+                    self._build_member(user, ratings[user.pk], feedback[user.pk], watched[user.pk]),
+                )
+
+    def feed(self, batch_member: BatchMember) -> Feed | None:
+        """Return the unfiltered feed, or None if the model alone does not determine it.
+
+        As of a moment it has to, because the catalogue is that of today.
+        """
+        member = batch_member.member
+        is_past = self._before is not None
+        if member.history.n < SHORT_HISTORY and not is_past:
+            return None
+        order = np.round(preselect(member), 9)
+        unwanted, is_known = positions(self._header.movie_ids, batch_member.excluded)
+        order[unwanted[is_known]] = -np.inf
+        order[self._is_deleted] = -np.inf
+        available = int(np.isfinite(order).sum())
+        if available < FEED_DEPTH and not is_past:
+            return None
+        places = np.sort(np.argsort(-order, kind="stable")[: min(FEED_DEPTH, available)])
+        if np.isin(self._series[places], self._incomplete_series).any() and not is_past:
+            return None
+        return rank_candidates(member, self._feed_candidates(order, places))
+
+    def scores(self, batch_member: BatchMember, movie_ids: Sequence[int]) -> dict[int, float]:
+        """Return the match score of each movie that exists, by its id."""
+        self._read_unknown(set(movie_ids))
+        candidates = self._candidates(self._existing(np.unique(movie_ids)))
+        percents = compute_percents(batch_member.member, candidates)
+        return dict(zip(candidates.movies.ids.tolist(), percents.tolist(), strict=True))
+
+    def _existing(self, ids: Ids) -> Ids:
+        places, is_known = positions(self._header.movie_ids, ids)
+        exists = is_known & ~self._is_deleted[places] if len(self._is_deleted) else is_known
+        return ids[exists | np.isin(ids, list(self._unknown))]
+
+    def _movies(self, ids: Ids) -> Movies:
+        blank: tuple[list[str], None, float, int, int, float] = ([], None, 0.0, 0, 0, 0.0)
+        places, _ = positions(self._header.movie_ids, ids)
+        return build_movies(
+            self._header,
+            [self._unknown.get(each, (each, *blank)) for each in ids.tolist()],
+            self._model.vectors[places],
+        )
+
+    def _read_series(self) -> tuple[Ids, Ids, Ids]:
+        """Return the movies' collections, the days of their release, and the incomplete collections.
+
+        (m,) each, 0 for a movie of no collection. Of an incomplete one the training lacks a part that
+        may come first.
+        """
+        parts = Movie.objects.filter(collection__isnull=False).values_list(*PART_COLUMNS)
+        table = np.array([(*part[:2], count_days(*part[2:])) for part in parts], dtype=np.int64)
+        ids, collections, days = table.reshape(-1, 3).T
+        places, is_known = positions(self._header.movie_ids, ids)
+        series, released = np.zeros((2, len(self._header.movie_ids)), dtype=np.int64)
+        series[places[is_known]] = collections[is_known]
+        released[places[is_known]] = days[is_known]
+        last_known: dict[int, int] = {}
+        for collection, day in zip(collections[is_known], days[is_known], strict=True):
+            last_known[collection] = max(day, last_known.get(collection, 0))
+        unknown = zip(collections[~is_known], days[~is_known], strict=True)
+        incomplete = {each for each, day in unknown if day <= last_known.get(each, 0)}
+        return series, released, np.array(sorted(incomplete), dtype=np.int64)
+
+    def _feed_candidates(self, order: Array, places: Places) -> FeedCandidates:
+        """Return the movies at these places, and the first part that passes of each of their series."""
+        parts = np.flatnonzero(
+            np.isfinite(order)
+            & np.isin(self._series, self._series[places][self._series[places] > 0])
+        )
+        parts = parts[np.lexsort((parts, self._released[parts], self._series[parts]))]
+        _, first = np.unique(self._series[parts], return_index=True)
+        places = np.union1d(places, parts[first])
+        chosen = self._candidates(self._header.movie_ids[places])
+        return FeedCandidates(
+            chosen.movies, chosen.feed, chosen.taste, self._series[places], self._released[places]
+        )
+
+    def _candidates(self, ids: Ids) -> Candidates:
+        places, is_known = positions(self._header.movie_ids, ids)
+        return Candidates(
+            self._movies(ids),
+            select_rows(self._model.feed, places, is_known),
+            select_rows(self._model.taste, places, is_known),
+        )
+
+    def _build_member(
+        self,
+        user: User,
+        ratings: Sequence[tuple[int, float, int]],
+        feedback: dict[int, str],
+        watched: Sequence[int],
+    ) -> BatchMember:
+        """Return the member; ratings and feedback are the newest first, as in queries.read_members."""
+        excluded = [movie_id for movie_id, *_ in ratings]
+        excluded += [each for each in feedback if feedback[each] != Feedback.Kind.MORE]
+        wishes = [each for each in feedback if feedback[each] != Feedback.Kind.HIDE]
+        kinds = {movie_id: feedback[movie_id] for movie_id in wishes[:FEEDBACK_LIMIT]}
+        judgments = [
+            Judgment(movie_id, score, kinds.pop(movie_id, None), rated_at)
+            for movie_id, score, rated_at in ratings[:HISTORY_LIMIT]
+        ]
+        judgments += [Judgment(movie_id, None, kind, None) for movie_id, kind in kinds.items()]
+        ids = np.array([each.movie_id for each in judgments], dtype=np.int64)
+        targets = select_rows(self._model.targets, *positions(self._header.movie_ids, ids))
+        # The profile does not say since when a genre is a favorite.
+        favorites = user.favorite_genres if self._before is None else []
+        member = build_member(self._header, favorites, judgments, self._movies(ids), targets)
+        return BatchMember(member, np.array([*excluded, *watched], dtype=np.int64))
+
+    def _read_unknown(self, movie_ids: set[int]) -> None:
+        """Read the catalogue's rows of movies that the training does not know."""
+        ids = np.array(sorted(movie_ids), dtype=np.int64)
+        _, is_known = positions(self._header.movie_ids, ids)
+        new = [each for each in ids[~is_known].tolist() if each not in self._unknown]
+        if new:
+            rows = catalogue_rows(new)
+            if self._before is not None:
+                # TMDb's votes and the numbers of ratings are those of today.
+                rows = [(*row[:3], 0.0, 0, 0, 0.0) for row in rows]
+            self._unknown.update((row[0], row) for row in rows)
+
+
+# --- Rows of the files ----------------------------------------------------------------------------
 
 
 class PairsFormatError(ValueError):

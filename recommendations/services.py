@@ -1,48 +1,39 @@
-"""What members say of recommendations."""
+"""Writes of members' feedback on recommendations."""
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
-from rest_framework.exceptions import AuthenticationFailed
 
+from accounts.models import User
 from movies.models import Movie
-from nexus.core.api.exceptions import NotFound
+from nexus.core.api.exceptions import AccountNotFound, NotFound
 from recommendations.models import Feedback
+from social.queries import lock_existing
 
 
 @transaction.atomic
 def feedback_set(*, user_id: int, movie_id: int, kind: str) -> Feedback:
-    """What a member says of a movie, new or instead of what they said before.
+    """Store a member's feedback on a movie, new or instead of earlier feedback.
 
-    Raises NotFound for an unknown movie.
+    Raises NotFound for an unknown movie, AccountNotFound (401) if the member was deleted.
     """
-    now = timezone.now()
-    with connection.cursor() as cursor:
-        # Both rows are kept from deletion, which would otherwise fail the commit.
-        cursor.execute(
-            """
-            WITH member AS (SELECT id FROM accounts_user WHERE id = %(user)s FOR KEY SHARE),
-                 movie AS (SELECT id FROM movies_movie WHERE id = %(movie)s FOR KEY SHARE)
-            INSERT INTO recommendations_feedback
-                (user_id, movie_id, kind, created_at, updated_at)
-            SELECT member.id, movie.id, %(kind)s, %(now)s, %(now)s FROM member, movie
-            ON CONFLICT (user_id, movie_id)
-                DO UPDATE SET kind = excluded.kind, updated_at = excluded.updated_at
-            RETURNING id
-            """,
-            {"user": user_id, "movie": movie_id, "kind": kind, "now": now},
-        )
-        row = cursor.fetchone()
-    if row is None:
-        if Movie.objects.filter(id=movie_id).exists():
-            raise AuthenticationFailed("This account is gone.", code="user_not_found")
+    if not lock_existing(User, [user_id]):
+        raise AccountNotFound
+    if not lock_existing(Movie, [movie_id]):
         raise NotFound
-    return Feedback.objects.with_movie().get(id=row[0])
+    now = timezone.now()
+    Feedback.objects.bulk_create(
+        [Feedback(user_id=user_id, movie_id=movie_id, kind=kind, created_at=now, updated_at=now)],
+        update_conflicts=True,
+        unique_fields=["user", "movie"],
+        update_fields=["kind", "updated_at"],
+    )
+    return Feedback.objects.with_movie().get(user_id=user_id, movie_id=movie_id)
 
 
 def feedback_delete(*, user_id: int, movie_id: int) -> None:
-    """Take back what a member said of a movie. Raises NotFound where they said nothing."""
+    """Delete a member's feedback on a movie. Raises NotFound if there is none."""
     deleted, _ = Feedback.objects.filter(user_id=user_id, movie_id=movie_id).delete()
     if not deleted:
         raise NotFound

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, cast
 
 from django.http import Http404
@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from accounts.models import User
 from movies.filters import filter_movies
 from movies.models import Movie
-from movies.serializers import SUMMARY_COLUMNS
+from movies.serializers import movie_summary_payload
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import PUBLIC, ApiViewSet, PageOf, contract
@@ -24,7 +24,7 @@ from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery, SimilarQue
 from recommendations.models import Feedback
 from recommendations.recommender.feed import build_feed
 from recommendations.recommender.match_score import compute_matches
-from recommendations.recommender.onboarding import onboarding
+from recommendations.recommender.onboarding import choose_onboarding_movies
 from recommendations.recommender.similar import find_similar
 from recommendations.serializers import (
     FeedbackSerializer,
@@ -70,7 +70,7 @@ class RecommendationViewSet(ApiViewSet):
             request,
             self.query,
             feed.items,
-            _serialize_recommendations,
+            _serialize_items,
             strategy=feed.strategy,
             algorithm=feed.algorithm,
             **dataclasses.asdict(feed.diversity),
@@ -87,7 +87,7 @@ class RecommendationViewSet(ApiViewSet):
         matches = compute_matches(cast(User, request.user), [pk])
         if not matches:
             raise Http404
-        return Response(MatchScoreSerializer(matches[0]).data)
+        return Response(dataclasses.asdict(matches[0]))
 
     @contract(query=PageQuery, responses={200: PageOf(OnboardingSerializer)})
     def onboarding(self, request: Request) -> Response:
@@ -95,8 +95,8 @@ class RecommendationViewSet(ApiViewSet):
 
         Movies the caller has rated or hidden make room for the next.
         """
-        movies = onboarding(cast(User, request.user))
-        return paginate_list(request, self.query, movies, _serialize_onboarding)
+        movies = choose_onboarding_movies(cast(User, request.user))
+        return paginate_list(request, self.query, movies, _serialize_items)
 
 
 class FeedbackViewSet(ApiViewSet):
@@ -156,29 +156,19 @@ class SimilarViewSet(ApiViewSet):
         if caller is not None and not caller.is_authenticated:
             raise NotAuthenticated
         similar = find_similar(movie, exclude_seen_by=caller)
-        return paginate_list(request, self.query, similar, _serialize_similar)
+        return paginate_list(request, self.query, similar, _serialize_items)
 
 
-def _serialize_recommendations(items: list[Any]) -> Any:
-    return RecommendationSerializer(_join_movies(items), many=True).data
-
-
-def _serialize_onboarding(items: list[Any]) -> Any:
-    return OnboardingSerializer(_join_movies(items), many=True).data
+def _serialize_items(items: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the items of a list of the recommender, each with its MovieSummary."""
+    return [
+        {
+            "movie": movie_summary_payload(item.movie),
+            **{name: vars(item)[name] for name in vars(item) if name not in ("movie", "movie_id")},
+        }
+        for item in items
+    ]
 
 
 def _serialize_feedback(rows: list[Any]) -> Any:
     return FeedbackSerializer(rows, many=True).data
-
-
-def _serialize_similar(items: list[Any]) -> Any:
-    return SimilarSerializer(_join_movies(items), many=True).data
-
-
-def _join_movies(items: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the items with their movies, in one query, without movies deleted in the meantime."""
-    rows = Movie.objects.filter(id__any=[item.movie_id for item in items])
-    movies = {row["id"]: row for row in rows.values(*SUMMARY_COLUMNS)}
-    return [
-        {**vars(item), "movie": movies[item.movie_id]} for item in items if item.movie_id in movies
-    ]

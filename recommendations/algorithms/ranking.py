@@ -16,7 +16,7 @@ Shapes: n movies of the history, m movies to rank, k factors.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -241,11 +241,17 @@ def order_series(
 def _spread(ranked: Sequence[int], series: Ids) -> list[int]:
     """Return the movies with at most MAX_PARTS of a series in WINDOW places, if there are others."""
     waiting, placed = list(ranked), list[int]()
+    series_of = series.tolist()
+    recent: deque[int] = deque(maxlen=WINDOW - 1)
     while waiting:
-        recent = Counter(int(series[index]) for index in placed[-(WINDOW - 1) :])
-        recent.pop(0, None)
         position = next(
-            (at for at, index in enumerate(waiting) if recent[int(series[index])] < MAX_PARTS), 0
+            (
+                at
+                for at, index in enumerate(waiting)
+                if not series_of[index] or recent.count(series_of[index]) < MAX_PARTS
+            ),
+            0,
         )
         placed.append(waiting.pop(position))
+        recent.append(series_of[placed[-1]])
     return placed

@@ -18,7 +18,8 @@ from recommendations.datasets.movielens import (
     movielens_movies,
 )
 from recommendations.evaluation.protocol import Dataset, Progress
-from recommendations.training.store import content, ratings_read
+from recommendations.recommender.queries import describe_movies
+from recommendations.training.store import ratings_read
 
 # MovieLens's half star becomes 1, as in an import.
 _LOWEST_STARS = 1.0
@@ -31,7 +32,7 @@ def read_movielens(folder: Path) -> Dataset:
     counts. Unlike an import it stops at a bad line, because figures of half a file are useless.
     """
     movies = movielens_movies(folder)
-    catalogue = content(
+    catalogue = describe_movies(
         [
             (number, list(movie.genres), movie.release_year, movie.vote_average, movie.vote_count)
             for number, movie in sorted(movies.items())
@@ -90,6 +91,6 @@ def read_own_ratings(progress: Progress) -> Dataset:
     rows = Movie.objects.order_by("id").values_list(
         "id", "genres", "release_year", "vote_average", "vote_count"
     )
-    catalogue = content(list(rows))
+    catalogue = describe_movies(list(rows))
     # A movie may be deleted between the two reads.
     return Dataset("own ratings", _select(ratings, catalogue.movie_ids), catalogue)

@@ -6,27 +6,67 @@ against it. What speaks against a recommended movie follows after "although".
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Generic, TypeVar, overload
 
 import numpy as np
-from psycopg.pq import Format
 
-from nexus.core.db.raw_sql import prepared_rows
 from nexus.core.genres import GENRE_NAMES
-from recommendations.algorithms.types import LIKED, Array, History
-from recommendations.selectors import COLUMNS, LEADS, MovieRow
+from recommendations.algorithms.match_score import GENRE_SHRINKAGE, residuals
+from recommendations.algorithms.similarity import kinship
+from recommendations.algorithms.types import LIKED, Array, History, Movies
+from recommendations.recommender.queries import Member, MovieRow
 
 #: Names of the people two movies share: (movie, rated movie) -> names, directors first.
 SharedNames = Mapping[tuple[int, int], list[str]]
+#: (movie, person, name) of a credit.
+CreditRow = tuple[int, int, str]
 
 MAX_REASONS = 3
 #: A movie with fewer stars was disliked, whatever the member's mean.
 MIN_LIKED_STARS = 3.0
 #: Deviations from the expected stars that are too small to be mentioned.
 MIN_DEVIATION = 0.05
+#: Movies that are less similar by genres and period have too little in common to be named together.
+MIN_SIMILARITY = 0.25
 LIKED_TOGETHER = "Members who like one tend to like the other."
+
+Item = TypeVar("Item")
+
+
+class ExplainedList(Sequence[Item], ABC, Generic[Item]):
+    """Movies, best first. A page is read and explained when it is taken, as a slice."""
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        """`indices` of the movies, first to last."""
+        self._indices = indices
+
+    @abstractmethod
+    def build(self, index: int) -> Item:
+        """Return the item of a movie without its reasons, which cost more than all the rest."""
+
+    @abstractmethod
+    def explain(self, indices: Sequence[int]) -> list[Item]:
+        """Return the items of these movies with reasons; those that are deleted meanwhile are left out."""
+
+    def without_reasons(self, count: int) -> list[Item]:
+        return [self.build(index) for index in self._indices[:count]]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, position: int) -> Item: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Item]: ...
+    def __getitem__(self, position: int | slice) -> Item | list[Item]:
+        if isinstance(position, int):
+            return self[position : position + 1 or None][0]
+        page = self._indices[position]
+        return self.explain(page) if page else []
 
 
 @dataclass(frozen=True)
@@ -49,6 +89,9 @@ class GenreAffinities:
     mean_stars: Array
 
 
+# --- What can be said of a member -----------------------------------------------------------------
+
+
 def find_supporting(history: History) -> Array:
     """(n,) Return which movies can be a reason for another one: liked, or more was asked for."""
     rated = history.rated
@@ -58,53 +101,43 @@ def find_supporting(history: History) -> Array:
     return supporting
 
 
-# --- Reading -------------------------------------------------------------------------------------
+def find_similarities(history: History, movie: Movies) -> Array:
+    """(n,) Return the similarity of one movie by genres and period to each other movie of the history.
 
-_NAMES_SQL = b"""
-SELECT credit.movie_id, person.id, person.name
-FROM movies_credit AS credit JOIN movies_person AS person ON person.id = credit.person_id
-WHERE credit.movie_id = ANY(%s::bigint[]) AND credit.position < %s::int
-ORDER BY credit.role DESC, credit.position
-"""
-
-
-def read_shared_people(movies: Sequence[MovieRow], rated: Sequence[MovieRow]) -> SharedNames:
-    """Return the people each movie shares with each rated one, in one query."""
-    movie_ids, rated_ids = {row.id for row in movies}, {row.id for row in rated}
-    credited = prepared_rows(_NAMES_SQL, [list(movie_ids | rated_ids), LEADS])
-    return _match_people(credited, movie_ids, rated_ids)
+    It is 0 below MIN_SIMILARITY.
+    """
+    similarity = kinship(movie, history.movies)[0]
+    is_similar = (similarity >= MIN_SIMILARITY) & (history.movies.ids != movie.ids[0])
+    return np.where(is_similar, similarity, 0.0)
 
 
-_CREDITED_MOVIES_SQL = f"""
-SELECT {", ".join(f"movie.{column}" for column in COLUMNS)}, person.id, person.name
-FROM movies_movie AS movie
-LEFT JOIN movies_credit AS credit ON credit.movie_id = movie.id AND credit.position < %s
-LEFT JOIN movies_person AS person ON person.id = credit.person_id
-WHERE movie.id = ANY(%s::bigint[])
-ORDER BY credit.role DESC, credit.position
-""".encode()  # noqa: S608 (column names of our own)
+def compute_affinities(member: Member) -> GenreAffinities:
+    """Return how far above expectation the member rates the movies of each genre."""
+    history, rated = member.history, member.history.rated
+    genres = history.movies.genres[rated].astype(np.float64)
+    residual = residuals(history, member.header.totals)[rated]
+    counts = genres.sum(axis=0)
+    return GenreAffinities(
+        above_expectation=residual @ genres / (counts + GENRE_SHRINKAGE),
+        counts=counts,
+        mean_stars=history.stars[rated] @ genres / np.maximum(counts, 1),
+    )
 
 
-def read_movies_with_people(
-    movie_ids: Sequence[int], rated_ids: Sequence[int]
-) -> tuple[dict[int, MovieRow], SharedNames]:
-    """Return the movies of both lists by id, and the people they share, in one query."""
-    rows: dict[int, MovieRow] = {}
-    credited = []
-    params = [LEADS, [*movie_ids, *rated_ids]]
-    for *movie, person_id, name in prepared_rows(_CREDITED_MOVIES_SQL, params, form=Format.BINARY):
-        rows[movie[0]] = MovieRow(*movie)
-        if person_id is not None:
-            credited.append((movie[0], person_id, name))
-    return rows, _match_people(credited, set(movie_ids), set(rated_ids))
+def get_opinion(member: Member, index: int, rows: Mapping[int, MovieRow]) -> Opinion | None:
+    """Return what the member said about a movie of their history; None if `rows` does not have it."""
+    history = member.history
+    row = rows.get(int(history.movies.ids[index]))
+    if row is None:
+        return None
+    stars = float(history.stars[index]) if history.rated[index] else None
+    return Opinion(row, stars, more=bool(history.wants[index] > 0))
 
 
-def _match_people(
-    credited: Iterable[tuple[int, int, str]],
-    movie_ids: AbstractSet[int],
-    rated_ids: AbstractSet[int],
+def match_people(
+    credited: Iterable[CreditRow], movie_ids: AbstractSet[int], rated_ids: AbstractSet[int]
 ) -> SharedNames:
-    """Return who is in a movie of both sets; `credited` are (movie, person, name), directors first."""
+    """Return who is in a movie of both sets; `credited` are in the sequence of the names."""
     by_person: dict[int, tuple[str, list[int]]] = {}
     for movie_id, person_id, name in credited:
         by_person.setdefault(person_id, (name, []))[1].append(movie_id)
@@ -137,13 +170,13 @@ def explain_recommendation(
     """
     reasons = []
     liked = [each for each in support if each.stars is not None]
-    enjoyed = [each.movie.title for each in liked if (each.stars or 0) >= LIKED]
-    requested = [each.movie.title for each in support if each.stars is None]
+    enjoyed = [each.movie["title"] for each in liked if (each.stars or 0) >= LIKED]
+    requested = [each.movie["title"] for each in support if each.stars is None]
     if len(enjoyed) > 1:
         reasons.append(_end(f"You liked {_join(enjoyed)}"))
     elif liked:
-        best = next((each for each in liked if each.movie.title in enjoyed), liked[0])
-        reasons.append(f"You gave {best.movie.title} {_format_stars(best.stars)}.")
+        best = next((each for each in liked if each.movie["title"] in enjoyed), liked[0])
+        reasons.append(f"You gave {best.movie['title']} {_format_stars(best.stars)}.")
     if requested:
         reasons.append(_end(f"You asked for more like {_join(requested)}"))
     for column in _genre_columns(row, affinities):
@@ -170,7 +203,7 @@ def explain_to_group(
         reasons.append(_end(f"All of you liked {_join(titles)}"))
     elif is_supported:
         reasons.append("It is close to movies that all of you liked.")
-    if shared := [name for name in row.genres if name in genres]:
+    if shared := [name for name in row["genres"] if name in genres]:
         reasons.append(_end(f"All of you like {_join(shared)}"))
     reasons.append(describe_votes(row))
     return reasons[:MAX_REASONS]
@@ -221,11 +254,11 @@ def describe_generosity(n: int, generosity: float) -> list[str]:
 
 
 def describe_votes(row: MovieRow) -> str:
-    votes = row.rating_count + row.vote_count
+    votes = row["rating_count"] + row["vote_count"]
     if not votes:
         return "Nobody has rated it yet."
     noun = "vote" if votes == 1 else "votes"
-    return f"Weighted rating {row.weighted_rating:.1f} of 10 from {votes:,} {noun}."
+    return f"Weighted rating {row['weighted_rating']:.1f} of 10 from {votes:,} {noun}."
 
 
 # --- Similar movies ------------------------------------------------------------------------------
@@ -241,11 +274,11 @@ def explain_similarity(
 ) -> list[str]:
     """Return why a movie is similar to the target."""
     reasons = []
-    if people := names.get((movie.id, target.id)):
+    if people := names.get((movie["id"], target["id"])):
         reasons.append(_end(f"Both with {_join(people[:3])}"))
     if is_liked_together:
         reasons.append(LIKED_TOGETHER)
-    if genres := [name for name in movie.genres if name in target.genres]:
+    if genres := [name for name in movie["genres"] if name in target["genres"]]:
         reasons.append(f"Shared {_name_genres(genres)}.")
     if is_listed_at_tmdb:
         reasons.append("TMDb lists them side by side.")
@@ -258,14 +291,14 @@ def explain_similarity(
 def _say(opinion: Opinion) -> str:
     """Return what the member said about a movie, without a full stop."""
     if opinion.stars is None:
-        return f"You asked for {'more' if opinion.more else 'less'} like {opinion.movie.title}"
-    return f"You gave {opinion.movie.title} {_format_stars(opinion.stars)}"
+        return f"You asked for {'more' if opinion.more else 'less'} like {opinion.movie['title']}"
+    return f"You gave {opinion.movie['title']} {_format_stars(opinion.stars)}"
 
 
 def _in_common(row: MovieRow, other: MovieRow, names: SharedNames) -> str:
     """Return the people and genres of both movies in parentheses, or nothing."""
-    people = names.get((row.id, other.id), [])[:2]
-    genres = [name for name in row.genres if name in other.genres]
+    people = names.get((row["id"], other["id"]), [])[:2]
+    genres = [name for name in row["genres"] if name in other["genres"]]
     shared = [f"both with {_join(people)}"] if people else []
     shared += [f"shared {_name_genres(genres)}"] if genres else []
     return f" ({'; '.join(shared)})" if shared else ""
@@ -273,7 +306,7 @@ def _in_common(row: MovieRow, other: MovieRow, names: SharedNames) -> str:
 
 def _genre_columns(row: MovieRow, affinities: GenreAffinities) -> list[int]:
     """Return the columns of a movie's genres, the greatest deviation from the expectation first."""
-    columns = [GENRE_NAMES.index(name) for name in row.genres]
+    columns = [GENRE_NAMES.index(name) for name in row["genres"]]
     return sorted(columns, key=lambda column: -abs(affinities.above_expectation[column]))
 
 
@@ -288,7 +321,7 @@ def _describe_genre(column: int, affinities: GenreAffinities) -> str:
 def _name_favorites(row: MovieRow, favorites: Array) -> list[str]:
     return [
         f"{name} is one of your favorite genres."
-        for name in row.genres
+        for name in row["genres"]
         if favorites[GENRE_NAMES.index(name)]
     ]
 

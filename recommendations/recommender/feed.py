@@ -1,12 +1,14 @@
 """The personal feed: the movies a member would watch next, from ratings and feedback alone.
 
 A view calls `build_feed`. It reads the member and the candidates (queries), scores and ranks them
-(algorithms), and returns a list that explains itself page by page (explanations).
+(algorithms.match_score, algorithms.ranking), and returns a list that explains itself page by page
+(explanations).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,25 +23,25 @@ from recommendations.algorithms.ranking import (
     rank,
     sequence_feed,
 )
-from recommendations.algorithms.types import Array, History, Links, Movies, positions
-from recommendations.recommender import explanations
-from recommendations.recommender.match_score import (
+from recommendations.algorithms.types import Array, Links, positions
+from recommendations.recommender.explanations import (
+    ExplainedList,
     compute_affinities,
+    explain_recommendation,
     find_similarities,
-    opinion_of,
+    find_supporting,
+    get_opinion,
 )
 from recommendations.recommender.queries import (
+    FEED_DEPTH,
     FeedCandidates,
     Member,
+    MovieRow,
+    leave_out_seen,
     read_candidates,
-    read_member,
+    read_members,
+    read_rows,
 )
-from recommendations.recommender.results import (
-    Feed,
-    RankedList,
-    Recommendation,
-)
-from recommendations.selectors import FEED_DEPTH, movie_rows, recommendable
 
 #: Below so many ratings, and before the first training, the top rated and the trend are candidates too.
 SHORT_HISTORY = 5
@@ -49,6 +51,22 @@ MAX_SUPPORT = 3
 MIN_OBJECTION = 0.05
 
 
+@dataclass(frozen=True)
+class Recommendation:
+    movie_id: int
+    match_score: float
+    reasons: Sequence[str] = ()
+    movie: MovieRow | None = None
+
+
+@dataclass(frozen=True)
+class Feed:
+    items: ExplainedList[Recommendation]
+    strategy: str
+    algorithm: str
+    diversity: DiversityReport
+
+
 def build_feed(
     user: User, movies: MovieQuerySet, *, diversity: float = 0.0, include_watchlist: bool = True
 ) -> Feed:
@@ -56,8 +74,8 @@ def build_feed(
 
     It contains no movie that the member has rated, watched or hidden, or wants less of.
     """
-    member = read_member(user, lists=True)
-    shown = recommendable(movies, user, include_watchlist=include_watchlist)
+    [member] = read_members([user], targets=True)
+    shown = leave_out_seen(movies, [user], include_watchlist=include_watchlist)
     return build_member_feed(member, shown, favorites=user.favorite_genres, diversity=diversity)
 
 
@@ -66,31 +84,31 @@ def build_member_feed(
 ) -> Feed:
     """Return the feed of the movies in `shown`; one query."""
     candidates = read_candidates(
-        member.head,
+        member.header,
         shown,
         order=_leave_out_rated(member, preselect(member)),
         favorites=sort_genres(set(favorites) & set(GENRE_NAMES)),
-        short=member.history.n < SHORT_HISTORY or not len(member.head.movie_ids),
+        is_short=member.history.n < SHORT_HISTORY or not len(member.header.movie_ids),
     )
     return rank_candidates(member, candidates, diversity=diversity)
 
 
 def preselect(member: Member) -> Array:
-    """(m,) Return the order of all movies of the training by popularity and the member's lists alone."""
-    head, history = member.head, member.history
-    if history.n or not head.parameters.recent_popularity:
-        order = popularity_weight(history.n) * head.rates
+    """(m,) Return the order of all movies of the model by popularity and the member's lists alone."""
+    header, history = member.header, member.history
+    if history.n or not header.parameters.recent_popularity:
+        order = popularity_weight(history.n) * header.rates
     else:
-        order = POPULARITY_WEIGHT * head.recent_rates
+        order = POPULARITY_WEIGHT * header.recent_rates
     lists = member.targets
-    interest = (history.wants * history.recency)[lists.owners] * lists.weights
+    interest = (history.wants * history.recency)[lists.rows] * lists.weights
     preselected: Array = order + np.bincount(lists.places, interest, minlength=len(order))
     return preselected
 
 
 def _leave_out_rated(member: Member, order: Array) -> Array:
     """Return the order with -inf for rated movies, so that no query looks at them."""
-    places, is_known = positions(member.head.movie_ids, member.history.movies.ids)
+    places, is_known = positions(member.header.movie_ids, member.history.movies.ids)
     order = order.copy()
     order[places[is_known & member.history.rated]] = -np.inf
     return order
@@ -98,17 +116,13 @@ def _leave_out_rated(member: Member, order: Array) -> Array:
 
 def rank_candidates(member: Member, candidates: FeedCandidates, *, diversity: float = 0.0) -> Feed:
     """Return the feed of these candidates."""
-    head, history, movies = member.head, member.history, candidates.movies
-    strategy = "personalized" if history.n else "cold_start"
-    if not len(movies):
-        report = DiversityReport(diversity, 0.0, 0)
-        return Feed(RankedList.empty(), strategy, head.algorithm, report)
-    feed = candidates.feed.from_targets(head, history.movies.ids)
-    taste = candidates.taste.from_targets(head, history.movies.ids)
-    percent = percents(history, movies, feed, taste, head.coefficients)
-    order = rank(history, movies, feed, percent, head.factor_gram, head.parameters)
-    is_eligible = percent >= 100 * head.parameters.probability_floor
-    if not history.n and history.favorites.any():
+    header, history, movies = member.header, member.history, candidates.movies
+    feed = candidates.feed.links(header, history.movies.ids)
+    taste = candidates.taste.links(header, history.movies.ids)
+    percent = percents(history, movies, feed, taste, header.coefficients)
+    order = rank(history, movies, feed, percent, header.factor_gram, header.parameters)
+    is_eligible = percent >= 100 * header.parameters.probability_floor
+    if not history.n and history.favorites.any() and len(movies):
         # The favorite genres come first, whatever else is rated well.
         is_favorite = (movies.genres @ history.favorites > 0) & is_eligible
         order = order + is_favorite * (np.ptp(order) + 1.0)
@@ -120,63 +134,81 @@ def rank_candidates(member: Member, candidates: FeedCandidates, *, diversity: fl
         released=candidates.released,
         is_eligible=is_eligible,
     )
-
-    def build(index: int) -> Recommendation:
-        return Recommendation(int(movies.ids[index]), round(float(percent[index]), 1))
-
-    items = RankedList(
-        indices[:FEED_DEPTH], build, lambda page: _explain(member, movies, feed, taste, page)
-    )
-    return Feed(items, strategy, head.algorithm, report)
+    items = FeedItems(indices[:FEED_DEPTH], member, candidates, percent, feed, taste)
+    strategy = "personalized" if history.n else "cold_start"
+    return Feed(items, strategy, header.algorithm, report)
 
 
-def _find_similar_liked(history: History, movie: Movies) -> list[int]:
-    """Return the index of the supporting movie most similar by genres and period; empty if none is."""
-    similarity = find_similarities(history, movie) * explanations.find_supporting(history)
-    return [int(similarity.argmax())] if similarity.any() else []
+class FeedItems(ExplainedList[Recommendation]):
+    def __init__(
+        self,
+        indices: Sequence[int],
+        member: Member,
+        candidates: FeedCandidates,
+        percent: Array,
+        feed: Links,
+        taste: Links,
+    ) -> None:
+        super().__init__(indices)
+        self._member, self._movies = member, candidates.movies
+        self._percent, self._feed, self._taste = percent, feed, taste
 
+    def build(self, index: int) -> Recommendation:
+        return Recommendation(int(self._movies.ids[index]), round(float(self._percent[index]), 1))
 
-def _explain(
-    member: Member, movies: Movies, feed: Links, taste: Links, page: Sequence[int]
-) -> list[list[str]]:
-    """Return the reasons for the movies at these indices; one query for all of them."""
-    history = member.history
-    can_support = explanations.find_supporting(history)
-    support = feed.weights * np.maximum(history.wants, 0.0)[feed.rated] * can_support[feed.rated]
-    residual = residuals(history, member.head.totals)
-    objection = taste.weights * np.where(can_support, 0.0, np.minimum(residual, 0.0))[taste.rated]
-    supporting: list[list[int]] = []
-    objecting: list[int | None] = []
-    for index in page:
-        links = np.flatnonzero(feed.movies == index)
-        strongest = links[np.argsort(-support[links], kind="stable")[:MAX_SUPPORT]]
-        supports = [int(feed.rated[link]) for link in strongest if support[link] > 0]
-        supporting.append(supports or _find_similar_liked(history, movies[np.array([index])]))
-        links = np.flatnonzero(taste.movies == index)
-        weight = float(taste.weights[links].sum()) + TASTE_SHRINKAGE
-        worst = links[np.argsort(objection[links], kind="stable")[:1]]
-        objecting.extend(
-            int(taste.rated[link]) if -objection[link] / weight >= MIN_OBJECTION else None
-            for link in worst
-        )
-        if not len(worst):
-            objecting.append(None)
-    named = {index for indices in supporting for index in indices}
-    named |= {index for index in objecting if index is not None}
-    shown = movies.ids[list(page)].tolist()
-    rows = {row.id: row for row in movie_rows({*shown, *history.movies.ids[list(named)].tolist()})}
-    opinions = {index: opinion_of(member, index, rows) for index in named}
-    affinities = compute_affinities(member)
-    return [
-        explanations.explain_recommendation(
-            rows[movie_id],
-            support=[opinion for index in indices if (opinion := opinions[index])],
-            objection=opinions[objecting_index] if objecting_index is not None else None,
-            affinities=affinities,
-            favorites=history.favorites,
-        )
-        # A movie deleted since the query before is not shown.
-        if movie_id in rows
-        else []
-        for movie_id, indices, objecting_index in zip(shown, supporting, objecting, strict=True)
-    ]
+    def explain(self, indices: Sequence[int]) -> list[Recommendation]:
+        """Return the items of these movies with reasons; one query for all of them."""
+        member, history = self._member, self._member.history
+        can_support = find_supporting(history)
+        supporting = [self._find_support(index, can_support) for index in indices]
+        objecting = [self._find_objection(index, can_support) for index in indices]
+        named = {index for some in supporting for index in some}
+        named |= {index for index in objecting if index is not None}
+        shown = self._movies.ids[list(indices)].tolist()
+        rows = read_rows({*shown, *history.movies.ids[list(named)].tolist()})
+        opinions = {index: get_opinion(member, index, rows) for index in named}
+        affinities = compute_affinities(member)
+        items = []
+        for index, movie_id, support, objection in zip(
+            indices, shown, supporting, objecting, strict=True
+        ):
+            row = rows.get(movie_id)
+            if row is None:
+                continue
+            reasons = explain_recommendation(
+                row,
+                support=[opinion for each in support if (opinion := opinions[each])],
+                objection=None if objection is None else opinions[objection],
+                affinities=affinities,
+                favorites=history.favorites,
+            )
+            items.append(Recommendation(movie_id, self.build(index).match_score, reasons, row))
+        return items
+
+    def _find_support(self, index: int, can_support: Array) -> list[int]:
+        """Return the movies of the history that add most to the order, most first.
+
+        Without any it is the supporting movie that is most similar by genres and period, if one is.
+        """
+        history = self._member.history
+        chosen = np.flatnonzero(self._feed.movies == index)
+        rated = self._feed.rated[chosen]
+        points = self._feed.weights[chosen] * np.maximum(history.wants, 0.0)[rated]
+        points *= can_support[rated]
+        strongest = np.argsort(-points, kind="stable")[:MAX_SUPPORT]
+        if support := [int(rated[each]) for each in strongest if points[each] > 0]:
+            return support
+        similarity = find_similarities(history, self._movies[np.array([index])]) * can_support
+        return [int(similarity.argmax())] if similarity.any() else []
+
+    def _find_objection(self, index: int, can_support: Array) -> int | None:
+        """Return the disliked movie that takes most from the score, if it takes enough to be named."""
+        residual = residuals(self._member.history, self._member.header.totals)
+        chosen = np.flatnonzero(self._taste.movies == index)
+        rated, weights = self._taste.rated[chosen], self._taste.weights[chosen]
+        stars = weights * np.where(can_support, 0.0, np.minimum(residual, 0.0))[rated]
+        if not len(stars):
+            return None
+        worst = int(stars.argmin())
+        is_enough = -stars[worst] / (float(weights.sum()) + TASTE_SHRINKAGE) >= MIN_OBJECTION
+        return int(rated[worst]) if is_enough else None

@@ -8,6 +8,7 @@ by the probability that all like them (algorithms.groups).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,25 +17,54 @@ from movies.models import MovieQuerySet
 from nexus.core.genres import GENRE_NAMES, sort_genres
 from recommendations.algorithms.groups import joint_probability, rank_for_group
 from recommendations.algorithms.match_score import percents
-from recommendations.algorithms.types import LIKED, Array, Ids, Links, Movies
-from recommendations.recommender import explanations
+from recommendations.algorithms.types import LIKED, Array, Ids, Links
+from recommendations.recommender.explanations import (
+    MIN_DEVIATION,
+    MIN_LIKED_STARS,
+    ExplainedList,
+    compute_affinities,
+    explain_to_group,
+    find_similarities,
+)
 from recommendations.recommender.feed import MAX_SUPPORT, SHORT_HISTORY, preselect
-from recommendations.recommender.match_score import compute_affinities, find_similarities
 from recommendations.recommender.queries import (
+    FEED_DEPTH,
     Candidates,
     Member,
+    MovieRow,
+    leave_out_seen,
     read_candidates,
     read_members,
+    read_rows,
 )
-from recommendations.recommender.results import (
-    GroupFeed,
-    GroupRecommendation,
-    MemberScore,
-    RankedList,
-)
-from recommendations.selectors import FEED_DEPTH, movie_rows, recommendable_to_group
 
 MIN_MEMBERS, MAX_MEMBERS = 2, 10
+
+
+@dataclass(frozen=True)
+class MemberScore:
+    """The match score of a movie for one member of a group."""
+
+    username: str
+    match_score: float
+
+
+@dataclass(frozen=True)
+class GroupRecommendation:
+    """A movie for a group; `group_score` is the probability in percent that all like it."""
+
+    movie_id: int
+    group_score: float
+    members: list[MemberScore]
+    reasons: Sequence[str] = ()
+    movie: MovieRow | None = None
+
+
+@dataclass(frozen=True)
+class GroupFeed:
+    items: ExplainedList[GroupRecommendation]
+    strategy: str
+    algorithm: str
 
 
 def recommend_to_group(
@@ -52,44 +82,30 @@ def recommend_to_group(
     """
     if not MIN_MEMBERS <= len({user.pk for user in users}) <= MAX_MEMBERS:
         raise ValueError(f"A group has {MIN_MEMBERS} to {MAX_MEMBERS} members.")
-    members = read_members(users)
+    members = read_members(users, targets=True)
     candidates = _read_group_candidates(users, members, movies)
-    head = members[0].head
+    header = members[0].header
     percent = np.array([_score(member, candidates) for member in members])
-    ranked = rank_for_group(percent / 100, floor=head.parameters.probability_floor)
-    joint = 100 * joint_probability(percent / 100)
-
-    def build(index: int) -> GroupRecommendation:
-        return GroupRecommendation(
-            int(candidates.movies.ids[index]),
-            round(float(joint[index]), 1),
-            [
-                MemberScore(user.username, round(float(score), 1))
-                for user, score in zip(users, percent[:, index], strict=True)
-            ],
-        )
-
-    items = RankedList(
-        ranked[:FEED_DEPTH].tolist(),
-        build,
-        lambda page: _explain(members, candidates, page, name_ratings=name_ratings),
+    ranked = rank_for_group(percent / 100, floor=header.parameters.probability_floor)
+    items = GroupItems(
+        ranked[:FEED_DEPTH].tolist(), users, members, candidates, percent, name_ratings=name_ratings
     )
     has_ratings = any(member.history.n for member in members)
-    return GroupFeed(items, "personalized" if has_ratings else "cold_start", head.algorithm)
+    return GroupFeed(items, "personalized" if has_ratings else "cold_start", header.algorithm)
 
 
 def _read_group_candidates(
     users: Sequence[User], members: Sequence[Member], movies: MovieQuerySet
 ) -> Candidates:
     """Return the movies worth scoring: those first in the members' own feeds, by turns. One query."""
-    head = members[0].head
+    header = members[0].header
     favorites = {name for user in users for name in user.favorite_genres}
     return read_candidates(
-        head,
-        recommendable_to_group(movies, users),
+        header,
+        leave_out_seen(movies, users),
         order=_merge_orders(members),
         favorites=sort_genres(favorites & set(GENRE_NAMES)),
-        short=not len(head.movie_ids)
+        is_short=not len(header.movie_ids)
         or any(member.history.n < SHORT_HISTORY for member in members),
     )
 
@@ -99,7 +115,7 @@ def _merge_orders(members: Sequence[Member]) -> Array:
 
     It is -inf for movies that one of them has rated, so that no query looks at them.
     """
-    movie_ids = members[0].head.movie_ids
+    movie_ids = members[0].header.movie_ids
     ranks = np.empty((len(members), len(movie_ids)))
     is_rated = np.zeros(len(movie_ids), dtype=bool)
     for row, member in zip(ranks, members, strict=True):
@@ -111,42 +127,71 @@ def _merge_orders(members: Sequence[Member]) -> Array:
 
 def _score(member: Member, candidates: Candidates) -> Array:
     """(m,) Return the match scores of the candidates, unrounded."""
-    head, history = member.head, member.history
-    feed = candidates.feed.from_targets(head, history.movies.ids)
-    taste = candidates.taste.from_targets(head, history.movies.ids)
-    return percents(history, candidates.movies, feed, taste, head.coefficients)
+    header, history = member.header, member.history
+    feed = candidates.feed.links(header, history.movies.ids)
+    taste = candidates.taste.links(header, history.movies.ids)
+    return percents(history, candidates.movies, feed, taste, header.coefficients)
 
 
-# --- Reasons -------------------------------------------------------------------------------------
+class GroupItems(ExplainedList[GroupRecommendation]):
+    def __init__(
+        self,
+        indices: Sequence[int],
+        users: Sequence[User],
+        members: Sequence[Member],
+        candidates: Candidates,
+        percent: Array,
+        *,
+        name_ratings: bool,
+    ) -> None:
+        super().__init__(indices)
+        self._users, self._members, self._candidates = users, members, candidates
+        self._percent, self._joint = percent, 100 * joint_probability(percent / 100)
+        self._name_ratings = name_ratings
 
+    def build(self, index: int) -> GroupRecommendation:
+        scores = [
+            MemberScore(user.username, round(float(score), 1))
+            for user, score in zip(self._users, self._percent[:, index], strict=True)
+        ]
+        movie_id = int(self._candidates.movies.ids[index])
+        return GroupRecommendation(movie_id, round(float(self._joint[index]), 1), scores)
 
-def _explain(
-    members: Sequence[Member], candidates: Candidates, page: Sequence[int], *, name_ratings: bool
-) -> list[list[str]]:
-    """Return the reasons for the movies at these indices; one query for all of them."""
-    shared = _find_liked_by_all(members)
-    links = candidates.feed.from_targets(members[0].head, shared)
-    supporting = [
-        _select_strongest(links, index, shared)
-        or _find_most_similar(members[0], candidates.movies[np.array([index])], shared)
-        for index in page
-    ]
-    shown = candidates.movies.ids[list(page)].tolist()
-    named = {movie_id for ids in supporting for movie_id in ids} if name_ratings else set()
-    rows = {row.id: row for row in movie_rows({*shown, *named})}
-    genres = _find_genres_of_all(members)
-    return [
-        explanations.explain_to_group(
-            rows[movie_id],
-            titles=[rows[each].title for each in ids if each in rows],
-            is_supported=bool(ids),
-            genres=genres,
+    def explain(self, indices: Sequence[int]) -> list[GroupRecommendation]:
+        """Return the items of these movies with reasons; one query for all of them."""
+        shared = _find_liked_by_all(self._members)
+        links = self._candidates.feed.links(self._members[0].header, shared)
+        supporting = [
+            _select_strongest(links, index, shared) or self._find_most_similar(index, shared)
+            for index in indices
+        ]
+        named = (
+            {movie_id for ids in supporting for movie_id in ids} if self._name_ratings else set()
         )
-        # A movie deleted since the query before is not shown.
-        if movie_id in rows
-        else []
-        for movie_id, ids in zip(shown, supporting, strict=True)
-    ]
+        rows = read_rows({*self._candidates.movies.ids[list(indices)].tolist(), *named})
+        genres = _find_genres_of_all(self._members)
+        items = []
+        for index, ids in zip(indices, supporting, strict=True):
+            item = self.build(index)
+            if row := rows.get(item.movie_id):
+                reasons = explain_to_group(
+                    row,
+                    titles=[rows[each]["title"] for each in ids if each in rows],
+                    is_supported=bool(ids),
+                    genres=genres,
+                )
+                items.append(replace(item, reasons=reasons, movie=row))
+        return items
+
+    def _find_most_similar(self, index: int, shared: Ids) -> list[int]:
+        """Return the id of the shared movie most similar by genres and period; empty if none is.
+
+        The shared movies are in the history of every member, so any member will do.
+        """
+        history = self._members[0].history
+        movie = self._candidates.movies[np.array([index])]
+        similarity = find_similarities(history, movie) * np.isin(history.movies.ids, shared)
+        return [int(history.movies.ids[similarity.argmax()])] if similarity.any() else []
 
 
 def _find_liked_by_all(members: Sequence[Member]) -> Ids:
@@ -167,23 +212,13 @@ def _select_strongest(links: Links, index: int, shared: Ids) -> list[int]:
     return ids
 
 
-def _find_most_similar(member: Member, movie: Movies, shared: Ids) -> list[int]:
-    """Return the id of the shared movie most similar by genres and period; empty if none is.
-
-    The shared movies are in the history of every member, so any member will do.
-    """
-    history = member.history
-    similarity = find_similarities(history, movie) * np.isin(history.movies.ids, shared)
-    return [int(history.movies.ids[similarity.argmax()])] if similarity.any() else []
-
-
 def _find_genres_of_all(members: Sequence[Member]) -> set[str]:
     """Return the genres that each member named as a favorite or rates high and above expectation."""
     is_liked = np.ones(len(GENRE_NAMES), dtype=bool)
     for member in members:
         affinities = compute_affinities(member)
         is_liked &= (member.history.favorites > 0) | (
-            (affinities.above_expectation >= explanations.MIN_DEVIATION)
-            & (affinities.mean_stars >= explanations.MIN_LIKED_STARS)
+            (affinities.above_expectation >= MIN_DEVIATION)
+            & (affinities.mean_stars >= MIN_LIKED_STARS)
         )
     return {name for name, liked in zip(GENRE_NAMES, is_liked, strict=True) if liked}

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from accounts.models import User
-from movies.models import Movie
+from movies.models import Credit, Movie
+from recommendations.algorithms.parameters import VERSION
 from recommendations.algorithms.similarity import (
+    DIRECTOR,
+    LEAD,
+    People,
     content_similarity,
     genre_cosine,
     list_similarity,
     raise_listed,
 )
-from recommendations.algorithms.types import MovieContent, shrink
-from recommendations.recommender import explanations
-from recommendations.recommender.queries import read_neighbors
-from recommendations.recommender.results import RankedList, SimilarMovie
-from recommendations.selectors import MovieRow, people_of, rows_beside, seen_movies
-from recommendations.training.store import content
+from recommendations.algorithms.types import Array, MovieContent, positions, shrink
+from recommendations.models import MovieFactors
+from recommendations.recommender.explanations import (
+    LIKED_TOGETHER,
+    ExplainedList,
+    explain_similarity,
+    match_people,
+)
+from recommendations.recommender.queries import (
+    LEADS,
+    MovieRow,
+    SparseRows,
+    describe_movies,
+    load_header,
+    read_rows,
+)
+from social.models import Rating, Viewing
 from tmdb.selectors import rank_related_movies
 
 SIMILAR_DEPTH = 200
+#: Movies that share a leading person or all genres with the movie, at most so many of each.
+FROM_PEOPLE = FROM_KIND = 200
 #: Ratings of the movie at which its list counts as much as content.
 LIST_SHRINKAGE = 20.0
 #: A list that counts for less leaves room for what TMDb lists beside the movie.
@@ -31,73 +50,166 @@ MIN_LIST_SHARE = 0.5
 MIN_TOGETHER = 0.3
 
 
-def find_similar(movie: Movie, *, exclude_seen_by: User | None = None) -> RankedList[SimilarMovie]:
+@dataclass(frozen=True)
+class SimilarMovie:
+    movie_id: int
+    similarity: float
+    reasons: Sequence[str] = ()
+    movie: MovieRow | None = None
+
+
+def find_similar(
+    movie: Movie, *, exclude_seen_by: User | None = None
+) -> ExplainedList[SimilarMovie]:
     """Return the movies most similar to one, with at least one reason each.
 
     similarity = a * by list + (1 - a) * by content with a = n / (n + LIST_SHRINKAGE), n the movie's
-    ratings. The list is that of the active training (algorithms.similarity); without one a is 0.
-    Content is that of algorithms.similarity. If a is below MIN_LIST_SHARE, it is raised for
-    movies that TMDb lists as related, if a copy of that list is cached: TMDb is never waited for.
+    ratings. The list is that of the active training; without one a is 0. Both similarities are those of
+    algorithms.similarity. If a is below MIN_LIST_SHARE, the similarity by content is raised for movies
+    that TMDb lists as related, if a copy of that list is cached: TMDb is never waited for.
     """
-    neighbors = read_neighbors(movie.pk)
-    by_list: dict[int, float] = {}
-    list_share = 0.0
-    if neighbors is not None:
-        target = neighbors.target
-        similarities = list_similarity(
-            neighbors.weights,
-            neighbors.movies.count,
-            neighbors.cosines,
-            genre_cosine(neighbors.movies, target)[:, 0],
-        )
-        by_list = dict(zip(neighbors.movies.ids.tolist(), similarities.tolist(), strict=True))
-        list_share = shrink(float(target.count[0]), LIST_SHRINKAGE) if any(similarities) else 0.0
+    by_list, list_share = _score_by_list(movie)
     at_tmdb = rank_related_movies(movie) if list_share < MIN_LIST_SHARE else {}
-    found = rows_beside(movie, {*by_list, *at_tmdb})
-    own_row = next((row for row in found if row.id == movie.pk), None)
-    excluded = {movie.pk}
+    rows = _read_candidates(movie, {*by_list, *at_tmdb})
+    own_row = rows.pop(movie.pk, None)
     if exclude_seen_by is not None:
-        excluded |= seen_movies(exclude_seen_by, [row.id for row in found])
-    rows = [row for row in found if row.id not in excluded]
+        for movie_id in _find_seen(exclude_seen_by, rows):
+            del rows[movie_id]
     if not rows or own_row is None:
-        return RankedList.empty()
-    people = people_of([movie.pk, *(row.id for row in rows)])
+        return SimilarMovies([], {}, {}, at_tmdb, {})
+    people = _read_people([movie.pk, *rows])
     by_content = content_similarity(
-        _describe(rows),
+        _describe(rows.values()),
         _describe([own_row]),
-        [people[row.id] for row in rows],
+        [people[movie_id] for movie_id in rows],
         [people[movie.pk]],
     )[:, 0]
-    by_content = raise_listed(
-        by_content, np.array([at_tmdb.get(row.id, np.nan) for row in rows], dtype=np.float64)
-    )
-    listed = np.array([by_list.get(row.id, 0.0) for row in rows])
-    similarity = list_share * listed + (1 - list_share) * by_content
-    order = np.argsort(-np.round(similarity, 9), kind="stable")[:SIMILAR_DEPTH].tolist()
+    ranks = np.array([at_tmdb.get(movie_id, np.nan) for movie_id in rows], dtype=np.float64)
+    listed = np.array([by_list.get(movie_id, 0.0) for movie_id in rows])
+    similarity = list_share * listed + (1 - list_share) * raise_listed(by_content, ranks)
+    ids, order = list(rows), np.argsort(-np.round(similarity, 9), kind="stable")
+    similarities = {ids[index]: float(similarity[index]) for index in order[:SIMILAR_DEPTH]}
+    shown = [movie_id for movie_id in similarities if similarities[movie_id] > 0]
+    return SimilarMovies(shown, own_row, similarities, at_tmdb, by_list)
 
-    def build(index: int) -> SimilarMovie:
-        return SimilarMovie(rows[index].id, round(float(similarity[index]), 3))
 
-    def explain(page: Sequence[int]) -> list[list[str]]:
-        shown = [rows[index] for index in page]
-        names = explanations.read_shared_people(shown, [own_row])
-        # A movie that nothing else connects is in the list, however far down.
-        return [
-            explanations.explain_similarity(
-                rows[index],
-                own_row,
+class SimilarMovies(ExplainedList[SimilarMovie]):
+    """Similar movies by their ids."""
+
+    def __init__(
+        self,
+        movie_ids: Sequence[int],
+        target: MovieRow,
+        similarities: dict[int, float],
+        at_tmdb: dict[int, int],
+        by_list: dict[int, float],
+    ) -> None:
+        super().__init__(movie_ids)
+        self._target, self._similarities = target, similarities
+        self._at_tmdb, self._by_list = at_tmdb, by_list
+
+    def build(self, index: int) -> SimilarMovie:
+        return SimilarMovie(index, round(self._similarities[index], 3))
+
+    def explain(self, indices: Sequence[int]) -> list[SimilarMovie]:
+        """Return the items of these movies with reasons, in two queries."""
+        target_id = self._target["id"]
+        rows = read_rows(indices)
+        credited = Credit.objects.filter(movie__in=[target_id, *indices], position__lt=LEADS)
+        names = match_people(
+            credited.order_by("-role", "position").values_list("movie", "person", "person__name"),
+            set(indices),
+            {target_id},
+        )
+        items = []
+        for movie_id in indices:
+            if movie_id not in rows:
+                continue
+            reasons = explain_similarity(
+                rows[movie_id],
+                self._target,
                 names,
-                is_liked_together=bool(listed[index] >= MIN_TOGETHER),
-                is_listed_at_tmdb=rows[index].id in at_tmdb,
+                is_liked_together=self._by_list.get(movie_id, 0.0) >= MIN_TOGETHER,
+                is_listed_at_tmdb=movie_id in self._at_tmdb,
             )
-            or [explanations.LIKED_TOGETHER]
-            for index in page
-        ]
+            # A movie that nothing else connects is in the list, however far down.
+            similarity = self.build(movie_id).similarity
+            items.append(
+                SimilarMovie(movie_id, similarity, reasons or [LIKED_TOGETHER], rows[movie_id])
+            )
+        return items
 
-    return RankedList([index for index in order if similarity[index] > 0], build, explain)
 
+def _score_by_list(movie: Movie) -> tuple[dict[int, float], float]:
+    """Return the similarities of the movies in the movie's list, and how much the list counts.
 
-def _describe(rows: Sequence[MovieRow]) -> MovieContent:
-    return content(
-        [(row.id, row.genres, row.release_year, row.vote_average, row.vote_count) for row in rows]
+    Two queries. Nothing is listed if the active training does not know the movie.
+    """
+    factors = MovieFactors.objects.filter(
+        training__active=True, training__algorithm=VERSION, movie_id=movie.pk
     )
+    found = factors.values_list("training_id", "feed_sources", "vectors").first()
+    if found is None:
+        return {}, 0.0
+    training_id, sources, own_vectors = found
+    header = load_header(training_id)
+    entries = SparseRows.unpack([sources])
+    places = entries.places.astype(np.intp)
+    ids = header.movie_ids[places].tolist()
+    vectors = dict(
+        MovieFactors.objects.filter(training_id=training_id, movie_id__any=ids).values_list(
+            "movie_id", "vectors"
+        )
+    )
+    movies = header.movies(places, header.unpack_vectors([vectors.get(each) for each in ids]))
+    place, _ = positions(header.movie_ids, np.array([movie.pk]))
+    target = header.movies(place, header.unpack_vectors([own_vectors]))
+    lengths = np.linalg.norm(movies.factors, axis=1) * np.linalg.norm(target.factors)
+    cosines: Array = movies.factors @ target.factors[0] / np.maximum(lengths, 1e-12)
+    similarities = list_similarity(
+        entries.weights.astype(np.float64),
+        movies.count,
+        cosines.astype(np.float64),
+        genre_cosine(movies, target)[:, 0],
+    )
+    share = shrink(float(target.count[0]), LIST_SHRINKAGE) if similarities.any() else 0.0
+    return dict(zip(ids, similarities.tolist(), strict=True)), share
+
+
+def _read_candidates(movie: Movie, named: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Return the movie itself, those named, and others that share leading people or all genres, by id.
+
+    Three queries.
+    """
+    leads = Credit.objects.filter(position__lt=LEADS)
+    people = leads.filter(movie=movie).values("person")
+    ids = {movie.pk, *named}
+    ids.update(leads.filter(person__in=people).values_list("movie", flat=True)[:FROM_PEOPLE])
+    if movie.genres:
+        kind = Movie.objects.filter(genres__contains=movie.genres)
+        ids.update(kind.order_by("-rating_count", "id").values_list("id", flat=True)[:FROM_KIND])
+    columns = ("id", "genres", "release_year", "vote_average", "vote_count")
+    rows = Movie.objects.filter(id__any=ids).order_by("id").values(*columns)
+    return {row["id"]: row for row in rows}
+
+
+def _find_seen(user: User, movie_ids: Iterable[int]) -> set[int]:
+    """Return which of these movies the member has rated or watched, in one query."""
+    ids = list(movie_ids)
+    rated = Rating.objects.filter(user=user, movie__in=ids).values_list("movie")
+    watched = Viewing.objects.filter(user=user, movie__in=ids).values_list("movie")
+    return {movie_id for (movie_id,) in rated.union(watched)}
+
+
+def _read_people(movie_ids: Sequence[int]) -> dict[int, People]:
+    """Return the leading people of movies with the weight of their credit, in one query."""
+    people: dict[int, dict[int, float]] = {movie_id: {} for movie_id in movie_ids}
+    credited = Credit.objects.filter(movie__any=movie_ids, position__lt=LEADS)
+    for movie_id, person_id, role in credited.values_list("movie", "person", "role"):
+        weight = DIRECTOR if role == Credit.Role.DIRECTOR else LEAD
+        people[movie_id][person_id] = max(weight, people[movie_id].get(person_id, 0.0))
+    return dict(people)
+
+
+def _describe(rows: Iterable[dict[str, Any]]) -> MovieContent:
+    return describe_movies([tuple(row.values()) for row in rows])

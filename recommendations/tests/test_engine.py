@@ -11,17 +11,16 @@ from movies.models import Collection, Movie
 from recommendations.algorithms.match_score import score
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import VERSION
-from recommendations.algorithms.types import History
+from recommendations.algorithms.types import History, NeighborLists
+from recommendations.export import Batch
 from recommendations.models import Feedback
 from recommendations.recommender import queries
-from recommendations.recommender.batch import Batch
 from recommendations.recommender.feed import build_feed, build_member_feed
 from recommendations.recommender.match_score import compute_matches
-from recommendations.recommender.queries import read_member
-from recommendations.selectors import FEED_DEPTH
+from recommendations.recommender.queries import FEED_DEPTH, load_active_header, read_members
 from recommendations.tests.community import made_up, quiet
 from recommendations.training.pipeline import training_run
-from recommendations.training.store import active_head, content_read, whole_read
+from recommendations.training.store import content_read, model_from_training
 from social.models import Rating
 from social.services.diary import viewing_add
 from social.services.ratings import rating_set
@@ -66,7 +65,7 @@ def test_a_rating_posted_changes_feed_and_score_in_the_next_answer(ann, client_o
     cold = feed(api)
     assert cold["strategy"] == "cold_start"
     before = api.get(f"/movies/{target}/match_score/").json()
-    assert before["algorithm"] == cold["algorithm"] == active_head().algorithm
+    assert before["algorithm"] == cold["algorithm"] == load_active_header().algorithm
     for n in (0, 3, 6):
         rate(api, movies[n], 5)
         after = api.get(f"/movies/{target}/match_score/").json()
@@ -119,12 +118,13 @@ def test_a_counterfactual_is_what_the_score_becomes_when_the_rating_goes(ann, cl
 
 def test_the_answer_is_that_of_the_model_in_memory(trained):
     users, movies = trained
-    head, stored = active_head(), whole_read(active_head())
+    header, stored = load_active_header(), model_from_training(load_active_header())
     feed, taste = (
-        lists.neighbours(head, len(head.movie_ids)) for lists in (stored.feed, stored.taste)
+        NeighborLists(lists.indptr, header.movie_ids[lists.indices], lists.data)
+        for lists in (stored.feed, stored.taste)
     )
-    rows = head.movies(np.arange(len(head.movie_ids)), stored.vectors)
-    model = Model(rows, feed, taste, head.totals, head.coefficients, head.parameters)
+    rows = header.movies(np.arange(len(header.movie_ids)), stored.vectors)
+    model = Model(rows, feed, taste, header.totals, header.coefficients, header.parameters)
     content = content_read(np.array([movie.pk for movie in movies]))
     for user in users[:3]:
         rows = user.ratings.order_by("-created_at", "-id").values_list("movie_id", "score")
@@ -162,7 +162,6 @@ def test_a_narrow_filter_leaves_the_feed_as_full_as_none(ann, client_of, trained
         rate(api, movie, 4)
     for module in ("recommender.queries", "recommender.feed"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 10)
-    monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "10"))
     assert feed(api)["count"] == feed(api, "&genre=Western")["count"] == 10
     assert set(genres(feed(api, "&genre=Western"))) == {"Western"}
 
@@ -226,7 +225,7 @@ def test_of_a_history_beyond_the_limit_no_movie_is_shown_again(ann, trained, mon
     movies = trained[1]
     for n in range(40):
         rating_set(user_id=ann.pk, movie_id=movies[n].pk, score=4)
-    assert len(read_member(ann, lists=True).history) == 10
+    assert len(read_members([ann], targets=True)[0].history) == 10
     shown = build_feed(ann, Movie.objects.all()).items.without_reasons(FEED_DEPTH)
     assert {each.movie_id for each in shown} == {movie.pk for movie in movies[40:]}
     assert compute_matches(ann, [movies[50].pk])
@@ -321,7 +320,6 @@ def test_first_part_that_the_ranking_leaves_out_stands_in_for_a_later_one(
     monkeypatch.setattr(queries, "MAX_PRESELECTED", 4)
     for module in ("recommender.queries", "recommender.feed"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 4)
-    monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "4"))
     without = ids(feed(api))
     collection = Collection.objects.create(tmdb_id=1, name="Series")
     Movie.objects.filter(pk=without[0]).update(collection=collection, release_year=1972)
@@ -387,9 +385,8 @@ def test_batches_answer_as_the_endpoints_do(trained, client_of, make_movie, tmp_
             updated_at=new.created_at,
         )
     Movie.objects.filter(pk=movies[40].pk).delete()
-    for module in ("recommender.queries", "recommender.feed", "recommender.batch"):
+    for module in ("recommender.queries", "recommender.feed", "export"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 15)
-    monkeypatch.setattr(queries, "_LEFT_OPEN", queries._LEFT_OPEN.replace(str(FEED_DEPTH), "15"))
     # Parts of a series: one that a member has watched, and a late one that the training does not know.
     collection = Collection.objects.create(tmdb_id=1, name="Series")
     Movie.objects.filter(pk__in=[movies[n].pk for n in (33, 45)]).update(collection=collection)
@@ -420,7 +417,7 @@ def test_batch_leaves_a_feed_to_the_endpoint_if_the_training_lacks_a_first_part(
     trained, make_movie, monkeypatch
 ):
     users, movies = trained
-    monkeypatch.setattr("recommendations.recommender.batch.FEED_DEPTH", 15)
+    monkeypatch.setattr("recommendations.export.FEED_DEPTH", 15)
     collection = Collection.objects.create(tmdb_id=1, name="Series")
     first = make_movie("First", genres=["Horror"], release_year=1950)
     Movie.objects.filter(pk__in=[first.pk, *(movie.pk for movie in movies)]).update(
@@ -434,7 +431,7 @@ def test_batch_leaves_a_feed_to_the_endpoint_if_the_training_lacks_a_first_part(
 
 
 def test_an_answer_begun_before_a_switch_is_finished(ann, trained):
-    member = read_member(ann, lists=True)
+    [member] = read_members([ann], targets=True)
     training_run(progress=quiet, force=True)
     feed = build_member_feed(member, Movie.objects.all(), favorites=[])
     assert len(feed.items[:5]) == 5

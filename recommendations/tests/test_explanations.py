@@ -16,7 +16,6 @@ from recommendations.recommender.explanations import (
     explain_recommendation,
     find_supporting,
 )
-from recommendations.selectors import MovieRow
 from recommendations.tests.test_ranking import make_movies
 
 NONE = np.zeros(len(GENRE_NAMES))
@@ -24,7 +23,14 @@ NO_GENRES = GenreAffinities(NONE, NONE, NONE)
 
 
 def movie(movie_id, title, *genres, votes=0):
-    return MovieRow(movie_id, title, list(genres), 2001, 7.0, votes, 0, 0.0)
+    return {
+        "id": movie_id,
+        "title": title,
+        "genres": list(genres),
+        "weighted_rating": 7.0,
+        "rating_count": votes,
+        "vote_count": 0,
+    }
 
 
 SHOWN = movie(1, "Shown", "Crime", "Drama")

@@ -17,10 +17,10 @@ from recommendations.evaluation.protocol import Case, KnownRatings
 from recommendations.models import Feedback
 from recommendations.recommender.group import recommend_to_group
 from recommendations.recommender.match_score import compute_matches
+from recommendations.recommender.queries import load_active_header
 from recommendations.services import feedback_set
 from recommendations.tests.community import made_up, quiet
 from recommendations.training.pipeline import training_run
-from recommendations.training.store import active_head
 from social.models import Rating
 from social.services.diary import viewing_add
 from social.services.ratings import rating_set
@@ -63,7 +63,7 @@ def movies(db):
     _, movies = made_up(members=50, movies=60)
     training_run(progress=quiet, force=True)
     # Reads the training once a process, which is not part of a request.
-    active_head()
+    load_active_header()
     return movies
 
 

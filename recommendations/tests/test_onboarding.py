@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recommendations.algorithms.onboarding import entropy, telling
+from recommendations.algorithms.onboarding import choose_informative, entropy
 from recommendations.tests.community import made_up, quiet
 from recommendations.training.pipeline import training_run
 
@@ -14,7 +14,7 @@ def test_what_everybody_likes_tells_nothing():
 
 
 def test_of_equal_movies_the_widely_known_is_asked_about_first():
-    chosen = telling(np.array([0.1, 0.4, 0.2]), np.full(3, 0.5), np.eye(3), count=3)
+    chosen = choose_informative(np.array([0.1, 0.4, 0.2]), np.full(3, 0.5), np.eye(3), count=3)
     assert chosen == [1, 2, 0]
 
 
@@ -22,12 +22,12 @@ def test_movies_alike_are_not_both_asked_about_early():
     alike = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1.0]])
     rate = np.array([0.5, 0.49, 0.3])
     # By hand: 0 covers itself and nine tenths of 1; of what is left 2 tells more than 1.
-    assert telling(rate, np.full(3, 0.5), alike, count=2) == [0, 2]
+    assert choose_informative(rate, np.full(3, 0.5), alike, count=2) == [0, 2]
 
 
 def test_no_more_movies_are_chosen_than_there_are():
-    assert telling(np.zeros(2), np.full(2, 0.5), np.eye(2), count=20) == [0, 1]
-    assert telling(np.zeros(0), np.zeros(0), np.zeros((0, 0)), count=20) == []
+    assert choose_informative(np.zeros(2), np.full(2, 0.5), np.eye(2), count=20) == [0, 1]
+    assert choose_informative(np.zeros(0), np.zeros(0), np.zeros((0, 0)), count=20) == []
 
 
 @pytest.mark.django_db

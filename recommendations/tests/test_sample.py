@@ -3,6 +3,7 @@ from datetime import date, timedelta
 from statistics import correlation, mean
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from accounts.models import User
 from movies.dto import MovieData
@@ -51,11 +52,12 @@ def test_the_community_has_the_size_and_spread_asked_for(movies, members):
     assert all(len({each.movie for each in m.ratings}) == len(m.ratings) for m in members)
 
 
-def test_a_member_likes_genres_that_exist_and_has_a_name_the_service_accepts(members):
+def test_sample_members_like_genres_that_exist_and_have_names_that_nobody_can_register(members):
     validator = User._meta.get_field("username").validators[0]
     for member in members:
-        validator(member.username)
-        assert member.username.startswith("sample-")
+        validator(member.username.removeprefix("sample-"))
+        with pytest.raises(ValidationError, match="reserved"):
+            validator(member.username)
         assert 1 <= len(member.favorite_genres) <= 3
         assert set(member.favorite_genres) <= set(GENRE_NAMES)
     assert {name for each in ARCHETYPES for name in each.genres} <= set(GENRE_NAMES)

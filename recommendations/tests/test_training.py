@@ -25,11 +25,17 @@ from recommendations.management.commands import train_recommender
 from recommendations.models import MovieFactors, Training
 from recommendations.recommender.feed import build_feed
 from recommendations.recommender.match_score import compute_matches
-from recommendations.recommender.onboarding import onboarding
+from recommendations.recommender.onboarding import choose_onboarding_movies
+from recommendations.recommender.queries import (
+    ENTRY,
+    SparseRows,
+    load_active_header,
+    load_header,
+)
 from recommendations.tests.community import made_up, quiet
 from recommendations.training import pipeline as service
 from recommendations.training.cluster import ClusterError
-from recommendations.training.store import Lists, active_head, head_of, packed, ratings_read
+from recommendations.training.store import model_from_training, ratings_read
 from social.models import Rating
 from social.services.figures import member_ratings_recount
 
@@ -62,14 +68,16 @@ def test_a_training_is_stored_and_serves(community):
     assert build_feed(community[0][0], Movie.objects.all()).algorithm == training.algorithm
 
 
-def test_the_ratings_are_read_whole_whatever_the_block(community, monkeypatch):
-    for rows in (1, 7, 200_000):
-        monkeypatch.setattr("recommendations.training.store._BLOCK_ROWS", rows)
-        found = ratings_read(since=None, progress=quiet).ratings
-        read = sorted(
-            zip(found.users.tolist(), found.movies.tolist(), found.stars.tolist(), strict=True)
-        )
-        assert read == sorted(Rating.objects.values_list("user_id", "movie_id", "score"))
+def test_all_ratings_are_read(community):
+    found = ratings_read(since=None, progress=quiet).ratings
+
+    read = zip(
+        found.users.tolist(), found.movies.tolist(), found.stars, found.times.tolist(), strict=True
+    )
+    assert sorted(read) == sorted(
+        (*row, round(at.timestamp()))
+        for *row, at in Rating.objects.values_list("user_id", "movie_id", "score", "created_at")
+    )
 
 
 def test_ratings_of_private_members_are_not_read(community):
@@ -98,31 +106,36 @@ def test_what_is_stored_is_what_was_learned(community, monkeypatch):
         lambda *args, **more: kept.setdefault("model", real(*args, **more)),
     )
     train(force=True)
-    model, head = kept["model"], active_head()
+    model, header = kept["model"], load_active_header()
     # Nobody is left out of it, who was kept out while it was tried.
     assert model.movies.count.sum() == Rating.objects.count()
-    assert head.movie_ids.tolist() == model.movies.ids.tolist()
-    vectors = MovieFactors.objects.order_by("movie_id").values_list("vectors", flat=True)
-    stored = head.movies(np.arange(len(head.movie_ids)), head.unpack_vectors(list(vectors)))
-    assert (stored.genres == model.movies.genres).all()
+    assert header.movie_ids.tolist() == model.movies.ids.tolist()
+    assert header.factor_gram.tolist() == model.factor_gram.tolist()
+    stored = model_from_training(header)
+    rows = header.movies(np.arange(len(header.movie_ids)), stored.vectors)
+    assert (rows.genres == model.movies.genres).all()
     for name in ("quality", "bias", "count", "rate", "recent_rate", "trend"):
-        assert np.allclose(getattr(stored, name), getattr(model.movies, name), atol=1e-5)
-    assert stored.factors.tolist() == model.movies.factors.tolist()
-    assert stored.residual_factors.tolist() == model.movies.residual_factors.tolist()
-    assert head.factor_gram.tolist() == model.factor_gram.tolist()
-    rows = MovieFactors.objects.order_by("movie_id").values_list("feed_sources", "taste")
-    for column, lists in ((0, model.feed), (1, model.taste)):
-        again = Lists.of([row[column] for row in rows]).neighbours(head, len(rows))
-        assert again.starts.tolist() == lists.starts.tolist()
-        assert again.movies.tolist() == lists.movies.tolist()
-        assert np.allclose(again.weights, lists.weights)
-    # The other way round they are the same links.
-    by_target = Lists.of([row[0] for row in rows])
-    by_source = Lists.of(
-        MovieFactors.objects.order_by("movie_id").values_list("feed_targets", flat=True)
-    )
-    pairs = set(zip(by_target.owners.tolist(), by_target.places.tolist(), strict=True))
-    assert pairs == set(zip(by_source.places.tolist(), by_source.owners.tolist(), strict=True))
+        assert np.allclose(getattr(rows, name), getattr(model.movies, name), atol=1e-5)
+    assert rows.factors.tolist() == model.movies.factors.tolist()
+    assert rows.residual_factors.tolist() == model.movies.residual_factors.tolist()
+    for matrix, lists in ((stored.feed, model.feed), (stored.taste, model.taste)):
+        assert matrix.indptr.tolist() == lists.starts.tolist()
+        assert header.movie_ids[matrix.indices].tolist() == lists.movies.tolist()
+        assert np.allclose(matrix.data, lists.weights)
+    # Of a small community all weights are stored by source too.
+    assert (stored.feed != stored.targets.T).nnz == 0
+
+
+def test_only_the_strongest_weights_are_stored_by_source(community, monkeypatch):
+    monkeypatch.setattr("recommendations.training.store.MAX_TARGETS", 3)
+
+    train(force=True)
+
+    stored = model_from_training(load_active_header())
+    by_source = np.abs(stored.feed.T.toarray())
+    for row, weights in enumerate(by_source):
+        chosen = np.sort(np.abs(stored.targets[[row]].data))
+        assert chosen.tolist() == np.sort(weights[weights > 0])[-3:].tolist()
 
 
 @pytest.mark.parametrize(("enough", "learned_from"), [(5, "real"), (10_000, "all")])
@@ -141,17 +154,19 @@ def test_sample_members_are_left_out_beside_enough_real_ratings(
 
 def test_a_training_of_another_version_is_not_read(community):
     train(force=True)
-    assert active_head() is not None
+    assert load_active_header() is not None
 
     Training.objects.update(algorithm="edlae-1")
 
-    assert active_head() is None
+    assert load_active_header() is None
 
 
-def test_a_list_comes_back_from_its_bytes():
-    places, weights = np.array([5, 0, 2]), np.array([0.5, -1, 2], dtype=np.float32)
-    lists = Lists.of([packed(places, weights), None, b"", packed(places[:1], weights[:1])])
-    assert lists.owners.tolist() == [0, 0, 0, 3]
+def test_unpacked_lists_have_the_rows_of_their_movies():
+    entries = np.array([(5, 0.5), (0, -1), (2, 2)], dtype=ENTRY)
+
+    lists = SparseRows.unpack([entries.tobytes(), None, b"", entries[:1].tobytes()])
+
+    assert lists.rows.tolist() == [0, 0, 0, 3]
     assert lists.places.tolist() == [5, 0, 2, 5]
     assert lists.weights.tolist() == [0.5, -1, 2, 0.5]
 
@@ -202,7 +217,7 @@ def test_a_dry_run_stores_nothing(community):
 def test_only_ratings_since_a_day_are_learned_from(community):
     Rating.objects.filter(movie=community[1][0]).update(updated_at="2001-01-01T00:00:00Z")
     train(force=True, ratings_since=service.timezone.now().replace(year=2002))
-    assert community[1][0].pk not in active_head().movie_ids.tolist()
+    assert community[1][0].pk not in load_active_header().movie_ids.tolist()
     assert Training.objects.get().ratings_since.year == 2002
 
 
@@ -217,14 +232,14 @@ def test_three_trainings_are_kept_and_rollback_goes_back(community):
         train(force=True)
     ids = sorted(Training.objects.values_list("id", flat=True))
     assert len(ids) == 3
-    assert active_head().training_id == ids[-1]
+    assert load_active_header().training_id == ids[-1]
     assert set(MovieFactors.objects.values_list("training_id", flat=True)) == set(ids)
     assert f"Would go back from training {ids[2]}" in train(rollback=True, dry_run=True)
-    assert active_head().training_id == ids[2]
+    assert load_active_header().training_id == ids[2]
     train(rollback=True)
-    assert active_head().training_id == ids[1]
+    assert load_active_header().training_id == ids[1]
     train(rollback=True)
-    assert active_head().training_id == ids[0]
+    assert load_active_header().training_id == ids[0]
     with pytest.raises(CommandError, match="no training before"):
         train(rollback=True)
 
@@ -245,24 +260,24 @@ def test_a_worse_training_is_refused_unless_forced(community, monkeypatch):
     )
     monkeypatch.setattr(service, "tried", lambda *args: next(figures))
     train(force=True)
-    first = active_head().training_id
+    first = load_active_header().training_id
     with pytest.raises(CommandError, match=r"ndcg_at_10 0\.27 instead of 0\.3"):
         train()
-    assert active_head().training_id == first
+    assert load_active_header().training_id == first
     refused = Training.objects.get(state=Training.State.REFUSED)
     assert not MovieFactors.objects.filter(training=refused).exists()
     figures = iter([{"members": 9, "ndcg_at_10": 0.1}] * 3)
     train(force=True)
-    assert active_head().training_id > first
+    assert load_active_header().training_id > first
 
 
 def test_a_training_like_the_active_one_is_switched_to(community, monkeypatch):
     monkeypatch.setattr(service, "MIN_RATINGS", 1)
     monkeypatch.setattr(service, "MIN_MEMBERS_TO_COMPARE", 1)
     train()
-    first = active_head().training_id
+    first = load_active_header().training_id
     told = train()
-    assert active_head().training_id > first
+    assert load_active_header().training_id > first
     assert "The one before it had" in told
 
 
@@ -301,7 +316,7 @@ def test_what_a_killed_run_left_is_cleared_away_by_the_next(community):
     MovieFactors.objects.create(
         training=left, movie_id=1, feed_sources=b"", feed_targets=b"", taste=b""
     )
-    assert active_head() is None
+    assert load_active_header() is None
     assert "Cleared away 1 unfinished" in train(force=True)
     assert not Training.objects.filter(pk=left.pk).exists()
     assert not MovieFactors.objects.filter(training_id=left.pk).exists()
@@ -328,7 +343,7 @@ class FailingExecutor(ThreadExecutor):
 
 def test_a_cluster_that_fails_half_way_leaves_the_old_training_active(community, monkeypatch):
     train(force=True)
-    active = active_head().training_id
+    active = load_active_header().training_id
     executor = FailingExecutor()
     monkeypatch.setattr(train_recommender, "connect", lambda address: nullcontext(executor))
 
@@ -337,7 +352,7 @@ def test_a_cluster_that_fails_half_way_leaves_the_old_training_active(community,
 
     assert raised.value.returncode == 1
     assert executor.maps == 4
-    assert active_head().training_id == active
+    assert load_active_header().training_id == active
     assert Training.objects.count() == 1
 
 
@@ -358,7 +373,7 @@ def test_movies_deleted_under_a_training_break_no_answer(community):
     assert not shown & set(gone)
     assert compute_matches(users[0], gone) == []
     assert compute_matches(users[0], [movies[40].pk])[0].movie_id == movies[40].pk
-    assert onboarding(users[0])
+    assert choose_onboarding_movies(users[0])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -389,7 +404,7 @@ def test_a_second_training_at_the_same_time_says_so_and_ends():
 def test_a_training_killed_half_way_leaves_the_old_one_serving():
     users, _ = made_up(members=20, movies=30)
     train(force=True)
-    serving = active_head().training_id
+    serving = load_active_header().training_id
     before = [
         item.movie_id
         for item in build_feed(users[0], Movie.objects.all()).items.without_reasons(10)
@@ -410,7 +425,7 @@ def test_a_training_killed_half_way_leaves_the_old_one_serving():
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
-    assert active_head().training_id == serving
+    assert load_active_header().training_id == serving
     assert Training.objects.filter(state=Training.State.BUILDING).count() == 1
     assert set(MovieFactors.objects.values_list("training_id", flat=True)) == {serving}
     after = [
@@ -433,7 +448,7 @@ def test_ratings_that_change_while_training_runs_do_no_harm():
 
     outcome = service.training_run(progress=progress, force=True)
     assert outcome.training.active
-    head = head_of(outcome.training.pk)
-    assert movies[2].pk in head.movie_ids.tolist()
+    header = load_header(outcome.training.pk)
+    assert movies[2].pk in header.movie_ids.tolist()
     shown = build_feed(users[0], Movie.objects.all()).items.without_reasons(100)
     assert movies[2].pk not in {item.movie_id for item in shown}

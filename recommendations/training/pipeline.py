@@ -22,9 +22,10 @@ from recommendations.algorithms.gram import Executor
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import VERSION, Parameters
 from recommendations.algorithms.types import MovieContent, Ratings
-from recommendations.models import MovieFactors, Training
+from recommendations.models import Training
 from recommendations.training.store import (
     content_read,
+    factors_analyze,
     model_store,
     ratings_read,
 )
@@ -132,9 +133,7 @@ def training_run(
             if not connection.needs_rollback:
                 training.delete()
             raise
-        with long_transaction(), connection.cursor() as cursor:
-            # Or the first answers would be planned for an empty table.
-            cursor.execute(f"ANALYZE {MovieFactors._meta.db_table}")
+        factors_analyze()
         outcome.cleared, outcome.removed = cleared, _prune()
         return outcome
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigAutoField, CharField, ForeignKey, Lookup, Value
+from django.db.models import BigIntegerField, CharField, ForeignKey, Lookup, Value
 from django.db.models.functions import Lower
 from django.db.models.sql.compiler import SQLCompiler
 
 
-@BigAutoField.register_lookup
+@BigIntegerField.register_lookup
 @ForeignKey.register_lookup
 class AnyOf(Lookup):
     """`= ANY(array)` for bigint keys. Takes an iterable of ints."""
