@@ -1,12 +1,14 @@
 """How many modules of the project a reader follows from a view's action downward.
 
-docs/architecture.md draws these three flows.
+docs/architecture.md draws the flows of a list, a rating and an import, docs/recommender.md that of the feed.
 """
 
 import sys
 
 import pytest
 
+from recommendations.tests.community import made_up, quiet
+from recommendations.training.pipeline import training_run
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
 APPS = ("nexus", "movies", "accounts", "social", "tmdb", "recommendations")
@@ -18,6 +20,7 @@ EXCLUDED = {
     "accounts.models": "is a module of models",
     "movies.dto": "is a module of data classes",
     "movies.models": "is a module of models",
+    "recommendations.algorithms.types": "is a module of data classes",
     "tmdb.models": "is a module of models",
 }
 
@@ -83,3 +86,18 @@ def test_an_import_from_tmdb_enters_at_most_17_modules(member, settings):
         )
 
     assert len(modules) <= 17, sorted(modules)
+
+
+@pytest.mark.parametrize("query", ["", "?diversity=0.5&genre=Horror"])
+def test_a_feed_enters_at_most_10_modules(client_of, query):
+    users, _ = made_up(members=40, movies=45)
+    training_run(progress=quiet, force=True)
+    member = client_of(users[0])
+    # Reads the header of the training, once a process.
+    assert member.get("/movies/recommendations/").status_code == 200
+
+    modules = record_modules(
+        lambda: member.get(f"/movies/recommendations/{query}"), ("recommendations.views", "list")
+    )
+
+    assert len(modules) <= 10, sorted(modules)

@@ -1,6 +1,7 @@
 """The trained engine, over HTTP and in batches, on a made-up community."""
 
 import csv
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -340,6 +341,40 @@ def test_parts_follow_their_release_even_if_they_joined_after_the_training(
     shown = ids(feed(api))
 
     assert [movie_id for movie_id in shown if movie_id in series] == series
+
+
+def test_ratings_that_were_imported_in_one_minute_have_no_order(ann, client_of, trained):
+    api, movies = client_of(ann), trained[1]
+    for n in range(12):
+        rating_set(user_id=ann.pk, movie_id=movies[n].pk, score=5 if n % 3 == 0 else 3)
+    Rating.objects.filter(user=ann).update(created_at=ann.date_joined)
+    before = feed(api)
+    for rating in Rating.objects.filter(user=ann).order_by("-pk"):
+        rating.pk = None
+        Rating.objects.filter(user=ann, movie=rating.movie).delete()
+        rating.save()
+
+    after = feed(api)
+
+    assert ids(after) == ids(before)
+    [member] = read_members([ann], targets=False)
+    assert member.history.recency.tolist() == [1.0] * 12
+
+
+def test_a_rating_from_a_clock_ahead_counts_as_the_newest(ann, client_of, trained):
+    api, movies = client_of(ann), trained[1]
+    for n in range(6):
+        rating_set(user_id=ann.pk, movie_id=movies[n].pk, score=4)
+    Rating.objects.filter(user=ann, movie=movies[3]).update(
+        created_at=ann.date_joined + timedelta(days=400)
+    )
+
+    response = feed(api)
+
+    assert response["strategy"] == "personalized"
+    [member] = read_members([ann], targets=False)
+    newest = member.history.movies.ids[member.history.recency.argmax()]
+    assert newest == movies[3].pk
 
 
 @pytest.mark.parametrize("how", ["rated", "watched", "hidden", "filtered"])

@@ -32,6 +32,15 @@ def test_a_history_imported_at_once_has_no_recency():
     assert weights.tolist() == [1.0] * 50
 
 
+def test_a_rating_in_the_future_is_only_the_newest():
+    now = 1_700_000_000
+    times = np.array([now, now - DAY])
+
+    ahead = recency_weights(times + np.array([400 * DAY, 0]), floor=0.4, scale=15.0)
+
+    assert ahead.tolist() == recency_weights(times, floor=0.4, scale=15.0).tolist()
+
+
 @given(st.lists(st.integers(0, 10**10), max_size=30), st.randoms())
 def test_recency_does_not_depend_on_the_order_of_the_rows(times, random):
     order = list(range(len(times)))

@@ -29,6 +29,7 @@ from recommendations.recommender.onboarding import choose_onboarding_movies
 from recommendations.recommender.queries import (
     ENTRY,
     SparseRows,
+    default_header,
     load_active_header,
     load_header,
 )
@@ -152,13 +153,16 @@ def test_sample_members_are_left_out_beside_enough_real_ratings(
     assert set(read.users.tolist()) == set(expected)
 
 
-def test_a_training_of_another_version_is_not_read(community):
+def test_a_training_of_another_version_is_not_read_and_the_log_says_so(community, caplog):
     train(force=True)
     assert load_active_header() is not None
+    default_header.cache_clear()
 
     Training.objects.update(algorithm="edlae-1")
 
     assert load_active_header() is None
+    assert build_feed(community[0][0], Movie.objects.all()).algorithm == VERSION
+    assert f"No training of {VERSION} is active: the default coefficients serve" in caplog.text
 
 
 def test_unpacked_lists_have_the_rows_of_their_movies():
