@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.management import call_command
 from procrastinate.contrib.django import app
 
 from accounts.mail import build_password_reset_mail, send_mail
@@ -18,3 +19,10 @@ def send_password_reset_mail(user_id: int) -> None:
     user = User.objects.filter(id=user_id, is_active=True).first()
     if user is not None and user.has_usable_password():
         send_mail(build_password_reset_mail(user))
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(queue=Queue.PERIODIC, queueing_lock="clear_ended_sessions", retry=RETRY)
+def clear_ended_sessions(timestamp: int) -> None:
+    """Delete rows that no session, login or rate limit needs any more."""
+    call_command("clear_ended_sessions")

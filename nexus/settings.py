@@ -349,6 +349,14 @@ TMDB_BASE_URL: str = env.read(
     schemes=("https", "http"),
     default="https://api.themoviedb.org/3",
 ).rstrip("/")
+# The pages of each of TMDb's lists that are stored every week; 0 stores none.
+TMDB_SYNC_PAGES: int = env.read(
+    "TMDB_SYNC_PAGES",
+    env.parse_integer,
+    minimum=0,
+    maximum=500,
+    default=25 if PRODUCTION else 0,
+)
 TMDB_IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
 
 # --- Imports -------------------------------------------------------------------------------------

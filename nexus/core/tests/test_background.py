@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from procrastinate.contrib.django.models import ProcrastinateEvent, ProcrastinateJob
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import (
+    ProcrastinateEvent,
+    ProcrastinateJob,
+    ProcrastinateWorker,
+)
+from procrastinate.periodic import PeriodicDeferrer, PeriodicRegistry
 
 from accounts.tasks import send_password_reset_mail
+from nexus.core.background.child import NICENESS, CommandFailedError, run_command
 from nexus.core.background.jobs import jobs_delete_of_member
+from nexus.dev.embedded import ROOT
+from nexus.dev.pytest_plugin import find_free_port, get_database_url
 
 MAIL_TASK = "accounts.tasks.send_password_reset_mail"
 
@@ -38,6 +52,11 @@ def wait_for(condition, timeout_s=30.0):
 
 def get_job(task_name=MAIL_TASK):
     return ProcrastinateJob.objects.get(task_name=task_name)
+
+
+def get_status(task_name):
+    jobs = ProcrastinateJob.objects.filter(task_name=task_name)
+    return jobs.values_list("status", flat=True).first()
 
 
 @pytest.mark.django_db
@@ -128,3 +147,85 @@ def list_listened_queues():
             " WHERE datname = current_database() AND query LIKE 'LISTEN %'"
         )
         return "".join(query for (query,) in cursor.fetchall())
+
+
+# --- Schedules -----------------------------------------------------------------------------------
+
+
+def test_worker_that_starts_an_hour_late_runs_what_it_missed():
+    now = time.time()
+    for (task_name, _), task in app.periodic_registry.periodic_tasks.items():
+        last_tick = task.croniter.get_prev(ret_type=float, start_time=now)
+        period = task.croniter.get_next(ret_type=float, start_time=last_tick) - last_tick
+        registry = PeriodicRegistry()
+        registry.periodic_tasks[task_name, ""] = task
+        deferrer = PeriodicDeferrer(registry, **app.periodic_defaults)
+
+        due = list(deferrer.get_previous_tasks(at=last_tick + min(period - 1, 3600)))
+
+        assert [int(tick) for _, tick in due] == [int(last_tick)], task_name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_new_worker_runs_nightly_work_whose_time_is_over(worker):
+    worker("periodic", "jobs")
+
+    for task in ("accounts.tasks.clear_ended_sessions", "recommendations.tasks.train_recommender"):
+        wait_for(lambda task=task: get_status(task) == "succeeded", 60)
+
+    # Another worker does not run it again.
+    worker("periodic")
+    wait_for(lambda: ProcrastinateWorker.objects.count() == 3)
+    time.sleep(2)
+    nightly = ProcrastinateJob.objects.filter(task_name="accounts.tasks.clear_ended_sessions")
+    assert nightly.count() == 1
+
+
+# --- Child processes -----------------------------------------------------------------------------
+
+
+def is_serving(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_command_of_a_canceled_task_ends():
+    port = find_free_port()
+
+    async def run_for_a_while():
+        command = asyncio.create_task(run_command("runserver", "--noreload", str(port)))
+        while not is_serving(port):
+            assert not command.done()
+            await asyncio.sleep(0.1)
+        command.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await command
+
+    asyncio.run(run_for_a_while())
+
+    assert not is_serving(port)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_command_ends_with_a_killed_parent():
+    port = find_free_port()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "nexus.core.background.child", "runserver", "--noreload", str(port)],
+        env={**os.environ, "DATABASE_URL": get_database_url()},
+        stdin=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    wait_for(lambda: is_serving(port))
+    niceness = os.getpriority(os.PRIO_PROCESS, child.pid)
+
+    # What the kernel does for a process that is killed.
+    child.stdin.close()
+
+    assert child.wait(timeout=15) == -signal.SIGTERM
+    assert niceness == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+
+
+def test_failed_command_fails_its_task():
+    with pytest.raises(CommandFailedError, match="train_recommender ended with status 2"):
+        asyncio.run(run_command("train_recommender", "--unknown-option"))
