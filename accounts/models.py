@@ -19,6 +19,7 @@ from django.utils.crypto import salted_hmac
 
 from accounts.validators import validate_member_username, validate_username
 from nexus.core.db.lookups import without_case
+from nexus.core.validators import validate_line, validate_public_url, validate_text
 
 USERNAME_TAKEN = "A user with that username already exists."
 EMAIL_TAKEN = "A user with that e-mail address already exists."
@@ -77,9 +78,9 @@ class User(AbstractUser):
     email = models.EmailField(blank=True)
     origin = models.CharField(max_length=10, choices=Origin, default=Origin.REGISTERED)
 
-    display_name = models.CharField(max_length=100, blank=True)
-    bio = models.TextField(max_length=1000, blank=True)
-    avatar_url = models.URLField(max_length=500, blank=True)
+    display_name = models.CharField(max_length=100, blank=True, validators=[validate_line])
+    bio = models.TextField(max_length=1000, blank=True, validators=[validate_text])
+    avatar_url = models.URLField(max_length=500, blank=True, validators=[validate_public_url])
     favorite_genres = models.JSONField(default=list, blank=True)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
 

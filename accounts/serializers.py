@@ -6,15 +6,15 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.core.validators import URLValidator
 from rest_framework import serializers
 
 from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, TokenFamily, User, Visibility
 from accounts.validators import validate_member_username, validate_username
 from nexus.core.api.exceptions import field_error
-from nexus.core.api.fields import StrictCharField, UTCDateTimeField
+from nexus.core.api.fields import LineField, StrictCharField, TextField, UTCDateTimeField
 from nexus.core.db.lookups import without_case
 from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
+from nexus.core.validators import validate_public_url
 
 # Hashing a longer password takes longer.
 MAX_PASSWORD_LENGTH = 256
@@ -187,13 +187,14 @@ class EmptySerializer(serializers.Serializer[Any]):
 class ProfileWriteSerializer(serializers.Serializer[Any]):
     """The body of PUT and PATCH: omitted fields stay the same."""
 
-    display_name = StrictCharField(max_length=100, allow_blank=True, required=False)
-    bio = StrictCharField(max_length=1000, allow_blank=True, required=False)
+    display_name = LineField(max_length=100, allow_blank=True, required=False)
+    bio = TextField(max_length=1000, allow_blank=True, required=False)
     avatar_url = StrictCharField(
         max_length=500,
         allow_blank=True,
         required=False,
-        help_text="An https URL. The server never fetches it.",
+        validators=[validate_public_url],
+        help_text="An https URL without credentials. The server never fetches it.",
     )
     favorite_genres = serializers.ListField(
         child=StrictCharField(max_length=40),
@@ -212,14 +213,6 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
                 "visibility": "public",
             }
         }
-
-    def validate_avatar_url(self, value: str) -> str:
-        if value:
-            try:
-                URLValidator(schemes=["https"])(value)
-            except DjangoValidationError as error:
-                raise serializers.ValidationError("Use an https URL.") from error
-        return value
 
     def validate_favorite_genres(self, value: list[str]) -> list[str]:
         genres = []

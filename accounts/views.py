@@ -51,6 +51,7 @@ from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import ApiViewSet, PageOf, contract
 from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.text import fold
+from nexus.core.visible_text import remove_invisible
 
 LAST_USED_FIRST = Ordering((Key("last_used_at", descending=True), Key("id")))
 WRONG_CREDENTIALS = "No active account found with the given credentials."
@@ -235,5 +236,5 @@ def _get_session_id(request: Request) -> str:
 
 
 def _get_user_agent(request: Request) -> str:
-    # PostgreSQL cannot store NUL.
-    return request.headers.get("User-Agent", "").replace("\x00", "")
+    # The member sees it in the list of sessions.
+    return remove_invisible(request.headers.get("User-Agent", ""), is_line=True)

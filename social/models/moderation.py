@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from movies.models import Movie
+from nexus.core.validators import validate_text
 from social.models.ratings import Rating
 
 MAX_COMMENT_LENGTH = 1000
@@ -74,7 +75,9 @@ class ReviewReport(models.Model):
     contains_spoilers = models.BooleanField(default=False, db_default=False)
     reporter = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="reports")
     reason = models.CharField(max_length=10, choices=Reason)
-    comment = models.CharField(max_length=MAX_COMMENT_LENGTH, blank=True)
+    comment = models.CharField(
+        max_length=MAX_COMMENT_LENGTH, blank=True, validators=[validate_text]
+    )
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     created_at = models.DateTimeField(default=timezone.now)
     resolved_at = models.DateTimeField(null=True, blank=True)

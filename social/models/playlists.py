@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from movies.models import Movie
+from nexus.core.validators import validate_line, validate_text
 from social.models.follows import build_visibility_filter
 from social.models.ratings import MOVIE_COLUMNS
 
@@ -60,8 +61,10 @@ class Playlist(models.Model):
     #: Random, so that the URL of an unlisted playlist cannot be guessed.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="playlists")
-    name = models.CharField(max_length=MAX_NAME_LENGTH)
-    description = models.TextField(blank=True, max_length=MAX_DESCRIPTION_LENGTH)
+    name = models.CharField(max_length=MAX_NAME_LENGTH, validators=[validate_line])
+    description = models.TextField(
+        blank=True, max_length=MAX_DESCRIPTION_LENGTH, validators=[validate_text]
+    )
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
     #: Incremented by each change of the items. A reorder must send it as If-Match.
     version = models.PositiveIntegerField(default=1, editable=False)
@@ -115,7 +118,7 @@ class PlaylistItem(models.Model):
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="playlist_items")
     #: From 1, without gaps.
     position = models.PositiveIntegerField()
-    note = models.CharField(max_length=MAX_NOTE_LENGTH, blank=True)
+    note = models.CharField(max_length=MAX_NOTE_LENGTH, blank=True, validators=[validate_text])
     added_at = models.DateTimeField(auto_now_add=True)
 
     objects = PlaylistItemQuerySet.as_manager()

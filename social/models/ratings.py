@@ -12,6 +12,7 @@ from django.db.models.functions import Floor
 
 from accounts.models import build_counted_filter
 from movies.models import LIST_COLUMNS, Movie
+from nexus.core.validators import validate_text
 from social.models.follows import build_visibility_filter
 
 MIN_SCORE, MAX_SCORE = 1.0, 5.0
@@ -60,7 +61,9 @@ class Rating(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="ratings")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="ratings")
     score = models.FloatField("stars, 1 to 5 in halves")
-    review = models.TextField(blank=True, validators=[MaxLengthValidator(MAX_REVIEW_LENGTH)])
+    review = models.TextField(
+        blank=True, validators=[MaxLengthValidator(MAX_REVIEW_LENGTH), validate_text]
+    )
     contains_spoilers = models.BooleanField(default=False)
     #: Whether public figures and trainings count the score: User.is_counted when it was created. After
     #: a change of visibility social.services.figures brings it up to date, with the movie's figures.

@@ -9,7 +9,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 
 from movies.serializers import POSTER_SIZE, MovieSummarySerializer, build_image_url
-from nexus.core.api.fields import IdField, StrictCharField, UTCDateTimeField
+from nexus.core.api.fields import IdField, LineField, TextField, UTCDateTimeField
 from social.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH, Playlist
 from social.selectors.playlists import PlaylistPreview, get_playlist_previews
 from social.services.playlists import MAX_ITEMS
@@ -24,10 +24,8 @@ def make_movie_ids_field(*, max_length: int = MAX_IDS, **kwargs: Any) -> seriali
 class PlaylistWriteSerializer(serializers.Serializer[Any]):
     """The body of POST, PUT and PATCH of a playlist."""
 
-    name = StrictCharField(max_length=MAX_NAME_LENGTH)
-    description = StrictCharField(
-        required=False, allow_blank=True, max_length=MAX_DESCRIPTION_LENGTH
-    )
+    name = LineField(max_length=MAX_NAME_LENGTH)
+    description = TextField(required=False, allow_blank=True, max_length=MAX_DESCRIPTION_LENGTH)
     visibility = serializers.ChoiceField(choices=Playlist.Visibility.values, required=False)
     movie_ids = make_movie_ids_field(
         required=False,
@@ -48,7 +46,7 @@ class PlaylistWriteSerializer(serializers.Serializer[Any]):
 class PlaylistCopySerializer(serializers.Serializer[Any]):
     """The fields in which a copy differs from its source."""
 
-    name = StrictCharField(required=False, max_length=MAX_NAME_LENGTH)
+    name = LineField(required=False, max_length=MAX_NAME_LENGTH)
     visibility = serializers.ChoiceField(
         choices=Playlist.Visibility.values, required=False, help_text="Default: private."
     )
@@ -121,7 +119,7 @@ class PlaylistItemsAddedSerializer(serializers.Serializer[Any]):
 
 
 class PlaylistItemNoteSerializer(serializers.Serializer[Any]):
-    note = StrictCharField(required=False, allow_blank=True, max_length=MAX_NOTE_LENGTH)
+    note = TextField(required=False, allow_blank=True, max_length=MAX_NOTE_LENGTH)
 
     class Meta:
         swagger_schema_fields = {"example": {"note": "For the last scene."}}

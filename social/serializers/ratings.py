@@ -11,8 +11,8 @@ from movies.serializers import MovieSummarySerializer
 from nexus.core.api.fields import (
     IdField,
     SharedFieldsSerializer,
-    StrictCharField,
     StrictFloatField,
+    TextField,
     UTCDateTimeField,
 )
 from social.models import (
@@ -49,7 +49,7 @@ class RatingEditSerializer(serializers.Serializer[Any]):
 
     movie = IdField(required=False, help_text="The rated movie's id. It cannot change.")
     score = ScoreField()
-    review = StrictCharField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
+    review = TextField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
     contains_spoilers = serializers.BooleanField(required=False)
 
     class Meta:
@@ -106,7 +106,7 @@ class PublicRatingSerializer(SharedFieldsSerializer):
 
 class ReportWriteSerializer(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(choices=ReviewReport.Reason.values)
-    comment = StrictCharField(required=False, allow_blank=True, max_length=MAX_COMMENT_LENGTH)
+    comment = TextField(required=False, allow_blank=True, max_length=MAX_COMMENT_LENGTH)
 
     class Meta:
         swagger_schema_fields = {"example": {"reason": "spam", "comment": "An advertisement."}}

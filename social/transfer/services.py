@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import User
 from movies.models import Movie
 from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem, field_error
+from nexus.core.visible_text import remove_invisible
 from social.models import Import, ImportFilePiece, ImportRow
 from social.queries import lock_existing
 from social.transfer.formats.detection import detect_format
@@ -28,6 +29,8 @@ PIECE_BYTES = 256 * 1024
 # A member who has this many must delete one first.
 MAX_IMPORTS = 20
 
+MAX_FILENAME_LENGTH = 200
+
 State = Import.State
 
 
@@ -37,7 +40,7 @@ def import_create(*, user_id: int, filename: str, file: IO[bytes]) -> tuple[Impo
     The same file is the same import until that is applied. Raises ValidationError (400) on `file`
     for a file of an unknown format, Problem (409) if the member has MAX_IMPORTS.
     """
-    name = "".join(character for character in filename if character.isprintable())[-200:]
+    name = remove_invisible(filename, is_line=True)[-MAX_FILENAME_LENGTH:]
     try:
         file_format = detect_format(file, name=name)
     except FileError as error:

@@ -14,6 +14,8 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.utils.serializer_helpers import BindingDict
 
+from nexus.core.validators import validate_line, validate_text
+
 MAX_ID = 2**63 - 1
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
@@ -58,6 +60,22 @@ class StrictCharField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class LineField(StrictCharField):
+    """One line of text that others see (nexus.core.visible_text)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validators.append(validate_line)
+
+
+class TextField(StrictCharField):
+    """Text of one or more lines that others see (nexus.core.visible_text)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validators.append(validate_text)
 
 
 class UTCDateTimeField(serializers.DateTimeField):

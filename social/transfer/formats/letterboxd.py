@@ -30,7 +30,7 @@ from social.transfer.formats.values import (
     MAX_LIST_NAME_LENGTH,
     MAX_NOTE_LENGTH,
     MAX_REVIEW_LENGTH,
-    clean_text,
+    MemberTexts,
     parse_datetime,
     parse_id,
     parse_imdb_id,
@@ -123,7 +123,8 @@ def _parse_row(
         values = {"score": stars, "rated_at": rated_at, "note": note}
         yield Record(RecordKind.RATING, file, line, **movie, values=values)
     if table == "reviews":
-        review = clean_text(row.get("review"), name="review", max_length=MAX_REVIEW_LENGTH)
+        texts = MemberTexts()
+        review = texts.clean(row.get("review").strip(), name="review", max_length=MAX_REVIEW_LENGTH)
         if not review:
             raise RowError("no_review", "The review is empty.")
         # ratings.csv has the member's current score, a review the score at the time.
@@ -134,6 +135,7 @@ def _parse_row(
             "review": review,
             "rated_at": logged_at or watched_at,
             "note": note,
+            **texts.get_values(),
         }
         yield Record(RecordKind.REVIEW, file, line, **movie, values=values)
     if table == "diary" or (table == "reviews" and watched_at and not contents.has_diary):
@@ -184,24 +186,34 @@ def _parse_list(lines: list[str], file: str, today: date) -> Record:
     if not rows:
         raise FileError("bad_list", "The list has no name.")
     line, row = rows[0]
+    texts = MemberTexts()
+    name = texts.clean(
+        row.get("name").strip(), name="list's name", max_length=MAX_LIST_NAME_LENGTH, is_line=True
+    )
+    description = texts.clean(
+        row.get("description").strip(), name="description", max_length=MAX_DESCRIPTION_LENGTH
+    )
     try:
-        name = clean_text(row.get("name"), name="list's name", max_length=MAX_LIST_NAME_LENGTH)
-        description = clean_text(
-            row.get("description"), name="description", max_length=MAX_DESCRIPTION_LENGTH
-        )
         created_at, _ = parse_datetime(row.get("date"), today=today)
     except RowError as error:
         raise FileError(error.code, error.reason) from None
     if not name:
         raise FileError("no_name", "The list has no name.")
-    values = {"list": file, "name": name, "description": description, "created_at": created_at}
+    values = {
+        "list": file,
+        "name": name,
+        "description": description,
+        "created_at": created_at,
+        **texts.get_values(),
+    }
     return Record(RecordKind.PLAYLIST, file, line, title=name, values=values)
 
 
 def _parse_list_item(row: CsvRow, file: str, line: int) -> Record:
     title, year = parse_title(row.get("name")), parse_year(row.get("year"))
-    note = clean_text(row.get("description"), name="note", max_length=MAX_NOTE_LENGTH)
-    values = {"list": file, "note": note}
+    texts = MemberTexts()
+    note = texts.clean(row.get("description").strip(), name="note", max_length=MAX_NOTE_LENGTH)
+    values = {"list": file, "note": note, **texts.get_values()}
     return Record(RecordKind.PLAYLIST_ITEM, file, line, title=title, year=year, values=values)
 
 
@@ -231,8 +243,9 @@ def _parse_import_row(row: CsvRow, file: str, line: int, today: date) -> Iterato
         "imdb_id": parse_imdb_id(row.get("imdbid")),
     }
     watched_at, day_only = parse_datetime(row.get("watcheddate"), today=today)
-    review = clean_text(
-        unescape_formula(row.get("review")), name="review", max_length=MAX_REVIEW_LENGTH
+    texts = MemberTexts()
+    review = texts.clean(
+        unescape_formula(row.get("review")).strip(), name="review", max_length=MAX_REVIEW_LENGTH
     )
     score: float | None = None
     note = ""
@@ -242,12 +255,17 @@ def _parse_import_row(row: CsvRow, file: str, line: int, today: date) -> Iterato
         score, note = parse_score(row.get("rating10"), out_of=10)
     values: dict[str, Any]
     if score is not None:
-        values = {"score": score, "rated_at": watched_at, "note": note}
+        values = {"score": score, "rated_at": watched_at, "note": note, **texts.get_values()}
         if review:
             values["review"] = review
         yield Record(RecordKind.RATING, file, line, **movie, values=values)
     elif review:
-        values = {"score": None, "review": review, "rated_at": watched_at}
+        values = {
+            "score": None,
+            "review": review,
+            "rated_at": watched_at,
+            **texts.get_values(),
+        }
         yield Record(RecordKind.REVIEW, file, line, **movie, values=values)
     if watched_at is not None:
         values = {"watched_at": watched_at, "day_only": day_only}

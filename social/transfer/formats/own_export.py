@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from nexus.core.genres import TMDB_GENRES
+from nexus.core.visible_text import find_url_problem
 from social.transfer.formats.csv_reader import CsvRow, read_table, unescape_formula
 from social.transfer.formats.json_reader import get_movie_title, read_array, to_dict, to_text
 from social.transfer.formats.records import (
@@ -26,6 +27,7 @@ from social.transfer.formats.values import (
     MAX_LIST_NAME_LENGTH,
     MAX_NOTE_LENGTH,
     MAX_REVIEW_LENGTH,
+    MemberTexts,
     clean_text,
     parse_datetime,
     parse_id,
@@ -86,15 +88,6 @@ def _parse_bool(value: Any, name: str) -> bool:
     return value
 
 
-def _parse_text(value: Any, *, name: str, max_length: int) -> str:
-    """Return the text with its surrounding space, so that it is imported as it was exported."""
-    text = to_text(value)
-    clean_text(text, name=name, max_length=max_length)
-    if len(text) > max_length:
-        raise RowError("too_long", f"The {name} is longer than {max_length:,} characters.")
-    return text
-
-
 def _parse_dates(
     values: Mapping[str, Any], today: date, names: tuple[str, ...]
 ) -> dict[str, str | None]:
@@ -104,12 +97,16 @@ def _parse_dates(
 def _parse_rating(element: dict[str, Any], file: str, number: int, today: date) -> Iterator[Record]:
     stars, note = parse_score(to_text(element.get("score")), out_of=5)
     spoilers = element.get("contains_spoilers", False)
+    texts = MemberTexts()
     values = {
         "score": stars,
-        "review": _parse_text(element.get("review"), name="review", max_length=MAX_REVIEW_LENGTH),
+        "review": texts.clean(
+            to_text(element.get("review")), name="review", max_length=MAX_REVIEW_LENGTH
+        ),
         "contains_spoilers": _parse_bool(spoilers, "contains_spoilers"),
         "note": note,
         **_parse_dates(element, today, ("rated_at", "updated_at", "reviewed_at")),
+        **texts.get_values(),
     }
     movie = _parse_movie(element.get("movie"))
     yield Record(RecordKind.RATING, file, number, **movie, values=values)
@@ -136,7 +133,13 @@ def _parse_viewing(
 def _parse_playlist(
     element: dict[str, Any], file: str, number: int, today: date
 ) -> Iterator[Record]:
-    name = _parse_text(element.get("name"), name="list's name", max_length=MAX_LIST_NAME_LENGTH)
+    texts = MemberTexts()
+    name = texts.clean(
+        to_text(element.get("name")),
+        name="list's name",
+        max_length=MAX_LIST_NAME_LENGTH,
+        is_line=True,
+    )
     if not name.strip():
         raise RowError("no_name", "The list has no name.")
     visibility = element.get("visibility")
@@ -146,11 +149,14 @@ def _parse_playlist(
     values = {
         "list": key,
         "name": name,
-        "description": _parse_text(
-            element.get("description"), name="description", max_length=MAX_DESCRIPTION_LENGTH
+        "description": texts.clean(
+            to_text(element.get("description")),
+            name="description",
+            max_length=MAX_DESCRIPTION_LENGTH,
         ),
         "visibility": visibility,
         **_parse_dates(element, today, ("created_at", "published_at")),
+        **texts.get_values(),
     }
     yield Record(RecordKind.PLAYLIST, file, number, title=name, values=values)
     items = element.get("items")
@@ -163,10 +169,12 @@ def _parse_playlist(
 
 def _parse_playlist_item(item: Any, key: str, file: str, number: int, today: date) -> Record:
     fields = to_dict(item)
+    texts = MemberTexts()
     values = {
         "list": key,
-        "note": _parse_text(fields.get("note"), name="note", max_length=MAX_NOTE_LENGTH),
+        "note": texts.clean(to_text(fields.get("note")), name="note", max_length=MAX_NOTE_LENGTH),
         **_parse_dates(fields, today, ("added_at",)),
+        **texts.get_values(),
     }
     movie = _parse_movie(fields.get("movie"))
     return Record(RecordKind.PLAYLIST_ITEM, file, number, **movie, values=values)
@@ -175,11 +183,11 @@ def _parse_playlist_item(item: Any, key: str, file: str, number: int, today: dat
 def _parse_profile(
     element: dict[str, Any], file: str, number: int, today: date
 ) -> Iterator[Record]:
-    avatar_url = _parse_text(
-        element.get("avatar_url"), name="avatar's URL", max_length=MAX_URL_LENGTH
-    )
-    if avatar_url and not avatar_url.startswith("https://"):
-        raise RowError("bad_address", "The avatar's URL does not begin with https://.")
+    texts = MemberTexts()
+    avatar_url = to_text(element.get("avatar_url"))
+    if avatar_url and (len(avatar_url) > MAX_URL_LENGTH or find_url_problem(avatar_url)):
+        avatar_url = ""
+        texts.add_change("The avatar's URL was left out: it is not an https URL that we accept.")
     genres = element.get("favorite_genres") or []
     if not isinstance(genres, list) or any(
         not isinstance(genre, str) or genre not in TMDB_GENRES for genre in genres
@@ -189,13 +197,17 @@ def _parse_profile(
     if visibility not in ("public", "private"):
         raise RowError("bad_visibility", "The profile is neither public nor private.")
     values = {
-        "display_name": _parse_text(
-            element.get("display_name"), name="display name", max_length=MAX_DISPLAY_NAME_LENGTH
+        "display_name": texts.clean(
+            to_text(element.get("display_name")),
+            name="display name",
+            max_length=MAX_DISPLAY_NAME_LENGTH,
+            is_line=True,
         ),
-        "bio": _parse_text(element.get("bio"), name="bio", max_length=MAX_BIO_LENGTH),
+        "bio": texts.clean(to_text(element.get("bio")), name="bio", max_length=MAX_BIO_LENGTH),
         "avatar_url": avatar_url,
         "favorite_genres": list(dict.fromkeys(genres)),
         "visibility": visibility,
+        **texts.get_values(),
     }
     yield Record(RecordKind.PROFILE, file, number, title="Profile", values=values)
 
@@ -262,17 +274,18 @@ def _parse_row(
         "imdb_id": parse_imdb_id(row.get("imdb_id")),
         "movie_id": parse_id(row.get("movie_id"), largest=MAX_MOVIE_ID),
     }
-    cells = row.cells
+    cells, texts = row.cells, MemberTexts()
     values: dict[str, Any]
     if "score" in cells:
         stars, note = parse_score(row.get("score"), out_of=5)
         review = unescape_formula(cells.get("review", ""))
         values = {
             "score": stars,
-            "review": clean_text(review, name="review", max_length=MAX_REVIEW_LENGTH),
+            "review": texts.clean(review.strip(), name="review", max_length=MAX_REVIEW_LENGTH),
             "contains_spoilers": row.get("contains_spoilers").strip().lower() == "true",
             "note": note,
             **_parse_dates(cells, today, ("rated_at", "updated_at", "reviewed_at")),
+            **texts.get_values(),
         }
         yield Record(RecordKind.RATING, file, line, **movie, values=values)
     elif "watched_at" in cells:
@@ -281,17 +294,23 @@ def _parse_row(
             raise RowError("no_date", "The viewing has no date.")
         yield Record(RecordKind.VIEWING, file, line, **movie, values=values)
     elif "playlist" in cells:
-        name = clean_text(
-            unescape_formula(row.get("playlist")),
+        name = texts.clean(
+            unescape_formula(row.get("playlist")).strip(),
             name="list's name",
             max_length=MAX_LIST_NAME_LENGTH,
+            is_line=True,
         )
         if not name:
             raise RowError("no_name", "The list has no name.")
-        note = clean_text(
-            unescape_formula(cells.get("note", "")), name="note", max_length=MAX_NOTE_LENGTH
+        note = texts.clean(
+            unescape_formula(cells.get("note", "")).strip(), name="note", max_length=MAX_NOTE_LENGTH
         )
-        values = {"list": name, "note": note, **_parse_dates(cells, today, ("added_at",))}
+        values = {
+            "list": name,
+            "note": note,
+            **_parse_dates(cells, today, ("added_at",)),
+            **texts.get_values(),
+        }
         item = Record(RecordKind.PLAYLIST_ITEM, file, line, **movie, values=values)
         if name not in playlists:
             playlists.add(name)

@@ -59,7 +59,8 @@ class Record:
     profile        the fields of the profile
     follow, block  username, since?
 
-    `list` identifies a playlist within the file. The `note` of a rating or review says how parsing
+    Each kind with texts of the member may have `changes`, which says how they were cleaned. `list`
+    identifies a playlist within the file. The `note` of a rating or review says how parsing
     changed its score; the `note` of a playlist item is the member's own text.
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_TMDB_ID
+from nexus.core.visible_text import remove_invisible
 from social.transfer.formats.records import MAX_TITLE_LENGTH, RowError, sanitize
 
 MAX_REVIEW_LENGTH = 10_000
@@ -30,6 +31,34 @@ def clean_text(text: str, *, name: str, max_length: int) -> str:
     except UnicodeEncodeError:
         raise RowError("bad_text", f"The {name} contains an incomplete character.") from None
     return text
+
+
+class MemberTexts:
+    """Cleans the texts a member wrote in one row, so that others can see them, and notes the changes.
+
+    A text that is too long or has invisible characters (nexus.core.visible_text) does not fail the
+    row. Surrounding space stays.
+    """
+
+    def __init__(self) -> None:
+        self._changes: list[str] = []
+
+    def clean(self, text: str, *, name: str, max_length: int, is_line: bool = False) -> str:
+        """Return the text without invisible characters, cut to `max_length`."""
+        cut = text[:max_length]
+        if cut != text:
+            self.add_change(f"The {name} was cut to {max_length:,} characters.")
+        cleaned = remove_invisible(cut, is_line=is_line)
+        if cleaned != cut and cut.strip():
+            self.add_change(f"Invisible characters were removed from the {name}.")
+        return cleaned
+
+    def add_change(self, sentence: str) -> None:
+        self._changes.append(sentence)
+
+    def get_values(self) -> dict[str, str]:
+        """Return the value `changes` of the record, if there were any."""
+        return {"changes": " ".join(self._changes)} if self._changes else {}
 
 
 def parse_title(text: str) -> str:

@@ -58,7 +58,8 @@ def set_verdicts(*, user_id: int, rows: Sequence[ImportRow]) -> None:
             if row.verdict == Verdict.SKIPPED:
                 set_match(row, ReferenceMatch(candidates=tuple(row.candidates)))
         elif row.verdict != Verdict.INVALID:
-            row.verdict, row.code, row.reason = library.get_verdict(row)
+            row.verdict, row.code, reason = library.get_verdict(row)
+            row.reason = " ".join(filter(None, (reason, row.values.get("changes"))))[:300]
 
 
 class RowVerdict(NamedTuple):
