@@ -15,17 +15,19 @@ from typing import TextIO, TypeVar
 import numpy as np
 from django.db.models import BigIntegerField, F, Func
 from django.db.models.functions import Lower
+from numpy.typing import NDArray
 
 from accounts.models import User
 from movies.models import Movie
-from recommendations.algorithms.types import Array, Ids, Movies, Places, positions
+from recommendations.algorithms.ranking import take_first
+from recommendations.algorithms.types import Ids, Movies, Places, positions
 from recommendations.models import Feedback
 from recommendations.recommender.feed import (
     SHORT_HISTORY,
     Feed,
     Recommendation,
     build_feed,
-    preselect,
+    compute_order,
     rank_candidates,
 )
 from recommendations.recommender.match_score import compute_matches, compute_percents
@@ -141,17 +143,15 @@ class Batch:
         is_past = self._before is not None
         if member.history.n < SHORT_HISTORY and not is_past:
             return None
-        order = np.round(preselect(member), 9)
-        unwanted, is_known = positions(self._header.movie_ids, batch_member.excluded)
-        order[unwanted[is_known]] = -np.inf
-        order[self._is_deleted] = -np.inf
-        available = int(np.isfinite(order).sum())
-        if available < FEED_DEPTH and not is_past:
+        is_shown = ~self._is_deleted & ~np.isin(self._header.movie_ids, batch_member.excluded)
+        places, order = compute_order(member)
+        places, order = places[is_shown[places]], order[is_shown[places]]
+        if len(places) < FEED_DEPTH and not is_past:
             return None
-        places = np.sort(np.argsort(-order, kind="stable")[: min(FEED_DEPTH, available)])
+        places = np.sort(places[take_first(order, FEED_DEPTH)])
         if np.isin(self._series[places], self._incomplete_series).any() and not is_past:
             return None
-        return rank_candidates(member, self._feed_candidates(order, places))
+        return rank_candidates(member, self._feed_candidates(is_shown, places))
 
     def scores(self, batch_member: BatchMember, movie_ids: Sequence[int]) -> dict[int, float]:
         """Return the match score of each movie that exists, by its id."""
@@ -194,11 +194,10 @@ class Batch:
         incomplete = {each for each, day in unknown if day <= last_known.get(each, 0)}
         return series, released, np.array(sorted(incomplete), dtype=np.int64)
 
-    def _feed_candidates(self, order: Array, places: Places) -> FeedCandidates:
+    def _feed_candidates(self, is_shown: NDArray[np.bool_], places: Places) -> FeedCandidates:
         """Return the movies at these places, and the first part that passes of each of their series."""
         parts = np.flatnonzero(
-            np.isfinite(order)
-            & np.isin(self._series, self._series[places][self._series[places] > 0])
+            is_shown & np.isin(self._series, self._series[places][self._series[places] > 0])
         )
         parts = parts[np.lexsort((parts, self._released[parts], self._series[parts]))]
         _, first = np.unique(self._series[parts], return_index=True)

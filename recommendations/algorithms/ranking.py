@@ -27,7 +27,16 @@ from numpy.typing import NDArray
 from recommendations.algorithms.match_score import interest_sum
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.similarity import kinship
-from recommendations.algorithms.types import Array, Floats, History, Ids, Links, Movies, shrink
+from recommendations.algorithms.types import (
+    Array,
+    Floats,
+    History,
+    Ids,
+    Links,
+    Movies,
+    Places,
+    shrink,
+)
 
 # The share of the rate in the order at first; half as much after POPULARITY_RATINGS ratings.
 POPULARITY_WEIGHT, POPULARITY_RATINGS = 0.2, 10.0
@@ -168,13 +177,25 @@ def _mean_similarity(movies: Movies, indices: list[int]) -> float:
     return round(float((similarity.sum() - np.trace(similarity)) / (n * (n - 1))), 3)
 
 
-def sort_by_order(order: Array) -> list[int]:
-    """Return the indices of the movies, greatest order first.
+def take_first(order: Array, count: int) -> Places:
+    """Return the indices of the `count` movies with the greatest order, greatest first.
 
     Differences in the last bits depend on the sequence of a sum, so they do not count: such movies
     stay in the sequence of the input.
     """
-    return [int(index) for index in np.argsort(-np.round(order, 9), kind="stable")]
+    rounded = np.round(order, 9)
+    chosen = np.arange(len(order))
+    if len(order) > count:
+        least = np.partition(rounded, len(order) - count)[len(order) - count]
+        chosen = np.flatnonzero(rounded >= least)
+    first: Places = chosen[np.argsort(-rounded[chosen], kind="stable")[:count]]
+    return first
+
+
+def sort_by_order(order: Array) -> list[int]:
+    """Return the indices of all movies, as `take_first` does."""
+    indices: list[int] = take_first(order, len(order)).tolist()
+    return indices
 
 
 def diversify(

@@ -22,8 +22,9 @@ from recommendations.algorithms.ranking import (
     popularity_weight,
     rank,
     sequence_feed,
+    take_first,
 )
-from recommendations.algorithms.types import Array, Links, positions
+from recommendations.algorithms.types import Array, Ids, Links, Places
 from recommendations.recommender.explanations import (
     ExplainedList,
     compute_affinities,
@@ -34,6 +35,7 @@ from recommendations.recommender.explanations import (
 )
 from recommendations.recommender.queries import (
     FEED_DEPTH,
+    MAX_PRESELECTED,
     FeedCandidates,
     Member,
     MovieRow,
@@ -86,39 +88,42 @@ def build_member_feed(
     candidates = read_candidates(
         member.header,
         shown,
-        order=_leave_out_rated(member, preselect(member)),
+        ranked=_preselect(member),
         favorites=sort_genres(set(favorites) & set(GENRE_NAMES)),
         is_short=member.history.n < SHORT_HISTORY or not len(member.header.movie_ids),
     )
     return rank_candidates(member, candidates, diversity=diversity)
 
 
-def preselect(member: Member) -> Array:
-    """(m,) Return the order of all movies of the model by popularity and the member's lists alone."""
-    header, history = member.header, member.history
-    if history.n or not header.parameters.recent_popularity:
-        order = popularity_weight(history.n) * header.rates
-    else:
-        order = POPULARITY_WEIGHT * header.recent_rates
-    lists = member.targets
+def compute_order(member: Member) -> tuple[Places, Array]:
+    """Return the order by popularity and the member's lists alone: places in the model, and order (p,).
+
+    The places, ascending, are those of the popular movies and of all in the lists. No other movie can
+    be among the first MAX_PRESELECTED.
+    """
+    header, history, lists = member.header, member.history, member.targets
     interest = (history.wants * history.recency)[lists.rows] * lists.weights
-    preselected: Array = order + np.bincount(lists.places, interest, minlength=len(order))
-    return preselected
+    sums = np.bincount(lists.places, interest, minlength=len(header.movie_ids))
+    places = np.flatnonzero(header.is_popular | (sums != 0))
+    if history.n or not header.parameters.recent_popularity:
+        return places, popularity_weight(history.n) * header.rates[places] + sums[places]
+    return places, POPULARITY_WEIGHT * header.recent_rates[places] + sums[places]
 
 
-def _leave_out_rated(member: Member, order: Array) -> Array:
-    """Return the order with -inf for rated movies, so that no query looks at them."""
-    places, is_known = positions(member.header.movie_ids, member.history.movies.ids)
-    order = order.copy()
-    order[places[is_known & member.history.rated]] = -np.inf
-    return order
+def _preselect(member: Member) -> Ids:
+    """Return the ids of the MAX_PRESELECTED first movies that are not rated; by id if equal."""
+    header, history = member.header, member.history
+    places, order = compute_order(member)
+    is_left = ~np.isin(header.movie_ids[places], history.movies.ids[history.rated])
+    first = take_first(order[is_left], MAX_PRESELECTED)
+    return header.movie_ids[places[is_left][first]]
 
 
 def rank_candidates(member: Member, candidates: FeedCandidates, *, diversity: float = 0.0) -> Feed:
     """Return the feed of these candidates."""
     header, history, movies = member.header, member.history, candidates.movies
-    feed = candidates.feed.links(header, history.movies.ids)
-    taste = candidates.taste.links(header, history.movies.ids)
+    index = header.index(history.movies.ids)
+    feed, taste = candidates.feed.links(index), candidates.taste.links(index)
     percent = percents(history, movies, feed, taste, header.coefficients)
     order = rank(history, movies, feed, percent, header.factor_gram, header.parameters)
     is_eligible = percent >= 100 * header.parameters.probability_floor

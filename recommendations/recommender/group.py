@@ -17,6 +17,7 @@ from movies.models import MovieQuerySet
 from nexus.core.genres import GENRE_NAMES, sort_genres
 from recommendations.algorithms.groups import joint_probability, rank_for_group
 from recommendations.algorithms.match_score import percents
+from recommendations.algorithms.ranking import take_first
 from recommendations.algorithms.types import LIKED, Array, Ids, Links
 from recommendations.recommender.explanations import (
     MIN_DEVIATION,
@@ -26,9 +27,11 @@ from recommendations.recommender.explanations import (
     explain_to_group,
     find_similarities,
 )
-from recommendations.recommender.feed import MAX_SUPPORT, SHORT_HISTORY, preselect
+from recommendations.recommender.feed import MAX_SUPPORT, SHORT_HISTORY, compute_order
 from recommendations.recommender.queries import (
     FEED_DEPTH,
+    MAX_PRESELECTED,
+    POPULAR,
     Candidates,
     Member,
     MovieRow,
@@ -103,33 +106,36 @@ def _read_group_candidates(
     return read_candidates(
         header,
         leave_out_seen(movies, users),
-        order=_merge_orders(members),
+        ranked=_merge_orders(members),
         favorites=sort_genres(favorites & set(GENRE_NAMES)),
         is_short=not len(header.movie_ids)
         or any(member.history.n < SHORT_HISTORY for member in members),
     )
 
 
-def _merge_orders(members: Sequence[Member]) -> Array:
-    """(m,) Return an order with the first movie of each member, then the second of each, and so on.
+def _merge_orders(members: Sequence[Member]) -> Ids:
+    """Return the ids of the first movie of each member, then of the second of each, and so on.
 
-    It is -inf for movies that one of them has rated, so that no query looks at them.
+    They are at most MAX_PRESELECTED, without those that a member has rated.
     """
     movie_ids = members[0].header.movie_ids
-    ranks = np.empty((len(members), len(movie_ids)))
-    is_rated = np.zeros(len(movie_ids), dtype=bool)
-    for row, member in zip(ranks, members, strict=True):
-        order = np.round(preselect(member), 9)
-        row[np.argsort(-order, kind="stable")] = np.arange(len(movie_ids))
-        is_rated |= np.isin(movie_ids, member.history.movies.ids[member.history.rated])
-    return np.where(is_rated, -np.inf, -ranks.min(axis=0))
+    best_rank = np.full(len(movie_ids), np.iinfo(np.int32).max, dtype=np.int32)
+    for member in members:
+        places, order = compute_order(member)
+        places = places[take_first(order, POPULAR)]
+        best_rank[places] = np.minimum(best_rank[places], np.arange(len(places)))
+    ranked = np.flatnonzero(best_rank < np.iinfo(np.int32).max)
+    ranked = ranked[np.argsort(best_rank[ranked], kind="stable")]
+    rated = [member.history.movies.ids[member.history.rated] for member in members]
+    ids: Ids = movie_ids[ranked]
+    return ids[~np.isin(ids, np.concatenate(rated))][:MAX_PRESELECTED]
 
 
 def _score(member: Member, candidates: Candidates) -> Array:
     """(m,) Return the match scores of the candidates, unrounded."""
     header, history = member.header, member.history
-    feed = candidates.feed.links(header, history.movies.ids)
-    taste = candidates.taste.links(header, history.movies.ids)
+    index = header.index(history.movies.ids)
+    feed, taste = candidates.feed.links(index), candidates.taste.links(index)
     return percents(history, candidates.movies, feed, taste, header.coefficients)
 
 
@@ -160,7 +166,7 @@ class GroupItems(ExplainedList[GroupRecommendation]):
     def explain(self, indices: Sequence[int]) -> list[GroupRecommendation]:
         """Return the items of these movies with reasons; one query for all of them."""
         shared = _find_liked_by_all(self._members)
-        links = self._candidates.feed.links(self._members[0].header, shared)
+        links = self._candidates.feed.links(self._members[0].header.index(shared))
         supporting = [
             _select_strongest(links, index, shared) or self._find_most_similar(index, shared)
             for index in indices

@@ -113,8 +113,8 @@ def compute_member_matches(
     if not indices:
         return []
     history, movies, header = member.history, candidates.movies, member.header
-    feed = candidates.feed.links(header, history.movies.ids)
-    taste = candidates.taste.links(header, history.movies.ids)
+    rated = header.index(history.movies.ids)
+    feed, taste = candidates.feed.links(rated), candidates.taste.links(rated)
     scores = score(history, movies, feed, taste, header.coefficients)
     targets = [
         _Target(movies[np.array([index])], _select(feed, index), _select(taste, index))
@@ -168,8 +168,8 @@ def compute_member_matches(
 def compute_percents(member: Member, candidates: Candidates) -> Array:
     """(m,) Return the match score of each movie, rounded as in a match."""
     history, header = member.history, member.header
-    feed = candidates.feed.links(header, history.movies.ids)
-    taste = candidates.taste.links(header, history.movies.ids)
+    index = header.index(history.movies.ids)
+    feed, taste = candidates.feed.links(index), candidates.taste.links(index)
     return np.round(percents(history, candidates.movies, feed, taste, header.coefficients), 1)
 
 

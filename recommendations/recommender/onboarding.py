@@ -11,9 +11,11 @@ from scipy.special import expit
 from accounts.models import User
 from movies.models import Movie
 from recommendations.algorithms.onboarding import choose_informative
+from recommendations.algorithms.ranking import take_first
 from recommendations.algorithms.similarity import kinship
 from recommendations.algorithms.types import Array
 from recommendations.recommender.queries import (
+    MAX_PRESELECTED,
     Candidates,
     ModelHeader,
     MovieRow,
@@ -46,7 +48,7 @@ def choose_onboarding_movies(user: User) -> list[OnboardingMovie]:
     pool = read_candidates(
         header,
         leave_out_judged(Movie.objects.all(), [user]),
-        order=header.rates,
+        ranked=header.movie_ids[take_first(header.rates, MAX_PRESELECTED)],
         favorites=(),
         is_short=False,
     )
@@ -67,7 +69,7 @@ def choose_onboarding_movies(user: User) -> list[OnboardingMovie]:
 
 def _compare_by_taste(header: ModelHeader, pool: Candidates) -> Array:
     """(m, m) Return the similarity of these movies by taste, the greatest being 1."""
-    links = pool.taste.links(header, pool.movies.ids)
+    links = pool.taste.links(header.index(pool.movies.ids))
     similarity = np.zeros((len(pool), len(pool)))
     similarity[links.rated, links.movies] = np.maximum(links.weights, 0.0)
     return similarity / max(float(similarity.max(initial=0.0)), 1e-9)

@@ -60,6 +60,8 @@ FEED_DEPTH = 300
 FEEDBACK_INTEREST = {Feedback.Kind.MORE: 1.0, Feedback.Kind.LESS: -0.6}
 #: So many of the preselected movies are tried against the filters; the catalogue fills the rest.
 MAX_PRESELECTED = 4_000
+#: The most popular movies of a model, among which are as many that a member has not judged.
+POPULAR = MAX_PRESELECTED + HISTORY_LIMIT + FEEDBACK_LIMIT
 #: Movies of each further list for members with a short history.
 FROM_EACH_LIST = 80
 #: The leading people of a movie: the first so many of its directors and of its cast.
@@ -135,6 +137,7 @@ class ModelHeader:
     movie_ids: Ids  # (m,) the same ids on their own
     rates: Array  # (m,) the same rates
     recent_rates: Array  # (m,) the same recent rates
+    is_popular: NDArray[np.bool_]  # (m,) among the POPULAR first by either rate
     factor_gram: Array  # (k, k) for ranking.fold_in
     totals: Totals
     coefficients: Coefficients
@@ -143,11 +146,18 @@ class ModelHeader:
     @classmethod
     def of_table(cls, table: NDArray[np.void], **fields: Any) -> ModelHeader:
         """Return the header with this table of MOVIE."""
+        rates, recent_rates = (table[name].astype(np.float64) for name in ("rate", "recent_rate"))
+        is_popular = np.full(len(table), len(table) <= POPULAR)
+        if len(table) > POPULAR:
+            for each in (rates, recent_rates):
+                is_popular[np.argpartition(-each, POPULAR)[:POPULAR]] = True
+        ids = table["id"].astype(np.int64)
         return cls(
             table=table,
-            movie_ids=table["id"].astype(np.int64),
-            rates=table["rate"].astype(np.float64),
-            recent_rates=table["recent_rate"].astype(np.float64),
+            movie_ids=ids,
+            rates=rates,
+            recent_rates=recent_rates,
+            is_popular=is_popular,
             **fields,
         )
 
@@ -162,6 +172,16 @@ class ModelHeader:
             factors=vectors[:, :k],
             residual_factors=vectors[:, k:],
         )
+
+    def index(self, movie_ids: Ids) -> NDArray[np.int16]:
+        """(m,) Return the index in `movie_ids` of each of the model's movies, -1 if it is not there.
+
+        Narrow, because at a million movies fresh memory is most of what it costs.
+        """
+        index = np.full(len(self.movie_ids), -1, dtype=np.int16)
+        places, is_known = positions(self.movie_ids, movie_ids)
+        index[places[is_known]] = np.flatnonzero(is_known)
+        return index
 
     def unpack_vectors(self, rows: Sequence[Buffer | None]) -> Floats:
         """(m, k + f) Return the stored vectors of movies; zeros for None."""
@@ -202,15 +222,13 @@ class SparseRows:
         rows = np.repeat(np.arange(len(stored), dtype=np.int32), lengths)
         return cls(rows, entries["place"], entries["weight"])
 
-    def links(self, header: ModelHeader, movie_ids: Ids) -> Links:
-        """Return the entries that list one of these movies: those of a history, for each row."""
-        index_of = np.full(len(header.movie_ids), -1, dtype=np.intp)
-        places, is_known = positions(header.movie_ids, movie_ids)
-        index_of[places[is_known]] = np.flatnonzero(is_known)
-        chosen = np.flatnonzero((index_of >= 0)[self.places])
+    def links(self, index: NDArray[np.int16]) -> Links:
+        """Return the entries that list a movie of a history; `index` is ModelHeader.index of its ids."""
+        rated = index[self.places]
+        chosen = np.flatnonzero(rated >= 0)
         return Links(
             movies=self.rows[chosen].astype(np.intp),
-            rated=index_of[self.places[chosen]],
+            rated=rated[chosen].astype(np.intp),
             weights=self.weights[chosen],
         )
 
@@ -549,15 +567,15 @@ def read_candidates(
     header: ModelHeader,
     shown: MovieQuerySet,
     *,
-    order: Array,
+    ranked: Ids,
     favorites: Sequence[str],
     is_short: bool,
 ) -> FeedCandidates:
-    """Return the movies worth scoring for a feed: of those in `shown` the FEED_DEPTH first by `order`.
+    """Return the movies worth scoring for a feed: the FEED_DEPTH first of `ranked` that are in `shown`.
 
-    `order` (m,) is greater for earlier, of the model's movies; -inf leaves a movie out. If these do not
-    fill the feed the catalogue does: the most rated, then TMDb's most popular. `is_short` adds, for a
-    short history, the top rated, the trend, and the best of the favorite genres. One query.
+    If these do not fill the feed the catalogue does: the most rated, then TMDb's most popular.
+    `is_short` adds, for a short history, the top rated, the trend, and the best of the favorite genres.
+    One query.
     """
     # Django takes longer to write such a query than PostgreSQL to run it: it is written once.
     sql, params = shown.order_by().values_list(*PART_COLUMNS).query.sql_with_params()
@@ -587,20 +605,10 @@ def read_candidates(
         movies="SELECT * FROM chosen UNION SELECT * FROM first_part",
     )
     # As text, which is many times faster to make than an array of numbers.
-    ranked = f"{{{','.join(map(str, _take_first(order, header.movie_ids).tolist()))}}}"
-    rows = _fetch_rows(statement, [ranked, *params, *list_params, *params, header.training_id])
+    ids = f"{{{','.join(map(str, ranked.tolist()))}}}"
+    rows = _fetch_rows(statement, [ids, *params, *list_params, *params, header.training_id])
     return FeedCandidates(
         **_build_candidates(header, rows, at=6),
         series=np.array([row[3] or 0 for row in rows], dtype=np.int64),
         released=np.array([count_days(row[4], row[5]) for row in rows], dtype=np.int64),
     )
-
-
-def _take_first(order: Array, movie_ids: Ids) -> Ids:
-    """Return the ids of the MAX_PRESELECTED first movies, first to last; by id if equal."""
-    rounded = np.round(order, 9)
-    least = -np.inf
-    if len(order) > MAX_PRESELECTED:
-        least = np.partition(rounded, len(order) - MAX_PRESELECTED)[len(order) - MAX_PRESELECTED]
-    chosen = np.flatnonzero((rounded >= least) & np.isfinite(rounded))
-    return movie_ids[chosen[np.argsort(-rounded[chosen], kind="stable")[:MAX_PRESELECTED]]]

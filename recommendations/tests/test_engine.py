@@ -16,9 +16,14 @@ from recommendations.algorithms.types import History, NeighborLists
 from recommendations.export import Batch
 from recommendations.models import Feedback
 from recommendations.recommender import queries
-from recommendations.recommender.feed import build_feed, build_member_feed
+from recommendations.recommender.feed import build_feed, build_member_feed, compute_order
 from recommendations.recommender.match_score import compute_matches
-from recommendations.recommender.queries import FEED_DEPTH, load_active_header, read_members
+from recommendations.recommender.queries import (
+    FEED_DEPTH,
+    load_active_header,
+    load_header,
+    read_members,
+)
 from recommendations.tests.community import made_up, quiet
 from recommendations.training.pipeline import training_run
 from recommendations.training.store import content_read, model_from_training
@@ -140,12 +145,31 @@ def test_the_answer_is_that_of_the_model_in_memory(trained):
         )
 
 
+def test_only_popular_and_listed_movies_are_ordered(ann, client_of, trained, monkeypatch):
+    api, movies = client_of(ann), trained[1]
+    for n in range(0, 15, 3):
+        rate(api, movies[n], 5)
+    everything = ids(feed(api))
+    monkeypatch.setattr(queries, "POPULAR", 10)
+    load_header.cache_clear()
+
+    [member] = read_members([ann], targets=True)
+    places, order = compute_order(member)
+
+    assert member.header.is_popular.sum() < len(movies)
+    assert set(member.targets.places.tolist()) <= set(places.tolist())
+    assert set(np.argsort(-member.header.rates)[:10]) <= set(places.tolist())
+    assert len(order) == len(places) <= len(movies)
+    assert ids(feed(api))[:5] == everything[:5]
+    load_header.cache_clear()
+
+
 def test_a_filtered_feed_is_as_full_as_the_catalogue_allows(ann, client_of, trained, monkeypatch):
     api, movies = client_of(ann), trained[1]
     for n in (0, 3, 6, 9, 12, 15):
         rate(api, movies[n], 5)
     # Of the movies the ranking knows, only the first few are looked at.
-    monkeypatch.setattr(queries, "MAX_PRESELECTED", 5)
+    monkeypatch.setattr("recommendations.recommender.feed.MAX_PRESELECTED", 5)
     unrated = {movie.pk for n, movie in enumerate(movies) if n % 3 or n > 15}
     assert set(ids(feed(api))) == unrated
     for query, kind in (("&genre=Western", 2), ("&genre=Romance&year_gte=1995", 1)):
@@ -318,7 +342,7 @@ def test_first_part_that_the_ranking_leaves_out_stands_in_for_a_later_one(
 ):
     api, first = client_of(ann), trained[1][57].pk
     rate_horror(api, trained)
-    monkeypatch.setattr(queries, "MAX_PRESELECTED", 4)
+    monkeypatch.setattr("recommendations.recommender.feed.MAX_PRESELECTED", 4)
     for module in ("recommender.queries", "recommender.feed"):
         monkeypatch.setattr(f"recommendations.{module}.FEED_DEPTH", 4)
     without = ids(feed(api))
