@@ -37,7 +37,11 @@ _servers = ExitStack()
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # With Python's default thresholds, garbage collection takes a sixth of the run time.
     gc.set_threshold(100_000, 50, 50)
-    _servers.enter_context(embedded.run_servers(embedded.DATA_DIR / "tests", durable=False))
+    # The oldest version that the service supports, and that of compose.yaml and render.yaml. `make run`
+    # has the newest one.
+    version = os.environ.setdefault("PGSERVER_POSTGRES_VERSION", "16")
+    data_dir = embedded.DATA_DIR / f"tests-postgres-{version}"
+    _servers.enter_context(embedded.run_servers(data_dir, durable=False))
     os.environ.setdefault("SECRET_KEY", "a key for tests that is long enough for HS256")
     # Each process of a parallel run (gw0, gw1) has its own cache database. pytest-django does the
     # same for PostgreSQL.

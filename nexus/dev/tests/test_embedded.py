@@ -31,7 +31,10 @@ with embedded.run_servers(Path(sys.argv[1])):
           flush=True)
     sys.stdin.read()
 """
-VARIABLES = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "TEST_DATABASE", "PRODUCTION", "HTTPS")
+VARIABLES = (
+    *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "TEST_DATABASE", "PRODUCTION", "HTTPS"),
+    "PGSERVER_POSTGRES_VERSION",
+)
 
 
 class ServerUser:
