@@ -84,7 +84,7 @@ bench: install  ## measure the same with up to 1,000,000 movies (an hour the fir
 	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot .data/bench-queries.svg
 	$(BIN)/python -m benchmarks.http --json .data/bench-http.json --plot .data/bench-http.png
 
-chaos: install  ## cause faults under load and measure their effect (6 minutes)
+chaos: install  ## cause faults under load and measure their effect (11 minutes)
 	$(BIN)/python -m benchmarks.chaos
 
 fuzz: install  ## send generated requests to the service for MINUTES (5)

@@ -1,29 +1,93 @@
-"""gunicorn's configuration, which `gunicorn nexus.wsgi` reads from the working directory."""
+"""gunicorn's configuration, which `gunicorn nexus.wsgi` reads from the working directory.
+
+The master imports neither Django nor another module of the application: each worker replaces Python's
+blocking functions by gevent's first, and a module that was imported before would keep the blocking
+ones.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from django.utils.module_loading import import_string
+import gevent
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+from gunicorn.workers.ggevent import GeventWorker
 
-from nexus import env
+# Seconds without progress after which a client that sends a body or reads a response is disconnected.
+STALL_TIMEOUT_S = 30.0
+# Longer than the second in which a stopping worker still accepts connections.
+IDLE_AFTER_STOP_S = 1.5
 
-if TYPE_CHECKING:
-    from gunicorn.arbiter import Arbiter
-    from gunicorn.workers.base import Worker
 
-# A dotted path, because gunicorn reads this file before Django is set up.
-_FILL_CONNECTION_POOL = "nexus.core.db.connection_pool.fill_connection_pool"
+class WebWorker(GeventWorker):
+    """gunicorn's gevent worker with a time limit for stalled clients and a fast stop.
 
-_port = env.read("PORT", env.parse_integer, minimum=1, maximum=65535, default=8000)
+    gunicorn's own waits until `graceful_timeout` for clients that keep an idle connection open.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._idle: dict[gevent.Greenlet, gevent.Timeout] = {}
+
+    def run(self) -> None:
+        gevent.spawn(self._close_idle_connections_at_stop)
+        super().run()
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """Limit the time that a connection waits for its next request."""
+        greenlet = gevent.getcurrent()
+        with super().timeout_ctx() as timeout:
+            self._idle[greenlet] = timeout
+            try:
+                yield
+            finally:
+                del self._idle[greenlet]
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        sock.settimeout(STALL_TIMEOUT_S)
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError as error:
+            # gunicorn ignores a reset connection, and logs any other error with its traceback.
+            raise ConnectionResetError(errno.ECONNRESET, "the client stalled") from error
+        finally:
+            sock.settimeout(None)
+
+    def _close_idle_connections_at_stop(self) -> None:
+        while self.alive:
+            gevent.sleep(1.0)
+        gevent.sleep(IDLE_AFTER_STOP_S)
+        for greenlet, timeout in list(self._idle.items()):
+            greenlet.kill(timeout, block=False)
+
+
+def read_integer(name: str, *, default: int, maximum: int) -> int:
+    """Return the environment variable as an integer from 1 to `maximum`, or end with an error."""
+    value = os.environ.get(name, "").strip() or str(default)
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:20]) <= maximum):
+        sys.exit(
+            f"{name} is {value!r}, not an integer from 1 to {maximum}. Example: {name}={default}"
+        )
+    return int(value)
+
+
+_port = read_integer("PORT", default=8000, maximum=65535)
 bind = f"0.0.0.0:{_port}"
-workers = env.read("WEB_CONCURRENCY", env.parse_integer, minimum=1, maximum=64, default=2)
-worker_class = "gthread"
-threads = 4  # settings.WEB_THREADS: the database pool has a connection for each
+workers = read_integer("WEB_CONCURRENCY", default=2, maximum=64)
+worker_class = WebWorker
+# Connections of one worker at a time, most of which are idle. Below the usual limit of 1,024 files.
+worker_connections = 500
 # Seconds without a heartbeat, for example in a native call that hangs, after which a worker is replaced.
 timeout = 30
 # Longer than any request may take, so that a deploy interrupts none.
@@ -62,17 +126,10 @@ def on_starting(server: Arbiter) -> None:
     _metrics_dir.mkdir(mode=0o700)
 
 
-def child_exit(server: Arbiter, worker: Worker) -> None:
-    # Imported after PROMETHEUS_MULTIPROC_DIR is set.
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-
-
 def on_exit(server: Arbiter) -> None:
     shutil.rmtree(_metrics_dir, ignore_errors=True)
 
 
 def post_worker_init(worker: Worker) -> None:
     """Open the database connections."""
-    import_string(_FILL_CONNECTION_POOL)()
+    import_module("nexus.core.db.connection_pool").fill_connection_pool()

@@ -21,6 +21,7 @@ from accounts.models import User
 from accounts.selectors import find_user, is_known_address
 from accounts.services import known_address_record, user_record_login
 from nexus.core.api import throttling
+from nexus.core.db.connection_pool import release_connections
 from nexus.core.observability.metrics import PASSWORD_ATTEMPTS
 from nexus.core.text import fold
 
@@ -69,6 +70,8 @@ def _check_password(
     if overall_usage.is_exceeded and not is_known:
         throttling.refund(account_usage)
         _raise_throttled(overall_usage)
+    # The hash takes 0.3 s, in which other requests use the connection.
+    release_connections()
     if user is None:
         make_password(password)
         is_correct = False

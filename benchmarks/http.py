@@ -3,7 +3,7 @@
     python -m benchmarks.http [--movies N ...] [--members N] [--rounds N] [--only TEXT] [--soak N]
                               [--json FILE] [--plot FILE]
 
-The server is gunicorn with 2 workers of 4 threads, as deployed. The client is one process with
+The server is gunicorn with 2 workers, as deployed. The client is one process with
 reused connections, spread evenly over the workers. Two references run on the same gunicorn behind
 the same middleware (benchmarks.textbook): an empty view, and the movie list as a DRF tutorial writes
 it. A third is the plain SQL statement without a framework.

@@ -1,6 +1,6 @@
 """Measure what the service guarantees about TMDb: `make bench-tmdb`, about five minutes.
 
-gunicorn runs as deployed (2 workers of 4 threads) with PostgreSQL and Valkey; TMDb is the fake
+gunicorn runs as deployed (2 workers) with PostgreSQL and Valkey; TMDb is the fake
 server on loopback, and the load comes from processes of its own. Each line shows a guarantee, its
 bound and the measured figure. The exit status is 1 if a bound is missed.
 """
@@ -258,7 +258,7 @@ def measure_other_requests(bench: Benchmark) -> None:
         bench.get(path)
         for what, searches, delay_s in (
             ("20 keys", [bench.make_uncached_path() for _ in range(20)], 0.0),
-            # A crowd may share a slow fetch for the first 0.5 s and occupies its threads so long.
+            # A crowd may share a slow fetch for the first 0.5 s.
             ("one key, after 0.5 s", [bench.make_uncached_path()] * 20, 0.5),
         ):
             bench.reset()

@@ -140,6 +140,7 @@ X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "nexus.core.api.exceptions.csrf_failure"
 
 AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["accounts.hashers.PBKDF2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": name}
     for name in (
@@ -152,11 +153,12 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Data ----------------------------------------------------------------------------------------
 
-# gunicorn.conf.py starts this many workers with this many threads each.
+# gunicorn.conf.py starts this many workers.
 WEB_CONCURRENCY: int = env.read(
     "WEB_CONCURRENCY", env.parse_integer, minimum=1, maximum=64, default=2
 )
-WEB_THREADS = 4
+# The connections to PostgreSQL that a process opens at most.
+DATABASE_POOL_SIZE = 8
 # nexus.wsgi sets it. A request has time limits that a migration or an import must not have.
 SERVING = env.read_boolean("SERVING", default=False)
 
@@ -180,12 +182,13 @@ if SERVING:
 _database_options: dict[str, Any] = {
     "options": " ".join(f"-c {name}={value}" for name, value in _postgres_settings.items()),
     "connect_timeout": 2,
-    # While serving, one open connection per thread, so that no request waits for another. If the
-    # database is down, two requests wait 3 s for a connection and the others fail at once (503).
+    # A request that waits for a connection longer than the timeout is a 503. The requests of a worker
+    # share one core, so more connections would not serve them faster (ADR 22).
     "pool": {
-        "max_size": WEB_THREADS + 3,
+        "max_size": DATABASE_POOL_SIZE,
         "timeout": 3,
-        **({"min_size": WEB_THREADS, "max_waiting": 2} if SERVING else {"min_size": 1}),
+        # 100 requests at a time wait 2 s at most; 200 would wait longer than the timeout.
+        **({"min_size": 4, "max_waiting": 200} if SERVING else {"min_size": 1}),
     },
 }
 

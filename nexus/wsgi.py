@@ -1,6 +1,8 @@
 """The WSGI application that gunicorn serves."""
 
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
@@ -8,4 +10,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nexus.settings")
 # Sets the time limits of requests (nexus.settings).
 os.environ.setdefault("SERVING", "1")
 
-application = get_wsgi_application()
+from nexus.core.db.connection_pool import release_connections
+
+_django_application = get_wsgi_application()
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Serve a request; its database connections are free before the client reads the response.
+
+    Otherwise, a few clients that read slowly would occupy all connections of the pool.
+    """
+    response: Iterable[bytes] = _django_application(environ, start_response)
+    release_connections()
+    return response

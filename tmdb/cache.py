@@ -5,7 +5,7 @@ Services and selectors call these functions; on a miss the cache calls `tmdb.gat
 - A fresh copy is returned. A stale copy is returned, too, while one refresh runs in the background.
 - On a miss one request over all workers fetches the resource, and the others wait for its result.
 - TmdbNotFound is cached briefly; no other error is cached.
-- A waiting request occupies a thread, so few may wait; the others get TmdbUnavailable at once.
+- Few requests may wait for TMDb; the others get TmdbUnavailable at once.
 
 While Valkey is down each process fetches for itself, still once per key at a time.
 """
@@ -88,11 +88,10 @@ POLL_S = (0.02, 0.1)
 # After a failed background refresh no worker tries again for this long.
 REFRESH_PAUSE_S = 1.0
 MAX_REFRESHES = 2
-# Half of gunicorn's four threads per worker: the other half serves everything else.
+# Per process. Two workers then wait for four requests, as many as the circuit breaker lets through.
 MAX_WAITING = 2
 # Requests beyond MAX_WAITING may share a running fetch of their key until it is this old. TMDb
-# usually responds within 0.1 s, so that a crowd is served together, and a slow fetch does not occupy
-# all threads.
+# usually responds within 0.1 s, so that a crowd is served together, and does not wait for a slow fetch.
 SHARED_FETCH_WAIT_S = 0.5
 READ_COUNTS_WINDOW_S = 3600
 

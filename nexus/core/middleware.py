@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.middleware import http
 from django.urls import is_valid_path, resolve
@@ -186,7 +186,10 @@ class ResponseCacheMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuses a body over the limit (413) before it is read."""
+    """Refuses a body over the limit (413), and reads any other before the view starts.
+
+    So a client that sends its body slowly occupies no database connection.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -195,7 +198,16 @@ class BodyLimitMiddleware:
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.BODY_LIMITS.get(request.path_info, settings.MAX_BODY_BYTES)
         # int() refuses thousands of digits. The first 20 are far over the limit, too.
-        if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        size = int(length[:20]) if length.isascii() and length.isdigit() else 0
+        if size > limit:
             detail = f"The body is over {limit // 1024} KiB. Send less at a time."
             return problem_response(request, 413, "too_large", detail)
+        is_read = size and request.method not in SAFE_METHODS
+        # A file of an import is too large for the memory. Its view reads it.
+        if is_read and request.path_info not in settings.BODY_LIMITS:
+            try:
+                _ = request.body
+            except UnreadablePostError:
+                detail = "The connection ended before the body. Send the request again."
+                return problem_response(request, 400, "bad_request", detail)
         return self.get_response(request)

@@ -213,14 +213,17 @@ def get_database_url() -> str:
 
 @pytest.fixture
 def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
-    """Return a function that starts the service on the test database and returns its URL."""
+    """Return a function that starts the service on the test database and returns its URL.
+
+    `app` is another WSGI application to serve, and `env` are environment variables.
+    """
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(**env: str) -> str:
+    def start(app: str = "nexus.wsgi", **env: str) -> str:
         port = find_free_port()
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "gunicorn", "nexus.wsgi"),
+                *(sys.executable, "-m", "gunicorn", app),
                 *("--bind", f"127.0.0.1:{port}"),
             ],
             env={**os.environ, "DATABASE_URL": get_database_url(), "LOG_LEVEL": "ERROR", **env},

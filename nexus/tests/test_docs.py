@@ -155,7 +155,7 @@ def test_deployment_lists_exactly_the_environment_variables_that_are_read():
     listed = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
 
     sources = read("nexus/settings.py") + read("gunicorn.conf.py")
-    are_read = set(re.findall(r'env\.read(?:_boolean)?\(\s*"([A-Z_]+)"', sources))
+    are_read = set(re.findall(r'read(?:_boolean|_integer)?\(\s*"([A-Z_]+)"', sources))
     are_read |= set(re.findall(r'"(DATABASE(?:_REPLICA)?_URL|PORT)"', sources))
 
     assert listed == are_read - INTERNAL_SETTINGS

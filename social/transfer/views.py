@@ -21,6 +21,7 @@ from nexus.core.api.query_params import PageQuery
 from nexus.core.api.throttling import hit_or_raise
 from nexus.core.api.views import ApiViewSet, Download, PageOf, contract
 from nexus.core.db.bounded_page import Key, Ordering
+from nexus.core.db.connection_pool import release_connections
 from social.models import Import, ImportRow
 from social.transfer.exports import write_export
 from social.transfer.selectors import count_import_rows, get_movies_of_rows
@@ -96,6 +97,8 @@ class ImportListViewSet(ApiViewSet):
         import until its state is `ready`. 200 if the same file is waiting already.
         """
         hit_or_raise(request, "import", str(self.member_id))
+        # A client that sends its file slowly must not occupy a connection meanwhile.
+        release_connections()
         file: UploadedFile = self.body["file"]
         if (file.size or 0) > MAX_FILE_BYTES:
             raise Problem(413, "too_large", _TOO_LARGE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -202,11 +204,16 @@ class RecordedRequest:
 
 
 class FakeTmdbServer:
-    """The server in its own thread, on `port` or a free port."""
+    """The server in its own thread, on `port` or a free port.
+
+    With a certificate (a PEM file that contains its key) it speaks HTTPS.
+    """
 
     __test__ = False  # pytest would take it for a test class
 
-    def __init__(self, *, port: int = 0, credential: str = CREDENTIAL) -> None:
+    def __init__(
+        self, *, port: int = 0, credential: str = CREDENTIAL, certificate: Path | None = None
+    ) -> None:
         self.credential = credential
         self.requests: list[RecordedRequest] = []
         #: The ids that /movie/changes lists, and the ids that get a 404.
@@ -217,13 +224,19 @@ class FakeTmdbServer:
         self._times_left: int | None = None
         self._lock = threading.Lock()
         self._server = _QuietServer(("127.0.0.1", port), _make_handler(self))
+        self._scheme = "http"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self._scheme = "https"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.005,), daemon=True
         )
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/3"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/3"
 
     def set_mode(
         self, mode: str, *, seconds: float = 5.0, retry_after: str = "7", times: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from django.db import connection
+from django.db import connection, connections
 from psycopg_pool import PoolTimeout
 
 
@@ -19,3 +19,13 @@ def fill_connection_pool(*, timeout_s: float = 5.0) -> None:
         pool.open()
         with suppress(PoolTimeout):
             pool.wait(timeout_s)
+
+
+def release_connections() -> None:
+    """Return this request's connections to the pool, before it waits for something else for long.
+
+    Its next query gets one from the pool. A connection in a transaction stays.
+    """
+    for wrapper in connections.all(initialized_only=True):
+        if not wrapper.in_atomic_block:
+            wrapper.close()

@@ -175,3 +175,20 @@ def test_an_unknown_host_is_a_400_problem(api):
     assert response.status_code == 400
     assert response["Content-Type"] == "application/problem+json"
     assert response.json()["code"] == "bad_request"
+
+
+def test_a_body_that_ends_early_is_a_400(api):
+    response = api.post("/auth/register/", **{"wsgi.input": BrokenStream(), "CONTENT_LENGTH": "9"})
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+    assert "Send the request again" in response.json()["detail"]
+
+
+class BrokenStream:
+    """The body of a client that is gone."""
+
+    def read(self, *args):
+        raise ConnectionResetError
+
+    readline = read
