@@ -20,7 +20,7 @@ from nexus.core.db.transactions import long_transaction
 from recommendations.algorithms.fit import fit, refit_movies
 from recommendations.algorithms.gram import Executor
 from recommendations.algorithms.model import Model
-from recommendations.algorithms.parameters import VERSION, Parameters
+from recommendations.algorithms.parameters import MIN_RATINGS, VERSION, Parameters
 from recommendations.algorithms.types import MovieContent, Ratings
 from recommendations.models import Training
 from recommendations.training.store import (
@@ -34,9 +34,6 @@ from recommendations.training.validation import kept_out, tried
 #: Told the step and the part of it that is done (0 to 1).
 Progress = Callable[[str, float], None]
 
-# From here on a training ranks better than the default coefficients and empty lists, and scores as well:
-# docs/recommender.md, "Little data".
-MIN_RATINGS = 1_000
 #: Trainings kept with their rows, the active one among them.
 KEPT = 3
 # On the same held-out members a training may be so much worse than the active one: about two
@@ -262,7 +259,7 @@ def _try(training: Training, model: Model, unseen: Ratings, content: MovieConten
     The active one has been made from all members since, so it cannot be tried again; its figures
     are of the same members, as they were then.
     """
-    active = Training.objects.filter(active=True).defer("movies").first()
+    active = Training.objects.filter(active=True, algorithm=VERSION).defer("movies").first()
     of_active = active.metrics.get("held_out") if active else None
     return Outcome(training, tried(model, unseen, content), of_active)
 
