@@ -1,8 +1,9 @@
 """Everything a member owns as one ZIP archive, which formats.own_export reads back.
 
-An export that is imported into an empty account and exported again is identical, except for
-account.json, which names its owner. No file contains the ids or dates of the account's own rows;
-movies are identified by the ids of the catalogue, TMDb and IMDb.
+An export that is imported into an empty account and exported again is identical, except for the
+files that tell about the account and are not read back: account.json and those of ABOUT_FILES. The
+other files do not contain the ids of the account's own rows; movies are identified by the ids of the
+catalogue, TMDb and IMDb.
 """
 
 from __future__ import annotations
@@ -18,13 +19,30 @@ from typing import IO, Any
 
 from django.db.models import Max, QuerySet
 
-from accounts.models import User
+from accounts.models import KnownAddress, TokenFamily, User
 from nexus.core.db.transactions import read_only_snapshot
-from social.models import Block, Follow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
+from social.models import (
+    Block,
+    Follow,
+    HiddenReview,
+    Import,
+    Playlist,
+    PlaylistItem,
+    Rating,
+    ReviewReport,
+    Viewing,
+    WatchlistItem,
+)
 from social.transfer.formats.csv_reader import escape_formula
 from social.transfer.formats.own_export import FORMAT, MANIFEST, MOVIE_COLUMNS, VERSION
+from social.transfer.pipeline.comparisons import get_feedback_rows
 
 CHUNK_SIZE = 2000
+#: The files about the account that an import does not read, beside account.json.
+ABOUT_FILES = (
+    *("sessions.json", "known_addresses.json", "imports.json"),
+    *("reports.json", "hidden_reviews.json"),
+)
 # The date of every file, so that the same content makes the same archive.
 _FILE_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -76,6 +94,7 @@ def write_export(*, user_id: int, file: IO[bytes]) -> None:
         _write_table(
             archive, "history.csv", ("watched_at",), map(_viewing_cells, _iterate_viewings(user_id))
         )
+        _write_json(archive, "feedback.json", map(_feedback_payload, _iterate_feedback(user_id)))
         _write_json(archive, "playlists.json", _iterate_playlists(user_id))
         _write_table(
             archive, "playlists.csv", _PLAYLIST_COLUMNS, map(_item_cells, _iterate_items(user_id))
@@ -83,6 +102,11 @@ def write_export(*, user_id: int, file: IO[bytes]) -> None:
         _write_json(archive, "following.json", _iterate_following(user_id))
         _write_json(archive, "blocks.json", _iterate_blocks(user_id))
         _write_csv(archive, "letterboxd.csv", _LETTERBOXD_COLUMNS, _iterate_letterboxd(user_id))
+        _write_json(archive, "sessions.json", _iterate_sessions(user_id))
+        _write_json(archive, "known_addresses.json", _iterate_known_addresses(user_id))
+        _write_json(archive, "imports.json", _iterate_imports(user_id))
+        _write_json(archive, "reports.json", _iterate_reports(user_id))
+        _write_json(archive, "hidden_reviews.json", _iterate_hidden_reviews(user_id))
 
 
 # --- Queries -------------------------------------------------------------------------------------
@@ -157,6 +181,69 @@ def _iterate_blocks(user_id: int) -> Iterator[dict[str, Any]]:
         yield {"username": username, "since": _format_datetime(created_at)}
 
 
+def _iterate_feedback(user_id: int) -> Iterator[Any]:
+    feedback = get_feedback_rows(user_id).order_by("created_at", "movie_id")
+    return _iterate(feedback, "kind", "created_at", "updated_at")
+
+
+def _iterate_sessions(user_id: int) -> Iterator[dict[str, Any]]:
+    sessions = TokenFamily.objects.filter(user_id=user_id).order_by("created_at", "id")
+    for session in sessions.iterator(chunk_size=CHUNK_SIZE):
+        yield {
+            "user_agent": session.user_agent,
+            "created_at": _format_datetime(session.created_at),
+            "last_used_at": _format_datetime(session.last_used_at),
+            "expires_at": _format_datetime(session.expires_at),
+            "revoked_at": _format_datetime(session.revoked_at),
+        }
+
+
+def _iterate_known_addresses(user_id: int) -> Iterator[dict[str, Any]]:
+    """Yield the addresses the member has logged in from, of which only a hash is stored."""
+    addresses = KnownAddress.objects.filter(user_id=user_id).order_by("last_login_at", "id")
+    for address in addresses.iterator(chunk_size=CHUNK_SIZE):
+        last_login_at = _format_datetime(address.last_login_at)
+        yield {"hash": address.digest, "last_login_at": last_login_at}
+
+
+def _iterate_imports(user_id: int) -> Iterator[dict[str, Any]]:
+    imports = Import.objects.filter(user_id=user_id).order_by("created_at", "id")
+    for job in imports.iterator(chunk_size=CHUNK_SIZE):
+        yield {
+            "filename": job.filename,
+            "format": job.format,
+            "sha256": job.sha256,
+            "state": job.state,
+            "rows": job.total,
+            "on_conflict": job.on_conflict,
+            "reason": job.reason,
+            "created_at": _format_datetime(job.created_at),
+            "applied_at": _format_datetime(job.applied_at),
+            "undone_at": _format_datetime(job.undone_at),
+        }
+
+
+def _iterate_reports(user_id: int) -> Iterator[dict[str, Any]]:
+    """Yield the reports the member wrote, without the reviews, which are other members' words."""
+    reports = ReviewReport.objects.filter(reporter_id=user_id).order_by("created_at", "id")
+    rows = _iterate(reports, "reason", "comment", "state", "created_at", "resolved_at")
+    for row in rows:
+        yield {
+            "movie": _movie_payload(row),
+            "reason": row.reason,
+            "comment": row.comment,
+            "state": row.state,
+            "created_at": _format_datetime(row.created_at),
+            "resolved_at": _format_datetime(row.resolved_at),
+        }
+
+
+def _iterate_hidden_reviews(user_id: int) -> Iterator[dict[str, Any]]:
+    hidden = HiddenReview.objects.filter(user_id=user_id).order_by("hidden_at", "id")
+    for row in _iterate(hidden, "hidden_at"):
+        yield {"movie": _movie_payload(row), "hidden_at": _format_datetime(row.hidden_at)}
+
+
 def _iterate_letterboxd(user_id: int) -> Iterator[list[Any]]:
     """Yield a row per rating, with the movie's last viewing, and one per other viewing."""
     last_watched = dict(
@@ -183,6 +270,10 @@ def _account_payload(user: User) -> dict[str, Any]:
         "username": user.username,
         "email": user.email,
         "date_joined": _format_datetime(user.date_joined),
+        "last_login": _format_datetime(user.last_login),
+        "is_active": user.is_active,
+        "is_staff": user.is_staff,
+        "origin": user.origin,
     }
 
 
@@ -220,6 +311,15 @@ def _rating_payload(row: Any) -> dict[str, Any]:
 
 def _watchlist_payload(row: Any) -> dict[str, Any]:
     return {"movie": _movie_payload(row), "added_at": _format_datetime(row.added_at)}
+
+
+def _feedback_payload(row: Any) -> dict[str, Any]:
+    return {
+        "movie": _movie_payload(row),
+        "feedback": row.kind,
+        "created_at": _format_datetime(row.created_at),
+        "updated_at": _format_datetime(row.updated_at),
+    }
 
 
 def _viewing_payload(row: Any) -> dict[str, Any]:

@@ -12,13 +12,13 @@ down.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -163,6 +163,7 @@ class ScopedThrottle(BaseThrottle):
 
 
 def _make_key(scope: str, subject: str) -> str:
-    # Hashed, so that no e-mail address or IP address is stored in a key.
-    digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    # With a secret key: otherwise a list of e-mail or IP addresses would reveal whose hash it is.
+    value = subject.encode("utf-8", "surrogatepass")
+    digest = salted_hmac("nexus.core.api.throttling", value, algorithm="sha256").hexdigest()[:32]
     return f"limit:{scope}:{digest}"

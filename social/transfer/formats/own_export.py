@@ -1,6 +1,6 @@
 """Our own export: the JSON files of its archive, and each of its CSV tables alone.
 
-transfer.exports writes it. All of it is read back except account.json, which names its owner.
+transfer.exports writes it. Read back are the files of FILES; the others tell about the account.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ FORMAT, VERSION = "nexus-export", 1
 MOVIE_COLUMNS = ("movie_id", "tmdb_id", "imdb_id", "title", "year")
 MAX_MOVIE_ID = 2**63 - 1
 VISIBILITIES = ("public", "unlisted", "private")
+FEEDBACK_KINDS = ("hide", "less", "more")
 MAX_DISPLAY_NAME_LENGTH, MAX_BIO_LENGTH, MAX_URL_LENGTH = 100, 1000, 500
 MAX_USERNAME_LENGTH = 150
 
@@ -118,6 +119,20 @@ def _parse_watchlist_item(
     values = _parse_dates(element, today, ("added_at",))
     movie = _parse_movie(element.get("movie"))
     yield Record(RecordKind.WATCHLIST, file, number, **movie, values=values)
+
+
+def _parse_feedback(
+    element: dict[str, Any], file: str, number: int, today: date
+) -> Iterator[Record]:
+    feedback = element.get("feedback")
+    if feedback not in FEEDBACK_KINDS:
+        raise RowError("bad_feedback", f"The feedback is not one of {', '.join(FEEDBACK_KINDS)}.")
+    values = {
+        "feedback": feedback,
+        **_parse_dates(element, today, ("created_at", "updated_at")),
+    }
+    movie = _parse_movie(element.get("movie"))
+    yield Record(RecordKind.FEEDBACK, file, number, **movie, values=values)
 
 
 def _parse_viewing(
@@ -238,6 +253,7 @@ _PARSERS: dict[str, Callable[[dict[str, Any], str, int, date], Iterator[Record]]
     "ratings.json": _parse_rating,
     "watchlist.json": _parse_watchlist_item,
     "history.json": _parse_viewing,
+    "feedback.json": _parse_feedback,
     "playlists.json": _parse_playlist,
     "following.json": _parse_follow,
     "blocks.json": _parse_block,

@@ -24,6 +24,7 @@ class RecordKind(StrEnum):
     #: Watched on an unknown day: adds a viewing only if no other record implies one.
     SEEN = "seen"
     WATCHLIST = "watchlist"
+    FEEDBACK = "feedback"
     PLAYLIST = "playlist"
     PLAYLIST_ITEM = "playlist_item"
     PROFILE = "profile"
@@ -39,6 +40,7 @@ MOVIE_KINDS = frozenset(
         RecordKind.VIEWING,
         RecordKind.SEEN,
         RecordKind.WATCHLIST,
+        RecordKind.FEEDBACK,
         RecordKind.PLAYLIST_ITEM,
     }
 )
@@ -54,6 +56,7 @@ class Record:
     review         review, score?, rated_at?, note?
     viewing, seen  watched_at?, day_only?
     watchlist      added_at?
+    feedback       feedback (hide, less or more), created_at?, updated_at?
     playlist       list, name, description, visibility?, created_at?, published_at?
     playlist_item  list, note, added_at?
     profile        the fields of the profile

@@ -40,6 +40,8 @@ from social.services.ratings import get_hidden_at
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
 from social.transfer.pipeline.batch import lock_import, retry_on_conflict
 from social.transfer.pipeline.comparisons import (
+    get_feedback,
+    get_feedback_rows,
     get_playlist_ids,
     get_profile_changes,
     get_viewing_times,
@@ -78,6 +80,7 @@ def apply_batch(import_id: int) -> Import:
         _write_ratings(job, select_kinds(writable, RecordKind.RATING, RecordKind.REVIEW))
         _write_viewings(job, select_kinds(writable, RecordKind.VIEWING, RecordKind.SEEN))
         _write_watchlist(job, select_kinds(writable, RecordKind.WATCHLIST))
+        _write_feedback(job, select_kinds(writable, RecordKind.FEEDBACK))
         _write_playlists(job, select_kinds(writable, RecordKind.PLAYLIST))
         _write_playlist_items(job, select_kinds(writable, RecordKind.PLAYLIST_ITEM))
         _write_profile(job, select_kinds(writable, RecordKind.PROFILE))
@@ -242,6 +245,31 @@ def _write_watchlist(job: Import, rows: Sequence[ImportRow]) -> None:
         created.append(WatchlistItem(user_id=job.user_id, movie_id=movie_id, added_at=added_at))
         row.outcome, row.undo = Outcome.CREATED, {"after": added_at.isoformat()}
     WatchlistItem.objects.bulk_create(created, ignore_conflicts=True)
+
+
+def _write_feedback(job: Import, rows: Sequence[ImportRow]) -> None:
+    """Add feedback on recommendations. The member's own on the same movie stays."""
+    feedback = get_feedback_rows(job.user_id)
+    existing = get_feedback(job.user_id, {get_movie_id(row) for row in rows})
+    created = []
+    for row in rows:
+        movie_id, kind = get_movie_id(row), row.values["feedback"]
+        if movie_id in existing:
+            row.outcome = Outcome.UNCHANGED if existing[movie_id] == kind else Outcome.KEPT
+            continue
+        existing[movie_id] = kind
+        created_at = to_datetime(row.values.get("created_at")) or timezone.now()
+        created.append(
+            feedback.model(
+                user_id=job.user_id,
+                movie_id=movie_id,
+                kind=kind,
+                created_at=created_at,
+                updated_at=to_datetime(row.values.get("updated_at")) or created_at,
+            )
+        )
+        row.outcome, row.undo = Outcome.CREATED, {"after": kind}
+    feedback.bulk_create(created, ignore_conflicts=True)
 
 
 # --- Playlists -----------------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from accounts.models import User
 from social.models import ImportRow, Rating, Viewing
@@ -51,6 +54,17 @@ def is_viewing_in(times: set[datetime], row: ImportRow) -> bool:
 
 def to_datetime(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def get_feedback(user_id: int, movie_ids: Collection[int]) -> dict[int, str]:
+    """Return the member's feedback on these movies."""
+    feedback = get_feedback_rows(user_id).filter(movie_id__in=movie_ids)
+    return dict(feedback.values_list("movie_id", "kind"))
+
+
+def get_feedback_rows(user_id: int) -> QuerySet[Any]:
+    """Return the member's feedback on recommendations, a model of a higher layer."""
+    return User(pk=user_id).feedback.all()
 
 
 def get_profile_changes(

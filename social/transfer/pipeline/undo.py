@@ -26,7 +26,7 @@ from social.transfer.pipeline.apply import (
     serialize_rating,
 )
 from social.transfer.pipeline.batch import lock_import, retry_on_conflict
-from social.transfer.pipeline.comparisons import to_datetime
+from social.transfer.pipeline.comparisons import get_feedback_rows, to_datetime
 
 BATCH_SIZE = 250
 
@@ -49,6 +49,7 @@ def undo_batch(import_id: int) -> Import:
         _undo_profile(user_id, select_kinds(written, RecordKind.PROFILE))
         _undo_playlist_items(user_id, select_kinds(written, RecordKind.PLAYLIST_ITEM))
         _undo_playlists(user_id, select_kinds(written, RecordKind.PLAYLIST))
+        _undo_feedback(user_id, select_kinds(written, RecordKind.FEEDBACK))
         _undo_watchlist(user_id, select_kinds(written, RecordKind.WATCHLIST))
         _undo_viewings(user_id, select_kinds(written, RecordKind.VIEWING, RecordKind.SEEN))
         _undo_ratings(user_id, select_kinds(written, RecordKind.RATING, RecordKind.REVIEW))
@@ -117,6 +118,14 @@ def _undo_viewings(user_id: int, rows: Sequence[ImportRow]) -> None:
         for pk, movie_id, watched_at in viewings.values_list("id", "movie_id", "watched_at")
     }
     Viewing.objects.filter(id__in=_take_ids(rows, ids)).delete()
+
+
+def _undo_feedback(user_id: int, rows: Sequence[ImportRow]) -> None:
+    for row in rows:
+        own = get_feedback_rows(user_id).filter(movie_id=get_movie_id(row))
+        deleted_count, _ = own.filter(kind=_get_undo(row)["after"]).delete()
+        if deleted_count:
+            row.outcome = Outcome.UNDONE
 
 
 def _undo_watchlist(user_id: int, rows: Sequence[ImportRow]) -> None:

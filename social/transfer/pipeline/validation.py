@@ -23,6 +23,7 @@ from social.models import (
 )
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
 from social.transfer.pipeline.comparisons import (
+    get_feedback,
     get_playlist_ids,
     get_profile_changes,
     get_viewing_times,
@@ -97,6 +98,7 @@ class MemberLibrary:
                 "movie_id", flat=True
             )
         )
+        self._feedback = get_feedback(self._user_id, movie_ids)
         #: The movies that a row of the same import rates.
         self._rated_in_import = {
             row.movie_id for row in rows if row.kind == RecordKind.RATING and row.movie_id
@@ -186,6 +188,8 @@ class MemberLibrary:
                 return bool(viewings) or movie_id in self._ratings
             case RecordKind.WATCHLIST:
                 return movie_id in self._watchlist
+            case RecordKind.FEEDBACK:
+                return self._feedback.get(movie_id) == str(row.values["feedback"])
             case RecordKind.PLAYLIST:
                 return row.playlist_id is not None
             case RecordKind.PLAYLIST_ITEM:

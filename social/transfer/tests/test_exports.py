@@ -13,12 +13,13 @@ from social.models import Block, Follow, Playlist, PlaylistItem, Rating, Viewing
 from social.services.account_deletion import account_delete
 from social.services.follows import block_set, follow_set
 from social.services.playlists import playlist_create
+from social.transfer.exports import ABOUT_FILES
 from social.transfer.formats.csv_reader import escape_formula, unescape_formula
 from social.transfer.tests.helpers import run_action, upload_and_read
 
 MOMENT = datetime(2020, 2, 3, 4, 5, 6, 789012, UTC)
-ROWS = 28
-QUERIES = 18
+ROWS = 29
+QUERIES = 24
 
 
 def download_export(client):
@@ -95,6 +96,7 @@ def ann(make_user, movies):
         created_at = MOMENT + timedelta(days=number)
         Playlist.objects.filter(id=playlist.id).update(created_at=created_at)
     playlist_create(owner=ann, name="+empty")
+    ann.feedback.create(movie=movies[2], kind="less", created_at=MOMENT, updated_at=MOMENT)
     follow_set(follower_id=ann.pk, followed_id=make_user("bob").pk)
     block_set(blocker_id=ann.pk, blocked_id=make_user("Eve").pk)
     return ann
@@ -208,6 +210,8 @@ def test_export_of_an_imported_export_is_identical(client, carl, client_of, movi
     after = unzip(download_export(client_of(carl)))
     assert json.loads(before.pop("account.json"))[0]["username"] == "ann"
     assert json.loads(after.pop("account.json"))[0]["username"] == "carl"
+    for name in ABOUT_FILES:
+        del before[name], after[name]
     assert after == before
     movies[0].refresh_from_db()
     assert (movies[0].rating_count, movies[0].rating_sum) == (1, 1.0)
@@ -236,8 +240,20 @@ def test_undoing_an_imported_export_leaves_an_empty_account(client, carl, client
     assert not Follow.objects.filter(follower=carl).exists()
     assert not Block.objects.filter(blocker=carl).exists()
     assert not Playlist.objects.filter(owner=carl).exists()
+    assert not carl.feedback.exists()
     for model in (Rating, Viewing, WatchlistItem):
         assert not model.objects.filter(user=carl).exists()
+
+
+def test_feedback_of_an_export_does_not_replace_the_members_own(client, carl, client_of, movies):
+    now = datetime.now(UTC)
+    carl.feedback.create(movie=movies[2], kind="more", created_at=now, updated_at=now)
+
+    job = import_export(client_of(carl), download_export(client))
+
+    (row,) = [row for row in job["rows"]["results"] if row["kind"] == "feedback"]
+    assert row["outcome"] == "kept"
+    assert carl.feedback.get().kind == "more"
 
 
 @pytest.mark.parametrize(
