@@ -1,4 +1,4 @@
-"""Running an import: its steps, batch after batch, for a limited time.
+"""Running an import: its steps, batch after batch.
 
 transfer.tasks calls it in the task worker.
 """
@@ -6,7 +6,6 @@ transfer.tasks calls it in the task worker.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from social.models import Import
@@ -29,17 +28,19 @@ BATCH_FUNCTIONS: dict[str, Callable[[int], Import]] = {
 _LOG = logging.getLogger(__name__)
 
 
-def import_run(*, import_id: int, max_s: float) -> bool:
-    """Run at least one batch of an import; return whether it has more to do after `max_s`."""
-    deadline = time.monotonic() + max_s
+def import_run(*, import_id: int, is_over: Callable[[], bool]) -> bool:
+    """Run an import until it has nothing to do or `is_over`; return whether it has more to do.
+
+    `is_over` is called after each batch.
+    """
     job = Import.objects.filter(id=import_id).first()
     try:
         while job is not None and job.step != Step.NONE:
             if job.step == Step.READ:
-                job = read_batches(job, until=deadline)
+                job = read_batches(job, is_over=is_over)
             else:
                 job = BATCH_FUNCTIONS[job.step](import_id)
-            if time.monotonic() >= deadline:
+            if is_over():
                 return job.step != Step.NONE
     except StepOverError:
         # Another process goes on with it, or the member has deleted it.

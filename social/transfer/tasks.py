@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from django.db import transaction
+from django.db.models import Sum
+from django.db.models.functions import Length
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued
 
 from nexus.core.background.queues import RETRY, Queue
 from social.models import Import
 from social.transfer.runner import import_give_up, import_run
 
-# Several large imports take turns, so that a small one starts after a few seconds.
-PIECE_S = 1.0
-# After as many attempts of the same piece, the import ends with a reason that its owner can read.
-MAX_PIECE_ATTEMPTS = 5
+# How long an import runs while others wait for a turn.
+TURN_S = 1.0
+# After as many attempts of a turn, the import ends with a reason that its owner can read.
+MAX_TURN_ATTEMPTS = 5
+# Of imports that wait for a turn, those with files or results of up to this size are first.
+SMALL_FILE_BYTES = 512 * 1024
+SMALL_TOTAL = 2_000
 
 
 @app.task(queue=Queue.IMPORTS, retry=RETRY, pass_context=True)
 def process_import(context: JobContext, import_id: int, user_id: int) -> None:
-    """Work on an import for about a second; a next job does what is left."""
-    if context.job.attempts >= MAX_PIECE_ATTEMPTS:
+    """Work on an import until it is done or others wait; then a next job does what is left."""
+    if context.job.attempts >= MAX_TURN_ATTEMPTS:
         import_give_up(import_id=import_id)
-    elif import_run(import_id=import_id, max_s=PIECE_S):
+    elif import_run(import_id=import_id, is_over=_Turn(context).is_over):
         defer_import(import_id=import_id, user_id=user_id)
+
+
+class _Turn:
+    """The time that an import may take before it lets others go first."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._ends_at = time.monotonic() + TURN_S
+
+    def is_over(self) -> bool:
+        """Return whether the worker stops, or the time is over and imports of others wait."""
+        if self._context.should_abort():
+            return True
+        if time.monotonic() < self._ends_at:
+            return False
+        self._ends_at = time.monotonic() + TURN_S
+        waiting = ProcrastinateJob.objects.filter(queue_name=Queue.IMPORTS, status="todo")
+        # Other imports of the same member have the same lock and wait in any case.
+        return waiting.exclude(lock=self._context.job.lock).exists()
 
 
 @transaction.atomic
@@ -36,13 +62,23 @@ def defer_import(*, import_id: int, user_id: int) -> None:
     """
     # With the lock, deleting the account waits and then finds the job.
     unfinished = Import.objects.select_for_update().exclude(step=Import.Step.NONE)
-    if not unfinished.filter(id=import_id).exists():
+    job = unfinished.filter(id=import_id).first()
+    if job is None:
         return
-    job = process_import.configure(
-        lock=f"imports-of-{user_id}", queueing_lock=f"import-{import_id}"
+    deferrer = process_import.configure(
+        lock=f"imports-of-{user_id}",
+        queueing_lock=f"import-{import_id}",
+        priority=1 if _is_small(job) else 0,
     )
     with suppress(AlreadyEnqueued), transaction.atomic():
-        job.defer(import_id=import_id, user_id=user_id)
+        deferrer.defer(import_id=import_id, user_id=user_id)
+
+
+def _is_small(job: Import) -> bool:
+    if job.step == Import.Step.READ:
+        size = job.pieces.aggregate(bytes=Sum(Length("content")))["bytes"] or 0
+        return bool(size <= SMALL_FILE_BYTES)
+    return job.total <= SMALL_TOTAL
 
 
 @app.periodic(cron="*/5 * * * *")

@@ -30,6 +30,8 @@ STALLED_AFTER_S = 20.0
 # After a lost connection to the database.
 RESTART_AFTER_S = 1.0
 CONNECTION_TIMEOUT_S = 5.0
+# A new job starts at once, but one that waits for its lock or for a retry is found by polling.
+POLL_INTERVAL_S = 1.0
 
 _LOG = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ async def _run_queue(worker_app: App, queue: Queue) -> None:
                 name=queue,
                 concurrency=QUEUES[queue].concurrency,
                 delete_jobs="successful" if QUEUES[queue].deletes_successful else "never",
+                fetch_job_polling_interval=POLL_INTERVAL_S,
                 shutdown_graceful_timeout=STOP_TIMEOUT_S,
                 update_heartbeat_interval=HEARTBEAT_INTERVAL_S,
                 stalled_worker_timeout=STALLED_AFTER_S,

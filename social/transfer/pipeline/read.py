@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 from typing import IO
 
@@ -17,8 +16,8 @@ from social.transfer.pipeline.batch import StepOverError, lock_import
 BATCH_SIZE = 1000
 
 
-def read_batches(job: Import, *, until: float) -> Import:
-    """Store rows of the file until all are stored or the time is over (`time.monotonic()`).
+def read_batches(job: Import, *, is_over: Callable[[], bool]) -> Import:
+    """Store rows of the file until all are stored or `is_over`, which is called after each batch.
 
     The file is copied to the disk and read from there as a stream. Raises StepOverError.
     """
@@ -30,7 +29,7 @@ def read_batches(job: Import, *, until: float) -> Import:
         while True:
             job = _read_batch(job.pk, rows, position=position)
             position = job.position
-            if job.step != Import.Step.READ or time.monotonic() >= until:
+            if job.step != Import.Step.READ or is_over():
                 return job
 
 

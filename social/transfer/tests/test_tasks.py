@@ -17,7 +17,7 @@ from social.services.account_deletion import account_delete
 from social.transfer import runner, services, tasks
 from social.transfer.pipeline import apply, batch, read, undo
 from social.transfer.runner import import_run
-from social.transfer.tasks import MAX_PIECE_ATTEMPTS, defer_import, resume_imports
+from social.transfer.tasks import MAX_TURN_ATTEMPTS, defer_import, resume_imports
 from social.transfer.tests.helpers import make_ready_import
 
 ROWS = 40
@@ -63,7 +63,7 @@ def run_at_once(*calls):
 
 
 def run_whole(import_id):
-    return import_run(import_id=import_id, max_s=60)
+    return import_run(import_id=import_id, is_over=lambda: False)
 
 
 def assert_applied_once(rows=ROWS):
@@ -107,19 +107,50 @@ def test_unfinished_import_without_a_job_is_queued_again(job):
     assert_applied_once()
 
 
-def test_imports_take_turns(db, make_user, monkeypatch):
-    monkeypatch.setattr(tasks, "PIECE_S", 0.0)
+@pytest.fixture
+def two_large_imports(db, make_user, monkeypatch):
+    """Two imports that are to be applied, whose turns are over after each batch of ten rows."""
+    monkeypatch.setattr(tasks, "TURN_S", 0.0)
+    monkeypatch.setattr(tasks, "SMALL_TOTAL", 10)
     monkeypatch.setattr(apply, "BATCH_SIZE", 10)
-    large, small = make_ready_import(make_user("ann"), 60), make_ready_import(make_user("bob"), 5)
-    for job in (large, small):
+    imports = [make_ready_import(make_user(name), 30) for name in ("ann", "bob")]
+    for job in imports:
         services.import_apply(import_id=job.pk)
+    return imports
 
-    run_waiting_jobs()
 
-    # The small import's only piece ran after the first piece of the large one.
-    order = ProcrastinateJob.objects.order_by("id").values_list("args__import_id", flat=True)
-    assert list(order[:3]) == [large.pk, small.pk, large.pk]
+def list_turns():
+    jobs = ProcrastinateJob.objects.filter(task_name__endswith="process_import")
+    return list(jobs.order_by("id").values_list("args__import_id", flat=True))
+
+
+def test_imports_take_turns(two_large_imports):
+    first, second = two_large_imports
+
+    assert run_waiting_jobs() == []
+
+    assert list_turns()[:4] == [first.pk, second.pk, first.pk, second.pk]
     assert set(Import.objects.values_list("state", flat=True)) == {"applied"}
+
+
+def test_import_that_nobody_waits_for_runs_in_one_turn(two_large_imports):
+    first, second = two_large_imports
+    ProcrastinateJob.objects.filter(args__import_id=second.pk).delete()
+
+    assert run_waiting_jobs() == []
+
+    assert list_turns() == [first.pk]
+    first.refresh_from_db()
+    assert first.state == "applied"
+
+
+def test_small_import_is_before_large_ones(two_large_imports, make_user):
+    small = make_ready_import(make_user("cid"), 5)
+    services.import_apply(import_id=small.pk)
+
+    (first,) = ProcrastinateJob.objects.order_by("-priority", "id")[:1]
+
+    assert first.args["import_id"] == small.pk
 
 
 # --- Concurrency ---------------------------------------------------------------------------------
@@ -192,7 +223,7 @@ def test_interrupted_reading_continues_at_its_position(job, monkeypatch):
     monkeypatch.setattr(read, "BATCH_SIZE", 10)
     job, _ = create_import(job.user_id, make_csv(ROWS, 3))
     for _ in range(3):
-        assert import_run(import_id=job.pk, max_s=0)
+        assert import_run(import_id=job.pk, is_over=lambda: True)
     job.refresh_from_db()
     assert (job.state, job.position) == ("reading", 30)
 
@@ -204,7 +235,7 @@ def test_interrupted_reading_continues_at_its_position(job, monkeypatch):
     assert list(numbers) == list(range(1, ROWS + 1))
 
 
-def test_piece_that_fails_repeatedly_is_given_up(job, monkeypatch):
+def test_turn_that_fails_repeatedly_is_given_up(job, monkeypatch):
     def fail(import_id):
         raise OperationalError("no")
 
@@ -212,11 +243,11 @@ def test_piece_that_fails_repeatedly_is_given_up(job, monkeypatch):
     monkeypatch.setitem(runner.BATCH_FUNCTIONS, "apply", fail)
 
     errors = []
-    for _ in range(MAX_PIECE_ATTEMPTS + 1):
+    for _ in range(MAX_TURN_ATTEMPTS + 1):
         errors += run_waiting_jobs()
         ProcrastinateJob.objects.update(scheduled_at=None)
 
-    assert [str(error) for error in errors] == ["no"] * MAX_PIECE_ATTEMPTS
+    assert [str(error) for error in errors] == ["no"] * MAX_TURN_ATTEMPTS
     job.refresh_from_db()
     assert (job.state, job.step) == ("applied", "")
     assert "failed in the step" in job.reason
