@@ -108,11 +108,13 @@ control_socket_disable = True
 # RequestLogMiddleware writes the access log.
 accesslog = None
 errorlog = "-"
+_is_production = os.environ.get("PRODUCTION", "").lower() in {"1", "true", "yes", "on"}
+_formatter = "JsonFormatter" if _is_production else "ReadableFormatter"
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "nexus.core.observability.logging.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "formatters": {"line": {"()": f"nexus.core.observability.logging.{_formatter}"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": False},

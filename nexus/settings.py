@@ -91,6 +91,8 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "nexus.core.middleware.PathMiddleware",
+    # Before the next one, which compares the ETags of uncompressed responses.
+    "nexus.core.middleware.CompressionMiddleware",
     "nexus.core.middleware.ConditionalGetMiddleware",
     "nexus.core.middleware.RateLimitMiddleware",
     "nexus.core.middleware.ResponseCacheMiddleware",
@@ -253,6 +255,11 @@ USE_I18N = False
 STATIC_URL = "static/"
 # The image contains the collected files. A checkout serves them from the packages.
 STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None
+# collectstatic also writes a compressed copy of each file.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = False
 
@@ -410,12 +417,13 @@ LOG_LEVEL: str = env.read(
     choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     default="INFO",
 )
+_formatter = "JsonFormatter" if PRODUCTION else "ReadableFormatter"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "nexus.core.observability.logging.JsonFormatter"}},
+    "formatters": {"line": {"()": f"nexus.core.observability.logging.{_formatter}"}},
     "filters": {"routine_jobs": {"()": "nexus.core.observability.logging.RoutineJobFilter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # RequestLogMiddleware logs each request in one line, with its traceback.

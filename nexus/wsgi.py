@@ -20,6 +20,11 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
 
     Otherwise, a few clients that read slowly would occupy all connections of the pool.
     """
-    response: Iterable[bytes] = _django_application(environ, start_response)
+    response = _django_application(environ, start_response)
     release_connections()
-    return response
+    if environ["REQUEST_METHOD"] == "HEAD":
+        # gunicorn would drop the body, and log a warning.
+        response.close()
+        return []
+    body: Iterable[bytes] = response
+    return body

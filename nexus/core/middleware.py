@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
-from django.middleware import http
+from django.middleware import gzip, http
 from django.urls import is_valid_path, resolve
 from django.utils.cache import set_response_etag
 from rest_framework.permissions import SAFE_METHODS
@@ -29,6 +29,8 @@ _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _API_PREFIX = "/api/"
 # Polled by machines, or served without a query.
 _UNLIMITED_PREFIXES = ("/health/", "/metrics", f"/{settings.STATIC_URL.strip('/')}/")
+# Below this, compression costs more time than it saves.
+MIN_COMPRESSED_BYTES = 1024
 _REQUEST_LOG = logging.getLogger("nexus.request")
 
 
@@ -93,6 +95,26 @@ class PathMiddleware:
             path += "/"
         request.path_info = path
         return self.get_response(request)
+
+
+class CompressionMiddleware(gzip.GZipMiddleware):
+    """Compresses JSON with gzip. A compressed response has a weak ETag.
+
+    Responses of /auth/ contain secrets, which their compressed length could reveal (BREACH).
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        media_type = response.get("Content-Type", "").partition(";")[0]
+        if (
+            not isinstance(response, HttpResponse)
+            or not media_type.endswith("json")
+            or len(response.content) < MIN_COMPRESSED_BYTES
+            or request.path_info.startswith("/auth/")
+        ):
+            return response
+        return super().process_response(request, response)
 
 
 class ConditionalGetMiddleware(http.ConditionalGetMiddleware):

@@ -211,3 +211,15 @@ def test_password_hashes_do_not_delay_others(gunicorn, make_user):
 
     assert {result.status for result in finish_logins()} == {401}
     assert compute_percentile([result.latency_s for result in results], 0.95) < 0.1
+
+
+def test_a_head_request_has_no_body_and_logs_no_warning(gunicorn, capfd, make_movie):
+    make_movie("Alien")
+    url = gunicorn(LOG_LEVEL="WARNING")
+    get = requests.get(f"{url}/movies/", headers={"Accept-Encoding": ""}, timeout=30)
+
+    head = requests.head(f"{url}/movies/", headers={"Accept-Encoding": ""}, timeout=30)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(get.content))
+    assert "WARNING" not in capfd.readouterr().err

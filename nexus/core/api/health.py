@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, Error, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DEFAULT_DB_ALIAS, Error, ProgrammingError
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -23,15 +25,21 @@ def live(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """Check the database, the cache and the migrations; return 503 if one of them is not ok."""
+    """Return 503 without the database or with missing migrations, else 200.
+
+    Without the cache the service works, so its status is `degraded` and not an error.
+    """
     checks = {
-        "database": _check_database(),
+        **_check_database(),
         "cache": "ok" if cache.is_available() else "no answer",
     }
-    checks["migrations"] = _check_migrations() if checks["database"] == "ok" else "unknown"
-    is_ready = set(checks.values()) == {"ok"}
-    body = {"status": "ok" if is_ready else "unavailable", "checks": checks}
-    return _forbid_caching(JsonResponse(body, status=200 if is_ready else 503))
+    if checks["database"] != "ok" or checks["migrations"] != "ok":
+        status = "unavailable"
+    else:
+        status = "ok" if checks["cache"] == "ok" else "degraded"
+    response = JsonResponse({"status": status, "checks": checks})
+    response.status_code = 503 if status == "unavailable" else 200
+    return _forbid_caching(response)
 
 
 @require_safe
@@ -54,19 +62,20 @@ def _forbid_caching(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _check_database() -> str:
+def _check_database() -> dict[str, str]:
+    """Return the checks of the database and of its migrations, which take one query."""
+    applied = MigrationRecorder.Migration.objects.using(DEFAULT_DB_ALIAS)
     try:
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.execute("SELECT 1")
+        missing = _list_migrations() - set(applied.values_list("app", "name"))
+    except ProgrammingError:
+        # The table does not exist yet.
+        missing = _list_migrations()
     except Error:
-        return "no answer"
-    return "ok"
+        return {"database": "no answer", "migrations": "unknown"}
+    return {"database": "ok", "migrations": f"{len(missing)} pending" if missing else "ok"}
 
 
-def _check_migrations() -> str:
-    try:
-        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except Error:
-        return "unknown"
-    return f"{len(pending)} pending" if pending else "ok"
+@lru_cache(maxsize=1)
+def _list_migrations() -> set[tuple[str, str]]:
+    """Return app and name of every migration of this version; reading their files takes 0.2 s."""
+    return set(MigrationLoader(None, ignore_no_migrations=True).graph.nodes)

@@ -1,4 +1,4 @@
-"""Log lines as JSON objects, each with the id of the request it belongs to."""
+"""Formats of log lines: JSON for machines in production, and text for people at the desk."""
 
 from __future__ import annotations
 
@@ -36,6 +36,29 @@ class JsonFormatter(logging.Formatter):
             line["traceback"] = self.formatException(record.exc_info)
         # ASCII only, so that a record stays one line of JSON in any encoding of stderr.
         return json.dumps(line, default=str)
+
+
+class ReadableFormatter(logging.Formatter):
+    """One line a record: time, level, message, and what took how long for whom.
+
+    The traceback of an error follows on lines of its own.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")
+        parts = [
+            f"{datetime.fromtimestamp(record.created):%H:%M:%S} {record.levelname:<7} {message}"
+        ]
+        duration_ms, user_id = (getattr(record, name, None) for name in ("duration_ms", "user_id"))
+        if duration_ms is not None:
+            parts.append(f"in {duration_ms} ms")
+        if user_id is not None:
+            parts.append(f"for user {user_id}")
+        request_id = current_request_id.get()
+        if request_id is not None and record.levelno >= logging.WARNING:
+            parts.append(f"(request {request_id})")
+        line = " ".join(parts)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class RoutineJobFilter(logging.Filter):

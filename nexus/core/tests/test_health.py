@@ -1,5 +1,6 @@
 import copy
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -38,16 +39,16 @@ def test_live_uses_neither_database_nor_cache(api, settings, tmp_path):
 
 
 @pytest.mark.django_db
-def test_without_the_cache_the_service_is_not_ready(api, settings, tmp_path):
+def test_without_the_cache_the_service_is_ready_and_degraded(api, settings, tmp_path):
     caches = copy.deepcopy(settings.CACHES)
     caches["default"]["LOCATION"] = f"unix://{tmp_path}/nobody.sock"
     settings.CACHES = caches
 
     response = api.get("/health/ready/")
 
-    assert response.status_code == 503
+    assert response.status_code == 200
     assert response.json() == {
-        "status": "unavailable",
+        "status": "degraded",
         "checks": {"database": "ok", "cache": "no answer", "migrations": "ok"},
     }
 
@@ -68,6 +69,24 @@ def test_with_a_pending_migration_the_service_is_not_ready(api):
 
     assert response.status_code == 503
     assert response.json()["checks"]["migrations"].endswith(" pending")
+
+
+@pytest.mark.django_db
+def test_ready_takes_one_query(api, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        api.get("/health/ready/")
+
+
+@pytest.mark.clocked
+@pytest.mark.django_db
+def test_ready_takes_less_than_two_milliseconds_of_cpu(api):
+    api.get("/health/ready/")
+
+    started = time.process_time()
+    for _ in range(100):
+        api.get("/health/ready/")
+
+    assert (time.process_time() - started) / 100 < 0.002
 
 
 @pytest.fixture

@@ -1,12 +1,17 @@
 import json
 import logging
+import re
 import sys
 import threading
 from datetime import datetime
 
 import pytest
 
-from nexus.core.observability.logging import JsonFormatter, current_request_id
+from nexus.core.observability.logging import (
+    JsonFormatter,
+    ReadableFormatter,
+    current_request_id,
+)
 
 
 @pytest.fixture
@@ -92,3 +97,45 @@ def test_lines_of_a_request_have_its_id(api, db, capsys, settings):
     assert line["request_id"] == "the-id"
     assert (line["method"], line["path"], line["status"]) == ("GET", "/nowhere/", 404)
     assert line["level"] == "INFO"
+
+
+@pytest.fixture
+def write_readable_line():
+    def write_readable_line(message, level=logging.INFO, exc_info=None, **extra):
+        record = logging.getLogger("some.logger").makeRecord(
+            "some.logger", level, __file__, 1, message, (), exc_info, extra=extra
+        )
+        return ReadableFormatter().format(record)
+
+    return write_readable_line
+
+
+def test_a_readable_line_has_time_level_message_duration_and_user(write_readable_line):
+    line = write_readable_line("GET /movies/ 200", duration_ms=7.3, user_id=5, method="GET")
+
+    assert re.fullmatch(r"\d\d:\d\d:\d\d INFO    GET /movies/ 200 in 7.3 ms for user 5", line)
+
+
+def test_a_readable_message_stays_on_one_line(write_readable_line):
+    assert write_readable_line("one\ntwo\r").endswith("INFO    one\\ntwo\\r")
+
+
+def test_a_readable_warning_has_the_request_id(write_readable_line):
+    token = current_request_id.set("the-id")
+
+    try:
+        line = write_readable_line("Slow.", logging.WARNING)
+    finally:
+        current_request_id.reset(token)
+
+    assert line.endswith("WARNING Slow. (request the-id)")
+
+
+def test_a_traceback_follows_the_readable_line(write_readable_line):
+    try:
+        raise ValueError("on purpose")
+    except ValueError:
+        lines = write_readable_line("Failed.", exc_info=sys.exc_info()).splitlines()
+
+    assert lines[0].endswith("INFO    Failed.")
+    assert lines[-1] == "ValueError: on purpose"
