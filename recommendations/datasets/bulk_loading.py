@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from django.db import connection
 
 from movies.dto import MovieData
 from movies.models import Movie
-from movies.services.upsert import movies_upsert
+from movies.services.upsert import movies_compare, movies_upsert
 from nexus.core.db.transactions import long_transaction
 from social.services.figures import ratings_recount
 
@@ -29,32 +29,59 @@ class StagedRating(NamedTuple):
 
 
 @dataclass
-class WrittenRatings:
+class Written:
+    """How many movies or ratings a load wrote, or would write in a dry run."""
+
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    #: Of the same load, with an earlier one of the same identity.
+    repeated: int = 0
 
-    def __iadd__(self, other: WrittenRatings) -> WrittenRatings:
-        self.created += other.created
-        self.updated += other.updated
-        self.unchanged += other.unchanged
-        return self
+    def __add__(self, other: Written) -> Written:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Written(*(one + another for one, another in pairs))
+
+    def __bool__(self) -> bool:
+        """Return whether anything was written."""
+        return bool(self.created or self.updated)
 
 
-def movies_store(*, facts: Sequence[MovieData], source: Movie.Source) -> Iterator[list[int]]:
-    """Upsert movies in steps, each a transaction; yields the ids of each step's movies, in order."""
-    for start in range(0, len(facts), MOVIES_AT_ONCE):
-        step = facts[start : start + MOVIES_AT_ONCE]
+def movies_load(
+    *,
+    movies: Sequence[MovieData],
+    source: Movie.Source,
+    dry_run: bool,
+    progress: Callable[[int, float], None] = lambda count, share: None,
+) -> tuple[list[int], Written]:
+    """Upsert the movies that differ, in steps that are a transaction each.
+
+    Return the ids in the order of `movies`; in a dry run those of new movies are negative.
+    """
+    with long_transaction():
+        compared = movies_compare(movies=movies, source=source)
+    ids = {index: each.movie_id or -1 - index for index, each in enumerate(compared)}
+    changed = [index for index, each in enumerate(compared) if each.changes]
+    created = sum(ids[index] < 0 for index in changed)
+    repeated = sum(each.duplicate_of is not None for each in compared)
+    unchanged = len(movies) - len(changed) - repeated
+    for start in range(0, 0 if dry_run else len(changed), MOVIES_AT_ONCE):
+        step = changed[start : start + MOVIES_AT_ONCE]
         with long_transaction():
-            stored = movies_upsert(movies=step, source=source)
-        yield [each.movie.pk for each in stored]
+            stored = movies_upsert(movies=[movies[index] for index in step], source=source)
+        ids |= {index: each.movie.pk for index, each in zip(step, stored, strict=True)}
+        progress(start + len(step), (start + len(step)) / len(changed))
+    in_order = [
+        ids[index if each.duplicate_of is None else each.duplicate_of]
+        for index, each in enumerate(compared)
+    ]
+    return in_order, Written(created, len(changed) - created, unchanged, repeated)
 
 
-def ratings_stage(ratings: Sequence[StagedRating]) -> WrittenRatings:
-    """Lay ratings out in a temporary table, and say what ratings_write would do with them.
+def ratings_stage(ratings: Sequence[StagedRating]) -> Written:
+    """Copy ratings into a temporary table, and return what ratings_write would do with them.
 
-    Of two ratings of one member for one movie the later stands. Needs a transaction; a member or
-    movie has one row at most.
+    A stored rating that is newer stays. Needs a transaction; a member has one row for a movie.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -77,11 +104,11 @@ def ratings_stage(ratings: Sequence[StagedRating]) -> WrittenRatings:
             """
         )
         created, updated, total = cursor.fetchone()
-    return WrittenRatings(created, updated, total - created - updated)
+    return Written(created, updated, total - created - updated)
 
 
 def ratings_write() -> None:
-    """Move the staged ratings into the community's."""
+    """Insert the staged ratings, or update older ones."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -103,7 +130,7 @@ def ratings_write() -> None:
 
 
 def movies_recount(movie_ids: Sequence[int]) -> Iterator[int]:
-    """Bring movies' counts in line with their ratings, in steps; yields how many are done.
+    """Recompute movies' counts from their ratings, in steps; yield how many are done.
 
     In steps, because a member who rates one of the movies meanwhile has to wait for its row.
     """

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from django.contrib.auth.hashers import make_password
 from django.db.models.functions import Lower
@@ -26,15 +25,14 @@ from django.utils import timezone
 from accounts.models import User, Visibility
 from movies.dto import FIRST_YEAR, LAST_YEAR, MovieData
 from movies.models import Movie
-from movies.services.upsert import movies_compare
 from nexus.core.db.transactions import long_transaction
 from nexus.core.genres import TMDB_GENRES, sort_genres
 from recommendations.datasets.bulk_loading import (
     MOVIES_AT_ONCE,
     StagedRating,
-    WrittenRatings,
+    Written,
+    movies_load,
     movies_recount,
-    movies_store,
     ratings_stage,
     ratings_write,
 )
@@ -114,27 +112,18 @@ class BadRows:
 class Summary:
     """What an import did, or would do (`dry_run`)."""
 
-    movies_created: int = 0
-    movies_updated: int = 0
-    movies_unchanged: int = 0
-    #: MovieLens ids that mean the same movie as an earlier one.
-    movies_repeated: int = 0
+    #: Repeated are MovieLens ids that mean the same movie as an earlier one.
+    movies: Written = field(default_factory=Written)
     members_created: int = 0
     members_known: int = 0
     #: Members left out, because their names belong to somebody who was not imported.
     names_taken: list[str] = field(default_factory=list)
-    ratings: WrittenRatings = field(default_factory=WrittenRatings)
+    ratings: Written = field(default_factory=Written)
     bad_rows: BadRows = field(default_factory=BadRows)
 
     @property
     def changed_anything(self) -> bool:
-        return bool(
-            self.movies_created
-            or self.movies_updated
-            or self.members_created
-            or self.ratings.created
-            or self.ratings.updated
-        )
+        return bool(self.movies or self.members_created or self.ratings)
 
 
 #: Called with what is being read, the number of rows so far, and the share of the file (0 to 1).
@@ -217,106 +206,72 @@ def _imdb_id(text: str) -> str | None:
     return f"tt{number:07}"
 
 
-def _text(raw: io.BufferedReader) -> io.TextIOWrapper:
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-class _Table(Protocol):
-    """A file whose rows are read with their line numbers and the columns of COLUMNS."""
-
-    name: str
-    #: The share of the file that has been read.
-    share_read: float
-
-    def check(self) -> None:
-        """Raise FolderError if the file or one of its columns is missing."""
-
-    def rows(self, bad_rows: BadRows) -> Iterator[tuple[int, list[str]]]: ...
-
-
-class _CsvTable:
-    """A .csv file with a header."""
+class _Table:
+    """A file of the folder: .csv with a header, or .dat without one."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
+        #: The share of the file that has been read.
         self.share_read = 0.0
         self._path = folder / name
-        self._columns = COLUMNS[name]
+        self._is_dat = name in DAT_COLUMNS
+        self._columns = DAT_COLUMNS[name] if self._is_dat else COLUMNS[name]
 
     def check(self) -> None:
+        """Raise FolderError if the file or one of its columns is missing."""
         try:
-            with self._path.open("rb") as raw, _text(raw) as file:
-                self._positions(csv.reader(file))
+            with self._open() as file:
+                self._read_header(file)
         except (OSError, csv.Error) as error:
+            formats = [", ".join(COLUMNS), ", ".join(DAT_COLUMNS)]
+            expected, other = reversed(formats) if self._is_dat else formats
             raise FolderError(
                 f"{self._path} cannot be read ({type(error).__name__}). A MovieLens folder contains "
-                f"{', '.join(COLUMNS)}, or {', '.join(DAT_COLUMNS)}."
+                f"{expected}, or {other}."
             ) from error
 
     def rows(self, bad_rows: BadRows) -> Iterator[tuple[int, list[str]]]:
-        with self._path.open("rb") as raw, _text(raw) as file:
+        """Yield the line number and the values of each row, in the sequence of the columns."""
+        with self._open() as file:
             size = max(self._path.stat().st_size, 1)
-            reader = csv.reader(file)
-            positions = self._positions(reader)
+            rows, positions = self._read_header(file)
+            line = 0 if self._is_dat else 1
             while True:
+                line += 1
                 try:
-                    row = next(reader, None)
+                    row = next(rows, None)
                 except csv.Error as error:
-                    bad_rows.add(self.name, reader.line_num, str(error))
+                    bad_rows.add(self.name, line, str(error))
                     continue
                 if row is None:
                     break
-                self.share_read = raw.tell() / size
-                if not row:
+                self.share_read = file.buffer.tell() / size
+                if not any(row):
                     continue
-                if len(row) <= max(positions):
-                    bad_rows.add(self.name, reader.line_num, "too few columns")
+                if len(row) <= max(positions) or (self._is_dat and len(row) > len(positions)):
+                    problem = f"{len(row)} columns instead of {len(positions)}"
+                    bad_rows.add(self.name, line, problem)
                     continue
-                yield reader.line_num, [row[position].strip() for position in positions]
+                yield line, [row[position].strip() for position in positions]
 
-    def _positions(self, reader: Iterator[list[str]]) -> list[int]:
+    def _open(self) -> io.TextIOWrapper:
+        if self._is_dat:
+            return self._path.open(encoding=DAT_ENCODING, newline="\n")
+        return self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+    def _read_header(self, file: io.TextIOWrapper) -> tuple[Iterator[list[str]], list[int]]:
+        """Return the rows after the header, and the positions of the columns."""
+        if self._is_dat:
+            rows = (line.strip().split(DAT_SEPARATOR) for line in file)
+            return rows, list(range(len(self._columns)))
+        reader = csv.reader(file)
         header = [name.strip() for name in next(reader, [])]
-        missing = [name for name in self._columns if name not in header]
-        if missing:
+        if missing := [name for name in self._columns if name not in header]:
             raise FolderError(
                 f"{self._path} has no column {', '.join(missing)}. "
                 f"Its first line should be: {','.join(self._columns)}."
             )
-        return [header.index(name) for name in self._columns]
-
-
-class _DatTable:
-    """A .dat file without a header."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.name = name
-        self.share_read = 0.0
-        self._path = folder / name
-        self._columns = DAT_COLUMNS[name]
-
-    def check(self) -> None:
-        if not self._path.is_file():
-            raise FolderError(
-                f"{self._path} cannot be read. A MovieLens folder contains {', '.join(DAT_COLUMNS)}, "
-                f"or {', '.join(COLUMNS)}."
-            )
-
-    def rows(self, bad_rows: BadRows) -> Iterator[tuple[int, list[str]]]:
-        size = max(self._path.stat().st_size, 1)
-        bytes_read = 0
-        with self._path.open(encoding=DAT_ENCODING, newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                bytes_read += len(line)
-                self.share_read = bytes_read / size
-                row = line.strip().split(DAT_SEPARATOR)
-                if row == [""]:
-                    continue
-                if len(row) != len(self._columns):
-                    bad_rows.add(
-                        self.name, number, f"{len(row)} columns instead of {len(self._columns)}"
-                    )
-                    continue
-                yield number, [value.strip() for value in row]
+        return reader, [header.index(name) for name in self._columns]
 
 
 def has_dat_files(folder: Path) -> bool:
@@ -357,11 +312,8 @@ def movielens_import(
 
 def _open_tables(folder: Path) -> dict[str, _Table]:
     """Return the tables `movies`, `ratings` and, in the .csv format, `links`. Raises FolderError."""
-    tables: dict[str, _Table]
-    if has_dat_files(folder):
-        tables = {Path(name).stem: _DatTable(folder, name) for name in DAT_COLUMNS}
-    else:
-        tables = {Path(name).stem: _CsvTable(folder, name) for name in COLUMNS}
+    names = DAT_COLUMNS if has_dat_files(folder) else COLUMNS
+    tables = {Path(name).stem: _Table(folder, name) for name in names}
     for table in tables.values():
         table.check()
     return tables
@@ -421,7 +373,6 @@ def _store_movies(
 ) -> dict[int, int]:
     """Return the catalogue's ids by MovieLens's; in a dry run new movies have negative ids."""
     stored = _find_by_title(movies)
-    summary.movies_unchanged = len(stored)
     others = {number: movie for number, movie in movies.items() if number not in stored}
     # Two movies without ids are one if they have the same title and year.
     first_of: dict[object, int] = {}
@@ -429,34 +380,16 @@ def _store_movies(
         number: first_of.setdefault(_identity(movie) or number, number)
         for number, movie in others.items()
     }
-    data = [movie for number, movie in others.items() if same_as[number] == number]
-    with long_transaction():
-        compared = movies_compare(movies=data, source=Movie.Source.MOVIELENS)
-    ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
-    changed = [place for place, each in enumerate(compared) if each.changes]
-    new = [place for place in changed if place not in ids]
-    duplicates = sum(each.duplicate_of is not None for each in compared)
-    summary.movies_created = len(new)
-    summary.movies_updated = len(changed) - len(new)
-    summary.movies_repeated = duplicates + len(others) - len(data)
-    summary.movies_unchanged += len(data) - len(changed) - duplicates
-    if dry_run:
-        ids |= {place: -1 - place for place in new}
-    else:
-        done = 0
-        for step in movies_store(
-            facts=[data[place] for place in changed], source=Movie.Source.MOVIELENS
-        ):
-            ids |= dict(zip(changed[done:], step, strict=False))
-            done += len(step)
-            progress("movies", done, done / len(changed))
-    ids |= {
-        place: ids[each.duplicate_of]
-        for place, each in enumerate(compared)
-        if each.duplicate_of is not None
-    }
     numbers = [number for number in others if same_as[number] == number]
-    stored |= {number: ids[place] for place, number in enumerate(numbers)}
+    ids, written = movies_load(
+        movies=[movies[number] for number in numbers],
+        source=Movie.Source.MOVIELENS,
+        dry_run=dry_run,
+        progress=lambda count, share: progress("movies", count, share),
+    )
+    repeated = len(others) - len(numbers)
+    summary.movies = written + Written(unchanged=len(stored), repeated=repeated)
+    stored |= dict(zip(numbers, ids, strict=True))
     return {number: stored[same_as.get(number, number)] for number in movies}
 
 
@@ -559,17 +492,20 @@ class _Members:
             for number in first_seen
             if number not in self._ids and number not in self._refused
         }
-        self._look_up(names)
-        missing = {
-            name: number
-            for name, number in names.items()
-            if number not in self._ids and number not in self._refused
-        }
-        self._summary.members_created += len(missing)
+        known = User.objects.annotate(folded=Lower("username")).filter(folded__in=names)
+        for folded, user_id, origin in known.values_list("folded", "id", "origin"):
+            number = names.pop(folded)
+            if origin == User.Origin.MOVIELENS:
+                self._ids[number] = user_id
+                self._summary.members_known += 1
+            else:
+                self._refused.add(number)
+                self._summary.names_taken.append(folded)
+        self._summary.members_created += len(names)
         if self._dry_run:
-            self._ids |= {number: -number for number in missing.values()}
+            self._ids |= {number: -number for number in names.values()}
         else:
-            made = User.objects.bulk_create(
+            created = User.objects.bulk_create(
                 User(
                     username=name,
                     origin=User.Origin.MOVIELENS,
@@ -577,21 +513,10 @@ class _Members:
                     visibility=Visibility.PRIVATE,
                     date_joined=first_seen[number],
                 )
-                for name, number in missing.items()
+                for name, number in names.items()
             )
-            self._ids |= {missing[user.username]: user.pk for user in made}
+            self._ids |= {names[user.username]: user.pk for user in created}
         return {number: self._ids[number] for number in first_seen if number in self._ids}
-
-    def _look_up(self, names: dict[str, int]) -> None:
-        known = User.objects.annotate(folded=Lower("username")).filter(folded__in=names)
-        for folded, user_id, origin in known.values_list("folded", "id", "origin"):
-            number = names[folded]
-            if origin == User.Origin.MOVIELENS:
-                self._ids[number] = user_id
-                self._summary.members_known += 1
-            else:
-                self._refused.add(number)
-                self._summary.names_taken.append(folded)
 
 
 def _recount(movie_ids: Sequence[int], progress: Progress) -> None:

@@ -21,14 +21,14 @@ from movies.dto import FIRST_OWN_COLLECTION_ID, CollectionData, MovieData, Perso
 from movies.models import Collection, Movie
 from movies.selectors import find_movies_in_use
 from movies.services.catalogue import movies_remove
-from movies.services.upsert import movies_compare
 from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
 from nexus.core.db.transactions import long_transaction
 from nexus.core.genres import sort_genres
 from recommendations.datasets.bulk_loading import (
     StagedRating,
+    Written,
+    movies_load,
     movies_recount,
-    movies_store,
     ratings_stage,
     ratings_write,
 )
@@ -49,9 +49,7 @@ class MoviesFileError(Exception):
 class Loaded:
     """What a load did, or with `dry_run` would do."""
 
-    movies_created: int = 0
-    movies_updated: int = 0
-    movies_unchanged: int = 0
+    movies: Written = field(default_factory=Written)
     members_created: int = 0
     members_known: int = 0
     ratings: int = 0
@@ -62,7 +60,7 @@ class Loaded:
 
     @property
     def changed_anything(self) -> bool:
-        return bool(self.movies_created or self.movies_updated or self.members_created)
+        return bool(self.movies or self.members_created)
 
 
 @dataclass
@@ -144,35 +142,19 @@ def starter_load(
     """
     movies = read_movies(path)
     loaded = Loaded()
-    movie_ids = _store_movies(movies, loaded, dry_run=dry_run)
+    movie_ids, loaded.movies = movies_load(
+        movies=movies, source=Movie.Source.STARTER, dry_run=dry_run
+    )
     _store_community(community(movies, members=members), movie_ids, loaded, dry_run=dry_run)
     if not dry_run:
         # Also when nothing changed: a load that was killed may have left its movies uncounted.
-        for _ in movies_recount(sorted(set(movie_ids.values()))):
+        for _ in movies_recount(sorted(set(movie_ids))):
             pass
     return loaded
 
 
-def _store_movies(movies: Sequence[MovieData], loaded: Loaded, *, dry_run: bool) -> dict[int, int]:
-    """Ids by place; in a dry run without the new ones."""
-    compared = movies_compare(movies=movies, source=Movie.Source.STARTER)
-    ids = {place: each.movie_id for place, each in enumerate(compared) if each.movie_id}
-    wanted = [place for place, each in enumerate(compared) if each.changes]
-    loaded.movies_created = sum(place not in ids for place in wanted)
-    loaded.movies_updated = len(wanted) - loaded.movies_created
-    loaded.movies_unchanged = len(movies) - len(wanted)
-    if not dry_run:
-        stored: list[int] = []
-        for step in movies_store(
-            facts=[movies[place] for place in wanted], source=Movie.Source.STARTER
-        ):
-            stored += step
-        ids |= dict(zip(wanted, stored, strict=True))
-    return ids
-
-
 def _store_community(
-    sample: Sequence[SampleMember], movie_ids: dict[int, int], loaded: Loaded, *, dry_run: bool
+    sample: Sequence[SampleMember], movie_ids: Sequence[int], loaded: Loaded, *, dry_run: bool
 ) -> None:
     """All missing members with all they own, in one transaction."""
     with long_transaction():
@@ -195,7 +177,7 @@ def _store_community(
             _write(missing, movie_ids)
 
 
-def _write(sample: Sequence[SampleMember], movie_ids: dict[int, int]) -> None:
+def _write(sample: Sequence[SampleMember], movie_ids: Sequence[int]) -> None:
     now = timezone.now()
     users = User.objects.bulk_create(
         User(

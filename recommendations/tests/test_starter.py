@@ -161,7 +161,7 @@ def test_a_changed_movie_in_the_file_is_changed_in_the_catalogue(loaded, movies_
     movie = {**json.loads(lines[0]), "runtime": 7, "cast": ["Nobody Yet"]}
     movies_file.write_text("\n".join([json.dumps(movie), *lines[1:]]), encoding="utf-8")
     again = starter_load(path=movies_file, members=MEMBERS)
-    assert (again.movies_created, again.movies_updated) == (0, 1)
+    assert (again.movies.created, again.movies.updated) == (0, 1)
     stored = Movie.objects.get(tmdb_id=movie["tmdb_id"])
     assert stored.runtime == 7
     assert [each.person.name for each in stored.credits.filter(role="cast")] == ["Nobody Yet"]

@@ -55,7 +55,7 @@ class Command(BaseCommand):
             self.stderr.write(f"{what}: {rows:,} ({part:.0%})")
 
     def _report(self, summary: Summary, *, dry_run: bool, seconds: float) -> None:
-        bad, ratings = summary.bad_rows, summary.ratings
+        bad, movies, ratings = summary.bad_rows, summary.movies, summary.ratings
         if bad.count:
             self.stderr.write(f"{bad.count:,} bad rows were left out:")
             for line in bad.first:
@@ -70,8 +70,8 @@ class Command(BaseCommand):
             )
         self.stdout.write(
             f"{'Would write' if dry_run else 'Imported'}: "
-            f"movies {summary.movies_created:,} new, {summary.movies_updated:,} changed, "
-            f"{summary.movies_unchanged:,} as they were, {summary.movies_repeated:,} named twice; "
+            f"movies {movies.created:,} new, {movies.updated:,} changed, "
+            f"{movies.unchanged:,} as they were, {movies.repeated:,} named twice; "
             f"members {summary.members_created:,} new, {summary.members_known:,} known; "
             f"ratings {ratings.created:,} new, {ratings.updated:,} changed, "
             f"{ratings.unchanged:,} as they were ({seconds:.1f} s)."

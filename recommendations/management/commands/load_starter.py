@@ -33,13 +33,13 @@ class Command(BaseCommand):
             )
         if not loaded.changed_anything:
             self.stdout.write(
-                f"The starter catalogue ({loaded.movies_unchanged} movies, {loaded.members_known} "
+                f"The starter catalogue ({loaded.movies.unchanged} movies, {loaded.members_known} "
                 "sample members) was there already; nothing was changed."
             )
             return
         self.stdout.write(
-            f"{'Would write' if dry_run else 'Loaded'}: movies {loaded.movies_created} new, "
-            f"{loaded.movies_updated} changed, {loaded.movies_unchanged} as they were; sample members "
+            f"{'Would write' if dry_run else 'Loaded'}: movies {loaded.movies.created} new, "
+            f"{loaded.movies.updated} changed, {loaded.movies.unchanged} as they were; sample members "
             f"{loaded.members_created} new, {loaded.members_known} known, with "
             f"{loaded.ratings:,} ratings, {loaded.reviews} reviews and {loaded.playlists} playlists "
             f"({time.monotonic() - started:.1f} s)."
