@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Func, Q, Value
@@ -39,7 +42,7 @@ class UserQuerySet(models.QuerySet["User"]):
             # Locked before the update: afterwards, this queryset may not select them any more.
             user_ids = list(self.select_for_update(no_key=True).values_list("pk", flat=True))
             count = super().update(**changes)
-            TokenFamily.objects.filter(user_id__in=user_ids).revoke()
+            end_sessions(user_ids)
         return count
 
 
@@ -134,7 +137,17 @@ class User(AbstractUser):
         with transaction.atomic():
             super().save(*args, **kwargs)
             if not self.is_active:
-                self.token_families.all().revoke()
+                end_sessions([self.pk])
+
+
+def end_sessions(user_ids: Collection[int]) -> None:
+    """End all sessions of these users: those of tokens, and those of the admin."""
+    TokenFamily.objects.filter(user_id__in=user_ids).revoke()
+    keys = {str(user_id) for user_id in user_ids}
+    # Few: only staff have sessions of the admin. Their users stand in them in encoded form.
+    for session in Session.objects.iterator():
+        if session.get_decoded().get(SESSION_KEY) in keys:
+            session.delete()
 
 
 def build_counted_filter(member: str = "") -> Q:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import jwt
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.exceptions import InvalidToken
@@ -359,6 +360,25 @@ def test_verification_accepts_a_token_exactly_if_its_use_is_accepted(
 
     assert verifications == uses
     assert uses == [200 if works else 401 for works in (access_works, refresh_works)]
+
+
+@pytest.mark.parametrize("in_bulk", [False, True])
+def test_deactivation_ends_sessions_of_the_admin_too(make_user, in_bulk):
+    staff = {"is_staff": True, "is_superuser": True}
+    clients = []
+    for name in ("ann", "bob"):
+        clients.append(Client())
+        clients[-1].force_login(make_user(name, **staff))
+
+    for is_active in (False, True):
+        if in_bulk:
+            User.objects.filter(username="ann").update(is_active=is_active)
+        else:
+            ann = User.objects.get(username="ann")
+            ann.is_active = is_active
+            ann.save()
+
+    assert [client.get("/admin/").status_code for client in clients] == [302, 200]
 
 
 def test_verification_does_not_spend_a_token(make_user):

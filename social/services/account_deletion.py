@@ -6,14 +6,12 @@ It lives here and not in accounts, which does not know what a member owns.
 from __future__ import annotations
 
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import SESSION_KEY
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
-from accounts.models import User
+from accounts.models import User, end_sessions
 from movies.services.ratings import RatingChange
 from nexus.core.background.jobs import jobs_delete_of_member
 from nexus.core.db.lookups import without_case
@@ -36,7 +34,7 @@ def account_delete(*, user: User) -> None:
         rows = model.objects.filter(Q(**{sides[0]: user}) | Q(**{sides[1]: user}))
         list(rows.select_for_update().order_by("id").values_list("id"))
     _delete_log_entries(user)
-    _delete_staff_sessions(user)
+    end_sessions([user.pk])
     # The rows of other members' imports that follow or block this member.
     naming_rows = ImportRow.objects.filter(kind__in=MEMBER_KINDS)
     naming_rows.filter(title__lower=without_case(user.username)).delete()
@@ -45,13 +43,6 @@ def account_delete(*, user: User) -> None:
     figures_apply(changes=withdrawn)
     # After the deletion, because a request that has queued a job may have held a lock until now.
     jobs_delete_of_member(user_id=user_id)
-
-
-def _delete_staff_sessions(user: User) -> None:
-    """Delete the member's sessions of the admin, which store the id in encoded form."""
-    for session in Session.objects.iterator():
-        if session.get_decoded().get(SESSION_KEY) == str(user.pk):
-            session.delete()
 
 
 def _delete_log_entries(user: User) -> None:

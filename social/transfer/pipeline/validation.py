@@ -173,12 +173,14 @@ class MemberLibrary:
         match row.kind:
             case RecordKind.RATING | RecordKind.REVIEW:
                 return self._get_rating_verdict(row)
+            case RecordKind.FEEDBACK:
+                return self._get_feedback_verdict(row)
             case RecordKind.FOLLOW | RecordKind.BLOCK:
                 return self._get_member_verdict(row)
         return _UNCHANGED if self._contains(row) else RowVerdict(Verdict.MATCHED)
 
     def _contains(self, row: ImportRow) -> bool:
-        """Return whether the member already has the object of a row; not for ratings and members."""
+        """Return whether the member already has the object of a row; not for ratings, feedback and members."""
         movie_id = row.movie_id or 0
         viewings = self._viewings.get(movie_id, set())
         match row.kind:
@@ -188,8 +190,6 @@ class MemberLibrary:
                 return bool(viewings) or movie_id in self._ratings
             case RecordKind.WATCHLIST:
                 return movie_id in self._watchlist
-            case RecordKind.FEEDBACK:
-                return self._feedback.get(movie_id) == str(row.values["feedback"])
             case RecordKind.PLAYLIST:
                 return row.playlist_id is not None
             case RecordKind.PLAYLIST_ITEM:
@@ -221,6 +221,16 @@ class MemberLibrary:
         reason += " and reviewed it" if rating.review else ""
         return RowVerdict(
             Verdict.MATCHED, "conflict", f"{reason}. on_conflict decides which stays."
+        )
+
+    def _get_feedback_verdict(self, row: ImportRow) -> RowVerdict:
+        own = self._feedback.get(row.movie_id or 0)
+        if own is None:
+            return RowVerdict(Verdict.MATCHED)
+        if own == row.values["feedback"]:
+            return _UNCHANGED
+        return RowVerdict(
+            Verdict.MATCHED, "conflict", f"Your feedback on this movie is “{own}”, which stays."
         )
 
     def _get_member_verdict(self, row: ImportRow) -> RowVerdict:

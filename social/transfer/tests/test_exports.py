@@ -252,7 +252,7 @@ def test_feedback_of_an_export_does_not_replace_the_members_own(client, carl, cl
     job = import_export(client_of(carl), download_export(client))
 
     (row,) = [row for row in job["rows"]["results"] if row["kind"] == "feedback"]
-    assert row["outcome"] == "kept"
+    assert (row["code"], row["outcome"]) == ("conflict", "kept")
     assert carl.feedback.get().kind == "more"
 
 
