@@ -221,6 +221,19 @@ def test_compose_waits_for_healthy_servers_and_for_the_migrations():
         assert (ROOT / volume).is_file() or volume in deployment.read_compose()["volumes"]
 
 
+def test_documentation_names_the_values_that_compose_needs_and_takes():
+    text = (ROOT / "compose.yaml").read_text("utf-8")
+    page = (ROOT / "docs" / "deployment.md").read_text("utf-8")
+    block = re.search(r"cat > \.env <<END\n(.*?)END\n", page, re.DOTALL).group(1)
+    sentence = re.search(r"Optional values in `\.env`: (.*?) \(", page).group(1)
+
+    required = set(re.findall(r"\$\{(\w+):\?\}", text))
+    optional = set(re.findall(r"^ +([A-Z_]+):$", text, re.M))
+
+    assert set(re.findall(r"^(\w+)=", block, re.M)) == required == set(deployment.DOTENV)
+    assert set(re.findall(r"`(\w+)`", sentence)) == optional
+
+
 def test_only_the_proxy_of_compose_can_be_reached_from_outside():
     services = deployment.read_compose()["services"]
 
