@@ -220,7 +220,7 @@ class _Table:
     def check(self) -> None:
         """Raise FolderError if the file or one of its columns is missing."""
         try:
-            with self._open() as file:
+            with self._path.open("rb") as raw, self._decode(raw) as file:
                 self._read_header(file)
         except (OSError, csv.Error) as error:
             formats = [", ".join(COLUMNS), ", ".join(DAT_COLUMNS)]
@@ -232,7 +232,7 @@ class _Table:
 
     def rows(self, bad_rows: BadRows) -> Iterator[tuple[int, list[str]]]:
         """Yield the line number and the values of each row, in the sequence of the columns."""
-        with self._open() as file:
+        with self._path.open("rb") as raw, self._decode(raw) as file:
             size = max(self._path.stat().st_size, 1)
             rows, positions = self._read_header(file)
             line = 0 if self._is_dat else 1
@@ -245,7 +245,7 @@ class _Table:
                     continue
                 if row is None:
                     break
-                self.share_read = file.buffer.tell() / size
+                self.share_read = raw.tell() / size
                 if not any(row):
                     continue
                 if len(row) <= max(positions) or (self._is_dat and len(row) > len(positions)):
@@ -254,10 +254,10 @@ class _Table:
                     continue
                 yield line, [row[position].strip() for position in positions]
 
-    def _open(self) -> io.TextIOWrapper:
+    def _decode(self, raw: io.BufferedReader) -> io.TextIOWrapper:
         if self._is_dat:
-            return self._path.open(encoding=DAT_ENCODING, newline="\n")
-        return self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+            return io.TextIOWrapper(raw, DAT_ENCODING, newline="\n")
+        return io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="")
 
     def _read_header(self, file: io.TextIOWrapper) -> tuple[Iterator[list[str]], list[int]]:
         """Return the rows after the header, and the positions of the columns."""
