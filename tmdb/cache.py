@@ -2,7 +2,7 @@
 
 Services and selectors call these functions; on a miss the cache calls `tmdb.gateway`. Rules:
 
-- A fresh copy is returned. A stale copy is returned, too, while one refresh runs in the background.
+- A fresh copy is returned. A stale copy is returned, too, and the task worker refreshes it (tmdb.tasks).
 - On a miss one request over all workers fetches the resource, and the others wait for its result.
 - TmdbNotFound is cached briefly; no other error is cached.
 - Few requests may wait for TMDb; the others get TmdbUnavailable at once.
@@ -19,14 +19,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, Generic, Literal, TypeGuard, TypeVar
 
 from django.conf import settings
+from django.db import DatabaseError, transaction
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from prometheus_client import Counter, Histogram
 
 from movies.dto import MovieData
@@ -85,9 +88,10 @@ TTL_JITTER = 0.1
 LOCK_TTL_S = 2.5
 # The poll interval of a request that waits for another worker's fetch, at first and at most.
 POLL_S = (0.02, 0.1)
-# After a failed background refresh no worker tries again for this long.
-REFRESH_PAUSE_S = 1.0
-MAX_REFRESHES = 2
+# A stale copy is queued for the task worker this often at most.
+REFRESH_INTERVAL_S = 10.0
+# For how long the task worker finds what it should request.
+REFRESH_REQUEST_TTL_S = 3_600
 # Per process. Two workers then wait for four requests, as many as the circuit breaker lets through.
 MAX_WAITING = 2
 # Requests beyond MAX_WAITING may share a running fetch of their key until it is this old. TMDb
@@ -194,7 +198,7 @@ def get_trending_page(window: str, page: int) -> CachedValue[SearchPage]:
 def get_cached_related_pages(tmdb_id: int) -> list[SearchPage]:
     """Return the cached pages of TMDb's recommendations for a movie and of its similar movies.
 
-    Never waits for TMDb: an absent or stale page is fetched in the background for later requests.
+    Never waits for TMDb: the task worker fetches an absent or stale page for later requests.
     """
     cache = get_cache()
     pages = []
@@ -202,7 +206,7 @@ def get_cached_related_pages(tmdb_id: int) -> list[SearchPage]:
         _make_list_resource(f"recommendations-{tmdb_id}", make_recommendations_request(tmdb_id)),
         _make_list_resource(f"similar-{tmdb_id}", make_similar_request(tmdb_id)),
     ):
-        copy = cache.get_or_refresh_in_background(resource)
+        copy = cache.get_without_waiting(resource)
         if copy is not None:
             pages.append(copy.value)
     return pages
@@ -271,8 +275,6 @@ class StaleWhileRevalidateCache:
         self._lock = threading.Lock()
         self._fetches: dict[str, _RunningFetch] = {}
         self._waiting = 0
-        self._refreshes: dict[str, Future[None]] = {}
-        self._refresh_threads = ThreadPoolExecutor(MAX_REFRESHES, thread_name_prefix="tmdb-refresh")
 
     def get(self, resource: TmdbResource[T], *, refresh: bool = False) -> CachedValue[T]:
         """Return the resource from its copy or from TMDb; with `refresh` only from TMDb.
@@ -285,21 +287,38 @@ class StaleWhileRevalidateCache:
             copy = self._read_and_count(resource)
             if copy is not None:
                 if copy.is_stale:
-                    self._refresh_in_background(resource)
+                    _request_refresh(resource)
                 return copy
         _count_read("misses")
         with time_limit(TIME_LIMIT_S):
             return self._fetch_in_one_thread(resource, stored_after=started if refresh else 0.0)
 
-    def get_or_refresh_in_background(self, resource: TmdbResource[T]) -> CachedValue[T] | None:
-        """Return the fresh or stale copy, or None; unless it is fresh, refresh it in the background."""
+    def get_without_waiting(self, resource: TmdbResource[T]) -> CachedValue[T] | None:
+        """Return the fresh or stale copy, or None; unless it is fresh, the task worker fetches it."""
         try:
             copy = _read_copy(resource)
         except TmdbNotFound:
             return None
         if copy is None or copy.is_stale:
-            self._refresh_in_background(resource)
+            _request_refresh(resource)
         return copy
+
+    def refresh(self, key: str) -> None:
+        """Fetch the resource with this key, if a read has requested it and no process fetches it."""
+        resource = _read_requested_resource(key)
+        if resource is None:
+            return
+        token = locks.acquire_lock(_make_lock_key(resource), ttl_s=LOCK_TTL_S)
+        if token is None or token == locks.UNSHARED_LOCK:
+            return
+        try:
+            with time_limit(TIME_LIMIT_S):
+                self._fetch(resource)
+        except TmdbError:
+            # The gateway has logged it, and the stale copy remains.
+            pass
+        finally:
+            locks.release_lock(_make_lock_key(resource), token)
 
     @contextmanager
     def occupy_waiting_slot(self) -> Iterator[None]:
@@ -316,16 +335,6 @@ class StaleWhileRevalidateCache:
         finally:
             with self._lock:
                 self._waiting -= 1
-
-    def wait_for_refreshes(self) -> None:
-        """Wait until no background refresh of this process runs."""
-        while True:
-            with self._lock:
-                refreshes = list(self._refreshes.values())
-            if not refreshes:
-                return
-            for refresh in refreshes:
-                refresh.result()
 
     def _read_and_count(self, resource: TmdbResource[T]) -> CachedValue[T] | None:
         try:
@@ -417,35 +426,6 @@ class StaleWhileRevalidateCache:
         stored_at = _store_copy(resource.key, {"document": document}, ttl_s, stale_ttl_s)
         return CachedValue(value, "tmdb", datetime.fromtimestamp(stored_at, UTC), age_s=0)
 
-    def _refresh_in_background(self, resource: TmdbResource[T]) -> None:
-        """Refresh the copy in a thread, unless all are busy or the copy is being refreshed."""
-        with self._lock:
-            if resource.key not in self._refreshes and len(self._refreshes) < MAX_REFRESHES:
-                self._refreshes[resource.key] = self._refresh_threads.submit(
-                    self._refresh, resource
-                )
-
-    def _refresh(self, resource: TmdbResource[T]) -> None:
-        token = None
-        pause_s = 0.0
-        try:
-            token = locks.acquire_lock(_make_lock_key(resource), ttl_s=LOCK_TTL_S)
-            if token is not None and token != locks.UNSHARED_LOCK:
-                pause_s = REFRESH_PAUSE_S
-                with time_limit(TIME_LIMIT_S):
-                    self._fetch(resource)
-                pause_s = 0.0
-        except TmdbError:
-            # The gateway has logged it, and the stale copy remains.
-            pass
-        except Exception:
-            _LOG.exception("The refresh of %s failed.", resource.key)
-        finally:
-            if token is not None:
-                locks.release_lock(_make_lock_key(resource), token, after_s=pause_s)
-            with self._lock:
-                self._refreshes.pop(resource.key, None)
-
 
 def _wait_for(fetch: _RunningFetch, max_wait_s: float) -> Any:
     """Return the result of another thread's fetch; stop waiting when it is `max_wait_s` old."""
@@ -458,6 +438,55 @@ def _wait_for(fetch: _RunningFetch, max_wait_s: float) -> Any:
 
 def _make_too_many_waiting_error() -> TmdbUnavailable:
     return TmdbUnavailable("too many requests wait for TMDb", retry_after_s=1)
+
+
+# --- Refreshes in the task worker ----------------------------------------------------------------
+
+# Movies are missing here: a movie is never served stale.
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "search": parsers.parse_search_page,
+    "list": parsers.parse_search_page,
+    "find": parsers.parse_find,
+    "genres": parsers.parse_genre_names,
+}
+
+
+def _request_refresh(resource: TmdbResource[Any]) -> None:
+    """Let the task worker fetch the resource, unless that was requested a moment ago.
+
+    The job names the key alone; the request, which may contain what somebody searches for, is in the
+    cache.
+    """
+    token = locks.acquire_lock(_make_request_key(resource.key) + ":lock", ttl_s=REFRESH_INTERVAL_S)
+    if token is None or token == locks.UNSHARED_LOCK:
+        return
+    request = {"kind": resource.kind, **asdict(resource.request)}
+    cache_client.set(_make_request_key(resource.key), request, ttl_s=REFRESH_REQUEST_TTL_S)
+    # By its name, because the task imports this module.
+    deferrer = app.configure_task("tmdb.tasks.refresh_copy", queueing_lock=resource.key)
+    try:
+        with transaction.atomic():
+            deferrer.defer(key=resource.key)
+    except AlreadyEnqueued:
+        pass
+    except (ConnectorException, DatabaseError) as error:
+        # The stale copy needs no database.
+        _LOG.warning("The refresh of %s was not queued: %s", resource.key, error)
+
+
+def _read_requested_resource(key: str) -> TmdbResource[Any] | None:
+    request = cache_client.get(_make_request_key(key))
+    if not isinstance(request, dict) or request.get("kind") not in _PARSERS:
+        return None
+    kind = request.pop("kind")
+    try:
+        return TmdbResource(key, kind, TmdbRequest(**request), _PARSERS[kind])
+    except TypeError:
+        return None
+
+
+def _make_request_key(key: str) -> str:
+    return f"{key}:request"
 
 
 # --- Copies --------------------------------------------------------------------------------------

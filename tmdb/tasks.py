@@ -1,4 +1,4 @@
-"""Background work with TMDb: movies are refreshed and lists are read at night."""
+"""Background work with TMDb: stale copies, and at night movies and lists."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from procrastinate.contrib.django import app
 
 from nexus.core.background.child import COMMAND_RETRY, run_command
 from nexus.core.background.queues import Queue
+from tmdb.cache import get_cache
 
 FIRST_DISCOVERED_YEAR = 1990
+
+
+# Not retried: the next read of the stale copy requests it again.
+@app.task(queue=Queue.TMDB)
+def refresh_copy(key: str) -> None:
+    """Fetch the response with this cache key, whose copy is stale or absent."""
+    get_cache().refresh(key)
 
 
 @app.periodic(cron="41 3 * * *")

@@ -19,7 +19,6 @@ def tmdb_server(settings):
         settings.TMDB_BASE_URL = server.base_url
         settings.TMDB_TOKEN = server.credential
         yield server
-    cache.build_cache(server.base_url, server.credential).wait_for_refreshes()
     cache.build_cache.cache_clear()
 
 

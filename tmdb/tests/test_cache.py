@@ -2,15 +2,16 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from django_redis import get_redis_connection
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from nexus.core.cache import client as cache_client
 from nexus.core.cache import locks
 from tmdb import cache
 from tmdb.cache import (
-    MAX_REFRESHES,
     MAX_WAITING,
     NOT_FOUND_TTL_S,
     STALE_TTL_S,
@@ -30,7 +31,7 @@ from tmdb.client.errors import (
 from tmdb.client.http import TmdbRequest
 from tmdb.gateway import MIN_TIME_LEFT_S, TIME_LIMIT_S
 
-pytestmark = pytest.mark.clocked
+pytestmark = [pytest.mark.clocked, pytest.mark.django_db]
 
 KEY = "tmdb:test:thing"
 
@@ -78,6 +79,23 @@ def make_stale(key=KEY):
     change_copy(key, stored_at=copy["stored_at"] - 5000, fresh_until=time.time() - 1)
 
 
+def run_refreshes(swr_cache):
+    """Refresh what is queued, as the task worker does with its own cache."""
+    jobs = ProcrastinateJob.objects.filter(task_name="tmdb.tasks.refresh_copy", status="todo")
+    keys = list(jobs.order_by("id").values_list("args__key", flat=True))
+    jobs.delete()
+    for key in keys:
+        # A bug fails the job.
+        with suppress(RuntimeError):
+            swr_cache.refresh(key)
+
+
+@pytest.fixture(autouse=True)
+def _any_document(monkeypatch):
+    """Let the task worker accept the documents of these tests, which are none of TMDb's."""
+    monkeypatch.setitem(cache._PARSERS, "search", parse_document)
+
+
 @pytest.fixture
 def gateway():
     return NumberingGateway()
@@ -85,9 +103,7 @@ def gateway():
 
 @pytest.fixture
 def swr_cache(gateway):
-    swr_cache = StaleWhileRevalidateCache(gateway)
-    yield swr_cache
-    swr_cache.wait_for_refreshes()
+    return StaleWhileRevalidateCache(gateway)
 
 
 # --- Fresh copies --------------------------------------------------------------------------------
@@ -184,7 +200,7 @@ def test_stale_copy_is_served_at_once_while_one_refresh_runs(swr_cache, gateway)
     started = time.monotonic()
     copies = [swr_cache.get(make_resource()) for _ in range(5)]
     elapsed_s = time.monotonic() - started
-    swr_cache.wait_for_refreshes()
+    run_refreshes(swr_cache)
 
     assert [(copy.value, copy.is_stale) for copy in copies] == [({"number": 1}, True)] * 5
     assert elapsed_s < 0.8
@@ -210,26 +226,26 @@ def test_stale_copy_survives_failed_refreshes(swr_cache, gateway, error):
     for _ in range(3):
         make_stale()
         assert swr_cache.get(make_resource()).value == {"number": 1}
-        swr_cache.wait_for_refreshes()
+        run_refreshes(swr_cache)
 
     assert swr_cache.get(make_resource()).value == {"number": 1}
 
 
-def test_next_refresh_after_a_failed_one_waits_for_the_pause(swr_cache, gateway, monkeypatch):
-    monkeypatch.setattr(cache, "REFRESH_PAUSE_S", 0.2)
+def test_stale_copy_is_queued_again_after_an_interval(swr_cache, gateway, monkeypatch):
+    monkeypatch.setattr(cache, "REFRESH_INTERVAL_S", 2.0)
     swr_cache.get(make_resource())
     make_stale()
     gateway.error = TmdbUnavailable("down")
 
-    for _ in range(10):
+    for _ in range(5):
         swr_cache.get(make_resource())
-        swr_cache.wait_for_refreshes()
-    fetches_in_pause = len(gateway.fetches)
-    time.sleep(0.25)
+        run_refreshes(swr_cache)
+    fetches_in_interval = len(gateway.fetches)
+    time.sleep(2.1)
     swr_cache.get(make_resource())
-    swr_cache.wait_for_refreshes()
+    run_refreshes(swr_cache)
 
-    assert fetches_in_pause == 2
+    assert fetches_in_interval == 2
     assert len(gateway.fetches) == 3
 
 
@@ -239,7 +255,7 @@ def test_refresh_of_another_worker_is_not_repeated(swr_cache, gateway):
     assert locks.acquire_lock(lock_key(make_resource()), ttl_s=5)
 
     copy = swr_cache.get(make_resource())
-    swr_cache.wait_for_refreshes()
+    run_refreshes(swr_cache)
 
     assert copy.is_stale
     assert len(gateway.fetches) == 1
@@ -252,28 +268,29 @@ def test_worker_that_died_during_a_refresh_is_replaced(swr_cache, gateway):
     time.sleep(0.15)
 
     swr_cache.get(make_resource())
-    swr_cache.wait_for_refreshes()
+    run_refreshes(swr_cache)
 
     assert len(gateway.fetches) == 2
 
 
-def test_refreshes_beyond_the_maximum_are_dropped_until_the_next_read(swr_cache, gateway):
-    resources = make_resources(5)
-    for resource in resources:
-        swr_cache.get(resource)
-        make_stale(resource.key)
-    gateway.delay_s = 0.2
+def test_job_names_the_key_and_not_what_is_searched_for(swr_cache):
+    resource = TmdbResource(
+        KEY, "search", TmdbRequest("/search", {"query": "secret"}), parse_document
+    )
 
-    for resource in resources:
-        assert swr_cache.get(resource).is_stale
-    swr_cache.wait_for_refreshes()
-    refreshes = len(gateway.fetches) - len(resources)
-    for resource in resources:
-        swr_cache.get(resource)
-        swr_cache.wait_for_refreshes()
+    swr_cache.get_without_waiting(resource)
 
-    assert refreshes == MAX_REFRESHES
-    assert len(gateway.fetches) == 2 * len(resources)
+    job = ProcrastinateJob.objects.get(task_name="tmdb.tasks.refresh_copy")
+    assert (job.args, job.queue_name) == ({"key": KEY}, "tmdb")
+
+
+def test_copy_without_a_request_is_not_refreshed(swr_cache, gateway):
+    for request in (None, "odd", {"kind": "movie"}, {"kind": "search", "odd": 1}):
+        cache_client.set(f"{KEY}:request", request, ttl_s=100)
+
+        swr_cache.refresh(KEY)
+
+    assert gateway.fetches == []
 
 
 def test_movie_is_never_stored_longer_than_it_is_fresh(swr_cache):
@@ -335,9 +352,9 @@ def test_forced_refresh_ignores_the_copy_and_is_shared(swr_cache, gateway):
 
 
 def test_absent_copy_is_fetched_in_the_background(swr_cache):
-    first = swr_cache.get_or_refresh_in_background(make_resource())
-    swr_cache.wait_for_refreshes()
-    second = swr_cache.get_or_refresh_in_background(make_resource())
+    first = swr_cache.get_without_waiting(make_resource())
+    run_refreshes(swr_cache)
+    second = swr_cache.get_without_waiting(make_resource())
 
     assert first is None
     assert (second.value, second.source) == ({"number": 1}, "fresh")
@@ -347,8 +364,8 @@ def test_stale_copy_is_returned_and_refreshed_in_the_background(swr_cache, gatew
     swr_cache.get(make_resource())
     make_stale()
 
-    copy = swr_cache.get_or_refresh_in_background(make_resource())
-    swr_cache.wait_for_refreshes()
+    copy = swr_cache.get_without_waiting(make_resource())
+    run_refreshes(swr_cache)
 
     assert copy.is_stale
     assert len(gateway.fetches) == 2
@@ -358,8 +375,8 @@ def test_cached_not_found_is_not_refreshed_in_the_background(swr_cache, gateway)
     gateway.error = TmdbNotFound("no")
 
     for _ in range(2):
-        assert swr_cache.get_or_refresh_in_background(make_resource()) is None
-        swr_cache.wait_for_refreshes()
+        assert swr_cache.get_without_waiting(make_resource()) is None
+        run_refreshes(swr_cache)
 
     assert len(gateway.fetches) == 1
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tmdb.cache import get_cache
+from nexus.dev.jobs import run_waiting_jobs
 from tmdb.fake.movies import get_related
 from tmdb.fake.server import FIRST_ID, MOVIES
 
@@ -25,7 +25,7 @@ def test_similar_fetches_tmdbs_lists_in_the_background_and_uses_them_from_then_o
     started = time.monotonic()
     first = get_similar(api, movie.pk)
     elapsed_s = time.monotonic() - started
-    get_cache().wait_for_refreshes()
+    run_waiting_jobs()
     second = get_similar(api, movie.pk)
 
     assert first == []
@@ -48,7 +48,7 @@ def test_similar_works_while_tmdb_fails(api, tmdb_server, make_movie):
 
     for _ in range(2):
         results = get_similar(api, movie.pk)
-        get_cache().wait_for_refreshes()
+        run_waiting_jobs()
         assert [result["movie"]["title"] for result in results] == ["Other war"]
 
 
@@ -56,7 +56,7 @@ def test_similar_requests_nothing_without_a_credential(api, settings, make_movie
     settings.TMDB_TOKEN = ""
 
     results = get_similar(api, make_movie("Alone", tmdb_id=FIRST_ID).pk)
-    get_cache().wait_for_refreshes()
+    run_waiting_jobs()
 
     assert results == []
     assert tmdb_server.requests == []

@@ -11,7 +11,7 @@ from django_redis import get_redis_connection
 from movies.models import Credit, Movie
 from movies.services.ratings import movie_apply_rating
 from nexus.core.cache.client import make_key
-from tmdb.cache import get_cache
+from nexus.dev.jobs import run_waiting_jobs
 from tmdb.fake import server as fake_server
 from tmdb.fake.movies import generate_movies, get_list, make_page
 from tmdb.fake.server import FIRST_ID, MOVIES
@@ -198,7 +198,7 @@ def test_stale_copy_is_served_at_once_while_tmdb_fails(api, tmdb_server, mode):
     started = time.monotonic()
     body = get_trend(api)
     elapsed_s = time.monotonic() - started
-    get_cache().wait_for_refreshes()
+    run_waiting_jobs()
 
     assert elapsed_s < 1.2
     assert (body["source"], body["stale"], get_titles(body)) == ("tmdb", True, get_titles(first))
@@ -210,7 +210,7 @@ def test_stale_copy_is_refreshed_in_the_background(api, tmdb_server):
     make_copy_stale()
 
     stale = get_trend(api)
-    get_cache().wait_for_refreshes()
+    run_waiting_jobs()
     fresh = get_trend(api)
 
     assert (stale["stale"], fresh["stale"]) == (True, False)
