@@ -28,6 +28,19 @@ class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
     search_fields = ("username", "email", "display_name")
     actions = ("deactivate", "clear_profile")
     readonly_fields = ("last_login", "date_joined", *PROFILE_FIELDS)
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                # Only staff may have a name that is reserved for them.
+                "fields": (
+                    *("username", "email", "is_staff"),
+                    *("usable_password", "password1", "password2"),
+                ),
+            },
+        ),
+    )
     fieldsets = (
         (None, {"fields": ("username", "password", "email")}),
         (

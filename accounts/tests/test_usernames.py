@@ -93,6 +93,16 @@ def test_admin_form_refuses_the_same_names(admin_client, username):
     assert User.objects.count() == 1
 
 
+def test_admin_form_gives_staff_a_name_that_is_reserved_for_them(admin_client):
+    form = {"username": "support", "email": "support@example.org", "is_staff": "on"}
+    passwords = {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+
+    response = admin_client.post("/admin/accounts/user/add/", {**form, **passwords})
+
+    assert response.status_code == 302
+    assert User.objects.get(username="support").is_staff
+
+
 def test_admin_form_adds_a_user(admin_client):
     assert add_in_admin(admin_client, "ann").status_code == 302
     assert User.objects.filter(username="ann").exists()
