@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
@@ -17,12 +18,10 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, KnownAddress, User
 from accounts.tokens import family_revoke_all
-from nexus.core.api.exceptions import field_error
+from nexus.core.api.exceptions import AccountNotFound, field_error
 from nexus.core.db.lookups import without_case
 
 RESET_TOKEN_REJECTED = "This reset token is wrong, used or too old. Request a new one."  # noqa: S105
-# Home, work, a phone network or two, and the addresses they change to.
-MAX_KNOWN_ADDRESSES = 8
 
 
 class ResetTokenGenerator(PasswordResetTokenGenerator):
@@ -61,6 +60,18 @@ def user_record_login(*, user: User) -> None:
 def user_deactivate(*, user_id: int) -> bool:
     """End the user's sessions and refuse further logins. Return False if they were deactivated."""
     return User.objects.filter(pk=user_id, is_active=True).update(is_active=False) == 1
+
+
+def user_lock(*, user_id: int) -> User:
+    """Lock a user's row until the transaction ends, and return the user.
+
+    Who creates rows of a member takes this lock first: quotas are counted and the visibility is read
+    under it. Raises AccountNotFound (401) if the account was deleted.
+    """
+    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    if user is None:
+        raise AccountNotFound
+    return user
 
 
 # --- Passwords -----------------------------------------------------------------------------------
@@ -121,7 +132,7 @@ def _decode_uid(uid: str) -> int:
 
 @transaction.atomic
 def known_address_record(*, user_id: int, address: str) -> None:
-    """Record a login from this address. Only the MAX_KNOWN_ADDRESSES latest addresses are stored."""
+    """Record a login from this address. Only as many as the quota allows are stored, the latest ones."""
     # With the lock, a concurrent deletion of the account waits.
     user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
     if user is None:
@@ -132,7 +143,9 @@ def known_address_record(*, user_id: int, address: str) -> None:
         defaults={"last_login_at": timezone.now()},
     )
     latest = KnownAddress.objects.filter(user=user).order_by("-last_login_at", "-id")
-    outdated_ids = list(latest.values_list("id", flat=True)[MAX_KNOWN_ADDRESSES:])
+    outdated_ids = list(
+        latest.values_list("id", flat=True)[settings.MEMBER_QUOTAS["known_addresses"] :]
+    )
     if outdated_ids:
         KnownAddress.objects.filter(id__in=outdated_ids).delete()
 

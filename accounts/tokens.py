@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -48,6 +49,7 @@ def family_create(*, user: User, user_agent: str = "") -> TokenPair:
             user_agent=user_agent[:300],
             expires_at=timezone.now() + settings.SESSION_FAMILY_LIFETIME,
         )
+        _delete_surplus_families(user.pk)
     return _make_pair(family)
 
 
@@ -55,7 +57,7 @@ def refresh_token_rotate(*, refresh: str) -> TokenPair:
     """Spend a refresh token and return a new pair.
 
     Raises InvalidToken (401) if it is malformed, expired or spent, or if its session has ended. A
-    spent token ends its session.
+    spent token ends its session, and so does a refresh beyond the quota of spent tokens.
     """
     token, family = _parse_refresh_token(refresh)
     unrevoked = TokenFamily.objects.filter(id=family.id, revoked_at=None)
@@ -63,7 +65,8 @@ def refresh_token_rotate(*, refresh: str) -> TokenPair:
         _, is_first_use = SpentRefreshToken.objects.get_or_create(
             jti=token["jti"], defaults={"family": family}
         )
-        if is_first_use:
+        spent_count = SpentRefreshToken.objects.filter(family=family).count()
+        if is_first_use and spent_count <= settings.MEMBER_QUOTAS["spent_tokens"]:
             # 0 rows if a concurrent replay has ended the family.
             is_rotated = unrevoked.update(last_used_at=timezone.now()) == 1
         else:
@@ -72,6 +75,14 @@ def refresh_token_rotate(*, refresh: str) -> TokenPair:
     if not is_rotated:
         raise InvalidToken(SESSION_ENDED)
     return _make_pair(family)
+
+
+def _delete_surplus_families(user_id: int) -> None:
+    """Delete the sessions of a locked user beyond the quota: ended ones first, then the oldest."""
+    families = TokenFamily.objects.filter(user_id=user_id)
+    latest = families.order_by(F("revoked_at").asc(nulls_first=True), "-last_used_at")
+    surplus = latest.values_list("id", flat=True)[settings.MEMBER_QUOTAS["sessions"] :]
+    families.filter(id__in=list(surplus)).delete()
 
 
 def refresh_token_revoke(*, refresh: str) -> None:

@@ -338,6 +338,32 @@ RATE_LIMITS = {
     # Changes of a member's visibility.
     "visibility": (5, 86_400),
 }
+# How many rows of each table one member may own. Beyond it a request is a 409 that names the quota,
+# except for sessions and known addresses, of which the oldest end.
+MEMBER_QUOTAS = {
+    "ratings": 50_000,
+    "reviews": 5_000,
+    "watchlist_items": 10_000,
+    "viewings": 100_000,
+    "feedback": 20_000,
+    # The feed query reads one index entry for each followed member (social/queries.py); with this many
+    # it takes at most 50 ms.
+    "follows": 2_000,
+    "blocks": 5_000,
+    "reports": 1_000,
+    "playlists": 500,
+    # In one playlist, and in all of a member's.
+    "playlist_items": 5_000,
+    "all_playlist_items": 250_000,
+    "imports": 20,
+    # Five of the largest files.
+    "import_rows": 500_000,
+    "sessions": 50,
+    # Of one session. A client that refreshes when its access token expires spends 8,640 in 90 days.
+    "spent_tokens": 10_000,
+    # Home, work, a phone network or two, and the addresses they change to.
+    "known_addresses": 8,
+}
 RATE_LIMIT_SCALE: float = env.read("RATE_LIMIT_SCALE", env.parse_positive_number, default=1.0)
 
 # Seconds that public responses of the catalogue are cached for; 0 turns the response cache off.
@@ -371,6 +397,8 @@ TMDB_IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
 
 # --- Imports -------------------------------------------------------------------------------------
 
+# An import is deleted so many days after it is done.
+IMPORT_RETENTION_DAYS = 30
 # The function that looks up movies the catalogue does not have: a dotted path, because social must
 # not import tmdb.
 IMPORT_MOVIE_LOOKUP = "tmdb.reference_lookup.look_up_movies" if TMDB_TOKEN else ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.services import user_lock
 from movies.models import Movie
-from nexus.core.api.exceptions import AccountNotFound, NotFound
+from nexus.core.api.exceptions import NotFound
+from nexus.core.quotas import check_quota
 from recommendations.models import Feedback
 from social.queries import lock_existing
 
@@ -16,12 +17,15 @@ from social.queries import lock_existing
 def feedback_set(*, user_id: int, movie_id: int, kind: str) -> Feedback:
     """Store a member's feedback on a movie, new or instead of earlier feedback.
 
-    Raises NotFound for an unknown movie, AccountNotFound (401) if the member was deleted.
+    Raises NotFound for an unknown movie, AccountNotFound (401) if the member was deleted, Problem (409)
+    if the member has as much feedback as the quota allows.
     """
-    if not lock_existing(User, [user_id]):
-        raise AccountNotFound
+    user_lock(user_id=user_id)
     if not lock_existing(Movie, [movie_id]):
         raise NotFound
+    own = Feedback.objects.filter(user_id=user_id)
+    if not own.filter(movie_id=movie_id).exists():
+        check_quota("feedback", own)
     now = timezone.now()
     Feedback.objects.bulk_create(
         [Feedback(user_id=user_id, movie_id=movie_id, kind=kind, created_at=now, updated_at=now)],

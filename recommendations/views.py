@@ -110,7 +110,11 @@ class FeedbackViewSet(ApiViewSet):
         feedback = Feedback.objects.with_movie().filter(user_id=cast(User, request.user).pk)
         return paginate(request, self.query, feedback, NEWEST_FEEDBACK_FIRST, _serialize_feedback)
 
-    @contract(body=FeedbackWriteSerializer, responses={200: FeedbackSerializer})
+    @contract(
+        body=FeedbackWriteSerializer,
+        responses={200: FeedbackSerializer},
+        errors={409: "A quota is full: `too_many_feedback`."},
+    )
     def update(self, request: Request, pk: int) -> Response:
         """Hide a movie from the feed, or ask for less or more like it; the next feed follows it.
 

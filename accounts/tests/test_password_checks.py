@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import KnownAddress
 from accounts.selectors import is_known_address
-from accounts.services import MAX_KNOWN_ADDRESSES, known_address_record
+from accounts.services import known_address_record
 from nexus.core.models import LimitWindow
 from nexus.dev.pytest_plugin import PASSWORD
 
@@ -211,9 +211,11 @@ def test_known_and_unknown_accounts_take_the_same_queries(
 # --- Known addresses ------------------------------------------------------------------------------
 
 
-def test_latest_addresses_are_stored_as_hashes(make_user):
+def test_latest_addresses_are_stored_as_hashes(make_user, settings):
     ann, bob = make_user("ann"), make_user("bob")
-    addresses = [f"192.0.2.{number}" for number in range(MAX_KNOWN_ADDRESSES + 3)]
+    addresses = [
+        f"192.0.2.{number}" for number in range(settings.MEMBER_QUOTAS["known_addresses"] + 3)
+    ]
 
     for address in addresses:
         known_address_record(user_id=ann.pk, address=address)
@@ -224,7 +226,7 @@ def test_latest_addresses_are_stored_as_hashes(make_user):
     assert known == addresses[3:]
     assert "192.0.2" not in str(list(KnownAddress.objects.values()))
     digests = KnownAddress.objects.values_list("digest", flat=True)
-    assert len(set(digests)) == MAX_KNOWN_ADDRESSES + 1
+    assert len(set(digests)) == settings.MEMBER_QUOTAS["known_addresses"] + 1
 
 
 def test_address_of_a_deleted_user_is_not_stored(make_user):

@@ -7,12 +7,14 @@ keyword.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models import Case, Q, Sum, When
+from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
 from social.transfer.formats.records import RecordKind
@@ -22,6 +24,19 @@ MEMBER_KINDS = (RecordKind.FOLLOW.value, RecordKind.BLOCK.value)
 _RESULT_FIELDS = (
     *("verdict", "code", "reason", "candidates", "movie_id", "playlist_id", "outcome", "undo"),
 )
+
+
+class ImportQuerySet(models.QuerySet["Import"]):
+    def count_rows(self, user_id: int) -> int:
+        """Count the rows of a member's imports, those being read included, without reading them."""
+        stored = Case(When(step=Import.Step.READ, then="position"), default="total")
+        return self.filter(user_id=user_id).aggregate(rows=Sum(stored))["rows"] or 0
+
+    def done_before(self, moment: datetime) -> Self:
+        """Keep imports that have had nothing to do since this moment."""
+        # Imports from before the column have no `finished_at`.
+        done_at = Coalesce("finished_at", "undone_at", "applied_at", "created_at")
+        return self.filter(step=Import.Step.NONE).alias(done_at=done_at).filter(done_at__lt=moment)
 
 
 class Import(models.Model):
@@ -68,6 +83,10 @@ class Import(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     applied_at = models.DateTimeField(null=True)
     undone_at = models.DateTimeField(null=True)
+    #: When the last step was done.
+    finished_at = models.DateTimeField(null=True)
+
+    objects = ImportQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -96,6 +115,7 @@ class Import(models.Model):
     def finish(self, state: State) -> None:
         """Set the fields of an import whose last step is done."""
         self.state, self.step, self.position = state, self.Step.NONE, self.total
+        self.finished_at = timezone.now()
 
 
 class ImportFilePiece(models.Model):

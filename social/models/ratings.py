@@ -39,6 +39,10 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         """Keep ratings by members whom the viewer may see."""
         return self.filter(build_visibility_filter(viewer_id, "user"))
 
+    def with_review_by(self, user_id: int) -> Self:
+        """Keep a member's ratings that have a review."""
+        return self.filter(user_id=user_id).exclude(review="")
+
     def counted_wrongly(self) -> Self:
         """Keep ratings that are counted although their member is not, and the other way round."""
         member_counted = build_counted_filter("user")

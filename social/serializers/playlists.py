@@ -12,9 +12,10 @@ from movies.serializers import POSTER_SIZE, MovieSummarySerializer, build_image_
 from nexus.core.api.fields import IdField, LineField, TextField, UTCDateTimeField
 from social.models import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH, Playlist
 from social.selectors.playlists import PlaylistPreview, get_playlist_previews
-from social.services.playlists import MAX_ITEMS
 
 MAX_IDS = 100
+# Playlists from before the quota have up to 10,000 movies.
+MAX_ORDERED_IDS = 10_000
 
 
 def make_movie_ids_field(*, max_length: int = MAX_IDS, **kwargs: Any) -> serializers.ListField:
@@ -127,7 +128,7 @@ class PlaylistItemNoteSerializer(serializers.Serializer[Any]):
 
 class PlaylistOrderSerializer(serializers.Serializer[Any]):
     movie_ids = make_movie_ids_field(
-        max_length=MAX_ITEMS, help_text="Every movie of the playlist, in the new order."
+        max_length=MAX_ORDERED_IDS, help_text="Every movie of the playlist, in the new order."
     )
 
     class Meta:

@@ -7,9 +7,10 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.services import user_lock
 from movies.models import Movie
-from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem, field_error
+from nexus.core.api.exceptions import NotFound, Problem, field_error
+from nexus.core.quotas import check_quota
 from social.models import Viewing, WatchlistItem
 from social.queries import lock_existing
 
@@ -21,10 +22,13 @@ def watchlist_add(
     """Put a movie on a member's watchlist. Return the item and whether it is new.
 
     A movie that is already on the list keeps its date. Raises ValidationError (400) on `movie` for
-    an unknown movie, AccountNotFound (401) if the member was deleted, Problem (409) if the item is
-    removed by another request at the same time.
+    an unknown movie, AccountNotFound (401) if the member was deleted, Problem (409) if the list is as
+    long as the quota allows or the item is removed by another request at the same time.
     """
     _lock_member_and_movie(user_id, movie_id)
+    listed = WatchlistItem.objects.filter(user_id=user_id)
+    if not listed.filter(movie_id=movie_id).exists():
+        check_quota("watchlist_items", listed)
     try:
         return WatchlistItem.objects.with_movie().get_or_create(
             user_id=user_id,
@@ -52,9 +56,13 @@ def viewing_add(
     The same movie at the same moment is the same viewing. Raises like watchlist_add.
     """
     _lock_member_and_movie(user_id, movie_id)
+    watched_at = watched_at or timezone.now()
+    viewings = Viewing.objects.filter(user_id=user_id)
+    if not viewings.filter(movie_id=movie_id, watched_at=watched_at).exists():
+        check_quota("viewings", viewings)
     try:
         return Viewing.objects.with_movie().get_or_create(
-            user_id=user_id, movie_id=movie_id, watched_at=watched_at or timezone.now()
+            user_id=user_id, movie_id=movie_id, watched_at=watched_at
         )
     except IntegrityError as error:
         raise _make_removal_conflict() from error
@@ -69,9 +77,8 @@ def viewing_remove(*, user_id: int, viewing_id: int) -> None:
 
 
 def _lock_member_and_movie(user_id: int, movie_id: int) -> None:
-    """Protect both from deletion until the transaction ends."""
-    if not lock_existing(User, [user_id]):
-        raise AccountNotFound
+    """Lock the member, and protect the movie from deletion, until the transaction ends."""
+    user_lock(user_id=user_id)
     if not lock_existing(Movie, [movie_id]):
         raise field_error("movie", f"There is no movie with the id {movie_id}.", "does_not_exist")
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Count, F, Max
 
 from accounts.models import User
@@ -19,7 +21,6 @@ from movies.services.ratings import RatingChange, movies_apply_ratings
 from nexus.core.db.transactions import long_transaction
 from social.models import FiguresCheck, Playlist, Rating
 from social.queries import fetch_drifted_movies, recount_ratings
-from social.services.playlists import playlist_recount
 
 # Each batch locks the movies of so many ratings while it reads all ratings of them.
 RECOUNT_BATCH_SIZE = 100
@@ -97,7 +98,7 @@ def figures_reconcile() -> FiguresCheck:
         movie_count=F("item_count")
     )
     for playlist_id in list(counted.values_list("id", flat=True)):
-        check.playlists += playlist_recount(playlist_id=playlist_id)
+        check.playlists += _recount_playlist(playlist_id)
     check.save()
     if check.movies or check.playlists:
         _LOG.error(
@@ -109,6 +110,17 @@ def figures_reconcile() -> FiguresCheck:
     outdated = FiguresCheck.objects.order_by("-id").values_list("id", flat=True)[MAX_CHECKS:]
     FiguresCheck.objects.filter(id__in=list(outdated)).delete()
     return check
+
+
+@transaction.atomic
+def _recount_playlist(playlist_id: UUID) -> bool:
+    """Bring a playlist's movie count in line with its items. Return whether it was wrong."""
+    playlist = Playlist.objects.select_for_update().filter(id=playlist_id).first()
+    if playlist is None:
+        return False
+    count, playlist.movie_count = playlist.movie_count, playlist.items.count()
+    playlist.save(update_fields=["movie_count"])
+    return count != playlist.movie_count
 
 
 def _list_movie_batches() -> Iterator[list[int]]:

@@ -12,19 +12,16 @@ from django.db import transaction
 
 from accounts.models import User
 from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem
+from nexus.core.quotas import check_quota
 from social.models import Block, Follow, members_visible_to
-
-# The feed query reads one index entry for each followed member (social/queries.py); with this many
-# it takes at most 50 ms.
-MAX_FOLLOWING = 2000
 
 
 @transaction.atomic
 def follow_set(*, follower_id: int, followed_id: int) -> None:
     """Let one member follow another. Following a followed member again changes nothing.
 
-    Raises Problem (403) if the two are the same member, Problem (409) if the follower already
-    follows MAX_FOLLOWING members, NotFound if the follower may not see the other member.
+    Raises Problem (403) if the two are the same member, Problem (409) if the follower follows
+    as many members as the quota allows, NotFound if the follower may not see the other member.
     """
     _lock_pair(follower_id, followed_id, "You cannot follow yourself.")
     follows = Follow.objects.filter(follower_id=follower_id)
@@ -32,9 +29,7 @@ def follow_set(*, follower_id: int, followed_id: int) -> None:
         return
     if not members_visible_to(follower_id).filter(pk=followed_id).exists():
         raise NotFound
-    if follows.count() >= MAX_FOLLOWING:
-        detail = f"You already follow {MAX_FOLLOWING} members. Unfollow one first."
-        raise Problem(409, "following_too_many", detail)
+    check_quota("follows", follows, code="following_too_many")
     Follow.objects.create(follower_id=follower_id, followed_id=followed_id)
 
 
@@ -51,13 +46,14 @@ def block_set(*, blocker_id: int, blocked_id: int) -> None:
     """Hide two members from each other and end their follows in both directions.
 
     Blocking a blocked member again changes nothing. Raises Problem (403) if the two are the same
-    member, NotFound if the blocker may not see the other member.
+    member, Problem (409) if the blocker has as many blocks as the quota allows, NotFound if the blocker may not see the other member.
     """
     _lock_pair(blocker_id, blocked_id, "You cannot block yourself.")
     if Block.objects.filter(blocker_id=blocker_id, blocked_id=blocked_id).exists():
         return
     if not members_visible_to(blocker_id).filter(pk=blocked_id).exists():
         raise NotFound
+    check_quota("blocks", Block.objects.filter(blocker_id=blocker_id))
     Block.objects.create(blocker_id=blocker_id, blocked_id=blocked_id)
     Follow.objects.filter(
         follower_id__in=[blocker_id, blocked_id], followed_id__in=[blocker_id, blocked_id]

@@ -14,7 +14,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem
+from accounts.services import user_lock
+from nexus.core.api.exceptions import NotFound, Problem
+from nexus.core.quotas import check_quota
 from social.models import HiddenReview, Playlist, Rating, ReviewReport
 from social.queries import lock_existing
 
@@ -34,16 +36,19 @@ def review_report(
     """Report a review to the moderators. Return the report and whether it is new.
 
     A member's first report of a review is not changed by later ones. Raises NotFound if the
-    reporter sees no such review, Problem (403) if the review is their own.
+    reporter sees no such review, Problem (403) if the review is their own, Problem (409) if the reporter has
+    as many reports as the quota allows.
     """
-    if not lock_existing(User, [reporter_id]):
-        raise AccountNotFound
+    user_lock(user_id=reporter_id)
     lock_existing(Rating, [rating_id])
     review = Rating.objects.reviews_visible_to(reporter_id).filter(id=rating_id).first()
     if review is None:
         raise NotFound
     if review.user_id == reporter_id:
         raise Problem(403, "own_review", "This review is your own. Change or delete it instead.")
+    reports = ReviewReport.objects.filter(reporter_id=reporter_id)
+    if not reports.filter(rating_id=rating_id).exists():
+        check_quota("reports", reports)
     return ReviewReport.objects.get_or_create(
         rating_id=rating_id,
         reporter_id=reporter_id,

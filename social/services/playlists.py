@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.services import user_lock
 from movies.models import Movie
-from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem, field_error
+from nexus.core.api.exceptions import NotFound, Problem, field_error
+from nexus.core.quotas import check_quota
 from social.models import Playlist, PlaylistItem
 from social.queries import copy_items, lock_existing, set_item_positions
-
-MAX_ITEMS = 10_000
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ def playlist_create(
     """Create a playlist of these movies.
 
     Raises AccountNotFound (401) if the owner was deleted, ValidationError (400) on `movie_ids` for
-    unknown movies or more than MAX_ITEMS.
+    unknown movies, Problem (409) if the owner has as many playlists as the quota allows.
     """
-    if not lock_existing(User, [owner.pk]):
-        raise AccountNotFound
+    user_lock(user_id=owner.pk)
+    check_quota("playlists", Playlist.objects.filter(owner=owner))
     playlist = Playlist.objects.create(
         owner=owner,
         name=name,
@@ -71,7 +72,7 @@ def playlist_update(
 
     Movies that stay in the playlist keep their notes. Raises NotFound if the playlist does not
     exist, Problem (403) if a moderator has hidden it and `visibility` is not private,
-    ValidationError (400) on `movie_ids` for unknown movies or more than MAX_ITEMS.
+    ValidationError (400) on `movie_ids` for unknown movies.
     """
     playlist = _lock_playlist(playlist_id)
     _check_may_share(playlist, visibility)
@@ -96,7 +97,8 @@ def playlist_copy(
     """Create a playlist with the movies of another one, in its order and without its notes.
 
     By default the copy has the name of its source and is private. Raises Problem (403) if a
-    moderator has hidden the source and the copy is not private.
+    moderator has hidden the source and the copy is not private, Problem (409) if the owner has as many
+    playlists or items as the quotas allow.
     """
     visibility = visibility or Playlist.Visibility.PRIVATE
     _check_may_share(source, visibility)
@@ -107,7 +109,7 @@ def playlist_copy(
         copy.hidden_at = source.hidden_at
         copy.save(update_fields=["hidden_at"])
     movie_ids = _read_order(source)
-    _check_length(movie_ids)
+    _check_item_quotas(owner.pk, length=len(movie_ids), adding=len(movie_ids))
     lock_existing(Movie, movie_ids)
     copy.movie_count = copy_items(source_id=source.id, copy_id=copy.id)
     _increment_version(copy)
@@ -124,9 +126,13 @@ def playlist_delete(*, playlist_id: UUID) -> None:
 def playlist_items_add(*, playlist_id: UUID, movie_ids: Sequence[int]) -> AddedItems:
     """Append movies in the order given. Movies that are already in the playlist do not move.
 
-    Raises NotFound if the playlist does not exist, ValidationError (400) on `movie_ids` for more
-    than MAX_ITEMS.
+    Raises NotFound if the playlist does not exist, Problem (409) if the playlist or the owner would
+    have more items than the quotas allow.
     """
+    owner_id = Playlist.objects.filter(id=playlist_id).values_list("owner_id", flat=True).first()
+    if owner_id is None:
+        raise NotFound
+    user_lock(user_id=owner_id)
     playlist = _lock_playlist(playlist_id)
     current = _read_order(playlist)
     in_playlist = set(current)
@@ -134,6 +140,7 @@ def playlist_items_add(*, playlist_id: UUID, movie_ids: Sequence[int]) -> AddedI
     in_catalogue = lock_existing(Movie, sent)
     new = [pk for pk in sent if pk in in_catalogue and pk not in in_playlist]
     if new:
+        _check_item_quotas(owner_id, length=len(current) + len(new), adding=len(new))
         _write_order(playlist, [*current, *new])
     return AddedItems(
         added=new,
@@ -201,19 +208,6 @@ def playlist_reorder(
     return playlist, is_changed
 
 
-@transaction.atomic
-def playlist_recount(*, playlist_id: UUID) -> bool:
-    """Bring a playlist's movie count and positions in line with its items; return whether they were off."""
-    playlist = Playlist.objects.select_for_update().filter(id=playlist_id).first()
-    if playlist is None:
-        return False
-    order = _read_order(playlist)
-    is_off = playlist.movie_count != len(order)
-    if is_off:
-        _write_order(playlist, order)
-    return is_off
-
-
 def _check_may_share(playlist: Playlist, visibility: str | None) -> None:
     """Raise Problem (403) if a moderator has hidden the playlist and `visibility` would share it."""
     if playlist.hidden_at and visibility not in (None, Playlist.Visibility.PRIVATE):
@@ -245,10 +239,8 @@ def _replace_items(playlist: Playlist, movie_ids: Sequence[int]) -> None:
 def _write_order(playlist: Playlist, movie_ids: Sequence[int]) -> None:
     """Make these movies the content of a locked playlist, at positions 1, 2, 3 and so on.
 
-    Only items whose position changes are written. Raises ValidationError (400) on `movie_ids` for
-    more than MAX_ITEMS.
+    Only items whose position changes are written.
     """
-    _check_length(movie_ids)
     items = PlaylistItem.objects.filter(playlist=playlist)
     current = set(items.values_list("movie_id", flat=True))
     if not current <= set(movie_ids):
@@ -263,10 +255,11 @@ def _write_order(playlist: Playlist, movie_ids: Sequence[int]) -> None:
     _increment_version(playlist)
 
 
-def _check_length(movie_ids: Sequence[int]) -> None:
-    if len(movie_ids) > MAX_ITEMS:
-        message = f"A playlist holds at most {MAX_ITEMS} movies."
-        raise field_error("movie_ids", message, "too_many")
+def _check_item_quotas(owner_id: int, *, length: int, adding: int) -> None:
+    """Raise Problem (409) if a playlist would be too long, or its locked owner have too many items."""
+    check_quota("playlist_items", 0, adding=length)
+    own = Playlist.objects.filter(owner_id=owner_id).aggregate(total=Sum("movie_count"))
+    check_quota("all_playlist_items", own["total"] or 0, adding=adding)
 
 
 def _increment_version(playlist: Playlist) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -17,6 +18,7 @@ from accounts.models import User
 from movies.models import Movie
 from movies.services.ratings import RatingChange, movie_apply_rating
 from nexus.core.api.exceptions import AccountNotFound, NotFound, field_error
+from nexus.core.quotas import check_quota, make_quota_problem
 from social.models import HiddenReview, Rating, WatchlistItem
 from social.queries import lock_existing
 from social.services.figures import figures_apply
@@ -36,12 +38,12 @@ def rating_set(
 
     A replaced rating keeps its review and spoiler mark if they are None here. The movie leaves the
     member's watchlist unless `keep_in_watchlist`. Raises ValidationError (400) on `movie` for an
-    unknown movie, AccountNotFound (401) if the member was deleted.
+    unknown movie, AccountNotFound (401) if the member was deleted, Problem (409) if the member has as
+    many ratings or reviews as the quotas allow.
     """
     # With the lock, a member's ratings are created one after another, and not while the visibility
     # changes.
-    members = User.objects.select_for_update(no_key=True).only("visibility", "is_active", "origin")
-    member = members.filter(pk=user_id).first()
+    member = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
     if member is None:
         raise AccountNotFound
     rating = Rating.objects.select_for_update().filter(user_id=user_id, movie_id=movie_id).first()
@@ -67,7 +69,15 @@ def rating_update(
     review: str | None = None,
     contains_spoilers: bool | None = None,
 ) -> Rating:
-    """Change the fields of a rating that are not None. Raises NotFound if it does not exist."""
+    """Change the fields of a rating that are not None.
+
+    Raises NotFound if it does not exist, Problem (409) if the member has as many reviews as the quota
+    allows.
+    """
+    # The member first, as everywhere: the reviews are counted under this lock.
+    members = User.objects.select_for_update(no_key=True, of=("self",)).filter(ratings=rating_id)
+    if not members.values_list("pk").first():
+        raise NotFound
     rating = Rating.objects.select_for_update().filter(id=rating_id).first()
     if rating is None:
         raise NotFound
@@ -92,6 +102,10 @@ def _create_rating(
     member: User, movie_id: int, score: float, review: str | None, contains_spoilers: bool | None
 ) -> Rating:
     """Create a locked member's first rating of a movie."""
+    if Rating.objects.filter(user=member).count() >= settings.MEMBER_QUOTAS["ratings"]:
+        raise make_quota_problem("ratings")
+    if review:
+        check_quota("reviews", Rating.objects.with_review_by(member.pk))
     now = timezone.now()
     rating = Rating.objects.create(
         user_id=member.pk,
@@ -130,6 +144,7 @@ def _update_rating(
         if not review:
             rating.reviewed_at = None
         elif not rating.review:
+            check_quota("reviews", Rating.objects.with_review_by(rating.user_id))
             rating.reviewed_at = now
         rating.review = review
     if contains_spoilers is not None:

@@ -4,7 +4,7 @@ from accounts.models import User
 from social.models import Block, Follow, Playlist
 from social.selectors import members
 from social.selectors.members import FollowCounts, count_follows
-from social.services.follows import MAX_FOLLOWING, follow_set
+from social.services.follows import follow_set
 from social.services.ratings import rating_set
 from social.tests.helpers import run_concurrently
 
@@ -251,10 +251,10 @@ def test_follow_counts_stop_at_the_maximum_list_depth(ann, monkeypatch, django_a
     assert count_follows(member_id=ann.pk, viewer_id=ann.pk) == FollowCounts(100, 0)
 
 
-def test_following_more_than_the_limit_is_rejected(client, ann, bob):
+def test_following_more_than_the_limit_is_rejected(client, ann, bob, settings):
     others = User.objects.bulk_create(
         User(username=f"other{number}", email=f"other{number}@example.org")
-        for number in range(MAX_FOLLOWING)
+        for number in range(settings.MEMBER_QUOTAS["follows"])
     )
     Follow.objects.bulk_create(Follow(follower=ann, followed=other) for other in others[1:])
 

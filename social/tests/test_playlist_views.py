@@ -398,14 +398,13 @@ def test_adding_no_movies_or_more_than_a_hundred_is_rejected(client, make_playli
     assert set(response.json()["errors"]) == {"movie_ids"}
 
 
-def test_a_playlist_has_a_maximum_number_of_items(client, make_playlist, movies, monkeypatch):
-    monkeypatch.setattr("social.services.playlists.MAX_ITEMS", 3)
+def test_a_playlist_has_a_maximum_number_of_items(client, make_playlist, movies, settings):
+    settings.MEMBER_QUOTAS = {**settings.MEMBER_QUOTAS, "playlist_items": 3}
     url = make_playlist(movie_ids=movies[:2])
 
     response = client.post(f"{url}items/", {"movie_ids": movies[2:]})
 
-    assert response.status_code == 400
-    assert response.json()["errors"]["movie_ids"][0]["code"] == "too_many"
+    assert (response.status_code, response.json()["code"]) == (409, "too_many_playlist_items")
     assert read_items(client, url) == movies[:2]
     assert client.post(f"{url}items/", {"movie_ids": movies[2:3]}).status_code == 200
 

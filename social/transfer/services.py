@@ -12,12 +12,12 @@ from typing import IO
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.services import user_lock
 from movies.models import Movie
-from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem, field_error
+from nexus.core.api.exceptions import NotFound, Problem, field_error
+from nexus.core.quotas import check_quota
 from nexus.core.visible_text import remove_invisible
 from social.models import Import, ImportFilePiece, ImportRow
-from social.queries import lock_existing
 from social.transfer.formats.detection import detect_format
 from social.transfer.formats.records import MOVIE_KINDS, FileError
 from social.transfer.pipeline.duplicates import mark_duplicates
@@ -26,9 +26,6 @@ from social.transfer.tasks import defer_import
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 PIECE_BYTES = 256 * 1024
-# A member who has this many must delete one first.
-MAX_IMPORTS = 20
-
 MAX_FILENAME_LENGTH = 200
 
 State = Import.State
@@ -38,7 +35,8 @@ def import_create(*, user_id: int, filename: str, file: IO[bytes]) -> tuple[Impo
     """Store a file to be read; return the import and whether it is new.
 
     The same file is the same import until that is applied. Raises ValidationError (400) on `file`
-    for a file of an unknown format, Problem (409) if the member has MAX_IMPORTS.
+    for a file of an unknown format, Problem (409) if the member has as many imports or
+    import rows as the quotas allow.
     """
     name = remove_invisible(filename, is_line=True)[-MAX_FILENAME_LENGTH:]
     try:
@@ -48,13 +46,11 @@ def import_create(*, user_id: int, filename: str, file: IO[bytes]) -> tuple[Impo
     digest = _hash_file(file)
     try:
         with transaction.atomic():
-            if not lock_existing(User, [user_id]):
-                raise AccountNotFound
+            user_lock(user_id=user_id)
             if existing := _find_unapplied_import(user_id, digest):
                 return existing, False
-            if Import.objects.filter(user_id=user_id).count() >= MAX_IMPORTS:
-                detail = f"You have {MAX_IMPORTS} imports, the maximum. Delete one first."
-                raise Problem(409, "too_many_imports", detail)
+            check_quota("imports", Import.objects.filter(user_id=user_id))
+            check_quota("import_rows", Import.objects.count_rows(user_id))
             job = Import.objects.create(
                 user_id=user_id, filename=name, format=file_format, sha256=digest
             )

@@ -15,6 +15,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from nexus.core.background.queues import RETRY, Queue
 from social.models import Import
+from social.transfer.retention import imports_delete_old
 from social.transfer.runner import import_give_up, import_run
 
 # How long an import runs while others wait for a turn.
@@ -88,3 +89,10 @@ def resume_imports(timestamp: int) -> None:
     unfinished = Import.objects.exclude(step=Import.Step.NONE).order_by("id")
     for import_id, user_id in unfinished.values_list("id", "user_id"):
         defer_import(import_id=import_id, user_id=user_id)
+
+
+@app.periodic(cron="19 5 * * *")
+@app.task(queue=Queue.PERIODIC, queueing_lock="delete_old_imports")
+def delete_old_imports(timestamp: int) -> None:
+    """Delete imports that were done a while ago; what they have written stays."""
+    imports_delete_old()

@@ -84,7 +84,7 @@ class ImportListViewSet(ApiViewSet):
         body=ImportUploadSerializer,
         responses={201: ImportSerializer, 200: ImportSerializer},
         errors={
-            409: "The caller has the maximum number of imports and must delete one first.",
+            409: "A quota is full: `too_many_imports`, `too_many_import_rows`.",
             413: _TOO_LARGE,
             415: "The body is not multipart/form-data.",
         },

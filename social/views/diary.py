@@ -42,7 +42,7 @@ class WatchlistViewSet(ApiViewSet):
     @contract(
         body=WatchlistWriteSerializer,
         responses={201: WatchlistItemSerializer, 200: WatchlistItemSerializer},
-        errors={409: "Another request removed the movie at the same time."},
+        errors={409: "A quota is full, or another request removed the movie at the same time."},
     )
     def create(self, request: Request) -> Response:
         """Put a movie on the watchlist; 200 if it is already on it."""
@@ -70,7 +70,7 @@ class HistoryViewSet(ApiViewSet):
     @contract(
         body=ViewingWriteSerializer,
         responses={201: ViewingSerializer, 200: ViewingSerializer},
-        errors={409: "Another request removed the viewing at the same time."},
+        errors={409: "A quota is full, or another request removed the viewing at the same time."},
     )
     def create(self, request: Request) -> Response:
         """Record a viewing; 200 if the same movie is already recorded at the same moment."""

@@ -157,7 +157,10 @@ class BlockViewSet(ApiViewSet):
         blocks = blocks.only("created_at", "blocked__username")
         return paginate(request, self.query, blocks, FOLLOWS_NEWEST_FIRST, _serialize_blocks)
 
-    @contract(responses={204: None}, errors={403: SAME_MEMBER})
+    @contract(
+        responses={204: None},
+        errors={403: SAME_MEMBER, 409: "A quota is full: `too_many_blocks`."},
+    )
     def update(self, request: Request, username: str) -> Response:
         """Block a member. Both become invisible to each other, and follows between them end."""
         blocked = get_member(username=username)

@@ -94,7 +94,11 @@ class PlaylistViewSet(PlaylistAccess):
             lambda rows: serialize_playlists(rows, viewer_id=request.user.pk),
         )
 
-    @contract(body=PlaylistWriteSerializer, responses={201: PlaylistSerializer})
+    @contract(
+        body=PlaylistWriteSerializer,
+        responses={201: PlaylistSerializer},
+        errors={409: "A quota is full: `too_many_playlists`."},
+    )
     def create(self, request: Request) -> Response:
         """Create a playlist, optionally with movies. `Location` is its URL."""
         playlist = playlist_create(owner=cast(User, request.user), **self.body)
@@ -135,7 +139,11 @@ class PlaylistViewSet(PlaylistAccess):
     @contract(
         body=PlaylistCopySerializer,
         responses={201: PlaylistSerializer},
-        errors={403: MAY_NOT_SHARE},
+        errors={
+            403: MAY_NOT_SHARE,
+            409: "A quota is full: `too_many_playlists`, `too_many_playlist_items`,"
+            " `too_many_all_playlist_items`.",
+        },
     )
     def copy(self, request: Request, pk: UUID) -> Response:
         """Create a playlist with the movies of another one that the caller may read.
@@ -175,7 +183,10 @@ class PlaylistItemViewSet(PlaylistAccess):
     @contract(
         body=PlaylistItemsAddSerializer,
         responses={200: PlaylistItemsAddedSerializer},
-        errors={403: ONLY_OWNER},
+        errors={
+            403: ONLY_OWNER,
+            409: "A quota is full: `too_many_playlist_items`, `too_many_all_playlist_items`.",
+        },
     )
     def create(self, request: Request, pk: UUID) -> Response:
         """Append movies. Movies that are already in the playlist do not move."""

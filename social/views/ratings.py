@@ -57,7 +57,7 @@ class RatingViewSet(ApiViewSet):
     @contract(
         body=RatingWriteSerializer,
         responses={201: RatingSerializer, 200: RatingSerializer},
-        errors={409: "Another request deleted the rating at the same time."},
+        errors={409: "A quota is full: `too_many_ratings`, `too_many_reviews`."},
     )
     def create(self, request: Request) -> Response:
         """Rate a movie, or replace the caller's rating of it.
@@ -74,12 +74,20 @@ class RatingViewSet(ApiViewSet):
         """Return one of the caller's ratings."""
         return Response(RatingSerializer(self._get_own(pk)).data)
 
-    @contract(body=RatingEditSerializer, responses={200: RatingSerializer})
+    @contract(
+        body=RatingEditSerializer,
+        responses={200: RatingSerializer},
+        errors={409: "A quota is full: `too_many_reviews`."},
+    )
     def update(self, request: Request, pk: int) -> Response:
         """Change a rating. The score is required; other fields that are not sent do not change."""
         return self._change(pk)
 
-    @contract(body=RatingEditSerializer, responses={200: RatingSerializer})
+    @contract(
+        body=RatingEditSerializer,
+        responses={200: RatingSerializer},
+        errors={409: "A quota is full: `too_many_reviews`."},
+    )
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change the fields of a rating that are sent."""
         return self._change(pk)
@@ -112,7 +120,10 @@ class ReportViewSet(ApiViewSet):
     @contract(
         body=ReportWriteSerializer,
         responses={201: ReportSerializer, 200: ReportSerializer},
-        errors={403: "The review is the caller's own."},
+        errors={
+            403: "The review is the caller's own.",
+            409: "A quota is full: `too_many_reports`.",
+        },
     )
     def create(self, request: Request, pk: int) -> Response:
         """Report a review to the moderators; 200 if the caller has already reported it."""

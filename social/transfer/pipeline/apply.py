@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from accounts.models import User
 from movies.models import Movie
 from movies.services.ratings import RatingChange
+from nexus.core.quotas import count_free_rows, make_quota_problem
 from social.models import (
     Block,
     Follow,
@@ -54,6 +56,16 @@ BATCH_SIZE = 250
 
 Outcome = ImportRow.Outcome
 Verdict = ImportRow.Verdict
+NO_PLAYLIST = "no_playlist"
+#: Codes of rows that were matched but not written.
+REFUSALS = frozenset(
+    {
+        NO_PLAYLIST,
+        "following_too_many",
+        "throttled",
+        *(f"too_many_{name}" for name in settings.MEMBER_QUOTAS),
+    }
+)
 #: The fields of a rating that an import sets and undoing restores.
 RATING_FIELDS = (
     "score",
@@ -77,6 +89,9 @@ def apply_batch(import_id: int) -> Import:
         writable = _select_writable(batch)
         for row in writable:
             row.outcome, row.undo = Outcome.UNCHANGED, None
+            if row.code in REFUSALS:
+                # The import is applied again.
+                row.code, row.reason = "", ""
         _write_ratings(job, select_kinds(writable, RecordKind.RATING, RecordKind.REVIEW))
         _write_viewings(job, select_kinds(writable, RecordKind.VIEWING, RecordKind.SEEN))
         _write_watchlist(job, select_kinds(writable, RecordKind.WATCHLIST))
@@ -105,6 +120,11 @@ def select_kinds(rows: Sequence[ImportRow], *kinds: RecordKind) -> list[ImportRo
     return [row for row in rows if row.kind in kinds]
 
 
+def _refuse(row: ImportRow, error: APIException) -> None:
+    """Leave the account as it is, for the reason of a service or a quota."""
+    row.outcome, row.code, row.reason = Outcome.KEPT, str(error.get_codes()), str(error.detail)
+
+
 def get_movie_id(row: ImportRow) -> int:
     assert row.movie_id is not None
     return row.movie_id
@@ -121,15 +141,26 @@ def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
     old_scores = {movie_id: rating.score for movie_id, rating in ratings.items()}
     created: dict[int, Rating] = {}
     updated: dict[int, Rating] = {}
+    free_ratings = count_free_rows("ratings", Rating.objects.filter(user_id=job.user_id))
+    free_reviews = count_free_rows("reviews", Rating.objects.with_review_by(job.user_id))
     for row in rows:
         movie_id = get_movie_id(row)
         rating = ratings.get(movie_id)
-        if rating is None:
+        if rating is None and row.values.get("score") is None:
             # A review without a score waits for a row that rates the movie.
-            if row.values.get("score") is not None:
-                rating = ratings[movie_id] = created[movie_id] = _make_rating(job, row)
-                row.outcome = Outcome.CREATED
-                row.undo = {"before": None, "after": serialize_rating(rating)}
+            continue
+        adds_review = bool(row.values.get("review")) and (rating is None or not rating.review)
+        if adds_review and not free_reviews:
+            _refuse(row, make_quota_problem("reviews"))
+            continue
+        if rating is None and len(created) >= free_ratings:
+            _refuse(row, make_quota_problem("ratings"))
+            continue
+        free_reviews -= adds_review
+        if rating is None:
+            rating = ratings[movie_id] = created[movie_id] = _make_rating(job, row)
+            row.outcome = Outcome.CREATED
+            row.undo = {"before": None, "after": serialize_rating(rating)}
             continue
         before = serialize_rating(rating)
         row.outcome = _merge_rating(job, rating, row)
@@ -213,13 +244,17 @@ def _write_viewings(job: Import, rows: Sequence[ImportRow]) -> None:
             "movie_id", flat=True
         )
     )
-    created = []
+    created: list[Viewing] = []
+    free = count_free_rows("viewings", Viewing.objects.filter(user_id=job.user_id))
     for row in rows:
         movie_id = get_movie_id(row)
         times = times_by_movie.setdefault(movie_id, set())
         if row.kind == RecordKind.SEEN and (times or movie_id in rated):
             continue
         if row.kind == RecordKind.VIEWING and is_viewing_in(times, row):
+            continue
+        if len(created) >= free:
+            _refuse(row, make_quota_problem("viewings"))
             continue
         watched_at = to_datetime(row.values.get("watched_at")) or job.created_at
         times.add(watched_at)
@@ -235,10 +270,14 @@ def _write_watchlist(job: Import, rows: Sequence[ImportRow]) -> None:
             user_id=job.user_id, movie_id__in={get_movie_id(row) for row in rows}
         ).values_list("movie_id", flat=True)
     )
-    created = []
+    created: list[WatchlistItem] = []
+    free = count_free_rows("watchlist_items", WatchlistItem.objects.filter(user_id=job.user_id))
     for row in rows:
         movie_id = get_movie_id(row)
         if movie_id in listed:
+            continue
+        if len(created) >= free:
+            _refuse(row, make_quota_problem("watchlist_items"))
             continue
         listed.add(movie_id)
         added_at = to_datetime(row.values.get("added_at")) or timezone.now()
@@ -287,7 +326,12 @@ def _write_playlists(job: Import, rows: Sequence[ImportRow]) -> None:
     )
     for row in rows:
         if row.playlist_id not in existing:
-            playlist = _create_playlist(owner, row.values)
+            try:
+                playlist = _create_playlist(owner, row.values)
+            except APIException as error:
+                _refuse(row, error)
+                row.playlist_id = None
+                continue
             row.playlist_id, row.outcome = playlist.id, Outcome.CREATED
             row.undo = {"after": [playlist.name, playlist.description, playlist.visibility]}
     # The rows of their items find the playlists through these rows.
@@ -320,6 +364,9 @@ def _write_playlist_items(job: Import, rows: Sequence[ImportRow]) -> None:
         row.playlist_id = playlist_ids.get(row.values["list"])
         if row.playlist_id is not None:
             rows_by_playlist.setdefault(row.playlist_id, []).append(row)
+        else:
+            row.outcome = Outcome.KEPT
+            row.code, row.reason = NO_PLAYLIST, "The playlist of this row was not created."
     own = Playlist.objects.filter(owner_id=job.user_id, id__in=rows_by_playlist)
     for playlist_id in own.order_by("id").values_list("id", flat=True):
         _add_items(playlist_id, rows_by_playlist[playlist_id])
@@ -331,10 +378,9 @@ def _add_items(playlist_id: UUID, rows: Sequence[ImportRow]) -> None:
     movie_ids = [get_movie_id(row) for row in rows]
     try:
         added = playlist_items_add(playlist_id=playlist_id, movie_ids=movie_ids).added
-    except APIException:
-        # The playlist is full.
+    except APIException as error:
         for row in rows:
-            row.outcome = Outcome.KEPT
+            _refuse(row, error)
         return
     items = list(PlaylistItem.objects.filter(playlist_id=playlist_id, movie_id__in=added))
     for item in items:
@@ -358,9 +404,9 @@ def _write_profile(job: Import, rows: Sequence[ImportRow]) -> None:
             before = {name: getattr(user, name) for name in changes}
             try:
                 member_update(user=user, changes=changes)
-            except APIException:
+            except APIException as error:
                 # The visibility has changed as often as it may in a day.
-                row.outcome = Outcome.KEPT
+                _refuse(row, error)
                 continue
             row.outcome, row.undo = Outcome.UPDATED, {"before": before, "after": changes}
         elif get_profile_changes(user, row.values, replace=True):
@@ -377,9 +423,8 @@ def _write_follows(job: Import, rows: Sequence[ImportRow]) -> None:
             continue
         try:
             follow_set(follower_id=job.user_id, followed_id=followed_id)
-        except APIException:
-            # The member follows as many as they may.
-            row.outcome = Outcome.KEPT
+        except APIException as error:
+            _refuse(row, error)
             continue
         if since := to_datetime(row.values.get("since")):
             follows.update(created_at=since)
@@ -396,9 +441,8 @@ def _write_blocks(job: Import, rows: Sequence[ImportRow]) -> None:
             continue
         try:
             block_set(blocker_id=job.user_id, blocked_id=blocked_id)
-        except APIException:
-            # The other member has deleted their account since _find_member_id.
-            row.outcome = Outcome.KEPT
+        except APIException as error:
+            _refuse(row, error)
             continue
         if since := to_datetime(row.values.get("since")):
             blocks.update(created_at=since)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import count, islice
 from typing import IO
 
+from nexus.core.quotas import count_free_rows, make_quota_problem
 from social.models import Import, ImportFilePiece, ImportRow
 from social.transfer.formats.reader import read_records
 from social.transfer.formats.records import FileError, Record, RecordKind
@@ -60,6 +61,9 @@ def _read_batch(import_id: int, rows: Iterator[ImportRow], *, position: int) -> 
             batch = list(islice(rows, BATCH_SIZE))
         except FileError as error:
             import_fail(job, error.reason)
+            return job
+        if count_free_rows("import_rows", Import.objects.count_rows(job.user_id)) < len(batch):
+            import_fail(job, str(make_quota_problem("import_rows").detail))
             return job
         ImportRow.objects.bulk_create(batch)
         job.position += len(batch)

@@ -19,7 +19,7 @@ from social.models import (
 )
 from social.services.playlists import playlist_create
 from social.services.ratings import rating_set
-from social.transfer.services import MAX_FILE_BYTES, MAX_IMPORTS
+from social.transfer.services import MAX_FILE_BYTES
 from social.transfer.tests.helpers import make_zip, run_action, upload, upload_and_read
 
 HEADER = "Date,Name,Year,Letterboxd URI,Rating\n"
@@ -523,10 +523,10 @@ def test_larger_body_limit_is_only_for_imports(client, settings):
     assert response.status_code == 413
 
 
-def test_member_with_the_maximum_number_of_imports_is_409(client, ann):
+def test_member_with_the_maximum_number_of_imports_is_409(client, ann, settings):
     Import.objects.bulk_create(
         Import(user=ann, format="imdb", sha256=str(n), state="ready", step="")
-        for n in range(MAX_IMPORTS)
+        for n in range(settings.MEMBER_QUOTAS["imports"])
     )
 
     response = upload(client, RATINGS, "ratings.csv")

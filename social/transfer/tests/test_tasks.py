@@ -4,9 +4,11 @@ import io
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection, connections
+from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from movies.models import Movie
@@ -16,8 +18,14 @@ from social.models import Import, ImportRow, Rating
 from social.services.account_deletion import account_delete
 from social.transfer import runner, services, tasks
 from social.transfer.pipeline import apply, batch, read, undo
+from social.transfer.retention import imports_delete_old
 from social.transfer.runner import import_run
-from social.transfer.tasks import MAX_TURN_ATTEMPTS, defer_import, resume_imports
+from social.transfer.tasks import (
+    MAX_TURN_ATTEMPTS,
+    defer_import,
+    delete_old_imports,
+    resume_imports,
+)
 from social.transfer.tests.helpers import make_ready_import
 
 ROWS = 40
@@ -305,3 +313,52 @@ def test_import_of_a_killed_worker_is_continued_within_a_minute(
 
     assert job.state == "applied"
     assert_applied_once(rows)
+
+
+# --- Retention -----------------------------------------------------------------------------------
+
+
+def test_imports_are_deleted_thirty_days_after_they_are_done(job, make_user):
+    now = timezone.now()
+    kept = make_ready_import(make_user("bob"), 2)
+    running = make_ready_import(make_user("cid"), 2)
+    Import.objects.filter(pk=job.pk).update(finished_at=now - timedelta(days=30, minutes=1))
+    Import.objects.filter(pk=kept.pk).update(finished_at=now - timedelta(days=29))
+    Import.objects.filter(pk=running.pk).update(
+        finished_at=now - timedelta(days=90), step=Import.Step.APPLY, state=Import.State.APPLYING
+    )
+
+    delete_old_imports(timestamp=0)
+
+    assert set(Import.objects.values_list("pk", flat=True)) == {kept.pk, running.pk}
+    assert ImportRow.objects.filter(of_id=job.pk).count() == 0
+    assert ImportRow.objects.count() == 4
+
+
+def test_the_ratings_of_a_deleted_import_stay(job):
+    services.import_apply(import_id=job.pk)
+    run_waiting_jobs()
+    Import.objects.update(finished_at=timezone.now() - timedelta(days=31))
+
+    assert imports_delete_old() == 1
+
+    assert Rating.objects.count() == ROWS
+
+
+def test_an_import_from_before_the_column_is_deleted_by_its_other_dates(job):
+    long_ago = timezone.now() - timedelta(days=31)
+    Import.objects.update(finished_at=None, created_at=long_ago, applied_at=timezone.now())
+    assert imports_delete_old() == 0
+
+    Import.objects.update(applied_at=long_ago)
+
+    assert imports_delete_old() == 1
+
+
+def test_a_step_that_ends_dates_the_import(job):
+    services.import_apply(import_id=job.pk)
+
+    run_waiting_jobs()
+
+    job.refresh_from_db()
+    assert timezone.now() - job.finished_at < timedelta(minutes=1)
