@@ -1,13 +1,17 @@
 """Every text that members show to others follows one rule: over the API, in forms and in imports."""
 
 import json
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils import timezone
 
 from accounts.models import User
 from nexus.core.validators import validate_line, validate_public_url, validate_text
+from nexus.tests.test_admin_forms import belongs_to_a_member
 from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
 from social.transfer.tests.helpers import make_zip, run_action, upload_and_read
 
@@ -40,8 +44,6 @@ EXCUSED_MODELS = {"social.Import", "social.ImportRow", "social.ImportFile"}
 def list_member_texts():
     """Return the text columns of tables that belong to a member, directly or by another table."""
     from django.apps import apps
-
-    from nexus.tests.test_admin_forms import belongs_to_a_member
 
     return [
         field
@@ -213,3 +215,27 @@ def test_letterboxd_review_with_invisible_characters_is_cleaned(client, movie):
 
     assert Rating.objects.get().review == "Good."
     assert Import.objects.get().state == "applied"
+
+
+def test_migration_cleans_what_was_written_before(make_user, movie):
+    migration = import_module("social.migrations.0017_clean_texts")
+    texts = {"display_name": OVERRIDE, "bio": "Two\nlines\u200b", "avatar_url": "http://x.org/a"}
+    ann = make_user("ann", **texts)
+    bob = make_user("bob", display_name="❤️\u200d🔥", avatar_url="https://example.org/a.png")
+    playlist = Playlist.objects.create(owner=ann, name=LONE_SPACE, description=ESCAPE)
+    item = PlaylistItem.objects.create(playlist=playlist, movie=movie, position=1, note="\u200fA")
+    now = timezone.now()
+    rating = Rating.objects.create(
+        user=ann, movie=movie, score=4, review=OVERRIDE, created_at=now, updated_at=now
+    )
+
+    for _ in range(2):
+        migration.clean_texts(apps, None)
+        migration.remove_unsafe_urls(apps, None)
+
+    for row in (ann, bob, playlist, item, rating):
+        row.refresh_from_db()
+    assert (ann.display_name, ann.bio, ann.avatar_url) == ("anngpj.exe", "Two\nlines", "")
+    assert (bob.display_name, bob.avatar_url) == ("❤️\u200d🔥", "https://example.org/a.png")
+    assert (playlist.name, playlist.description) == ("Untitled", "[31mann")
+    assert (item.note, rating.review, rating.updated_at) == ("A", "anngpj.exe", now)
