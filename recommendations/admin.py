@@ -1,4 +1,4 @@
-"""Trainings with their figures, to look at: they are made and switched by train_recommender."""
+"""Trainings with their figures, and feedback; both read only. train_recommender makes trainings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from recommendations.evaluation.pages import render_evaluations
 from recommendations.models import Feedback, Training
 
 
-class _OnlyLookedAt:
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Pages that show rows and change none."""
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -27,24 +29,24 @@ class _OnlyLookedAt:
 
 
 @admin.register(Training)
-class TrainingAdmin(_OnlyLookedAt, admin.ModelAdmin):
+class TrainingAdmin(ReadOnlyAdmin):
     list_display = (
         *("id", "state", "active", "algorithm", "rating_count", "member_count", "movie_count"),
         *("held_out", "duration_s", "created_at", "activated_at"),
     )
     list_filter = ("state",)
     fields = (
-        *("state", "active", "going_back", "algorithm", "created_at", "activated_at"),
+        *("state", "active", "how_to_roll_back", "algorithm", "created_at", "activated_at"),
         *("rating_count", "member_count", "movie_count", "ratings_since", "newest_rating_at"),
         *("duration_s", "figures", "parameters"),
     )
-    readonly_fields = ("going_back", "figures")
+    readonly_fields = ("how_to_roll_back", "figures")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Training]:
-        # A megabyte each, of numbers that nobody reads.
+        # A megabyte of binary numbers for each training.
         return super().get_queryset(request).defer("movies")
 
-    @admin.display(description="on members it never saw")
+    @admin.display(description="held-out members")
     def held_out(self, training: Training) -> str:
         figures = training.metrics.get("held_out", {})
         return ", ".join(f"{name} {value}" for name, value in figures.items())
@@ -54,15 +56,15 @@ class TrainingAdmin(_OnlyLookedAt, admin.ModelAdmin):
         held_out = json.dumps(training.metrics.get("held_out", {}), indent=2)
         return format_html("<pre>{}</pre>{}", held_out, render_evaluations(training.metrics))
 
-    @admin.display(description="to go back")
-    def going_back(self, training: Training) -> str:
+    @admin.display(description="rollback")
+    def how_to_roll_back(self, training: Training) -> str:
         if training.active:
-            return "manage.py train_recommender --rollback switches to the training before this."
+            return "manage.py train_recommender --rollback switches back to the training before this one."
         return "This training does not serve."
 
 
 @admin.register(Feedback)
-class FeedbackAdmin(_OnlyLookedAt, admin.ModelAdmin):
+class FeedbackAdmin(ReadOnlyAdmin):
     list_display = ("user", "movie", "kind", "updated_at")
     list_filter = ("kind",)
     list_select_related = ("user", "movie")

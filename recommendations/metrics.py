@@ -1,4 +1,4 @@
-"""What `/metrics` says of the training that serves."""
+"""The active training in `/metrics`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recommendations.models import Training
 
 
 class TrainingCollector(Collector):
-    """When the active training was made, and of how many ratings; nothing where none is active."""
+    """Collects the time and the number of ratings of the active training; nothing if none is active."""
 
     def collect(self) -> Iterator[Metric]:
         try:
@@ -22,7 +22,7 @@ class TrainingCollector(Collector):
                 .first()
             )
         except Error:
-            # The other figures are what tells of a database that is gone.
+            # Other metrics show that the database is down.
             return
         if active is not None:
             made_at, ratings = active

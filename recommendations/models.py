@@ -1,4 +1,4 @@
-"""What a training leaves behind, and what members say of single recommendations."""
+"""Trainings with what they learned, and members' feedback on recommendations."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _MOVIE_COLUMNS = tuple(f"movie__{name}" for name in LIST_COLUMNS)
 
 
 class Training(models.Model):
-    """One run of train_recommender. What it learned serves while it is the active one."""
+    """A run of train_recommender. The active one is what requests are served with."""
 
     class State(models.TextChoices):
-        #: Being computed or stored; of a run that was killed, until the next one clears it away.
+        #: Being computed or stored. The next run deletes what a killed run left.
         BUILDING = "building", "being made"
         READY = "ready", "ready"
         REFUSED = "refused", "refused: worse than the active one"
 
     state = models.CharField(max_length=10, choices=State, default=State.BUILDING)
-    #: Whether this one serves; at most one does, by a constraint below.
+    #: At most one training is active, by a constraint below.
     active = models.BooleanField(default=False, editable=False)
     algorithm = models.CharField(max_length=50)
     parameters = models.JSONField(default=dict)
-    #: Only ratings changed since then were learned from; null: all.
+    #: Only ratings changed since then were used; null: all.
     ratings_since = models.DateTimeField(null=True)
     newest_rating_at = models.DateTimeField(null=True)
     rating_count = models.PositiveIntegerField(default=0)
@@ -39,7 +39,7 @@ class Training(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True)
 
-    # What every score needs, small enough for each process to hold: recommendations.training.store.Head.
+    # What every score needs, in the memory of each process: recommender.queries.ModelHeader.
     totals = models.JSONField(default=dict)
     coefficients = models.JSONField(default=dict)
     movies = models.BinaryField("its movies' numbers", default=b"", db_column="films")
@@ -63,15 +63,15 @@ class Training(models.Model):
 
 
 class MovieFactors(models.Model):
-    """What a training learned of one movie: lists of movies with their weights.
+    """What a training learned of one movie: lists of movies with weights, and vectors.
 
-    Made and read by recommendations.training.store. The movie is named by its id and not by a foreign key:
+    Written by training.store, and read by recommender.queries. The movie is named by its id and not by a foreign key:
     it may be deleted under a training, whose rows are never written again, and no movie is in use
     because it was learned from.
     """
 
     pk = models.CompositePrimaryKey("training_id", "movie_id")
-    # The primary key begins with it: an index of its own would only cost.
+    # The primary key begins with it, so it needs no index of its own.
     training = models.ForeignKey(Training, models.CASCADE, related_name="factors", db_index=False)
     movie_id = models.BigIntegerField()
     feed_sources = models.BinaryField("what speaks for it in the feed")
@@ -90,13 +90,13 @@ class MovieFactors(models.Model):
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def with_movie(self) -> Self:
-        """With what a MovieSummary shows of each movie, in the same query."""
+        """Read the columns that a MovieSummary shows in the same query."""
         own = [field.name for field in Feedback._meta.concrete_fields if field.name != "movie"]
         return self.select_related("movie").only(*own, *_MOVIE_COLUMNS)
 
 
 class Feedback(models.Model):
-    """What a member says of a movie as a recommendation, whether or not they have seen it."""
+    """A member's feedback on a movie as a recommendation, whether or not they have seen it."""
 
     class Kind(models.TextChoices):
         HIDE = "hide", "never show it"

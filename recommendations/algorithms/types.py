@@ -71,7 +71,7 @@ class MovieContent:
         return len(self.movie_ids)
 
     def of(self, movie_ids: Ids) -> MovieContent:
-        """The rows of these movies, in their order; movies it does not hold have no content."""
+        """Return the rows of these movies, in their order; unknown movies have no content."""
         places, held = positions(self.movie_ids, movie_ids)
         if not len(self):
             width = self.genres.shape[1] if self.genres.ndim == 2 else 0
@@ -92,7 +92,7 @@ class MovieContent:
         )
 
     def without_votes(self) -> MovieContent:
-        """The same with TMDb's votes switched off."""
+        """Return the same movies without TMDb's votes."""
         nothing = np.zeros(len(self), dtype=np.float32)
         return MovieContent(self.movie_ids, self.genres, self.years, nothing, nothing)
 
@@ -141,7 +141,7 @@ class NeighborLists:
 
 @dataclass(frozen=True)
 class Links:
-    """Which rated movie speaks for which movie to score, and how loudly; entries in parallel."""
+    """The weights of the rated movies for the movies to score: a sparse matrix, e entries in parallel."""
 
     movies: Places  # (e,) place among the movies to score
     rated: Places  # (e,) place in the history
@@ -158,16 +158,16 @@ class Links:
 
 @dataclass(frozen=True)
 class History:
-    """A member: nothing but their ratings, and the genres they named."""
+    """A member: their ratings and favorite genres, and nothing else."""
 
     movies: Movies  # n rows: the rated movies, and those of feedback
     stars: Array  # (n,)
     favorites: Array  # (g,), 1 for a favorite genre
-    #: (n,) How much each movie says "more like this": `interest(stars)`, unless feedback says else.
+    #: (n,) How much the member wants more like each movie: `interest(stars)`, unless feedback says else.
     wants: Array
     #: (n,) False for movies that were not rated but got feedback; they count in `wants` alone.
     rated: NDArray[np.bool_]
-    #: (n,) Weight by age (time_decay.recency_weights), 1 for the newest.
+    #: (n,) Weight by age (ranking.recency_weights), 1 for the newest.
     recency: Array
 
     @classmethod
@@ -187,7 +187,7 @@ class History:
 
     @cached_property
     def n(self) -> int:
-        """The number of ratings."""
+        """Return the number of ratings."""
         return int(self.rated.sum())
 
     def __len__(self) -> int:
@@ -207,12 +207,12 @@ class History:
 
 
 def interest(stars: NDArray[np.floating]) -> Array:
-    """A rating as evidence of interest: a watched movie is some, a liked one more."""
+    """Return the interest that ratings show: a watched movie is some, a liked one more."""
     return np.select([stars >= 4, stars >= 3, stars >= 2], [1.0, 0.6, 0.3], 0.1)
 
 
 def positions(ascending: Ids, wanted: Ids) -> tuple[Places, NDArray[np.bool_]]:
-    """Where each wanted id stands, and whether it does (if not, its place means nothing)."""
+    """Return the place of each wanted id, and whether it is there (if not, its place means nothing)."""
     if not len(ascending):
         return np.zeros(len(wanted), dtype=np.intp), np.zeros(len(wanted), dtype=bool)
     places = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)

@@ -1,4 +1,4 @@
-"""What the importers of whole communities share: movies in steps, and ratings through COPY."""
+"""Bulk loading for the importers of whole communities: movies in steps, and ratings by COPY."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOVIES_AT_ONCE = 1000
 
 
 class StagedRating(NamedTuple):
-    """A rating to be written; the moment is both when it was made and last changed."""
+    """A rating to write; `at` is when it was made and last changed."""
 
     user_id: int
     movie_id: int
@@ -35,7 +35,7 @@ class Written:
     created: int = 0
     updated: int = 0
     unchanged: int = 0
-    #: Of the same load, with an earlier one of the same identity.
+    #: The same movie as an earlier one of this load.
     repeated: int = 0
 
     def __add__(self, other: Written) -> Written:
@@ -135,7 +135,7 @@ def movies_recount(movie_ids: Sequence[int]) -> Iterator[int]:
     In steps, because a member who rates one of the movies meanwhile has to wait for its row.
     """
     with long_transaction(), connection.cursor() as cursor:
-        # Autovacuum comes a minute later; until then every plan would be made for empty tables.
+        # Autovacuum comes a minute later. Until then every query would be planned for empty tables.
         cursor.execute("ANALYZE movies_movie, movies_credit, movies_person, social_rating")
     for start in range(0, len(movie_ids), MOVIES_AT_ONCE):
         step = movie_ids[start : start + MOVIES_AT_ONCE]

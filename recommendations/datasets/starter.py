@@ -1,6 +1,6 @@
-"""The starter catalogue and its sample community: brought in, and taken away again.
+"""Load and remove the starter catalogue and its sample community.
 
-The members are made up (recommendations.datasets.synthetic_community) and marked as such by their origin and names.
+The members are generated (datasets.synthetic_community) and marked by their origin and names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ from recommendations.datasets.bulk_loading import (
     ratings_stage,
     ratings_write,
 )
-from recommendations.datasets.synthetic_community import MEMBERS, SampleMember, community
+from recommendations.datasets.synthetic_community import (
+    MEMBERS,
+    SampleMember,
+    generate_community,
+)
 from social.models import Playlist, Rating
 from social.services.figures import ratings_recount
 from social.services.playlists import playlist_create
@@ -47,7 +51,7 @@ class MoviesFileError(Exception):
 
 @dataclass
 class Loaded:
-    """What a load did, or with `dry_run` would do."""
+    """The result of a load, or of a dry run."""
 
     movies: Written = field(default_factory=Written)
     members_created: int = 0
@@ -55,7 +59,7 @@ class Loaded:
     ratings: int = 0
     reviews: int = 0
     playlists: int = 0
-    #: Sample members left out, because somebody who registered has their name.
+    #: Sample members that are left out, because a registered member has their name.
     names_taken: list[str] = field(default_factory=list)
 
     @property
@@ -65,7 +69,7 @@ class Loaded:
 
 @dataclass
 class Removed:
-    """What a removal took away, and the starter movies that stayed by the reason for it."""
+    """The result of a removal; the starter movies that stay are counted by the reason."""
 
     members: int = 0
     ratings: int = 0
@@ -76,7 +80,7 @@ class Removed:
 
 
 def read_movies(path: Path = MOVIES_FILE) -> list[MovieData]:
-    """The starter movies, from most to least widely known. Raises MoviesFileError."""
+    """Return the starter movies, from most to least widely known. Raises MoviesFileError."""
     movies = []
     try:
         with path.open(encoding="utf-8") as file:
@@ -93,12 +97,12 @@ def read_movies(path: Path = MOVIES_FILE) -> list[MovieData]:
 def _facts(movie: dict[str, object]) -> MovieData:
     return MovieData(
         title=_text(movie["title"]),
-        tmdb_id=_whole(movie["tmdb_id"]),
+        tmdb_id=_integer(movie["tmdb_id"]),
         imdb_id=_text(movie["imdb_id"]),
         original_title=_text(movie["original_title"]),
         original_language=_text(movie["original_language"]),
         release_date=date.fromisoformat(_text(movie["release_date"])),
-        runtime=_whole(movie["runtime"]),
+        runtime=_integer(movie["runtime"]),
         genres=tuple(sort_genres(_texts(movie["genres"]))),
         directors=tuple(PersonData(name) for name in _texts(movie["directors"])),
         cast=tuple(PersonData(name) for name in _texts(movie["cast"])),
@@ -111,7 +115,7 @@ def _parse_collection(collection: object) -> CollectionData | None:
         return None
     if not isinstance(collection, dict):
         raise TypeError(f"{collection!r} is not a collection")
-    number = _whole(collection["id"])
+    number = _integer(collection["id"])
     return CollectionData(FIRST_OWN_COLLECTION_ID + number, _text(collection["name"]))
 
 
@@ -121,7 +125,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{value!r} is not a whole number")
     return value
@@ -136,7 +140,7 @@ def _texts(value: object) -> list[str]:
 def starter_load(
     *, path: Path = MOVIES_FILE, members: int = MEMBERS, dry_run: bool = False
 ) -> Loaded:
-    """Bring in the starter movies and the sample community; what is there stays as it is.
+    """Load the starter movies and the sample community; rows that exist are not changed.
 
     Raises MoviesFileError before anything is written.
     """
@@ -145,9 +149,11 @@ def starter_load(
     movie_ids, loaded.movies = movies_load(
         movies=movies, source=Movie.Source.STARTER, dry_run=dry_run
     )
-    _store_community(community(movies, members=members), movie_ids, loaded, dry_run=dry_run)
+    _store_community(
+        generate_community(movies, members=members), movie_ids, loaded, dry_run=dry_run
+    )
     if not dry_run:
-        # Also when nothing changed: a load that was killed may have left its movies uncounted.
+        # Even if nothing changed: a load that was killed may have left its movies uncounted.
         for _ in movies_recount(sorted(set(movie_ids))):
             pass
     return loaded
@@ -156,7 +162,7 @@ def starter_load(
 def _store_community(
     sample: Sequence[SampleMember], movie_ids: Sequence[int], loaded: Loaded, *, dry_run: bool
 ) -> None:
-    """All missing members with all they own, in one transaction."""
+    """Store the missing members with all they own, in one transaction."""
     with long_transaction():
         acquire_transaction_lock(AdvisoryLock.SAMPLE_MEMBERS)
         known = dict(
@@ -202,18 +208,18 @@ def _write(sample: Sequence[SampleMember], movie_ids: Sequence[int]) -> None:
         for each in member.playlists:
             movies = [movie_ids[place] for place in each.movies]
             made = playlist_create(owner=user, name=each.name, movie_ids=movies)
-            _date(made, now - each.age)
+            _set_dates(made, now - each.age)
 
 
-def _date(playlist: Playlist, at: datetime) -> None:
+def _set_dates(playlist: Playlist, at: datetime) -> None:
     Playlist.objects.filter(id=playlist.id).update(created_at=at, published_at=at, updated_at=at)
 
 
 def sample_remove(*, keep_movies: bool = False, dry_run: bool = False) -> Removed:
-    """Take away the sample members with all they own, and the starter movies nobody else uses.
+    """Delete the sample members with all they own, and the starter movies nobody else uses.
 
-    A movie stays once TMDb or an admin has taken it over, or where anything of a member's still
-    refers to it. A dry run does all of it and takes it back.
+    A movie stays if TMDb or an admin has taken it over, or if a member's rows refer to it. A dry run
+    does all of it and rolls it back.
     """
     removed = Removed()
     with long_transaction():
@@ -234,7 +240,7 @@ def sample_remove(*, keep_movies: bool = False, dry_run: bool = False) -> Remove
 
 def _remove_movies(removed: Removed) -> None:
     acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
-    # Locked, so that nobody rates or lists a movie between the look and the removal.
+    # Locked, so that nobody rates or lists a movie between the check and the removal.
     candidates = set(
         Movie.objects.filter(source=Movie.Source.STARTER)
         .select_for_update()

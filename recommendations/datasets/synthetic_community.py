@@ -1,8 +1,8 @@
-"""The made-up community: members with tastes of their own, generated from a seed. No Django.
+"""Generate a community from a seed: members with tastes, ratings, reviews and playlists. No Django.
 
-Twelve archetypes of taste, each member a mix of two, give what a real community gives: people who
-like one movie of a kind tend to like the others of it. What a member has seen depends on how widely
-known a movie is, on taste, and on the member's curiosity for the lesser known.
+Each member is a mix of two of twelve archetypes of taste, so that those who like one movie of a kind
+tend to like the others, as in a real community. What a member has seen depends on how widely known a
+movie is, on their taste, and on their curiosity for lesser known movies.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PLAYLISTS = 40
 SPAN_DAYS = 120.0
 FEWEST_RATINGS, MOST_RATINGS = 15, 80
 REVIEWED = 0.03
-# Movies that many come to within the last days, so that the trend is not the all-time list.
+# Movies that many members rate within the last days, so that the trend differs from all-time popularity.
 TALKED_ABOUT = 14
 TALKED_ABOUT_DAYS = 6.0
 
 
 @dataclass(frozen=True)
 class Archetype:
-    """A kind of taste: genres from -1.5 (avoids) to 1.5 (seeks), years of the favorite movies."""
+    """A taste: genres from -1.5 (avoids) to 1.5 (seeks), and the years of the favorite movies."""
 
     genres: dict[str, float]
     years: tuple[int, int]
@@ -193,16 +193,16 @@ class _Taste:
     other_languages: float
 
 
-def community(
+def generate_community(
     movies: Sequence[MovieData], *, members: int = MEMBERS, seed: int = SEED
 ) -> list[SampleMember]:
-    """Members who have seen some of these movies, which stand from most to least widely known.
+    """Return members who have seen some of these movies, which are sorted by how widely known they are.
 
     The same movies and seed give the same members; ages count back from whenever they are stored.
     """
     # The text is the seed. Another text makes another community, and other figures in the README.
     rng = random.Random(f"{seed}:films")  # noqa: S311 - a taste is no secret
-    # What is widely known is on the whole better liked; luck does the rest.
+    # Widely known movies are on average liked more.
     qualities = [
         1.2 - 2.4 * place / len(movies) + rng.gauss(0, 0.6) for place in range(len(movies))
     ]
@@ -210,14 +210,14 @@ def community(
     names = random.Random(f"{seed}:names").sample(  # noqa: S311
         [(first, last) for first in _FIRST_NAMES for last in _LAST_NAMES], members
     )
-    favorites = [_people_of(movies, archetype) for archetype in ARCHETYPES]
+    favorites = [_choose_favorites(movies, archetype) for archetype in ARCHETYPES]
     # Spread over all members, so that the lists are not all of one archetype.
     list_makers = {place * members // PLAYLISTS for place in range(PLAYLISTS)}
     made = []
     for number, (first, last) in enumerate(names):
         rng = random.Random(f"{seed}:{number}")  # noqa: S311
-        taste = _taste(rng, number, favorites)
-        ratings, joined = _ratings(rng, movies, taste, qualities, talked_about)
+        taste = _draw_taste(rng, number, favorites)
+        ratings, joined = _draw_ratings(rng, movies, taste, qualities, talked_about)
         liked = sorted(taste.genres, key=lambda name: -taste.genres[name])[: rng.randint(1, 3)]
         made.append(
             SampleMember(
@@ -226,7 +226,7 @@ def community(
                 favorite_genres=tuple(sort_genres(liked)),
                 joined=joined,
                 ratings=ratings,
-                playlists=_playlists(rng, movies, ratings, liked[0])
+                playlists=_draw_playlists(rng, movies, ratings, liked[0])
                 if number in list_makers
                 else (),
             )
@@ -234,8 +234,8 @@ def community(
     return made
 
 
-def _people_of(movies: Sequence[MovieData], archetype: Archetype) -> list[str]:
-    """The eight directors and leads whose movies, two at least, suit an archetype best."""
+def _choose_favorites(movies: Sequence[MovieData], archetype: Archetype) -> list[str]:
+    """Return the eight directors and leads of two or more movies that suit an archetype best."""
     fits: dict[str, list[float]] = {}
     for movie in movies:
         fit = _genre_fit(movie, archetype.genres) + _year_fit(movie, (archetype.years,))
@@ -257,8 +257,8 @@ def _year_fit(movie: MovieData, years: Sequence[tuple[int, int]]) -> float:
     return 0.4 * max(1.0 if first <= year <= last else -0.5 for first, last in years)
 
 
-def _taste(rng: random.Random, number: int, favorites: Sequence[Sequence[str]]) -> _Taste:
-    """A mix of two archetypes, the first of them in turn, and something that is theirs alone."""
+def _draw_taste(rng: random.Random, number: int, favorites: Sequence[Sequence[str]]) -> _Taste:
+    """Return a mix of two archetypes, the first of them by turns, with noise."""
     main = number % len(ARCHETYPES)
     second = rng.choice([other for other in range(len(ARCHETYPES)) if other != main])
     share = rng.uniform(0.6, 0.9)
@@ -268,7 +268,7 @@ def _taste(rng: random.Random, number: int, favorites: Sequence[Sequence[str]]) 
             genres[name] = genres.get(name, 0.0) + part * weight
     for name in genres:
         genres[name] += rng.gauss(0, 0.15)
-    people = [*_some(rng, favorites[main], 4), *_some(rng, favorites[second], 1)]
+    people = [*_draw_some(rng, favorites[main], 4), *_draw_some(rng, favorites[second], 1)]
     return _Taste(
         genres=genres,
         years=(ARCHETYPES[main].years, ARCHETYPES[second].years)
@@ -279,19 +279,19 @@ def _taste(rng: random.Random, number: int, favorites: Sequence[Sequence[str]]) 
     )
 
 
-def _some(rng: random.Random, names: Sequence[str], count: int) -> list[str]:
+def _draw_some(rng: random.Random, names: Sequence[str], count: int) -> list[str]:
     return rng.sample(names, min(count, len(names)))
 
 
-def _ratings(
+def _draw_ratings(
     rng: random.Random,
     movies: Sequence[MovieData],
     taste: _Taste,
     qualities: Sequence[float],
     talked_about: frozenset[int],
 ) -> tuple[tuple[SampleRating, ...], timedelta]:
-    """What a member has rated, oldest first, and how long ago they joined."""
-    fits = _standardised([_fit(movie, taste) for movie in movies])
+    """Return a member's ratings, oldest first, and how long ago they joined."""
+    fits = _standardize([_compute_fit(movie, taste) for movie in movies])
     generosity = rng.gauss(0.0, 0.3)
     curiosity = rng.betavariate(2.0, 3.0)
     joined = rng.uniform(8.0, SPAN_DAYS)
@@ -308,13 +308,13 @@ def _ratings(
         score = min(max(round(stars * 2) / 2, 1.0), 5.0)
         recent = place in talked_about and rng.random() < 0.7
         days = rng.uniform(0.02, min(joined, TALKED_ABOUT_DAYS) if recent else joined)
-        review = _review(rng, movies[place], score) if rng.random() < REVIEWED else ""
+        review = _write_review(rng, movies[place], score) if rng.random() < REVIEWED else ""
         ratings.append(SampleRating(place, score, timedelta(seconds=round(days * 86_400)), review))
     ratings.sort(key=lambda rating: (-rating.age, rating.movie))
     return tuple(ratings), timedelta(seconds=round(joined * 86_400) + 600)
 
 
-def _fit(movie: MovieData, taste: _Taste) -> float:
+def _compute_fit(movie: MovieData, taste: _Taste) -> float:
     fit = _genre_fit(movie, taste.genres) + _year_fit(movie, taste.years)
     if movie.original_language != "en":
         fit += taste.other_languages
@@ -325,8 +325,8 @@ def _fit(movie: MovieData, taste: _Taste) -> float:
     return fit
 
 
-def _standardised(values: Sequence[float]) -> list[float]:
-    """With mean 0 and deviation 1, so that strong and mild tastes use the same scale of stars."""
+def _standardize(values: Sequence[float]) -> list[float]:
+    """Return the values with mean 0 and deviation 1: strong and mild tastes use the same stars."""
     if not values:
         return []
     mean = math.fsum(values) / len(values)
@@ -334,7 +334,7 @@ def _standardised(values: Sequence[float]) -> list[float]:
     return [(value - mean) / (deviation or 1.0) for value in values]
 
 
-def _review(rng: random.Random, movie: MovieData, score: float) -> str:
+def _write_review(rng: random.Random, movie: MovieData, score: float) -> str:
     mood = "low" if score <= 2.5 else "middle" if score < 4.0 else "high"
     parts = [rng.choice(some[mood]) for some in (_OPENINGS, _MIDDLES, _CLOSINGS)]
     genre = movie.genres[0].lower() if movie.genres else "good"
@@ -342,12 +342,12 @@ def _review(rng: random.Random, movie: MovieData, score: float) -> str:
     return " ".join(parts).format(title=movie.title, a_genre=f"{article} {genre}")
 
 
-def _playlists(
+def _draw_playlists(
     rng: random.Random, movies: Sequence[MovieData], ratings: Sequence[SampleRating], genre: str
 ) -> tuple[SamplePlaylist, ...]:
-    """One list of movies the member liked: of their first genre, of a decade, or of all kinds."""
+    """Return one list of movies the member liked: of their first genre, of a decade, or of any kind."""
     liked = [rating for rating in ratings if rating.score >= 3.5]
-    decades = Counter(_decade(movies[rating.movie]) for rating in liked)
+    decades = Counter(_get_decade(movies[rating.movie]) for rating in liked)
     decade = max(decades, key=lambda each: (decades[each], each), default=0)
     name, chosen = rng.choice(
         [
@@ -357,7 +357,11 @@ def _playlists(
             ),
             (
                 rng.choice(_DECADE_LISTS).format(decade=decade),
-                [rating for rating in liked if decade and _decade(movies[rating.movie]) == decade],
+                [
+                    rating
+                    for rating in liked
+                    if decade and _get_decade(movies[rating.movie]) == decade
+                ],
             ),
             (rng.choice(_OTHER_LISTS), liked),
         ]
@@ -367,11 +371,11 @@ def _playlists(
     best = sorted(chosen, key=lambda rating: (-rating.score, rating.movie))[: rng.randint(5, 12)]
     if not best:
         return ()
-    # Not before the last of its movies was seen.
+    # Made after the last of its movies was seen.
     age = min(rating.age for rating in best) * rng.uniform(0.2, 1.0)
     age = timedelta(seconds=round(age.total_seconds()))
     return (SamplePlaylist(name, tuple(rating.movie for rating in best), age),)
 
 
-def _decade(movie: MovieData) -> int:
+def _get_decade(movie: MovieData) -> int:
     return movie.release_date.year // 10 * 10 if movie.release_date else 0

@@ -9,7 +9,12 @@ from accounts.models import User
 from movies.dto import MovieData
 from nexus.core.genres import GENRE_NAMES
 from recommendations.datasets.starter import read_movies
-from recommendations.datasets.synthetic_community import ARCHETYPES, MEMBERS, PLAYLISTS, community
+from recommendations.datasets.synthetic_community import (
+    ARCHETYPES,
+    MEMBERS,
+    PLAYLISTS,
+    generate_community,
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +24,7 @@ def movies():
 
 @pytest.fixture(scope="module")
 def members(movies):
-    return community(movies)
+    return generate_community(movies)
 
 
 def agreement(one, other):
@@ -34,8 +39,8 @@ def agreement(one, other):
 
 
 def test_the_same_seed_gives_the_same_community_and_another_seed_another(movies):
-    assert community(movies, members=20) == community(movies, members=20)
-    assert community(movies, members=20) != community(movies, members=20, seed=1)
+    assert generate_community(movies, members=20) == generate_community(movies, members=20)
+    assert generate_community(movies, members=20) != generate_community(movies, members=20, seed=1)
 
 
 def test_the_community_has_the_size_and_spread_asked_for(movies, members):
@@ -92,5 +97,5 @@ def test_the_widely_known_is_seen_more_and_the_trend_is_not_the_same_list(movies
 
 def test_few_or_bare_movies_are_no_trouble():
     bare = [MovieData(title="One"), MovieData(title="Two", release_date=date(1990, 1, 1))]
-    assert len(community([], members=3)) == 3
-    assert all(len(member.ratings) == 2 for member in community(bare, members=30))
+    assert len(generate_community([], members=3)) == 3
+    assert all(len(member.ratings) == 2 for member in generate_community(bare, members=30))

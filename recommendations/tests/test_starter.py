@@ -168,7 +168,7 @@ def test_a_changed_movie_in_the_file_is_changed_in_the_catalogue(loaded, movies_
 
 
 def test_a_name_that_somebody_else_has_is_left_alone(movies_file, make_user):
-    name = starter.community(read_movies(movies_file), members=MEMBERS)[0].username
+    name = starter.generate_community(read_movies(movies_file), members=MEMBERS)[0].username
     squatter = make_user(name.upper())
     loaded = starter_load(path=movies_file, members=MEMBERS)
     assert loaded.members_created == MEMBERS - 1

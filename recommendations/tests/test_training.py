@@ -282,7 +282,7 @@ def test_a_training_like_the_active_one_is_switched_to(community, monkeypatch):
     first = load_active_header().training_id
     told = train()
     assert load_active_header().training_id > first
-    assert "The one before it had" in told
+    assert "The one before had" in told
 
 
 def test_a_rating_that_is_no_number_stops_training_with_its_row_named(community):

@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", metavar="DIR", type=Path)
         parser.add_argument(
-            "--dry-run", action="store_true", help="write nothing, say what would be"
+            "--dry-run", action="store_true", help="write nothing; print what would be written"
         )
         parser.add_argument(
             "--prefix",

@@ -12,12 +12,12 @@ from recommendations.datasets.starter import MoviesFileError, starter_load
 class Command(BaseCommand):
     help = (
         "Load the starter catalogue and a made-up community, marked as sample, whose members "
-        "cannot log in. Can be run again at any time; remove_sample_data takes it away."
+        "cannot log in. Can be run again at any time; remove_sample_data deletes it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="write nothing, say what would be"
+            "--dry-run", action="store_true", help="write nothing; print what would be written"
         )
 
     def handle(self, *, dry_run: bool, **options: Any) -> None:

@@ -10,15 +10,15 @@ from recommendations.datasets.starter import MoviesFileError, sample_remove
 
 class Command(BaseCommand):
     help = (
-        "Take away what load_starter brought: the sample members with all they own, and the "
+        "Delete what load_starter stored: the sample members with all they own, and the "
         "starter movies that nobody else uses and no other source has taken over."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="take nothing, say what would go"
+            "--dry-run", action="store_true", help="delete nothing; print what would be deleted"
         )
-        parser.add_argument("--keep-movies", action="store_true", help="take the members only")
+        parser.add_argument("--keep-movies", action="store_true", help="delete the members only")
 
     def handle(self, *, dry_run: bool, keep_movies: bool, **options: Any) -> None:
         try:
@@ -31,6 +31,6 @@ class Command(BaseCommand):
             f"{removed.movies} movies and {removed.people} people credited in no other movie."
         )
         if keep_movies:
-            self.stdout.write("Stays: all movies, as asked.")
+            self.stdout.write("Stays: all movies.")
         for reason, number in removed.movies_kept.items():
             self.stdout.write(f"Stays: {number} movies {reason}.")

@@ -19,7 +19,7 @@ from recommendations.training.pipeline import (
     training_run,
 )
 
-# Exit statuses for whoever schedules the command.
+# Exit statuses, for schedulers.
 FAILED, ALREADY_RUNNING = 1, 3
 
 
@@ -42,10 +42,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--force",
             action="store_true",
-            help="however few the ratings, and however much worse than the active training",
+            help="train on fewer ratings than needed, and switch even to a worse training",
         )
         parser.add_argument(
-            "--rollback", action="store_true", help="go back to the training before the active one"
+            "--rollback",
+            action="store_true",
+            help="switch back to the training before the active one",
         )
         parser.add_argument(
             "--cluster",
@@ -87,9 +89,9 @@ class Command(BaseCommand):
             f"{done}: {training.rating_count:,} ratings, {training.member_count:,} members, "
             f"{training.movie_count:,} movies, {training.duration_s:.1f} s."
         )
-        self.stdout.write(f"On members it never saw: {_format_figures(outcome.figures)}.")
+        self.stdout.write(f"On held-out members: {_format_figures(outcome.figures)}.")
         if outcome.of_active is not None:
-            self.stdout.write(f"The one before it had: {_format_figures(outcome.of_active)}.")
+            self.stdout.write(f"The one before had: {_format_figures(outcome.of_active)}.")
         if outcome.removed:
             self.stdout.write(f"Removed: training {', '.join(map(str, outcome.removed))}.")
 
