@@ -218,7 +218,7 @@ def test_letterboxd_review_with_invisible_characters_is_cleaned(client, movie):
 
 
 def test_migration_cleans_what_was_written_before(make_user, movie):
-    migration = import_module("social.migrations.0017_clean_texts")
+    migration = import_module("social.migrations.0018_clean_texts")
     texts = {"display_name": OVERRIDE, "bio": "Two\nlines\u200b", "avatar_url": "http://x.org/a"}
     ann = make_user("ann", **texts)
     bob = make_user("bob", display_name="❤️\u200d🔥", avatar_url="https://example.org/a.png")

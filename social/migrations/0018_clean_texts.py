@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
     # Each row is changed in a transaction of its own. The migration can run again.
     atomic = False
 
-    dependencies = [("accounts", "0008_visible_text"), ("social", "0016_index_of_member_rows")]
+    dependencies = [("accounts", "0008_visible_text"), ("social", "0017_import_finished_at")]
 
     operations = [
         migrations.RunPython(clean_texts, migrations.RunPython.noop),
