@@ -281,6 +281,7 @@ def test_login_in_between_does_not_void_the_mail(ann):
 @pytest.mark.parametrize(
     ("field", "value"),
     [("password", make_password("changed-meanwhile-5")), ("email", "ann@elsewhere.example")],
+    ids=["password", "email"],
 )
 def test_mail_is_void_after_the_password_or_the_address_has_changed(ann, field, value):
     body = make_reset_body(ann)
