@@ -5,8 +5,8 @@
 
 The server is gunicorn as deployed (2 workers) on its own PostgreSQL and Valkey. Another process sends
 reads and writes at a steady rate. Each row shows the requests, the failures by kind, p95 and p99 during
-the fault, the slowest request, and the time from the end of the fault to the last failure. "none" is an
-undisturbed run.
+the fault, the slowest request, the time from the end of the fault to the last failure, and how many
+health checks of the platform failed. "none" is an undisturbed run.
 The exit status is 1 if a promise is broken.
 """
 
@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psycopg
 import redis
@@ -47,6 +50,7 @@ from benchmarks.slow_clients import (
     make_silent_client,
     run_slow_clients,
 )
+from benchmarks.task_worker import kill_worker_in_each_task
 from nexus.dev import embedded
 
 RATE_S = 40
@@ -58,6 +62,10 @@ MIN_POOL_SIZE = 4
 MEMBERS = 8
 # The platform restarts a process that does not respond here, even if all other requests wait.
 LIVE_PATH = "/health/live/"
+# The platform sends no requests to a service that fails here.
+READY_PATH = "/health/ready/"
+HEALTH_CHECK_INTERVAL_S = 0.5
+HEALTH_CHECK_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -191,6 +199,31 @@ def list_child_pids(pid: int) -> list[int]:
 
 
 Fault = Callable[[System], Iterator[None]]
+
+
+@contextmanager
+def check_health(url: str) -> Iterator[list[int]]:
+    """Run a platform's health check during the block; yield the statuses, 0 for no response."""
+    statuses: list[int] = []
+    is_over = threading.Event()
+
+    def check() -> None:
+        while not is_over.wait(HEALTH_CHECK_INTERVAL_S):
+            try:
+                with urlopen(f"{url}{READY_PATH}", timeout=HEALTH_CHECK_TIMEOUT_S) as response:
+                    statuses.append(response.status)
+            except HTTPError as error:
+                statuses.append(error.code)
+            except OSError:
+                statuses.append(0)
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        is_over.set()
+        thread.join()
 
 
 # --- Faults: each starts, yields while it lasts, and is repaired ---------------------------------
@@ -392,6 +425,9 @@ FAULTS: dict[str, tuple[Fault, Promise]] = {
 }
 
 
+TASK_WORKER = "task worker killed"
+
+
 def measure(system: System, name: str) -> None:
     """Cause one fault under load, print its row and record whether its promise was kept."""
     fault, promise = FAULTS[name]
@@ -401,15 +437,16 @@ def measure(system: System, name: str) -> None:
         rate_s=RATE_S,
         connections=CONNECTIONS,
     )
-    began = time.perf_counter()
-    time.sleep(CALM_S)
-    steps = fault(system)
-    start_s = time.perf_counter() - began
-    next(steps)
-    time.sleep(max(0.0, CALM_S + promise.fault_s - (time.perf_counter() - began)))
-    next(steps, None)
-    end_s = time.perf_counter() - began
-    results = finish_load()
+    with check_health(system.url) as health:
+        began = time.perf_counter()
+        time.sleep(CALM_S)
+        steps = fault(system)
+        start_s = time.perf_counter() - began
+        next(steps)
+        time.sleep(max(0.0, CALM_S + promise.fault_s - (time.perf_counter() - began)))
+        next(steps, None)
+        end_s = time.perf_counter() - began
+        results = finish_load()
     during = [result for result in results if start_s <= result.due_s <= end_s]
     failures = [
         result
@@ -426,8 +463,10 @@ def measure(system: System, name: str) -> None:
     p95, p99 = compute_percentile(latencies, 0.95), compute_percentile(latencies, 0.99)
     longest = max(result.latency_s for result in results)
     live = max(result.latency_s for result in during if result.path == LIVE_PATH)
+    unhealthy = [status for status in health if status != 200 and status not in promise.statuses]
     is_kept = (
-        sum(not failure.status for failure in failures) <= promise.broken_connections
+        len(unhealthy) <= promise.broken_connections
+        and sum(not failure.status for failure in failures) <= promise.broken_connections
         and all(failure.follows_contract for failure in failures if failure.status)
         and {failure.status for failure in failures} - {0} <= promise.statuses
         and last_failure_s <= promise.recovery_s
@@ -441,7 +480,8 @@ def measure(system: System, name: str) -> None:
     recovery_text = f"{max(0.0, last_failure_s):.1f} s" if failures else "-"
     print(
         f"{'ok  ' if is_kept else 'MISS'} {name:<28} {len(results):>5} {failure_text:<34} "
-        f"{format_ms(p95):>10} {format_ms(p99):>10} {format_ms(longest):>10} {format_ms(live):>10} {recovery_text:>8}",
+        f"{format_ms(p95):>10} {format_ms(p99):>10} {format_ms(longest):>10} {format_ms(live):>10} {recovery_text:>8} "
+        f"{sum(status != 200 for status in health):>3} of {len(health)}",
         flush=True,
     )
     wait_until_ready(system.url)
@@ -499,13 +539,15 @@ def main(names: Sequence[str]) -> int:
     """Measure the faults whose names start with one of `names`, or all; return the exit status."""
     print(
         f"     {'fault':<28} {'sent':>5} {'failed':<34} {'p95':>10} {'p99':>10} {'longest':>10} "
-        f"{'live':>10} {'recovery':>8}"
+        f"{'live':>10} {'recovery':>8} unhealthy"
     )
     prefixes = tuple(name.lower() for name in names) or ("",)
     with run_system() as system:
         for name in FAULTS:
             if name.lower().startswith(prefixes):
                 measure(system, name)
+        if TASK_WORKER.startswith(prefixes):
+            system.promises_kept.append(kill_worker_in_each_task(system.environment))
     print(f"{sum(system.promises_kept)} of {len(system.promises_kept)} promises kept.")
     status = 0 if all(system.promises_kept) else 1
     if not names:

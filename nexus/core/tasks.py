@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 from procrastinate.utils import utcnow
 
@@ -22,7 +23,11 @@ async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_S):
         if job.attempts < MAX_ATTEMPTS:
-            await manager.retry_job(job, retry_at=utcnow())
+            try:
+                await manager.retry_job(job, retry_at=utcnow())
+            except UniqueViolation:
+                # A job with the same queueing lock waits already and does the same work.
+                await manager.finish_job(job, status=Status.ABORTED, delete_job=False)
         else:
             await manager.finish_job(job, status=Status.FAILED, delete_job=False)
 
