@@ -38,7 +38,7 @@ EXCUSED = {
     "recommendations.Feedback.kind": "a choice",
 }
 # Only the member sees them, as they are in the file.
-EXCUSED_MODELS = {"social.Import", "social.ImportRow", "social.ImportFile"}
+EXCUSED_MODELS = {"social.Import", "social.ImportRow"}
 
 
 def list_member_texts():

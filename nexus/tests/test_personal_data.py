@@ -48,6 +48,7 @@ EXCUSED = {
     "accounts.User_user_permissions.user": "the permissions of staff, given by an admin",
     "admin.LogEntry.user": "what staff did in the admin, on behalf of the service",
     "social.Block.blocked": "whom others have blocked is not the member's to know",
+    "social.Export.user": "the export itself, prepared for a download",
     "social.Follow.followed": "the follows of others; the API lists them",
     "social.ReviewReport.author": "reports by others, whose identity the member must not learn",
 }

@@ -1,6 +1,7 @@
 """Ratings, reviews, reports, follows, blocks, playlists, watchlists, viewings and imports."""
 
 from social.models.diary import Viewing, WatchlistItem
+from social.models.exports import Export, ExportPiece
 from social.models.figures import FiguresCheck
 from social.models.follows import (
     Block,
@@ -34,6 +35,8 @@ __all__ = [
     "MAX_SCORE",
     "MIN_SCORE",
     "Block",
+    "Export",
+    "ExportPiece",
     "FiguresCheck",
     "Follow",
     "HiddenReview",

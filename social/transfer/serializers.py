@@ -10,7 +10,7 @@ from rest_framework import serializers
 from movies.serializers import MovieSummarySerializer
 from nexus.core.api.fields import IdField, UTCDateTimeField
 from nexus.core.api.query_params import PageQuery
-from social.models import Import, ImportRow
+from social.models import Export, Import, ImportRow
 from social.transfer.formats.detection import FileFormat
 from social.transfer.formats.records import RecordKind
 from social.transfer.services import MAX_FILE_BYTES
@@ -26,6 +26,16 @@ class ImportRowsQuery(PageQuery):
     verdict = serializers.ChoiceField(
         choices=VERDICTS, required=False, help_text="Only rows with this verdict."
     )
+
+
+class ExportSerializer(serializers.ModelSerializer[Export]):
+    """An export that is being prepared."""
+
+    requested_at = UTCDateTimeField(help_text="When the caller requested it.")
+
+    class Meta:
+        model = Export
+        fields = ["requested_at"]
 
 
 class ImportUploadSerializer(serializers.Serializer[Any]):

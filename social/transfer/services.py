@@ -1,4 +1,4 @@
-"""A member's writes of imports: upload a file, correct a row, apply, undo, delete.
+"""A member's writes of imports and exports: upload a file, correct a row, apply, undo, delete.
 
 Reading, applying and undoing run in the task worker (transfer.tasks); the services here request them.
 """
@@ -17,12 +17,12 @@ from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, Problem, field_error
 from nexus.core.quotas import check_quota
 from nexus.core.visible_text import remove_invisible
-from social.models import Import, ImportFilePiece, ImportRow
+from social.models import Export, Import, ImportFilePiece, ImportRow
 from social.transfer.formats.detection import detect_format
 from social.transfer.formats.records import MOVIE_KINDS, FileError
 from social.transfer.pipeline.duplicates import mark_duplicates
 from social.transfer.pipeline.validation import set_verdicts
-from social.transfer.tasks import defer_import
+from social.transfer.tasks import defer_import, prepare_export
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 PIECE_BYTES = 256 * 1024
@@ -151,6 +151,19 @@ def import_delete(*, import_id: int) -> None:
     if job.state in (State.APPLYING, State.UNDOING):
         raise _make_state_conflict("busy", "An import cannot be deleted while it writes", job)
     job.delete()
+
+
+@transaction.atomic
+def export_request(*, user_id: int) -> Export:
+    """Return the member's archive, and let the task worker prepare it if there is no recent one."""
+    user_lock(user_id=user_id)
+    export = Export.objects.filter(pk=user_id).first()
+    if export is not None and not export.is_outdated:
+        return export
+    if export is not None:
+        export.delete()
+    prepare_export.configure(lock=f"export-of-{user_id}").defer(user_id=user_id)
+    return Export.objects.create(pk=user_id)
 
 
 def _hash_file(file: IO[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""Background work on imports."""
+"""Background work on imports and exports."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from nexus.core.background.queues import RETRY, Queue
 from social.models import Import
+from social.transfer.prepared_exports import export_prepare, exports_delete_old
 from social.transfer.retention import imports_delete_old
 from social.transfer.runner import import_give_up, import_run
 
@@ -96,3 +97,16 @@ def resume_imports(timestamp: int) -> None:
 def delete_old_imports(timestamp: int) -> None:
     """Delete imports that were done a while ago; what they have written stays."""
     imports_delete_old()
+
+
+@app.task(queue=Queue.EXPORTS, retry=RETRY)
+def prepare_export(user_id: int) -> None:
+    """Write the archive that a member with much data has requested."""
+    export_prepare(user_id=user_id)
+
+
+@app.periodic(cron="7 4 * * *")
+@app.task(queue=Queue.PERIODIC, queueing_lock="delete_old_exports", retry=RETRY)
+def delete_old_exports(timestamp: int) -> None:
+    """Delete the archives that were requested more than a day ago."""
+    exports_delete_old()

@@ -24,8 +24,10 @@ from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.db.connection_pool import release_connections
 from social.models import Import, ImportRow
 from social.transfer.exports import write_export
+from social.transfer.prepared_exports import copy_export, is_large_account
 from social.transfer.selectors import count_import_rows, get_movies_of_rows
 from social.transfer.serializers import (
+    ExportSerializer,
     ImportApplySerializer,
     ImportDetailSerializer,
     ImportRowEditSerializer,
@@ -36,6 +38,7 @@ from social.transfer.serializers import (
 )
 from social.transfer.services import (
     MAX_FILE_BYTES,
+    export_request,
     import_apply,
     import_create,
     import_delete,
@@ -47,6 +50,7 @@ NEWEST_FIRST = Ordering((Key("created_at", True), Key("id", True)))
 BY_NUMBER = Ordering((Key("number"),))
 # An export is in memory up to this size, and in a temporary file beyond it.
 MAX_EXPORT_BYTES_IN_MEMORY = 4 * 1024 * 1024
+EXPORT_RETRY_AFTER_S = 5
 _WRONG_STATE = "The import's state does not allow this; `detail` names the state."
 _TOO_LARGE = f"The file is over {MAX_FILE_BYTES // 1024**2} MiB."
 
@@ -187,15 +191,28 @@ class ImportViewSet(ApiViewSet):
 class ExportViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(responses={200: Download("application/zip")})
+    @contract(responses={200: Download("application/zip"), 202: ExportSerializer})
     def retrieve(self, request: Request) -> Any:
-        """Export everything the caller owns as a ZIP of JSON and CSV files; `POST /imports/` reads it."""
+        """Export everything the caller owns as a ZIP of JSON and CSV files; `POST /imports/` reads it.
+
+        202 if that takes a while, because the caller owns much: send the same request again after the
+        seconds of `Retry-After`, until it is 200. The archive is at most 15 minutes old then.
+        """
+        export = None
+        if is_large_account(self.member_id):
+            export = export_request(user_id=self.member_id)
+            if export.finished_at is None:
+                headers = {"Retry-After": str(EXPORT_RETRY_AFTER_S)}
+                return Response(ExportSerializer(export).data, status=202, headers=headers)
         hit_or_raise(request, "export", str(self.member_id))
         # Written completely before anything is sent: a slow client holds no database connection,
         # and an error is still an error response.
         file = tempfile.SpooledTemporaryFile(MAX_EXPORT_BYTES_IN_MEMORY)  # noqa: SIM115
         try:
-            write_export(user_id=self.member_id, file=file)
+            if export is None:
+                write_export(user_id=self.member_id, file=file)
+            else:
+                copy_export(user_id=self.member_id, target=file)
         except BaseException:
             file.close()
             raise

@@ -16,6 +16,7 @@ class Queue(StrEnum):
 
     MAIL = "mail"
     IMPORTS = "imports"
+    EXPORTS = "exports"
     TMDB = "tmdb"
     #: Public figures that follow a change of a member's visibility.
     FIGURES = "figures"
@@ -35,6 +36,7 @@ class QueueSettings:
 QUEUES: dict[Queue, QueueSettings] = {
     Queue.MAIL: QueueSettings(concurrency=2),
     Queue.IMPORTS: QueueSettings(concurrency=2),
+    Queue.EXPORTS: QueueSettings(concurrency=1),
     Queue.TMDB: QueueSettings(concurrency=2, deletes_successful=True),
     Queue.FIGURES: QueueSettings(concurrency=1),
     Queue.PERIODIC: QueueSettings(concurrency=3),

@@ -7,19 +7,34 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from movies.models import Movie
-from social.models import Block, Follow, Playlist, PlaylistItem, Rating, Viewing, WatchlistItem
+from social.models import (
+    Block,
+    Export,
+    ExportPiece,
+    Follow,
+    Playlist,
+    PlaylistItem,
+    Rating,
+    Viewing,
+    WatchlistItem,
+)
 from social.services.account_deletion import account_delete
 from social.services.follows import block_set, follow_set
 from social.services.playlists import playlist_create
-from social.transfer.exports import ABOUT_FILES
+from social.transfer import prepared_exports
+from social.transfer.exports import ABOUT_FILES, write_export
 from social.transfer.formats.csv_reader import escape_formula, unescape_formula
+from social.transfer.tasks import delete_old_exports
 from social.transfer.tests.helpers import run_action, upload_and_read
 
 MOMENT = datetime(2020, 2, 3, 4, 5, 6, 789012, UTC)
 ROWS = 29
-QUERIES = 24
+# One of them counts the rows.
+QUERIES = 25
 
 
 def download_export(client):
@@ -307,3 +322,75 @@ def test_exports_are_rate_limited(make_user, client_of, settings):
     statuses = [client.get("/exports/").status_code for _ in range(3)]
 
     assert statuses == [200, 200, 429]
+
+
+# --- Members with much data ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def _large_accounts(monkeypatch):
+    """Let every account with more than three rows be a large one."""
+    monkeypatch.setattr(prepared_exports, "MAX_ROWS_OF_A_REQUEST", 3)
+    monkeypatch.setattr(prepared_exports, "PIECE_BYTES", 1000)
+
+
+@pytest.mark.usefixtures("_large_accounts")
+def test_export_of_a_large_account_is_prepared_in_the_background(ann, client_of, run_jobs):
+    client = client_of(ann)
+
+    pending = [client.get("/exports/") for _ in range(3)]
+    jobs = ProcrastinateJob.objects.filter(task_name="social.transfer.tasks.prepare_export")
+    queued = list(jobs.values_list("args", flat=True))
+    assert run_jobs() == []
+    prepared = unzip(download_export(client))
+
+    assert [response.status_code for response in pending] == [202] * 3
+    assert {response["Retry-After"] for response in pending} == {"5"}
+    assert queued == [{"user_id": ann.pk}]
+    assert ExportPiece.objects.count() > 1
+    expected = io.BytesIO()
+    write_export(user_id=ann.pk, file=expected)
+    assert prepared == unzip(expected.getvalue())
+
+
+@pytest.mark.usefixtures("_large_accounts")
+def test_prepared_export_is_made_again_when_it_is_old(ann, client_of, run_jobs):
+    client = client_of(ann)
+    client.get("/exports/")
+    run_jobs()
+    Export.objects.update(finished_at=timezone.now() - timedelta(minutes=16))
+
+    response = client.get("/exports/")
+
+    assert response.status_code == 202
+    assert ExportPiece.objects.count() == 0
+
+
+@pytest.mark.usefixtures("_large_accounts")
+def test_export_that_was_never_finished_is_requested_again(ann, client_of, run_jobs):
+    client = client_of(ann)
+    client.get("/exports/")
+    ProcrastinateJob.objects.all().delete()
+    Export.objects.update(requested_at=timezone.now() - timedelta(minutes=61))
+
+    assert client.get("/exports/").status_code == 202
+    assert run_jobs() == []
+
+    assert client.get("/exports/").status_code == 200
+
+
+@pytest.mark.usefixtures("_large_accounts")
+def test_prepared_exports_are_deleted_after_a_day_and_with_the_account(
+    ann, make_user, client_of, run_jobs
+):
+    client_of(ann).get("/exports/")
+    Export.objects.update(requested_at=timezone.now() - timedelta(hours=25))
+    bob = make_user("barbara")
+    Export.objects.create(user=bob)
+
+    delete_old_exports(timestamp=0)
+    remaining = list(Export.objects.values_list("user_id", flat=True))
+    assert remaining == [bob.pk]
+    account_delete(user=bob)
+
+    assert not Export.objects.exists()
