@@ -95,7 +95,7 @@ def test_restoring_removes_everything_that_the_backup_does_not_have(backup, othe
 
     process = run_command("restore", backup, "--no-input", database_url=other_database)
 
-    assert process.returncode == 0, process.stderr
+    assert (process.returncode, process.stderr) == (0, "")
     assert read_contents(other_database) == read_contents(get_database_url())
 
 

@@ -14,7 +14,9 @@ from nexus.core.cache import client as cache
 from nexus.dev.postgres_tools import run_program
 
 # Tables that the backup does not know would be in the way of later migrations.
-EMPTY_THE_DATABASE = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+EMPTY_THE_DATABASE = """SET client_min_messages = warning;
+DROP SCHEMA public CASCADE;
+CREATE SCHEMA public"""
 
 
 class Command(BaseCommand):
