@@ -87,6 +87,7 @@ bench-quick: install  ## measure lists and HTTP requests with 10,000 movies (5 m
 bench: install  ## measure the same with up to 1,000,000 movies (an hour the first time)
 	$(BIN)/python -m benchmarks.queries --json .data/bench-queries.json --plot .data/bench-queries.svg
 	$(BIN)/python -m benchmarks.http --json .data/bench-http.json --plot .data/bench-http.png
+	$(BIN)/python -m benchmarks.costs --markdown .data/bench-costs.md
 
 chaos: install  ## cause faults under load and measure their effect (11 minutes)
 	$(BIN)/python -m benchmarks.chaos

@@ -1,21 +1,35 @@
-"""The admin site. Its login and its password change have the API's rate limits."""
+"""The admin site. Its login and its password change have the API's rate limits.
+
+Django's pages hand filters, dates and ids of the URL to the database as they are. `reject_bad_values`
+turns the errors that follow into a 400, for all pages.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django import forms
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth.views import PasswordChangeView
+from django.db import DataError, ProgrammingError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from rest_framework.exceptions import Throttled
 
 from accounts.password_checks import confirm_password, log_in, remember_address
 from accounts.services import user_revoke_access
 from nexus.core.api import throttling
+from nexus.core.api.exceptions import UNSTORABLE_VALUE, problem_response
+
+AdminView = Callable[..., HttpResponseBase]
+
+#: What Python and PostgreSQL raise for a value, or for a lookup that its column does not have.
+BAD_VALUE_ERRORS = (DataError, ProgrammingError, OverflowError, TypeError, ValueError)
 
 
 class LoginForm(AdminAuthenticationForm):
@@ -71,9 +85,31 @@ class PasswordView(PasswordChangeView):
         return response
 
 
+def reject_bad_values(view: AdminView) -> AdminView:
+    """Wrap a page: a value that Python or the database cannot represent is a 400 instead of a 500.
+
+    The log line of the request contains the traceback, because the cause may be a bug after all.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            response = view(request, *args, **kwargs)
+            # Some filters are read only while the page is rendered.
+            return response.render() if isinstance(response, TemplateResponse) else response
+        except BAD_VALUE_ERRORS as error:
+            request.error = error  # type: ignore[attr-defined]
+            return problem_response(request, 400, "bad_request", UNSTORABLE_VALUE)
+
+    return wrapper
+
+
 class NexusAdminSite(AdminSite):
     site_header = site_title = "Nexus Movie API"
     login_form = LoginForm
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        return super().admin_view(reject_bad_values(view), cacheable)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return _set_throttled_status(request, super().login(request, extra_context))

@@ -3,9 +3,12 @@
     make fuzz [MINUTES=10]
 
 The server is gunicorn as deployed, on its own database and Valkey database, with the starter catalogue
-and the fake TMDb server. Every run generates other data. The report has a row for each operation and
-lists the findings; Ctrl-C ends the run with the report too. The exit status is 1 after a finding,
-if a chain of nexus.tests.chains.CORE was never completed, or if a 5xx was not logged exactly once.
+and the fake TMDb server. Every run generates other data. First every query parameter of every GET, and
+the lists and pages of the admin, get hostile cursors, dates and repeated values; then requests and
+chains of them are generated until the time is over. The report has a row for each operation and lists
+the findings; Ctrl-C ends the run with the report too. The exit status is 1 after a finding, if a chain
+of nexus.tests.chains.CORE was never completed, if a 5xx was not logged exactly once, or if the database
+rejected a value that the service had accepted.
 """
 
 from __future__ import annotations
@@ -14,16 +17,20 @@ import argparse
 import itertools
 import json
 import os
+import random
+import re
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import redis
@@ -43,6 +50,8 @@ from nexus.dev import embedded
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.chains import (
     CORE,
+    EXPECTED_5XX,
+    FILES,
     Ledger,
     ServiceUnderTest,
     add_realistic_values,
@@ -51,11 +60,20 @@ from nexus.tests.chains import (
     run_calls,
     run_chains,
 )
+from nexus.tests.hostile_values import CURSORS, MOMENT_CURSORS, MOMENTS, TEXTS, encode
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
 DATABASE, VALKEY_DATABASE = "fuzz", 14
 PROGRESS_S = 30.0
 IMPORT_WAIT_S = 3.0
+# Percent-encoded, without the last text, which fills a URL alone.
+VALUES = [*(quote(moment) for moment in MOMENTS), *TEXTS[:-1]]
+# Fields that models have, and lookups of their types.
+ADMIN_FIELDS = (
+    *("id", "created_at", "updated_at", "state", "user", "movie", "score", "release_date"),
+    *("date_joined", "last_login", "watched_at", "popularity", "visibility", "search_vector"),
+)
+ADMIN_LOOKUPS = ("", "__exact", "__gte", "__lt", "__year", "__month", "__date", "__in", "__isnull")
 
 
 @dataclass
@@ -100,7 +118,7 @@ def run_service(log: Path) -> Iterator[tuple[HttpService, list[int]]]:
             **os.environ,
             **SETTINGS,
             "RATE_LIMIT_SCALE": "1000000",
-            "LOG_LEVEL": "ERROR",
+            "LOG_LEVEL": "WARNING",
             "DATABASE_URL": create_database(DATABASE),
             "REDIS_URL": get_valkey_url(VALKEY_DATABASE),
             "TMDB_BASE_URL": tmdb.base_url,
@@ -136,8 +154,12 @@ User.objects.create_superuser(username="mod", email="mod@example.org", password=
 
 
 def fuzz(http: HttpService, movie_ids: list[int], ledger: Ledger, *, seconds: float) -> None:
-    """Send chains and single requests until the time is over."""
+    """Send hostile queries, then chains and single requests until the time is over."""
     schema = requests.get(f"{http.url}/swagger.json", timeout=30).json()
+    hostile = HostileQueries(http, movie_ids, ledger)
+    hostile.send_to_api(schema)
+    hostile.send_to_admin()
+    print(f"{sum(ledger.calls.values())} hostile queries", flush=True)
     service = ServiceUnderTest(
         call=http.call,
         token=http.token,
@@ -169,6 +191,105 @@ def fuzz(http: HttpService, movie_ids: list[int], ledger: Ledger, *, seconds: fl
             )
 
 
+class HostileQueries:
+    """Sends hostile query strings to every GET of the schema and to the pages of the admin."""
+
+    def __init__(self, http: HttpService, movie_ids: Sequence[int], ledger: Ledger) -> None:
+        self.url, self.ledger, self.random = http.url, ledger, random.Random()
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {http.token('ann')}"
+        self.ids = {
+            "/playlists/": self._create("/playlists/", json={"name": "x", "movie_ids": movie_ids}),
+            "/ratings/": self._create("/ratings/", json={"movie": movie_ids[0], "score": 4}),
+            "/imports/": self._create("/imports/", files={"file": ("r.csv", FILES[0])}),
+            "/": movie_ids[0],
+        }
+        self.username = http.names.get("ann", "ann")
+
+    def _create(self, path: str, **content: Any) -> Any:
+        response = self.session.post(f"{self.url}{path}", timeout=30, **content)
+        response.raise_for_status()
+        return response.json()["id"]
+
+    def send_to_api(self, schema: dict[str, Any]) -> None:
+        for template, item in schema["paths"].items():
+            if "get" not in item:
+                continue
+            pk = next(pk for start, pk in self.ids.items() if template.startswith(start))
+            path = template.format(id=pk, movie_id=self.ids["/"], username=self.username, number=1)
+            for parameter in item["get"]["parameters"]:
+                if parameter["in"] != "query":
+                    continue
+                for query in self._make_queries(parameter["name"]):
+                    self._send(f"GET {template}", path, query)
+
+    def send_to_admin(self) -> None:
+        """Log in as staff; send filters to each list, and ids and filters to the pages of an object."""
+        page = self.session.get(f"{self.url}/admin/login/", timeout=30)
+        form = {"username": "mod", "password": PASSWORD, "next": "/admin/"}
+        token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[0]
+        index = self.session.post(page.url, data={**form, "csrfmiddlewaretoken": token}, timeout=30)
+        lists = sorted(set(re.findall(r'href="(/admin/\w+/\w+/)"', index.text)))
+        assert lists, "The login to the admin failed."
+        for path in lists:
+            for name in (*ADMIN_FIELDS, "q", "o", "p", "e", "_to_field", "_changelist_filters"):
+                lookups = ADMIN_LOOKUPS if name in ADMIN_FIELDS else ("",)
+                for value in self.random.sample(VALUES, 4):
+                    query = f"{name}{self.random.choice(lookups)}={value}"
+                    self._send(f"GET {path}", path, query)
+            for text in ("%00", "a%00b", "9" * 30, "-1", "_5F", "%ff"):
+                for page_name in ("change", "delete", "history"):
+                    self._send(f"GET {path}", f"{path}{text}/{page_name}/", "x=%00")
+
+    def _make_queries(self, name: str) -> Iterator[str]:
+        if name == "cursor":
+            for cursor in (*MOMENT_CURSORS, *CURSORS, *(self._make_cursor() for _ in range(30))):
+                yield f"cursor={cursor}"
+        yield from (f"{name}={value}" for value in self.random.sample(VALUES, 12))
+        yield from (
+            "&".join(f"{name}={value}" for value in self.random.choices(VALUES, k=times))[:4000]
+            for times in (2, 21, 300)
+        )
+        yield "&".join([f"{name}=1"] * 500)
+
+    def _make_cursor(self) -> str:
+        parts: list[Any] = [
+            *MOMENTS,
+            *(
+                None,
+                True,
+                0,
+                1,
+                -1,
+                2**31,
+                2**63 - 1,
+                2**63,
+                10**40,
+                0.5,
+                -1e308,
+                1e400,
+                "x",
+                [],
+                {},
+            ),
+            str(uuid.UUID(int=self.random.getrandbits(128))),
+            self.random.choice(["rated", "reviewed", "published"]),
+        ]
+        return encode(json.dumps(self.random.choices(parts, k=self.random.randint(1, 4))))
+
+    def _send(self, label: str, path: str, query: str) -> None:
+        url = f"{self.url}{path}?{query}"
+        response = self.session.get(url, timeout=60, allow_redirects=False)
+        status = response.status_code
+        self.ledger.calls[label, status] += 1
+        if status < 500 or response.json().get("code") in EXPECTED_5XX:
+            return
+        self.ledger.failed.add(response.headers.get("X-Request-ID", ""))
+        self.ledger.findings.setdefault(
+            (label, "hostile query", query[:60]), f"{status} {url[:300]}"
+        )
+
+
 def find_log_errors(log: Path, ledger: Ledger) -> Iterator[str]:
     """Describe lines that are not JSON, and each 5xx that was not logged exactly once."""
     lines_by_request: Counter[str] = Counter()
@@ -180,7 +301,12 @@ def find_log_errors(log: Path, ledger: Ledger) -> Iterator[str]:
             continue
         if record.get("status", 0) >= 500:
             lines_by_request[record["request_id"]] += 1
-        elif "traceback" in record:
+        elif (
+            "traceback" in record
+            # The admin has no serializers that refuse such a value before the database does.
+            and not record.get("path", "").startswith("/admin/")
+            and not record["logger"].startswith("django.security")
+        ):
             yield f"A traceback without a 5xx: {line[:400]}"
     for request_id in set(lines_by_request) | ledger.failed:
         if lines_by_request[request_id] != 1 or request_id not in ledger.failed:

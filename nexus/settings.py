@@ -297,6 +297,11 @@ PASSWORD_RESET_URL: str = env.read("PASSWORD_RESET_URL", default="")
 SWAGGER_SETTINGS = {
     "DEFAULT_INFO": "nexus.core.api.schema.API_INFO",
     "DEFAULT_AUTO_SCHEMA_CLASS": "nexus.core.api.schema.ContractAutoSchema",
+    "DEFAULT_SPEC_RENDERERS": [
+        "nexus.core.api.schema_renderers.YAMLSchemaRenderer",
+        "nexus.core.api.schema_renderers.JSONSchemaRenderer",
+        "nexus.core.api.schema_renderers.OpenAPISchemaRenderer",
+    ],
     "USE_SESSION_AUTH": False,
     "SECURITY_DEFINITIONS": {
         "Bearer": {
@@ -317,12 +322,9 @@ REDOC_SETTINGS = {"SPEC_URL": "schema-json", "NATIVE_SCROLLBARS": True, "EXPAND_
 
 # Scope: (requests, seconds of the window), counted for all workers together.
 RATE_LIMITS = {
-    # All requests of a client address without a token, and of a member.
-    "anonymous": (120, 60),
+    # All requests of a client address, and of a member, in the units of REQUEST_UNITS.
+    "address": (1200, 60),
     "member": (600, 60),
-    # Of those, the writes of a member and the searches of any caller.
-    "write": (300, 60),
-    "search": (90, 60),
     # Attempts of a client address.
     "login": (20, 60),
     # Failed logins of one account, and of all accounts together.
@@ -365,6 +367,103 @@ MEMBER_QUOTAS = {
     "known_addresses": 8,
 }
 RATE_LIMIT_SCALE: float = env.read("RATE_LIMIT_SCALE", env.parse_positive_number, default=1.0)
+
+# What a request costs: 20 ms of CPU are a unit, for the costliest request of an operation with 10,000
+# movies. `python -m benchmarks.costs` measures it, and docs/reliability.md has the figures.
+REQUEST_UNITS = {
+    "GET /": 1,
+    "GET /favicon.ico": 1,
+    "GET /swagger/": 1,
+    "GET /redoc/": 1,
+    "GET /swagger.json": 1,
+    "GET /swagger.yaml": 1,
+    "GET /health/ready/": 1,
+    # All pages of the admin.
+    "/admin/": 6,
+    # One password is hashed, or two are.
+    "POST /auth/register/": 15,
+    "POST /auth/token/": 15,
+    "POST /auth/password/change/": 30,
+    "POST /auth/password/reset/confirm/": 15,
+    "POST /auth/password/reset/": 1,
+    "POST /auth/token/refresh/": 1,
+    "POST /auth/token/verify/": 1,
+    "POST /auth/logout/": 1,
+    "POST /auth/logout/all/": 1,
+    "GET /auth/sessions/": 1,
+    "DELETE /auth/sessions/{pk}/": 1,
+    "GET /movies/": 3,
+    "GET /movies/top_rated/": 3,
+    "GET /movies/trending/": 2,
+    "GET /movies/recommendations/": 7,
+    "GET /movies/onboarding/": 2,
+    "GET /movies/{pk}/": 1,
+    "GET /movies/{pk}/match_score/": 2,
+    "GET /movies/{pk}/similar/": 2,
+    "GET /movies/{movie_id}/reviews/": 2,
+    "PUT /movies/{pk}/feedback/": 1,
+    "DELETE /movies/{pk}/feedback/": 1,
+    "GET /feedback/": 2,
+    "GET /genres/": 1,
+    "GET /profiles/me/": 1,
+    "PUT /profiles/me/": 1,
+    "PATCH /profiles/me/": 1,
+    # Everything that a member owns is deleted.
+    "DELETE /profiles/me/": 95,
+    "GET /profiles/stats/": 2,
+    "GET /profiles/{username}/": 1,
+    "GET /profiles/{username}/stats/": 2,
+    "GET /profiles/{username}/ratings/": 2,
+    "GET /profiles/{username}/playlists/": 5,
+    "GET /profiles/{username}/followers/": 2,
+    "GET /profiles/{username}/following/": 2,
+    "PUT /profiles/{username}/follow/": 1,
+    "DELETE /profiles/{username}/follow/": 1,
+    "PUT /profiles/{username}/block/": 1,
+    "DELETE /profiles/{username}/block/": 1,
+    "GET /blocks/": 1,
+    "GET /feed/": 5,
+    "GET /watchlist/": 2,
+    "POST /watchlist/": 1,
+    "DELETE /watchlist/{movie_id}/": 1,
+    "GET /history/": 2,
+    "POST /history/": 1,
+    "DELETE /history/{pk}/": 1,
+    "GET /ratings/": 2,
+    "POST /ratings/": 1,
+    "GET /ratings/{pk}/": 1,
+    "PUT /ratings/{pk}/": 1,
+    "PATCH /ratings/{pk}/": 1,
+    "DELETE /ratings/{pk}/": 1,
+    "POST /ratings/{pk}/report/": 1,
+    "GET /playlists/": 5,
+    "POST /playlists/": 2,
+    "GET /playlists/{pk}/": 2,
+    "PUT /playlists/{pk}/": 3,
+    "PATCH /playlists/{pk}/": 3,
+    "DELETE /playlists/{pk}/": 1,
+    # Up to as many rows as a playlist holds are written.
+    "POST /playlists/{pk}/copy/": 8,
+    "PUT /playlists/{pk}/items/order/": 8,
+    "DELETE /playlists/{pk}/items/{movie_id}/": 8,
+    "GET /playlists/{pk}/items/": 2,
+    "POST /playlists/{pk}/items/": 3,
+    "PATCH /playlists/{pk}/items/{movie_id}/": 1,
+    "GET /imports/": 1,
+    # A file of 20 MiB.
+    "POST /imports/": 25,
+    "GET /imports/{pk}/": 2,
+    "DELETE /imports/{pk}/": 1,
+    "PATCH /imports/{pk}/rows/{number}/": 1,
+    "POST /imports/{pk}/apply/": 1,
+    "POST /imports/{pk}/undo/": 1,
+    # Everything that a member owns.
+    "GET /exports/": 95,
+    "GET /tmdb/search/": 1,
+    "POST /tmdb/import/": 2,
+    "POST /tmdb/import/bulk/": 5,
+    "GET /tmdb/status/": 1,
+}
 
 # Seconds that public responses of the catalogue are cached for; 0 turns the response cache off.
 RESPONSE_CACHE_TTL_S = 60

@@ -13,7 +13,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.middleware import gzip, http
-from django.urls import is_valid_path, resolve
+from django.urls import is_valid_path
 from django.utils.cache import set_response_etag
 from rest_framework.permissions import SAFE_METHODS
 
@@ -27,8 +27,8 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _API_PREFIX = "/api/"
-# Polled by machines, or served without a query.
-_UNLIMITED_PREFIXES = ("/health/", "/metrics", f"/{settings.STATIC_URL.strip('/')}/")
+# Polled by machines, also during an attack, and served without a query.
+_UNLIMITED_PATHS = frozenset({"/health/live/", "/metrics/"})
 # Below this, compression costs more time than it saves.
 MIN_COMPRESSED_BYTES = 1024
 _REQUEST_LOG = logging.getLogger("nexus.request")
@@ -148,35 +148,25 @@ class ConditionalGetMiddleware(http.ConditionalGetMiddleware):
 
 
 class RateLimitMiddleware:
-    """Counts the request for its member or its address, and adds the RateLimit headers."""
+    """Counts the request for its client address, and adds the RateLimit headers of all its limits.
+
+    nexus.core.api.throttling.MemberThrottle counts it for its member, once its token is checked.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith(_UNLIMITED_PREFIXES):
+        if request.path_info in _UNLIMITED_PATHS:
             return self.get_response(request)
-        member_id = throttling.get_member_id(request)
-        request.member_id = member_id  # type: ignore[attr-defined]
-        usage = self._count(request, member_id)
+        address = throttling.get_client_address(request)
+        units = throttling.get_request_units(request)
+        usage = throttling.hit(request, "address", address, units=units)
         response = self._refuse(request, usage) if usage.is_exceeded else self.get_response(request)
         usages = throttling.get_usages(request)
         response["RateLimit-Policy"] = ", ".join(usage.policy for usage in usages)
         response["RateLimit"] = ", ".join(usage.state for usage in usages)
         return response
-
-    def _count(self, request: HttpRequest, member_id: str | None) -> throttling.RateLimitUsage:
-        """Return the first usage that exceeds its limit, or the last."""
-        subject = member_id or throttling.get_client_address(request)
-        usage = throttling.hit(request, "member" if member_id else "anonymous", subject)
-        if usage.is_exceeded:
-            return usage
-        if member_id and request.method not in SAFE_METHODS:
-            return throttling.hit(request, "write", subject)
-        # The query string is not parsed: if it cannot be, the view refuses the request.
-        if request.method == "GET" and "search=" in request.META.get("QUERY_STRING", ""):
-            return throttling.hit(request, "search", subject)
-        return usage
 
     def _refuse(self, request: HttpRequest, usage: throttling.RateLimitUsage) -> HttpResponse:
         detail = f"Too many requests. Try again in {usage.reset_s} s."
@@ -201,22 +191,24 @@ class ResponseCacheMiddleware:
         if response is None:
             response = self.get_response(request)
             store_response(key, response)
-        else:
-            # For the route that the metrics count the request under.
-            request.resolver_match = resolve(request.path_info)
         return response
 
 
 class BodyLimitMiddleware:
-    """Refuses a body over the limit (413), and reads any other before the view starts.
+    """Refuses a body over the limit (413) or of unknown length (411), and reads any other.
 
-    So a client that sends its body slowly occupies no database connection.
+    It is read before the view starts, so a client that sends its body slowly occupies no database
+    connection. Django takes a body in chunks for an empty one. Nearly all clients and proxies send the
+    length.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "Transfer-Encoding" in request.headers:
+            detail = "The body comes in chunks. Send it whole, with a Content-Length header."
+            return problem_response(request, 411, "length_required", detail)
         length = request.META.get("CONTENT_LENGTH") or "0"
         limit = settings.BODY_LIMITS.get(request.path_info, settings.MAX_BODY_BYTES)
         # int() refuses thousands of digits. The first 20 are far over the limit, too.

@@ -1,6 +1,7 @@
 """Hostile values for query strings, shared by the tests and `make fuzz`."""
 
 import base64
+from urllib.parse import quote
 
 
 def encode(text):
@@ -8,6 +9,16 @@ def encode(text):
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
+# Values in a URL, percent-encoded if necessary.
+TEXTS = [
+    *("", "%20", "NaN", "nan", "inf", "-inf", "Infinity", "1e999", "-1e999", "1e5", "-1", "-0"),
+    *("0", "2147483648", "9223372036854775808", "18446744073709551616", "9" * 400, "9" * 5000),
+    *("005", "1_0", "1.0", "0x10", "+1", "1%2B1", quote("١"), quote("１"), quote("²"), "%00"),
+    *("a%00b", "%ff", "%ed%a0%80", "%", "%zz", "%F0%9F%8E%AC", "true", "null", "[]", "{}"),
+    *("10000", "99999", "-99999", "1,2", "a|b,c", "%27%3B--", "%25", "_", "..%2F..", "%0A"),
+    "%E2%80%AE",
+    "x" * 100_000,
+]  # fmt: skip
 # Dates and moments that Python or PostgreSQL cannot represent, or only in other time zones.
 MOMENTS = [
     *("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59+16:00"),

@@ -35,6 +35,19 @@ def _send(url, request):
     return int(head.split()[1]), body
 
 
+def test_a_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(gunicorn):
+    url = gunicorn(WEB_CONCURRENCY="1")
+    request = (
+        b"POST /auth/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    )
+
+    status, body = _send(url, request)
+
+    assert status == 411
+    assert '"code": "length_required"' in body
+
+
 def test_malformed_requests_are_refused_and_the_worker_lives_on(gunicorn):
     url = gunicorn(LOG_LEVEL="WARNING", WEB_CONCURRENCY="1")
 

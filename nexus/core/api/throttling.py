@@ -2,7 +2,12 @@
 
 A limit applies to a scope, such as `login`, and a subject: a member's id, a client address or an
 account. A window opens with the first request of a subject and closes `window_s` seconds later.
-INCR is atomic, so exactly `limit` requests pass in a window, however many arrive at once.
+The counter is incremented atomically, so exactly `limit` units pass in a window, however many requests
+arrive at once.
+
+Every request counts for its client address (nexus.core.middleware.RateLimitMiddleware) and, if its
+token is valid, for its member (MemberThrottle). It costs the units of its route in
+settings.REQUEST_UNITS. Some views have a limit of their own besides, in requests.
 
 Most scopes are counted in the cache; while it is down, they are not limited and the service goes
 on. Two kinds of scopes are counted in PostgreSQL instead: DATABASE_SCOPES always, because evicting
@@ -13,19 +18,20 @@ down.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
+from django.urls import Resolver404, resolve
 from django.utils.crypto import salted_hmac
-from rest_framework.exceptions import Throttled
+from rest_framework.exceptions import APIException, Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
-from rest_framework_simplejwt.exceptions import TokenError
 
-from nexus.core.api.jwt import AccessToken
 from nexus.core.cache import client as cache
 from nexus.core.db.queries import decrement_rate_limit, increment_rate_limit
 from nexus.core.observability.metrics import RATE_LIMIT_REFUSALS
@@ -38,11 +44,12 @@ DATABASE_SCOPES = frozenset(
 FALLBACK_SCOPES = frozenset({"login", "register", "password_reset"})
 
 UNKNOWN_ADDRESS = "unknown"
+_CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 @dataclass(frozen=True)
 class RateLimitUsage:
-    """The requests of one subject in the current window of a scope, and their limit."""
+    """The units of one subject in the current window of a scope, and their limit."""
 
     scope: str
     limit: int
@@ -68,21 +75,24 @@ class RateLimitUsage:
         return f'"{self.scope}";r={max(self.limit - self.used, 0)};t={self.reset_s}'
 
 
-def hit(request: HttpRequest, scope: str, subject: str) -> RateLimitUsage:
-    """Count one request of `subject` and add its usage to the response's headers."""
-    usage = hit_silently(scope, subject)
+def hit(request: HttpRequest, scope: str, subject: str, *, units: int = 1) -> RateLimitUsage:
+    """Count a request of `subject` and add its usage to the response's headers."""
+    usage = hit_silently(scope, subject, units=units)
     get_usages(request).append(usage)
     return usage
 
 
-def hit_silently(scope: str, subject: str) -> RateLimitUsage:
-    """Count one request of `subject` without adding it to the response's headers."""
-    requests, window_s = settings.RATE_LIMITS[scope]
-    limit = max(1, round(requests * settings.RATE_LIMIT_SCALE))
+def hit_silently(scope: str, subject: str, *, units: int = 1) -> RateLimitUsage:
+    """Count a request of `subject` without adding it to the response's headers.
+
+    Scopes that are counted in PostgreSQL count requests, whatever their units.
+    """
+    maximum, window_s = settings.RATE_LIMITS[scope]
+    limit = max(1, round(maximum * settings.RATE_LIMIT_SCALE))
     key = _make_key(scope, subject)
     used, reset_s, closes_at = 0, window_s, None
     if scope not in DATABASE_SCOPES:
-        used, reset_s = cache.increment_window(key, window_s=window_s)
+        used, reset_s = cache.increment_window(key, window_s=window_s, amount=units)
     if used == 0 and scope in DATABASE_SCOPES | FALLBACK_SCOPES:
         window = increment_rate_limit(key, window_s=window_s)
         used, reset_s, closes_at = window.used, window.reset_s, window.closes_at
@@ -93,7 +103,7 @@ def hit_silently(scope: str, subject: str) -> RateLimitUsage:
 
 
 def hit_or_raise(request: Request, scope: str, subject: str) -> None:
-    """Count one request of `subject`. Raises Throttled (429) if that exceeds the limit."""
+    """Count a request of `subject`. Raises Throttled (429) if that exceeds the limit."""
     usage = hit(request._request, scope, subject)
     if usage.is_exceeded:
         raise Throttled(wait=usage.reset_s)
@@ -124,7 +134,7 @@ def get_client_address(request: HttpRequest) -> str:
         if len(hops) >= settings.TRUSTED_PROXIES and hops[-settings.TRUSTED_PROXIES]:
             address = hops[-settings.TRUSTED_PROXIES]
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(_strip_port(address))
     except ValueError:
         return UNKNOWN_ADDRESS
     if isinstance(parsed, ipaddress.IPv6Address):
@@ -135,19 +145,67 @@ def get_client_address(request: HttpRequest) -> str:
     return str(parsed)
 
 
-def get_member_id(request: HttpRequest) -> str | None:
-    """Return the member id of a validly signed access token, else None.
+def _strip_port(address: str) -> str:
+    """Return the address without a port: `203.0.113.7:1234`, `[2001:db8::1]:1234`, `[2001:db8::1]`."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
 
-    Whether the token's session is still open is checked later, by the authentication class.
+
+def get_operation(request: HttpRequest) -> str | None:
+    """Return the method and the route, such as `GET /ratings/{pk}/`; None if no route matches.
+
+    HEAD costs what GET costs. The admin is one operation, because only staff get further than its login.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    match = request.resolver_match
+    if match is None:
+        try:
+            match = request.resolver_match = resolve(request.path_info)
+        except Resolver404:
+            return None
+    if match.app_name == "admin":
+        return "/admin/"
+    method = "GET" if request.method == "HEAD" else request.method
+    template = _CONVERTER.sub(r"{\1}", match.route)
+    return f"{method} /{template}"
+
+
+def get_request_units(request: HttpRequest) -> int:
+    """Return the units of a request, by settings.REQUEST_UNITS; 1 if its route does not allow the method."""
+    return settings.REQUEST_UNITS.get(get_operation(request), 1)
+
+
+class MemberThrottle(BaseThrottle):
+    """Limits a member, in addition to the limit of the client address."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        member_id = _find_member_id(request, view)
+        if member_id is None:
+            return True
+        http_request = request._request
+        http_request.member_id = str(member_id)  # type: ignore[attr-defined]
+        units = get_request_units(http_request)
+        self._usage = hit(http_request, "member", str(member_id), units=units)
+        return not self._usage.is_exceeded
+
+    def wait(self) -> float:
+        return float(self._usage.reset_s)
+
+
+def _find_member_id(request: Request, view: APIView) -> int | None:
+    """Return the caller's id, also on a public page, which accepts any token; None without a valid one."""
+    if request.user.is_authenticated:
+        return request.user.pk
+    if "Authorization" not in request.headers:
         return None
-    try:
-        # SimpleJWT takes bytes, although the parameter is annotated as a Token.
-        return str(AccessToken(token.strip().encode())["user_id"])  # type: ignore[arg-type]
-    except (TokenError, KeyError, UnicodeEncodeError):
-        return None
+    for authenticator in view.authentication_classes:
+        try:
+            authenticated = authenticator().authenticate(request)
+        except (APIException, OperationalError, InterfaceError):
+            return None
+        if authenticated is not None:
+            return authenticated[0].pk
+    return None
 
 
 class ScopedThrottle(BaseThrottle):

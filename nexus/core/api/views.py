@@ -21,8 +21,10 @@ from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
+from rest_framework.throttling import BaseThrottle
 
 from nexus.core.api.query_params import NoQuery, QuerySerializer
+from nexus.core.api.throttling import MemberThrottle
 
 SerializerType = type[BaseSerializer[Any]]
 Action = TypeVar("Action", bound=Callable[..., Response])
@@ -103,10 +105,14 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         return getattr(handler, "contract", None)
 
     def get_authenticators(self) -> list[BaseAuthentication]:
-        """Return none for AllowAny: a public page accepts expired tokens and looks up no session."""
+        """Return none for AllowAny: a public page accepts expired tokens."""
         if self.permission_classes == [AllowAny]:
             return []
         return super().get_authenticators()
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        """Return the limit of the member, then those of `throttle_classes`."""
+        return [MemberThrottle(), *super().get_throttles()]
 
     def get_authenticate_header(self, request: Request) -> str:
         # A 401 under /auth/ needs the header too, although no authenticator runs there.

@@ -164,8 +164,8 @@ def run_script(script: str, *, keys: Sequence[str], args: Sequence[str | int]) -
 # --- Counters ------------------------------------------------------------------------------------
 
 
-def increment_window(key: str, *, window_s: int) -> tuple[int, int]:
-    """Count one more; return the count in this window and the seconds until the window closes.
+def increment_window(key: str, *, window_s: int, amount: int = 1) -> tuple[int, int]:
+    """Count `amount` more; return the count in this window and the seconds until the window closes.
 
     The first count opens a window. Returns (0, window_s) if the cache is down.
     """
@@ -173,7 +173,7 @@ def increment_window(key: str, *, window_s: int) -> tuple[int, int]:
 
     def increment(redis: Redis) -> tuple[int, int]:
         pipeline = redis.pipeline(transaction=False)
-        pipeline.incr(name)
+        pipeline.incrby(name, amount)
         pipeline.pttl(name)
         count, left_ms = pipeline.execute()
         if left_ms < 0:

@@ -54,14 +54,14 @@ def test_a_request_is_counted_under_its_route_and_not_its_path(api, make_movie):
 
 @pytest.mark.django_db
 def test_a_refused_request_is_counted_by_scope(api, settings):
-    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "anonymous": (1, 60)}
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "address": (1, 60)}
 
-    before = read_sample(scrape(api), "nexus_rate_limit_refusals_total", scope="anonymous")
+    before = read_sample(scrape(api), "nexus_rate_limit_refusals_total", scope="address")
 
     assert [api.get("/genres/").status_code for _ in range(3)] == [200, 429, 429]
 
     # /metrics itself is not limited, so that it can be read during an attack.
-    after = read_sample(scrape(api), "nexus_rate_limit_refusals_total", scope="anonymous")
+    after = read_sample(scrape(api), "nexus_rate_limit_refusals_total", scope="address")
     assert after - before == 2
 
 

@@ -160,6 +160,16 @@ def test_a_body_over_the_limit_is_413(api, settings):
     assert "RateLimit" in response
 
 
+@pytest.mark.parametrize("path", ["/auth/token/", "/imports/", "/movies/"])
+def test_a_body_in_chunks_is_411(api, path):
+    response = api.generic("POST", path, b"{}", headers={"Transfer-Encoding": "chunked"})
+
+    assert response.status_code == 411
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "length_required"
+    assert "Content-Length" in response.json()["detail"]
+
+
 @pytest.mark.parametrize("length", ["-1", "abc", "١", "9" * 5000, "0" * 5000, "1e9"])
 def test_a_nonsense_content_length_is_a_client_error(api, length):
     response = api.generic(

@@ -15,8 +15,10 @@ from django.test import RequestFactory
 from django.utils import timezone
 from django_redis import get_redis_connection
 
+from benchmarks.cost_cases import COSTLIEST
 from nexus.core.api import throttling
 from nexus.core.models import LimitWindow
+from nexus.tests.routes import list_api_routes
 
 
 def make_request(remote="10.0.0.1", forwarded=None, **headers):
@@ -57,11 +59,20 @@ CACHE_SCOPES = sorted(set(configured.RATE_LIMITS) - throttling.DATABASE_SCOPES)
 
 
 @pytest.mark.parametrize("threads", [16, 48])
-@pytest.mark.parametrize("scope", ["anonymous", "write", "login"])
+@pytest.mark.parametrize("scope", ["address", "member", "login"])
 def test_concurrent_requests_pass_exactly_up_to_the_limit(set_limit, threads, scope):
     set_limit(scope, 100)
 
     assert hit_concurrently(threads, scope).count(False) == 100
+
+
+@pytest.mark.parametrize("units", [1, 3, 7])
+def test_requests_pass_while_their_units_fit(set_limit, units):
+    set_limit("address", 20)
+
+    usages = [throttling.hit(make_request(), "address", "ann", units=units) for _ in range(30)]
+
+    assert [usage.is_exceeded for usage in usages].count(False) == 20 // units
 
 
 @pytest.mark.django_db(transaction=True)
@@ -77,7 +88,7 @@ def test_concurrent_requests_counted_in_the_database_pass_exactly_up_to_the_limi
 def test_every_scope_has_a_limit():
     assert set(configured.RATE_LIMITS) >= throttling.DATABASE_SCOPES | throttling.FALLBACK_SCOPES
     assert set(CACHE_SCOPES) == {
-        *("anonymous", "member", "write", "search", "login", "register", "password_reset"),
+        *("address", "member", "login", "register", "password_reset"),
         *("tmdb", "tmdb_bulk", "import", "export"),
     }
 
@@ -92,8 +103,8 @@ def without_cache(settings, tmp_path):
 @pytest.mark.django_db
 def test_without_the_cache_only_logins_are_limited(without_cache, set_limit):
     set_limit("login", 3)
-    set_limit("anonymous", 3)
-    for scope, passed in (("login", 3), ("anonymous", 9)):
+    set_limit("address", 3)
+    for scope, passed in (("login", 3), ("address", 9)):
         seen = [throttling.hit(make_request(), scope, "10.0.0.1").is_exceeded for _ in range(9)]
         assert seen.count(False) == passed
 
@@ -184,6 +195,15 @@ def test_an_account_that_is_not_utf8_can_be_counted():
         (1, "10.0.0.1", "2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
         (0, "::ffff:203.0.113.7", None, "203.0.113.7"),
         (0, "fe80::1%eth0", None, "fe80::"),
+        (1, "10.0.0.1", "203.0.113.7:51234", "203.0.113.7"),
+        (1, "10.0.0.1", "198.51.100.1:1, 203.0.113.7:51234", "203.0.113.7"),
+        (1, "10.0.0.1", "[2001:db8:1:2::7]:51234", "2001:db8:1:2::"),
+        (1, "10.0.0.1", "[2001:db8:1:2::8]", "2001:db8:1:2::"),
+        (1, "10.0.0.1", "[::ffff:203.0.113.7]:80", "203.0.113.7"),
+        (1, "10.0.0.1", "[203.0.113.7]:80", "203.0.113.7"),
+        (1, "10.0.0.1", "2001:db8:1:3::7", "2001:db8:1:3::"),
+        (1, "10.0.0.1", "[", "unknown"),
+        (1, "10.0.0.1", ":80", "unknown"),
     ],
 )
 def test_the_client_address_is_the_one_the_outermost_trusted_proxy_saw(
@@ -197,7 +217,7 @@ def test_the_client_address_is_the_one_the_outermost_trusted_proxy_saw(
 @pytest.mark.django_db
 @pytest.mark.parametrize("proxies", [0, 1])
 def test_a_forged_x_forwarded_for_does_not_evade_the_limit(api, set_limit, settings, proxies):
-    set_limit("anonymous", 5)
+    set_limit("address", 5)
     settings.TRUSTED_PROXIES = proxies
     seen = []
 
@@ -211,24 +231,67 @@ def test_a_forged_x_forwarded_for_does_not_evade_the_limit(api, set_limit, setti
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "status", "units"),
     [
-        ("get", "/", 200),
-        ("get", "/genres/", 200),
-        ("get", "/api/genres", 200),
-        ("get", "/nowhere/", 404),
-        ("get", "/movies/?nonsense=1", 400),
-        ("delete", "/movies/", 405),
-        ("get", "/ratings/", 401),
-        ("get", "/swagger.json", 200),
+        ("get", "/", 200, 1),
+        ("get", "/genres/", 200, 1),
+        ("get", "/api/genres", 200, 1),
+        ("get", "/nowhere/", 404, 1),
+        ("get", "/movies/?nonsense=1", 400, 3),
+        ("delete", "/movies/", 405, 1),
+        ("get", "/ratings/", 401, 2),
+        ("get", "/swagger.json", 200, 1),
+        ("get", "/health/ready/", 200, 1),
+        ("get", "/admin/nowhere/", 302, 6),
     ],
 )
-def test_every_response_has_ratelimit_headers(api, method, path, status):
+def test_every_response_has_ratelimit_headers(api, method, path, status, units):
     response = getattr(api, method)(path)
 
     assert response.status_code == status
-    assert response["RateLimit-Policy"].startswith('"anonymous";q=120;w=60')
-    assert response["RateLimit"] == '"anonymous";r=119;t=60'
+    assert response["RateLimit-Policy"] == '"address";q=1200;w=60'
+    assert response["RateLimit"] == f'"address";r={1200 - units};t=60'
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("get", "/movies/?search=a"),
+        ("head", "/movies/?search=a"),
+        ("get", "/movies/?%73earch=a"),
+        ("get", "/movies/?title=a"),
+        ("get", "/%6dovies/"),
+        ("get", "/movies"),
+        ("head", "/api/movies"),
+        ("get", "/api/movies/?genre=Drama"),
+    ],
+)
+def test_a_request_costs_the_same_in_every_spelling_and_by_head(api, method, url):
+    response = getattr(api, method)(url)
+
+    assert response.status_code == 200
+    assert response["RateLimit"] == '"address";r=1197;t=60'
+
+
+@pytest.mark.parametrize("route", list_api_routes(), ids=lambda route: route.template)
+def test_every_operation_has_its_units(route):
+    for method in route.methods:
+        assert f"{method} {route.template}" in configured.REQUEST_UNITS
+
+
+def test_units_and_cost_cases_are_those_of_operations_that_exist():
+    operations = {
+        f"{method} {route.template}" for route in list_api_routes() for method in route.methods
+    }
+    pages = {
+        *("GET /", "GET /favicon.ico", "GET /swagger/", "GET /redoc/", "GET /swagger.json"),
+        *("GET /swagger.yaml", "GET /health/ready/", "/admin/"),
+    }
+
+    assert set(configured.REQUEST_UNITS) == operations | pages
+    assert set(COSTLIEST) == operations | pages
+    assert all(1 <= units <= 120 for units in configured.REQUEST_UNITS.values())
 
 
 @pytest.mark.django_db
@@ -238,21 +301,29 @@ def test_a_view_with_its_own_limit_reports_both(api):
     assert response.status_code == 401
 
     scopes = [part.split(";")[0] for part in response["RateLimit-Policy"].split(", ")]
-    assert scopes[:2] == ['"anonymous"', '"login"']
+    assert scopes[:2] == ['"address"', '"login"']
     assert len(response["RateLimit"].split(", ")) == len(scopes)
 
 
-def test_health_is_never_limited(api, set_limit, db):
-    set_limit("anonymous", 1)
+def test_liveness_is_never_limited(api, set_limit, db):
+    set_limit("address", 1)
     for _ in range(3):
         response = api.get("/health/live/")
         assert response.status_code == 200
         assert "RateLimit" not in response
 
 
+def test_readiness_is_limited_by_address(api, set_limit, db):
+    set_limit("address", 2)
+
+    statuses = [api.get(url).status_code for url in ("/health/ready/", "/health/ready") * 2]
+
+    assert statuses == [200, 200, 429, 429]
+
+
 @pytest.mark.django_db
 def test_a_request_over_the_limit_is_429_with_retry_after(api, set_limit):
-    set_limit("anonymous", 2)
+    set_limit("address", 2)
     for _ in range(2):
         assert api.get("/genres/").status_code == 200
 
@@ -260,7 +331,7 @@ def test_a_request_over_the_limit_is_429_with_retry_after(api, set_limit):
 
     assert response.status_code == 429
     assert response["Content-Type"] == "application/problem+json"
-    assert response["RateLimit"].startswith('"anonymous";r=0;t=')
+    assert response["RateLimit"].startswith('"address";r=0;t=')
     assert 1 <= int(response["Retry-After"]) <= 60
     assert response.json() == {
         "type": "about:blank",
@@ -273,51 +344,68 @@ def test_a_request_over_the_limit_is_429_with_retry_after(api, set_limit):
 
 
 @pytest.mark.django_db
-def test_a_member_is_counted_by_account_and_not_by_address(make_user, client_of, set_limit, api):
+@pytest.mark.parametrize("path", ["/genres/", "/blocks/"])
+def test_a_member_is_counted_by_account_at_any_address(make_user, client_of, set_limit, path):
     set_limit("member", 2)
-    set_limit("anonymous", 1)
-
     ann, bob = client_of(make_user("ann")), client_of(make_user("bob"))
 
-    assert [ann.get("/genres/").status_code for _ in range(3)] == [200, 200, 429]
-    assert bob.get("/genres/").status_code == 200
-    assert '"member";q=2' in bob.get("/genres/")["RateLimit-Policy"]
-    assert [api.get("/genres/").status_code for _ in range(2)] == [200, 429]
+    statuses = [ann.get(path, REMOTE_ADDR=f"203.0.113.{number}").status_code for number in range(3)]
+
+    assert statuses == [200, 200, 429]
+    response = bob.get(path)
+    assert response.status_code == 200
+    assert response["RateLimit-Policy"] == '"address";q=1200;w=60, "member";q=2;w=60'
+    assert response["RateLimit"] == '"address";r=1199;t=60, "member";r=1;t=60'
 
 
 @pytest.mark.django_db
-def test_writes_of_a_member_have_their_own_limit(make_user, client_of, set_limit):
-    set_limit("write", 2)
+def test_the_members_of_an_address_share_its_budget(make_user, client_of, set_limit, api):
+    set_limit("address", 8)
+    members = [client_of(make_user(name)) for name in ("ann", "bob", "cyd", "dan")]
+
+    statuses = [client.get("/blocks/").status_code for client in members * 3]
+
+    assert statuses == [200] * 8 + [429] * 4
+    assert api.get("/genres/").status_code == 429
+    assert members[0].get("/genres/", REMOTE_ADDR="203.0.113.9").status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_write_costs_its_units(make_user, client_of, set_limit):
+    set_limit("member", 5)
     ann = client_of(make_user("ann"))
 
-    responses = [ann.post("/ratings/", {}) for _ in range(3)]
+    # 2 units each.
+    responses = [ann.post("/playlists/", {}) for _ in range(3)]
 
     assert [response.status_code for response in responses] == [400, 400, 429]
-    assert responses[2]["RateLimit-Policy"] == '"member";q=600;w=60, "write";q=2;w=60'
-    assert responses[2]["RateLimit"] == '"member";r=597;t=60, "write";r=0;t=60'
+    assert responses[2]["RateLimit"] == '"address";r=1194;t=60, "member";r=0;t=60'
     assert responses[2]["Retry-After"] == "60"
-    assert ann.get("/ratings/").status_code == 200
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/movies/?search=a", "/playlists?page=1&search=a"])
-def test_searches_have_their_own_limit(api, set_limit, path):
-    set_limit("search", 1)
-
-    assert [api.get(path).status_code for _ in range(2)] == [200, 429]
-    assert '"search";q=1;w=60' in api.get(path)["RateLimit-Policy"]
-    assert api.get("/movies/").status_code == 200
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "token", ["a.b.c", "", "x" * 5000, "é", "\x80", "eyJhbGciOiJub25lIn0.e30."]
 )
-def test_a_forged_token_is_counted_by_address(api, token):
-    response = api.get("/genres/", HTTP_AUTHORIZATION=f"Bearer {token}")
+def test_a_forged_token_is_counted_by_address_alone(api, token):
+    for path in ("/genres/", "/blocks/"):
+        response = api.get(path, HTTP_AUTHORIZATION=f"Bearer {token}")
+
+        assert response.status_code in (200, 401)
+        assert response["RateLimit-Policy"] == '"address";q=1200;w=60'
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/genres/", "/blocks/"])
+def test_a_token_of_an_ended_session_is_counted_by_address_alone(make_user, client_of, path):
+    ann = make_user("ann")
+    client, other = client_of(ann), client_of(ann)
+    client.post("/auth/logout/all/")
+
+    response = other.get(path)
 
     assert response.status_code in (200, 401)
-    assert response["RateLimit-Policy"].startswith('"anonymous"')
+    assert response["RateLimit-Policy"] == '"address";q=1200;w=60'
 
 
 def send(url, **headers):
@@ -331,7 +419,7 @@ def send(url, **headers):
 
 @pytest.mark.django_db(transaction=True)
 def test_limits_hold_across_workers_over_http(gunicorn):
-    url = gunicorn(WEB_CONCURRENCY="2", RATE_LIMIT_SCALE="0.5")
+    url = gunicorn(WEB_CONCURRENCY="2", RATE_LIMIT_SCALE="0.05")
     for threads in (16, 48):
         get_redis_connection("default").flushdb()
 
@@ -342,8 +430,8 @@ def test_limits_hold_across_workers_over_http(gunicorn):
             responses = list(pool.map(send_forged, range(240)))
         assert Counter(status for status, _, _ in responses) == {200: 60, 429: 180}
         for status, headers, body in responses:
-            assert headers["RateLimit-Policy"] == '"anonymous";q=60;w=60'
-            assert headers["RateLimit"].startswith('"anonymous";r=')
+            assert headers["RateLimit-Policy"] == '"address";q=60;w=60'
+            assert headers["RateLimit"].startswith('"address";r=')
             if status == 429:
                 assert int(headers["Retry-After"]) <= 60
                 assert body["code"] == "throttled"
