@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0008_visible_text'),
-        ('social', '0017_import_finished_at'),
+        ('social', '0018_clean_texts'),
     ]
 
     operations = [
