@@ -23,7 +23,7 @@ RUN python -m compileall -q . && \
 # A number, because Kubernetes' runAsNonRoot cannot check a name. The image needs no entry for it.
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", 8000)}/health/live/', timeout=4)"]
 # Migrations run once per release (render.yaml: preDeployCommand), not on every start.
 CMD ["gunicorn", "nexus.wsgi"]

@@ -42,12 +42,12 @@ class Proxy:
         path.write_text(text.replace("{\n", "{\n" + ports, 1))
 
     def get(self, path, **options):
-        return requests.get(f"{self.url}{path}", verify=False, timeout=10, **options)
+        return requests.get(f"{self.url}{path}", verify=False, timeout=30, **options)
 
     def is_up(self):
         try:
             return self.get("/health/live/").ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def connect(self):

@@ -125,3 +125,4 @@ def test_restoring_needs_consent(backup):
 
     assert process.returncode == 1
     assert "Replace everything" in process.stdout
+    assert process.stderr == "CommandError: Nothing was changed.\n"

@@ -34,8 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, interactive: bool, **options: Any) -> None:
         if not file.is_file():
             raise CommandError(f"{file} does not exist.")
-        name = connection.settings_dict["NAME"]
-        if interactive and input(f"Replace everything in the database {name!r}? [y/N] ") != "y":
+        if interactive and not has_consent():
             raise CommandError("Nothing was changed.")
         with tempfile.TemporaryDirectory(prefix="nexus-restore-") as folder:
             script = Path(folder) / "restore.sql"
@@ -51,3 +50,12 @@ class Command(BaseCommand):
         if cache.execute(lambda server: server.flushdb(), default=None) is None:
             self.stderr.write("The cache did not respond. Empty it: valkey-cli FLUSHDB")
         self.stdout.write(f"Restored {file}. Start the service again.")
+
+
+def has_consent() -> bool:
+    """Ask on the terminal; without one, there is no consent."""
+    name = connection.settings_dict["NAME"]
+    try:
+        return input(f"Replace everything in the database {name!r}? [y/N] ").lower() == "y"
+    except EOFError:
+        return False
