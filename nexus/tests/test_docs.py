@@ -11,6 +11,8 @@ from django.conf import settings
 from nexus.dev.embedded import ROOT
 from nexus.tests.routes import list_api_routes
 from nexus.tests.test_flows import record_modules
+from recommendations.tests.community import made_up, quiet
+from recommendations.training.pipeline import training_run
 
 PAGES = [
     *sorted(ROOT.glob("*.md")),
@@ -195,9 +197,9 @@ def test_changelog_and_schema_have_the_version_of_the_settings(api):
     assert newest == settings.VERSION == schema["info"]["version"]
 
 
-def read_diagrams():
+def read_diagrams(page="docs/architecture.md"):
     """Return the modules of each diagram by the heading above it."""
-    sections = re.split(r"^## ", read("docs/architecture.md"), flags=re.M)
+    sections = re.split(r"^## ", read(page), flags=re.M)
     return {
         section.partition("\n")[0]: set(re.findall(r"participant \w+ as (\S+)", section))
         for section in sections
@@ -235,6 +237,21 @@ def test_diagram_of_a_rating_has_the_modules_that_the_request_enters(
     )
 
     assert read_diagrams()["POST /ratings/"] == modules
+
+
+def test_diagram_of_the_feed_has_the_modules_that_the_request_enters(db, client_of):
+    users, _ = made_up(members=40, movies=45)
+    training_run(progress=quiet, force=True)
+    member = client_of(users[0])
+    # Reads the header of the training, once a process.
+    assert member.get("/movies/recommendations/").status_code == 200
+
+    modules = record_modules(
+        lambda: member.get("/movies/recommendations/"), ("recommendations.views", "list")
+    )
+
+    diagrams = read_diagrams("docs/recommender.md")
+    assert diagrams["A request: GET /movies/recommendations/"] == modules
 
 
 def has_module(name):
