@@ -1,6 +1,6 @@
 """Kill the task worker in each kind of task; its job must run again in the next worker.
 
-Every table of the application is locked, so that each job is stopped at its first query. Then the worker
+Every table of the application is locked and TMDb is slow, so that each job waits. Then the worker
 is killed, the tables are unlocked and another worker starts. Part of benchmarks.chaos.
 """
 
@@ -20,7 +20,7 @@ import psycopg
 
 from benchmarks.service import manage
 from nexus.dev import embedded
-from tmdb.fake.server import CREDENTIAL, FakeTmdbServer
+from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
 
 #: After a kill the job runs again within this time, and succeeds within the other.
 RUNS_AGAIN_S = 60.0
@@ -39,6 +39,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from accounts.models import User
 from social.models import Rating
 from social.transfer.services import import_create
+from tmdb.cache import get_cached_related_pages
 names = {names}
 user = User.objects.order_by("id").first()
 user.set_password("a-password-for-chaos-1")
@@ -51,6 +52,8 @@ for name, task in app.tasks.items():
     if kind == "process_import":
         file = io.BytesIO(b"Date,Name,Year,Letterboxd URI,Rating" + b"\\n2024-02-01,Film,2000,u,4" * {rows})
         import_create(user_id=user.pk, filename="ratings.csv", file=file)
+    elif kind == "refresh_copy":
+        get_cached_related_pages({movie})
     else:
         values = dict(user_id=user.pk, timestamp=0)
         parameters = [name for name in inspect.signature(task.func).parameters if name != "context"]
@@ -101,11 +104,14 @@ def kill_worker_in_each_task(environment: dict[str, str]) -> bool:
         number = 0
         while waiting is None or waiting:
             number += 1
-            command = _DEFER.format(names=waiting or [], rows=number)
+            command = _DEFER.format(names=waiting or [], rows=number, movie=FIRST_ID + number)
+            # For the tasks that read no table.
+            tmdb.set_mode("slow", seconds=5)
             jobs = json.loads(
                 manage("shell", "-v", "0", "-c", command, environment=environment).splitlines()[-1]
             )
             killed = _kill_during(environment, {pk: name for name, pk in jobs})
+            tmdb.set_mode("ok")
             if not killed:
                 print(f"MISS the worker runs none of {', '.join(name for name, _ in jobs)}")
                 return False

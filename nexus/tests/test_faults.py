@@ -10,21 +10,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
 
 import psycopg
 import pytest
 import requests
 from django.db import connection
-from django.utils import timezone
 
 from movies.models import Credit, Movie, Person
 from nexus.dev.pytest_plugin import get_database_url, list_worker_pids
-from social.models import Import, ImportRow, Rating
-from social.transfer.tests.helpers import make_ready_import
 from tmdb.fake.server import CREDENTIAL, FIRST_ID, FakeTmdbServer
-
-ROWS = 300
 
 
 def wait_until(condition, *, timeout_s=20):
@@ -101,8 +95,6 @@ def test_a_killed_worker_leaves_no_partial_write_and_a_failing_database_is_503(
         check_a_lock_that_is_not_released_is_503(service)
         check_kill_while_tmdb_is_called(service, tmdb)
         check_kill_while_a_movie_is_stored(service, tmdb)
-        Movie.objects.all().delete()
-        check_kill_while_an_import_is_applied(service, make_ready_import(ann, ROWS))
 
 
 def check_recovery_after_the_database_ends_all_sessions(service):
@@ -167,24 +159,3 @@ def check_kill_while_a_movie_is_stored(service, tmdb):
     movie = Movie.objects.get()
     assert movie.credits.filter(role="cast").exists()
     assert movie.credits.filter(role="director").exists()
-
-
-def check_kill_while_an_import_is_applied(service, job):
-    last = Movie.objects.get(title=f"Film {ROWS - 1}").pk
-    with psycopg.connect(get_database_url()) as session:
-        # The worker waits in its second batch for a movie that this session has locked.
-        session.execute("SELECT 1 FROM movies_movie WHERE id = %s FOR UPDATE", [last])
-        worker = service.get_worker()
-        assert service.post(f"/imports/{job.pk}/apply/").status_code == 202
-        wait_until(lambda: Rating.objects.exists())
-        os.kill(worker, signal.SIGKILL)
-    job.refresh_from_db()
-    assert 0 < job.position < ROWS
-    assert Rating.objects.count() == job.position
-    assert Movie.objects.filter(rating_count=1, rating_sum=4.0).count() == job.position
-    # When the job's lease has expired, any worker continues it.
-    Import.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    wait_until(lambda: Import.objects.get().state == "applied")
-    assert Rating.objects.count() == ROWS
-    assert ImportRow.objects.filter(outcome="created").count() == ROWS
-    assert set(Movie.objects.values_list("rating_count", "rating_sum")) == {(1, 4.0)}
