@@ -20,7 +20,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,13 @@ _SAMPLE_INTERVAL_S = 0.1
 _TIMEOUT_S = 1800
 
 _SETUP = f"""
+from datetime import timedelta
 from accounts.models import User
 from accounts.tokens import family_create
+from nexus.core.api.jwt import AccessToken
 from movies.dto import MovieData
 from movies.services.upsert import movies_upsert
+AccessToken.lifetime = timedelta(days=1)
 for start in range(0, {MOVIES}, 1000):
     movies_upsert(
         movies=[
@@ -178,13 +181,16 @@ def sample_peaks(pids: Sequence[int]) -> Iterator[dict[int, float]]:
     def sample() -> None:
         while not stopped.wait(_SAMPLE_INTERVAL_S):
             for pid in pids:
-                peaks[pid] = max(peaks[pid], read_memory_mb(pid))
+                with suppress(FileNotFoundError):
+                    peaks[pid] = max(peaks[pid], read_memory_mb(pid))
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()
-    yield peaks
-    stopped.set()
-    thread.join()
+    try:
+        yield peaks
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def measure_memory(system: System) -> bool:

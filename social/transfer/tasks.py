@@ -42,12 +42,15 @@ class _Turn:
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
-        self._ends_at = time.monotonic() + TURN_S
+        #: None until the first batch is done, because a file is copied and parsed before it.
+        self._ends_at: float | None = None
 
     def is_over(self) -> bool:
         """Return whether the worker stops, or the time is over and imports of others wait."""
         if self._context.should_abort():
             return True
+        if self._ends_at is None:
+            self._ends_at = time.monotonic() + TURN_S
         if time.monotonic() < self._ends_at:
             return False
         self._ends_at = time.monotonic() + TURN_S
@@ -87,9 +90,14 @@ def _is_small(job: Import) -> bool:
 @app.task(queue=Queue.PERIODIC, queueing_lock="resume_imports")
 def resume_imports(timestamp: int) -> None:
     """Queue the imports that have work to do but no job, because an admin has canceled it."""
+    jobs = ProcrastinateJob.objects.filter(
+        task_name=process_import.name, status__in=("todo", "doing")
+    )
+    queued_ids = set(jobs.values_list("args__import_id", flat=True))
     unfinished = Import.objects.exclude(step=Import.Step.NONE).order_by("id")
     for import_id, user_id in unfinished.values_list("id", "user_id"):
-        defer_import(import_id=import_id, user_id=user_id)
+        if import_id not in queued_ids:
+            defer_import(import_id=import_id, user_id=user_id)
 
 
 @app.periodic(cron="19 5 * * *")

@@ -161,6 +161,15 @@ def test_small_import_is_before_large_ones(two_large_imports, make_user):
     assert first.args["import_id"] == small.pk
 
 
+def test_import_that_runs_is_not_queued_again(job):
+    services.import_apply(import_id=job.pk)
+    ProcrastinateJob.objects.update(status="doing")
+
+    resume_imports(timestamp=0)
+
+    assert ProcrastinateJob.objects.filter(queueing_lock=f"import-{job.pk}").count() == 1
+
+
 # --- Concurrency ---------------------------------------------------------------------------------
 
 
