@@ -16,7 +16,7 @@ EVALUATE_ENV := SECRET_KEY=only-for-measuring DATABASE_URL=postgres://nobody@loc
 	REDIS_URL=redis://localhost:6379/0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run backup restore test coverage lint lock format bench-tmdb bench-quick bench chaos fuzz evaluate clean
+.PHONY: help install run backup restore test coverage lint lock format bench-tmdb bench-imports bench-quick bench chaos fuzz evaluate clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ format: install  ## format the code
 
 bench-tmdb: install  ## measure the promises about TMDb with a local server in its place (4 minutes)
 	$(BIN)/python -m benchmarks.tmdb
+
+bench-imports: install  ## measure imports, the memory they take and the delay of mails (15 minutes)
+	$(BIN)/python -m benchmarks.imports
 
 bench-quick: install  ## measure lists and HTTP requests with 10,000 movies (5 minutes)
 	$(BIN)/python -m benchmarks.queries --movies 10000 --every 6 --json .data/bench-queries-quick.json

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import tracemalloc
 import zipfile
 from datetime import date
 
@@ -475,3 +476,64 @@ def test_column_names_are_normalized():
     header = csv_reader.read_header("\n\n Date , Letterboxd  URI\nx,y")
 
     assert header == ["date", "letterboxd uri"]
+
+
+# --- Streams -------------------------------------------------------------------------------------
+
+
+def split(text, length):
+    return [text[start : start + length] for start in range(0, len(text), length)]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 7, 64])
+def test_array_is_read_the_same_in_chunks_of_any_length(length):
+    text = ' [ {"a": "é\\n]"} , -12.5e+3, 1234567, true, null, [[]], "x\\"y" ] '
+
+    rows = list(json_reader.read_array(split(text, length)))
+
+    assert rows == list(enumerate(json.loads(text), 1))
+
+
+@pytest.mark.parametrize("length", [1, 4, 100])
+def test_elements_before_an_error_are_read_in_chunks_of_any_length(length):
+    first, second, error = json_reader.read_array(split('[1, {"a": 2}, nul', length))
+
+    assert (first, second) == ((1, 1), (2, {"a": 2}))
+    assert (error.line, error.error.code) == (3, "bad_json")
+
+
+def test_element_that_would_fill_the_memory_is_an_error(monkeypatch):
+    monkeypatch.setattr(json_reader, "MAX_ELEMENT_LENGTH", 1000)
+    chunks = split(f'[1, "{"x" * 5000}", 3]', 100)
+
+    first, error = json_reader.read_array(chunks)
+
+    assert first == (1, 1)
+    assert (error.line, error.error.code) == (2, "too_large")
+
+
+def test_reading_a_large_file_takes_little_memory():
+    review = "word " * 1000
+    rows = "".join(f'2024-01-01,Film {n},2000,u,4,,"{review}",,\n' for n in range(4000))
+    header = "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Review,Tags,Watched Date\n"
+    file = io.BytesIO((header + rows).encode())
+    size = len(file.getvalue())
+
+    tracemalloc.start()
+    count = sum(1 for _ in read_records(file, name="reviews.csv", today=TODAY))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert count == 4000
+    assert size > 20_000_000
+    assert peak < 2_000_000
+
+
+def test_line_without_an_end_is_one_invalid_row():
+    rows = f'2024-01-01,"{"x" * 500_000}",2000,u,4\n2024-01-01,Alien,1979,u,4\n'
+    content = ("Date,Name,Year,Letterboxd URI,Rating\n" + rows).encode()
+
+    invalid, valid = read(content, "ratings.csv")
+
+    assert (invalid.line, invalid.error[0]) == (2, "too_long")
+    assert (valid.line, valid.title) == (3, "Alien")
