@@ -42,8 +42,6 @@ from recommendations.algorithms.types import (
 POPULARITY_WEIGHT, POPULARITY_RATINGS = 0.2, 10.0
 # The power of the probability: 1 at first, 3/4 after so many ratings, 1/2 in the end.
 PROBABILITY_RATINGS = 10.0
-#: What puts a movie behind all others without changing their order.
-FLOOR_FACTOR = 1e-9
 # Ratings made within the same minute share a rank: an import or a list rated at once has no order.
 SECONDS_A_RANK = 60
 #: t at the diversity 1. With more, the first page fills with movies that only differ.
@@ -117,8 +115,9 @@ def rank(
     order = np.maximum(order, 0.0) * probability**power
     if n and parameters.trend_power:
         order = order * movies.trend**parameters.trend_power
-    ranked: Array = np.where(probability < parameters.probability_floor, FLOOR_FACTOR, 1.0) * order
-    return ranked
+    # Negative: behind all others, also those that nothing speaks for, and in their own order.
+    behind = order - (1.0 + order.max(initial=0.0))
+    return np.where(probability < parameters.probability_floor, behind, order)
 
 
 # --- The sequence ---------------------------------------------------------------------------------
@@ -256,7 +255,10 @@ def order_series(
         part = next(in_sequence[int(series[index])], None) if series[index] else index
         if part is not None:
             ordered.append(part)
-    return [*_spread(ordered, series), *(index for index in ranked if is_last[index])]
+    # The floor comes before the spread: no movie under it is moved up to part a series.
+    likely = [index for index in ordered if is_eligible[index]]
+    unlikely = [index for index in ordered if not is_eligible[index]]
+    return [*_spread(likely, series), *unlikely, *(index for index in ranked if is_last[index])]
 
 
 def _spread(ranked: Sequence[int], series: Ids) -> list[int]:

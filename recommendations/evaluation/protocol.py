@@ -178,7 +178,8 @@ class Outcome:
     lists: Places  # (c, LIST_LENGTH), -1: empty
     hits: NDArray[np.bool_]  # (c, LIST_LENGTH)
     relevant: NDArray[np.int64]  # (c,)
-    #: (c,) Whether one of the FIRST_PLACES has a probability under UNLIKELY.
+    #: (c,) Whether one of the FIRST_PLACES has a probability under UNLIKELY although a movie over it
+    #: stands behind.
     has_unlikely: NDArray[np.bool_]
     rating_members: NDArray[np.int64]  # (p,)
     rating_groups: NDArray[np.str_]  # (p,)
@@ -406,8 +407,11 @@ def measure(recommender: Recommender, session: Session, progress: Progress) -> O
         hits[row, : len(places)] = np.isin(places, case.movies[case.liked])
         if prediction.probabilities is not None:
             scored.append(prediction.probabilities[case.movies])
-            first = prediction.probabilities[places[:FIRST_PLACES]]
-            has_unlikely[row] = (first < UNLIKELY).any()
+            is_likely = prediction.probabilities >= UNLIKELY
+            is_likely[case.known.movies] = False
+            # After the last likely movie there is nothing else to show.
+            first = places[: min(FIRST_PLACES, int(is_likely.sum()))]
+            has_unlikely[row] = not is_likely[first].all()
     sizes = [len(case.movies) for case in cases]
     members = np.array([case.member for case in cases], dtype=np.int64)
     groups = np.array([case.group for case in cases], dtype=np.str_)

@@ -2,12 +2,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.ranking import rank
+from recommendations.algorithms.ranking import rank, sequence_feed
 from recommendations.algorithms.types import History, Links, Movies
 
 PLAIN = Parameters(als_weight=0.0, trend_power=0.0, recent_popularity=False, probability_floor=0.0)
+#: Movies of a feed: rate, percent, series (0: none).
+candidates = st.tuples(
+    st.sampled_from([0.0, 1e-12, 0.1, 0.9]),
+    st.sampled_from([5.0, 29.9, 30.0, 80.0]),
+    st.sampled_from([0, 0, 7, 8]),
+)
 
 
 def make_movies(m, **columns):
@@ -45,8 +53,40 @@ def test_movies_under_the_floor_come_last_and_keep_their_order():
     order = order_of(make_history(3), movies, parameters, percent=[20, 29.9, 30, 31])
 
     assert np.argsort(-order).tolist() == [3, 2, 1, 0]
-    assert order[:2].max() < order[2:].min()
-    assert (order > 0).all()
+    assert order[:2].max() < 0 < order[2:].min()
+
+
+def test_a_movie_that_nothing_speaks_for_still_comes_before_one_under_the_floor():
+    parameters = replace(PLAIN, probability_floor=0.3)
+    movies = make_movies(2, rate=np.array([0.9, 0.0]))
+
+    order = order_of(make_history(3), movies, parameters, percent=[29, 31])
+
+    assert order[0] < order[1]
+
+
+@given(st.lists(candidates, min_size=1, max_size=60), st.sampled_from([0.0, 0.25, 1.0]))
+def test_no_movie_under_the_floor_stands_before_one_above_it(drawn, diversity):
+    rates, percents, series = (np.array(column) for column in zip(*drawn, strict=True))
+    movies = make_movies(len(drawn), rate=rates)
+    is_eligible = percents >= 30
+
+    sequence, _ = sequence_feed(
+        order_of(make_history(3), movies, replace(PLAIN, probability_floor=0.3), percent=percents),
+        movies,
+        diversity=diversity,
+        series=series,
+        released=movies.ids,
+        is_eligible=is_eligible,
+    )
+
+    # Parts of a series after one under the floor come last with it.
+    is_held_back = [
+        any(series[index] == each and not is_eligible[index] for index in range(place))
+        for place, each in enumerate(series)
+    ]
+    likely = is_eligible & ~(np.array(is_held_back) & (series > 0))
+    assert sorted(sequence[: likely.sum()]) == np.flatnonzero(likely).tolist()
 
 
 def test_the_newest_ratings_count_most():
