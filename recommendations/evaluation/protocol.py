@@ -6,9 +6,10 @@ ratings it must predict.
 
 weak          A fifth of every member's ratings is held out, chosen by a hash; all members are fitted.
 strong        Members are new: the recommender was fitted without them. They have 0, 1, 3, 5, ... ratings.
-rolling-days  Measured day by day on what members rate that day, with everything before that day as
-              their history. To bound the cost the recommender is fitted at a few cut-offs only; the
-              ratings that came after the cut-off enter as histories, and the trend is that of the day.
+rolling-days  At each of a few cut-offs the recommender is fitted on everything before it. A member is
+              measured once for each cut-off: on the first day they rate after it, with everything
+              before that day as their history and the trend of that day, and on what they rate in
+              the year from that day on.
 last-tenth    The newest tenth of every member's ratings is held out.
 frozen        Fitted on what came before one moment and scored on everything after it. Histories end
               at that moment too, so this measures how calibration drifts.
@@ -60,8 +61,8 @@ LIST_LENGTH = 50
 FIRST_PLACES, UNLIKELY = 20, 0.3
 #: The temporal protocols are measured on this newest share of the ratings.
 NEWEST_SHARE = 0.2
-#: Rolling days: how often the recommender is fitted.
-CUT_OFFS = 5
+#: Rolling days: how often the recommender is fitted, and for how long it has to predict.
+CUT_OFFS, DAYS_AHEAD = 10, 365
 ALL, NEW, WITH_HISTORY = "all", "new", "with history"
 _SAMPLE_SALT = 5
 
@@ -268,7 +269,7 @@ def split_rolling_days(
     validation: bool = False,
     cut_offs: int = CUT_OFFS,
 ) -> Iterator[Round]:
-    """Yield a round for each cut-off, with a session for each day until the next one."""
+    """Yield a round for each cut-off, with a session for each day on which members return or join."""
     if validation:
         data = data.newest_removed(NEWEST_SHARE)
     ratings, days = data.ratings, _times(data) // int(SECONDS_A_DAY)
@@ -276,21 +277,23 @@ def split_rolling_days(
     borders = np.quantile(days[newest], np.linspace(0, 1, cut_offs + 1)[:-1]).astype(np.int64)
     borders = np.append(np.unique(borders), days.max(initial=0) + 1)
     chosen = _sample_members(ratings.users[newest], seed, members)
-    is_chosen = np.isin(ratings.users, chosen)
     by_member = _group_rows(ratings.users, np.lexsort((days, ratings.users)))
     by_time = ratings[np.argsort(days, kind="stable")]
     for first, end in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
-        sessions = []
-        for day in np.unique(days[is_chosen & (days >= first) & (days < end)]).tolist():
-            cases = []
-            for member in np.unique(ratings.users[is_chosen & (days == day)]).tolist():
-                own = by_member[member]
-                start, stop = np.searchsorted(days[own], [day, day + 1])
-                group = WITH_HISTORY if start else NEW
-                cases.append(_make_case(data, member, own[:start], own[start:stop], group=group))
-            sessions.append(
-                Session(cases, day * SECONDS_A_DAY, _first(by_time, int((days < day).sum())))
-            )
+        cases: dict[int, list[Case]] = {}
+        for member in chosen.tolist():
+            own = by_member[member]
+            start = int(np.searchsorted(days[own], first))
+            if start == len(own) or (day := int(days[own[start]])) >= end:
+                continue
+            stop = int(np.searchsorted(days[own], day + DAYS_AHEAD))
+            group = WITH_HISTORY if start else NEW
+            case = _make_case(data, member, own[:start], own[start:stop], group=group)
+            cases.setdefault(day, []).append(case)
+        sessions = [
+            Session(cases[day], day * SECONDS_A_DAY, _first(by_time, int((days < day).sum())))
+            for day in sorted(cases)
+        ]
         yield Round(ratings[days < first], first * SECONDS_A_DAY, sessions)
 
 

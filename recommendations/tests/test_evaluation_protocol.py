@@ -12,6 +12,7 @@ from recommendations.evaluation.baselines import (
 )
 from recommendations.evaluation.engine import Engine, RankingVariant
 from recommendations.evaluation.protocol import (
+    DAYS_AHEAD,
     HISTORY_LENGTHS,
     NEW,
     WITH_HISTORY,
@@ -239,16 +240,26 @@ def test_on_rolling_days_everything_known_is_older_than_the_day():
     assert groups == {NEW, WITH_HISTORY}
 
 
-def test_rolling_days_predict_each_rating_of_the_newest_fifth_once():
+def test_rolling_days_measure_a_member_once_for_each_cut_off_on_the_year_from_their_first_day():
     data = make_dataset()
-    days = data.ratings.times // DAY
-    newest = data.ratings[days >= np.quantile(days, 0.8)]
+    ratings = data.ratings
 
     rounds = list(split_rolling_days(data, seed=1, cut_offs=3))
 
-    cases = [case for each in rounds for session in each.sessions for case in session.cases]
-    assert sum(len(case.movies) for case in cases) == len(newest)
-    assert list_case_pairs(cases, "test") == list_pairs(newest)
+    ends = [*(each.as_of for each in rounds[1:]), np.inf]
+    for each, end in zip(rounds, ends, strict=True):
+        is_in_round = (ratings.times >= each.as_of) & (ratings.times < end)
+        cases = [(session.as_of, case) for session in each.sessions for case in session.cases]
+        assert sorted(case.member for _, case in cases) == sorted(
+            set(ratings.users[is_in_round].tolist())
+        )
+        for day, case in cases:
+            own = ratings[ratings.users == case.member]
+            is_after = (own.times >= each.as_of) & (own.times < end)
+            assert day == own.times[is_after].min() // DAY * DAY
+            is_ahead = (own.times >= day) & (own.times < day + DAYS_AHEAD * DAY)
+            assert list_case_pairs([case], "test") == list_pairs(own[is_ahead])
+            assert list_case_pairs([case], "known") == list_pairs(own[own.times < day])
 
 
 def test_frozen_histories_end_at_the_moment_of_the_fit():
