@@ -190,16 +190,19 @@ def _observe(
     questions, pool = participant.questions, participant.pool
     movies = model.rows_of(encoded.movie_ids[encoded.movies[questions]], content)
     liked = (encoded.stars[questions] >= LIKED).astype(np.float64)
+    everything = _history(encoded, content, model, pool)
+    feed, taste = model.links(everything, movies)
     stages = [(REGULAR, (0, None))] if participant.is_regular else list(enumerate(STAGES))
     for stage, (least, most) in stages:
         if len(pool) < least:
             continue
         length = len(pool) if most is None else int(random.integers(least, most + 1))
-        history = _history(encoded, content, model, random.permutation(pool)[:length])
+        chosen = random.permutation(len(pool))[:length]
         values = compute_signals(
-            history,
+            History.of(everything.movies[chosen], everything.stars[chosen]),
             movies,
-            *model.links(history, movies),
+            feed.of_rated(chosen, len(pool)),
+            taste.of_rated(chosen, len(pool)),
             model.totals,
             model.coefficients.residual_ridge,
         )

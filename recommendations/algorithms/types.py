@@ -152,6 +152,14 @@ class Links:
         nothing = np.zeros(0, dtype=np.intp)
         return cls(nothing, nothing, np.zeros(0, dtype=np.float32))
 
+    def of_rated(self, chosen: Places, n: int) -> Links:
+        """Return the links from these of the n rated movies, which become the whole history."""
+        place = np.full(n, -1, dtype=np.intp)
+        place[chosen] = np.arange(len(chosen))
+        rated = place[self.rated]
+        is_chosen = rated >= 0
+        return Links(self.movies[is_chosen], rated[is_chosen], self.weights[is_chosen])
+
     def __len__(self) -> int:
         return len(self.weights)
 

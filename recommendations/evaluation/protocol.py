@@ -62,7 +62,7 @@ FIRST_PLACES, UNLIKELY = 20, 0.3
 #: The temporal protocols are measured on this newest share of the ratings.
 NEWEST_SHARE = 0.2
 #: Rolling days: how often the recommender is fitted, and for how long it has to predict.
-CUT_OFFS, DAYS_AHEAD = 10, 365
+CUT_OFFS, DAYS_AHEAD = 5, 365
 ALL, NEW, WITH_HISTORY = "all", "new", "with history"
 _SAMPLE_SALT = 5
 
