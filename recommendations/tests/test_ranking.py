@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommendations.algorithms.parameters import Parameters
@@ -65,6 +65,7 @@ def test_a_movie_that_nothing_speaks_for_still_comes_before_one_under_the_floor(
     assert order[0] < order[1]
 
 
+@settings(deadline=None)
 @given(st.lists(candidates, min_size=1, max_size=60), st.sampled_from([0.0, 0.25, 1.0]))
 def test_no_movie_under_the_floor_stands_before_one_above_it(drawn, diversity):
     rates, percents, series = (np.array(column) for column in zip(*drawn, strict=True))
