@@ -118,7 +118,7 @@ def fit_coefficients(
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class NewestOutcomes:
     """The newest ratings beside what was predicted before they were made; r in parallel."""
 
     logits: Array  # (r,)
@@ -127,7 +127,7 @@ class Outcomes:
     weight: Array  # (r,), how many ratings each stands for
 
 
-def refit_level(coefficients: Coefficients, outcomes: Outcomes) -> Coefficients:
+def refit_level(coefficients: Coefficients, outcomes: NewestOutcomes) -> Coefficients:
     """Return the coefficients corrected on the newest ratings.
 
     The logit becomes shift + slope * logit + unrated * (1 if nobody has rated the movie).

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from recommendations.algorithms import als, item_stats, neighbors, residual_factors
+from recommendations.algorithms import factorization, item_stats, neighbors
 from recommendations.algorithms.calibration import (
     DEFAULTS,
     Coefficients,
@@ -19,9 +19,8 @@ from recommendations.algorithms.calibration import (
     refit_level,
 )
 from recommendations.algorithms.encoding import Encoded, encode
-from recommendations.algorithms.gram import Executor, choose_sources
 from recommendations.algorithms.model import Model
-from recommendations.algorithms.neighbors import ThreadExecutor
+from recommendations.algorithms.neighbors import Executor, ThreadExecutor, choose_sources
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.simulation import NAMES, newest_outcomes, simulate
 from recommendations.algorithms.types import Ids, MovieContent, Places, Ratings, positions
@@ -125,14 +124,14 @@ def fit_movies(
         progress=lambda part: progress(stage, 0.6 + 0.3 * part),
     )
     movies = movies.with_vectors(
-        als.fit_factors(
+        factorization.fit_implicit(
             encoded,
             factors=parameters.als_factors,
             alpha=parameters.als_alpha,
             ridge=parameters.als_ridge,
             seed=parameters.seed,
         ),
-        residual_factors.fit_factors(
+        factorization.fit_residual(
             encoded,
             residuals,
             factors=parameters.residual_factors,

@@ -13,16 +13,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from recommendations.algorithms.encoding import Encoded, interest_values
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.time_decay import (
-    SECONDS_A_DAY,
-    decayed_counts,
-    smooth_recent,
-    trend,
-)
 from recommendations.algorithms.types import LIKED, Array, MovieContent, Movies
 
 # TMDb's mean of v votes counts for v / (v + VOTES_SHRINKAGE) of its distance from VOTES_CENTER; a
@@ -39,6 +34,7 @@ MEAN_INTEREST = 0.7
 MAX_REACH = 0.5
 MAX_BIAS_ROUNDS = 30
 BIAS_TOLERANCE = 1e-7
+SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -242,3 +238,43 @@ def _trend(encoded: Encoded, count: Array, parameters: Parameters, as_of: float)
         smoothing=parameters.trend_smoothing,
         prior_ratings=parameters.recent_prior,
     )
+
+
+def decayed_counts(
+    movies: NDArray[np.integer], ages_days: Array, *, half_life_days: float, movie_count: int
+) -> Array:
+    """(m,) Return the ratings of each movie, each counted 2^(-age / half-life).
+
+    `movies` (r,) are places. Ratings of the future count as new.
+    """
+    weights = np.exp2(-np.maximum(ages_days, 0.0) / half_life_days)
+    counts = np.bincount(movies, weights, minlength=movie_count)
+    return np.asarray(counts, dtype=np.float64)
+
+
+def smooth_recent(decayed: Array, counts: Array, *, prior_ratings: float) -> Array:
+    """(m,) Return the recent interest in each movie as shares that add up to 1.
+
+    The shares of all interest count for `prior_ratings` ratings, so that a community in which nothing
+    was rated lately keeps its whole-time shares.
+    """
+    total = max(float(counts.sum()), 1e-12)
+    recent: Array = (decayed + prior_ratings * counts / total) / (decayed.sum() + prior_ratings)
+    return recent
+
+
+def trend(decayed: Array, counts: Array, *, smoothing: float, prior_ratings: float) -> Array:
+    """(m,) Return how much more of the recent than of all interest a movie has; 1 is no change.
+
+        t_j = (d_j + smoothing / m) / (a_j + smoothing / m)
+
+    d are the shares of the recent interest (`smooth_recent`), a those of all interest and m the
+    number of movies with ratings.
+    """
+    rated = int((counts > 0).sum())
+    if not rated:
+        return np.ones(len(counts))
+    recent = smooth_recent(decayed, counts, prior_ratings=prior_ratings)
+    overall = counts / float(counts.sum())
+    ratio: Array = (recent + smoothing / rated) / (overall + smoothing / rated)
+    return ratio

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommendations.algorithms import als
+from recommendations.algorithms import factorization
 from recommendations.algorithms.calibration import Coefficients
 from recommendations.algorithms.item_stats import Totals, unrated_movies
 from recommendations.algorithms.neighbors import transpose
@@ -40,7 +40,7 @@ class Model:
     @cached_property
     def factor_gram(self) -> Array:
         """(k, k) The Gram matrix of the movies' vectors, for the fold-in of a member."""
-        return als.gram(self.movies.factors)
+        return factorization.gram(self.movies.factors)
 
     def rows_of(self, movie_ids: Ids, content: MovieContent) -> Movies:
         """Return the rows of these movies in their order, rated or not."""

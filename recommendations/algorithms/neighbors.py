@@ -1,7 +1,20 @@
 """Lists of movies that speak for a movie: in the ranking, in the match score, and as similar movies.
 
+*Ranking*: EDLAE, the weight of each rated movie in the ranking of another, by one ridge regression
+each. For target j with the K sources N most similar to it:
+
+    (G_NN + diag(lambda + p / (1 - p) * g_kk)) w = G_Nj
+
+This is EASE (Steck, WWW 2019) with the dropout ridge of EDLAE (Steck, NeurIPS 2020), restricted to
+neighbors as fsSLIM is (Ning and Karypis, ICDM 2011). Targets do not depend on each other.
+
+*Match score*: the movies whose residuals agree, by shrunk cosine.
+
 Each list is made for a block of targets at a time (`Block`), by an object that can be sent to
-another process, so that a cluster computes the same as one machine.
+another process, so that a cluster computes the same as one machine. A movie speaks for others only if
+enough members rated it: the sources, at most MAX_SOURCES of them. The Gram matrix among sources is the
+one dense matrix, of a size that the catalogue cannot make grow (400 MB at most). For all other movies a
+block of rows at a time is computed and dropped.
 
 Shapes: r ratings, m movies, s sources, b targets of a block, k neighbors.
 """
@@ -12,21 +25,19 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from recommendations.algorithms import edlae
 from recommendations.algorithms.encoding import (
     Encoded,
     interest_values,
     member_scale,
     movie_scale,
 )
-from recommendations.algorithms.gram import Executor, Gram, split_blocks
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import (
     Array,
@@ -36,6 +47,11 @@ from recommendations.algorithms.types import (
     positions,
 )
 
+MAX_SOURCES = 10_000
+# Rows a block: 40 MB of float32 with the most sources.
+BLOCK_ROWS = 1024
+# Targets solved at once: 20 MB of float32 and 41 MB of places at K = 200.
+BATCH = 128
 # Threads, each with one BLAS thread, so that they do not compete.
 THREADS = 2
 
@@ -46,6 +62,13 @@ ITSELF = np.float32(-1)
 #: the places of the sources and their weights.
 Block = tuple[NDArray[np.int64], NDArray[np.intp], Floats]
 Progress = Callable[[float], None]
+
+
+class Executor(Protocol):
+    """Where blocks are computed: threads of this process, or a cluster (training.cluster)."""
+
+    def map(self, compute: Callable[[Places], Any], blocks: Iterable[Places]) -> Iterator[Any]:
+        """Yield the results in the order of the blocks. `compute` can be pickled."""
 
 
 class ThreadExecutor:
@@ -94,6 +117,81 @@ def choose_nearest(similarity: Floats, k: int) -> NDArray[np.intp]:
     return chosen
 
 
+def choose_sources(
+    counts: NDArray[np.integer], *, least: int = 1, most: int = MAX_SOURCES
+) -> Places:
+    """Return the places of the movies that may speak for others, ascending.
+
+    They have `least` ratings or more, and are the `most` most rated of these.
+    """
+    sources = np.flatnonzero(counts >= least)
+    if len(sources) <= most:
+        return sources
+    return np.sort(sources[np.argsort(-counts[sources], kind="stable")[:most]])
+
+
+class Gram:
+    """X'X of a sparse (u, m) matrix X, its columns limited to the s sources."""
+
+    def __init__(self, matrix: sparse.csr_matrix, sources: Places) -> None:
+        self.sources = sources
+        self._source_columns = matrix[:, sources] if len(sources) < matrix.shape[1] else matrix
+        self._movie_rows = matrix.T.tocsr()
+        #: (m,) The diagonal, for all movies.
+        self.diagonal: Floats = np.bincount(
+            matrix.indices, matrix.data.astype(np.float64) ** 2, minlength=matrix.shape[1]
+        ).astype(np.float32)
+
+    def rows(self, places: Places) -> Floats:
+        """(len(places), s) Return the products of these movies with the sources, dense."""
+        block: Floats = (self._movie_rows[places] @ self._source_columns).toarray()
+        return block
+
+    def among_sources(self, executor: Executor) -> Floats:
+        """(s, s) Return the products of the sources with each other, dense."""
+        s = len(self.sources)
+        products = np.empty((s, s), dtype=np.float32)
+        start = 0
+        for block in executor.map(self.rows, split_blocks(self.sources)):
+            products[start : start + len(block)] = block
+            start += len(block)
+        return products
+
+
+def split_blocks(places: Places) -> list[Places]:
+    """Split places into blocks of BLOCK_ROWS."""
+    return [places[start : start + BLOCK_ROWS] for start in range(0, len(places), BLOCK_ROWS)]
+
+
+def solve_weights(
+    source_gram: Floats,
+    products: Floats,
+    neighbors: NDArray[np.intp],
+    *,
+    ridge: float,
+    dropout: float,
+) -> Floats:
+    """(b, k) Return the weights of each target's neighbors.
+
+    `source_gram` (s, s) are the products of the sources, `products` (b, s) those of the targets
+    with them, `neighbors` (b, k) places among the sources.
+    """
+    b, k = neighbors.shape
+    weights = np.empty((b, k), dtype=np.float32)
+    penalty = (ridge + dropout / (1 - dropout) * np.diagonal(source_gram)).astype(np.float32)
+    right = np.take_along_axis(products, neighbors, axis=1)
+    diagonal = np.arange(k)
+    flat, s = source_gram.ravel(), len(source_gram)
+    for start in range(0, b, BATCH):
+        chosen = neighbors[start : start + BATCH]
+        # The same as source_gram[chosen[:, :, None], chosen[:, None, :]], in half the time.
+        systems = flat.take(chosen[:, :, None] * s + chosen[:, None, :])
+        systems[:, diagonal, diagonal] += penalty[chosen]
+        solution = np.linalg.solve(systems, right[start : start + BATCH, :, None])
+        weights[start : start + BATCH] = solution[:, :, 0]
+    return weights
+
+
 @dataclass(frozen=True)
 class RankingBlocks:
     """Computes lists for the ranking: EDLAE's weights and the pair weights, the scales folded in.
@@ -121,7 +219,7 @@ class RankingBlocks:
         )
         _exclude_itself(similarity, sources, places)
         nearest = choose_nearest(similarity, parameters.neighbors)
-        weights = edlae.solve_weights(
+        weights = solve_weights(
             self.source_gram,
             products,
             nearest,

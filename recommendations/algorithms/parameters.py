@@ -23,7 +23,7 @@ class Parameters:
     `recent_popularity` False, `residual_factors` 0, `refit_level` False, `probability_floor` 0.
     """
 
-    # Ranking: EDLAE (algorithms.edlae).
+    # Ranking: EDLAE (algorithms.neighbors).
     neighbors: int = 100  # K
     ridge: float = 50.0  # lambda
     dropout: float = 1 / 3  # p
@@ -36,12 +36,12 @@ class Parameters:
     pair_shrinkage: float = 5.0
     member_power: float = 0.3
     movie_power: float = 0.1
-    # Ranking: implicit ALS (algorithms.als).
+    # Ranking: implicit ALS (algorithms.factorization).
     als_factors: int = 32
     als_alpha: float = 10.0
     als_ridge: float = 30.0
     als_weight: float = 0.3
-    # Ranking: time (algorithms.time_decay).
+    # Ranking: time (algorithms.ranking, algorithms.item_stats).
     recency_floor: float = 0.4
     recency_scale: float = 15.0  # ratings
     trend_half_life_days: float = 120.0

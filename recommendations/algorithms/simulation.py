@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from recommendations.algorithms.calibration import Outcomes
+from recommendations.algorithms.calibration import NewestOutcomes
 from recommendations.algorithms.encoding import Encoded
+from recommendations.algorithms.item_stats import SECONDS_A_DAY
 from recommendations.algorithms.match_score import NAMES as SIGNALS
 from recommendations.algorithms.match_score import compute_signals, percents
 from recommendations.algorithms.model import Model
-from recommendations.algorithms.time_decay import SECONDS_A_DAY
 from recommendations.algorithms.types import LIKED, Array, History, Ids, MovieContent, Places
 
 #: Rounds until so many strangers were met, with this share of the members in each at most.
@@ -220,7 +220,7 @@ def newest_outcomes(
     as_of: float,
     seed: int,
     fit_part: Callable[[Encoded, Ids], Model],
-) -> Outcomes | None:
+) -> NewestOutcomes | None:
     """Return the newest ratings beside what was predicted before they were made.
 
     The movies are fitted on everything before them; a member's history is what they rated before
@@ -268,4 +268,4 @@ def newest_outcomes(
                     ]
                 )
             )
-    return Outcomes(*np.concatenate(parts, axis=1))
+    return NewestOutcomes(*np.concatenate(parts, axis=1))

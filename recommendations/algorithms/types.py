@@ -110,8 +110,10 @@ class Movies:
     rate: Array  # (m,), share of the members' interest, 0 to 1
     recent_rate: Array  # (m,), the same with ratings that lose weight with age
     trend: Array  # (m,), 1: as much of the recent interest as of all interest
-    factors: Floats  # (m, k), vectors of algorithms.als; zero for a movie it does not know
-    residual_factors: Floats  # (m, f), vectors of algorithms.residual_factors, likewise
+    factors: (
+        Floats  # (m, k), vectors of algorithms.factorization; zero for a movie it does not know
+    )
+    residual_factors: Floats  # (m, f), likewise
 
     def __len__(self) -> int:
         return len(self.ids)

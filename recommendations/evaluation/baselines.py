@@ -11,11 +11,11 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from recommendations.algorithms import als
+from recommendations.algorithms import factorization
 from recommendations.algorithms.encoding import encode
+from recommendations.algorithms.item_stats import SECONDS_A_DAY, decayed_counts
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.ranking import fold_in
-from recommendations.algorithms.time_decay import SECONDS_A_DAY, decayed_counts
 from recommendations.algorithms.types import (
     LIKED,
     Floats,
@@ -223,7 +223,7 @@ class EASE:
 
 
 class ImplicitALS:
-    """The engine's implicit matrix factorization (algorithms.als) alone. It only ranks."""
+    """The engine's implicit matrix factorization (algorithms.factorization) alone. It only ranks."""
 
     name = "iALS"
 
@@ -240,7 +240,7 @@ class ImplicitALS:
         self._parameters = Parameters.for_size(len(ratings))
         self._counts = count_ratings(ratings, content)
         encoded = encode(ratings)
-        factors = als.fit_factors(
+        factors = factorization.fit_implicit(
             encoded,
             factors=self._parameters.als_factors,
             alpha=self._parameters.als_alpha,
@@ -249,7 +249,7 @@ class ImplicitALS:
         )
         self._vectors = np.zeros((len(content), factors.shape[1]), dtype=np.float32)
         self._vectors[np.searchsorted(content.movie_ids, encoded.movie_ids)] = factors
-        self._gram = als.gram(factors)
+        self._gram = factorization.gram(factors)
 
     def refresh(self, ratings: Ratings, *, as_of: float) -> None:
         """Do nothing: the vectors are those of the fit."""

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from recommendations.algorithms.fit import fit
-from recommendations.algorithms.match_score import percents
-from recommendations.algorithms.model import Model
-from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.ranking import rank
-from recommendations.algorithms.time_decay import (
+from recommendations.algorithms.item_stats import (
     SECONDS_A_DAY,
     decayed_counts,
     smooth_recent,
     trend,
 )
+from recommendations.algorithms.match_score import percents
+from recommendations.algorithms.model import Model
+from recommendations.algorithms.parameters import Parameters
+from recommendations.algorithms.ranking import rank
 from recommendations.algorithms.types import (
     History,
     MovieContent,

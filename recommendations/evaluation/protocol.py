@@ -32,9 +32,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.algorithms.item_stats import SECONDS_A_DAY
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.ranking import recency_weights
-from recommendations.algorithms.time_decay import SECONDS_A_DAY
 from recommendations.algorithms.types import LIKED, MovieContent, Ratings
 from recommendations.evaluation.splits import (
     assign_folds,

@@ -54,7 +54,7 @@ class ComputationThatCannotBeLoaded:
 
 
 def test_a_model_fitted_on_two_workers_equals_that_of_one_process(cluster, monkeypatch):
-    monkeypatch.setattr("recommendations.algorithms.gram.BLOCK_ROWS", 16)
+    monkeypatch.setattr("recommendations.algorithms.neighbors.BLOCK_ROWS", 16)
     parameters = Parameters.for_size(2000)
     arguments = (community(), catalogue(), parameters)
 

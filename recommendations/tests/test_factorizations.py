@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommendations.algorithms import als, residual_factors
+from recommendations.algorithms import factorization
 from recommendations.algorithms.encoding import encode
 from recommendations.algorithms.match_score import predict_residual, residual_shares
 from recommendations.algorithms.ranking import fold_in
@@ -19,7 +19,7 @@ def make_community(u=40, m=12, seed=1):
 
 
 def fit_als(encoded, seed=1):
-    return als.fit_factors(encoded, factors=4, alpha=10.0, ridge=5.0, seed=seed)
+    return factorization.fit_implicit(encoded, factors=4, alpha=10.0, ridge=5.0, seed=seed)
 
 
 def test_the_fold_in_minimizes_the_weighted_squares():
@@ -34,7 +34,7 @@ def test_the_fold_in_minimizes_the_weighted_squares():
         wide.T @ (confidence * preference),
     )
 
-    member = fold_in(vectors[rated], wants, als.gram(vectors), alpha=10.0, ridge=2.0)
+    member = fold_in(vectors[rated], wants, factorization.gram(vectors), alpha=10.0, ridge=2.0)
 
     assert member == pytest.approx(expected, rel=1e-5)
 
@@ -44,7 +44,11 @@ def test_a_member_is_drawn_to_the_movies_of_their_camp():
     vectors = fit_als(encoded)
 
     member = fold_in(
-        vectors[[0, 2, 4]], interest(np.array([5, 5, 5])), als.gram(vectors), alpha=10.0, ridge=5.0
+        vectors[[0, 2, 4]],
+        interest(np.array([5, 5, 5])),
+        factorization.gram(vectors),
+        alpha=10.0,
+        ridge=5.0,
     )
 
     preference = vectors @ member
@@ -61,15 +65,21 @@ def test_no_factors_and_no_ratings_give_empty_and_zero_vectors():
     empty = encode(Ratings(np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32)))
     encoded = encode(make_community())
 
-    assert als.fit_factors(encoded, factors=0, alpha=1.0, ridge=1.0, seed=1).shape == (12, 0)
-    assert als.fit_factors(empty, factors=3, alpha=1.0, ridge=1.0, seed=1).shape == (0, 3)
+    assert factorization.fit_implicit(encoded, factors=0, alpha=1.0, ridge=1.0, seed=1).shape == (
+        12,
+        0,
+    )
+    assert factorization.fit_implicit(empty, factors=3, alpha=1.0, ridge=1.0, seed=1).shape == (
+        0,
+        3,
+    )
 
 
 def test_residual_vectors_predict_what_the_biases_leave():
     encoded = encode(make_community())
     residuals = encoded.stars.astype(float) - 3.0
 
-    vectors = residual_factors.fit_factors(encoded, residuals, factors=2, ridge=1.0, seed=1)
+    vectors = factorization.fit_residual(encoded, residuals, factors=2, ridge=1.0, seed=1)
 
     predicted = predict_residual(vectors[[0, 1]], np.array([2.0, -2.0]), vectors[[2, 3]], ridge=1.0)
     assert predicted[0] > 0.5
@@ -98,7 +108,7 @@ def test_one_alternation_solves_each_rows_ridge_regression():
     vectors = random.normal(size=(encoded.shape[1], 3)).astype(np.float32)
     matrix = encoded.matrix(residuals)
 
-    solved = residual_factors._solve_rows(matrix, vectors, 2.0)
+    solved = factorization._solve_rows(matrix, vectors, 2.0)
 
     for user in range(encoded.shape[0]):
         own = vectors[encoded.movies[encoded.users == user]].astype(float)

@@ -2,18 +2,19 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recommendations.algorithms import edlae
 from recommendations.algorithms.encoding import (
     encode,
     interest_values,
     member_scale,
     movie_scale,
 )
-from recommendations.algorithms.gram import Gram, choose_sources
 from recommendations.algorithms.neighbors import (
+    Gram,
     ThreadExecutor,
+    choose_sources,
     fit_ranking_lists,
     fit_taste_lists,
+    solve_weights,
     transpose,
 )
 from recommendations.algorithms.parameters import Parameters
@@ -57,7 +58,7 @@ def dense(lists, given):
 def test_a_target_with_one_neighbour_by_hand():
     # Two movies with the products g11 = 2, g12 = 1: w = 1 / (2 + 3 + 0.5 / 0.5 * 2).
     among = np.array([[2, 1], [1, 4]], dtype=np.float32)
-    weights = edlae.solve_weights(among, among[1:], np.array([[0]]), ridge=3.0, dropout=0.5)
+    weights = solve_weights(among, among[1:], np.array([[0]]), ridge=3.0, dropout=0.5)
     assert weights.tolist() == [[pytest.approx(1 / 7)]]
 
 
@@ -142,7 +143,7 @@ def test_movies_that_are_no_sources_have_lists_of_sources_only():
 
 
 def test_blocks_of_the_gram_are_the_dense_products(monkeypatch):
-    monkeypatch.setattr("recommendations.algorithms.gram.BLOCK_ROWS", 3)
+    monkeypatch.setattr("recommendations.algorithms.neighbors.BLOCK_ROWS", 3)
     dice = np.random.default_rng(4)
     matrix = sparse.csr_matrix(dice.random((30, 11)) * (dice.random((30, 11)) < 0.5))
     gram = Gram(matrix, np.array([1, 4, 5, 9]))
@@ -157,7 +158,7 @@ def test_blocks_of_the_gram_are_the_dense_products(monkeypatch):
 def test_narrow_blocks_learn_the_same_and_tell_how_far_they_are(monkeypatch):
     given = encode(community())
     whole = learned(given)
-    monkeypatch.setattr("recommendations.algorithms.gram.BLOCK_ROWS", 4)
+    monkeypatch.setattr("recommendations.algorithms.neighbors.BLOCK_ROWS", 4)
     told = []
     narrow = learned(given, told=told.append)
     assert dense(narrow, given) == pytest.approx(dense(whole, given), abs=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommendations.algorithms import simulation
-from recommendations.algorithms.calibration import Coefficients, Outcomes, refit_level
+from recommendations.algorithms.calibration import Coefficients, NewestOutcomes, refit_level
 from recommendations.algorithms.encoding import encode
 from recommendations.algorithms.fit import fit, fit_movies
 from recommendations.algorithms.neighbors import ThreadExecutor
@@ -146,7 +146,7 @@ def test_movies_without_ratings_get_a_level_of_their_own():
     liked = (np.arange(4000) // 2 % 10 < np.where(is_unrated, 8, 5)).astype(float)
 
     refitted = refit_level(
-        Coefficients(0.0, {"bias": 1.0}), Outcomes(logits, is_unrated, liked, np.ones(4000))
+        Coefficients(0.0, {"bias": 1.0}), NewestOutcomes(logits, is_unrated, liked, np.ones(4000))
     )
 
     assert refitted.weights["unrated"] > 0.5

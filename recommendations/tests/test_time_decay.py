@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommendations.algorithms.item_stats import decayed_counts, smooth_recent, trend
 from recommendations.algorithms.ranking import recency_weights
-from recommendations.algorithms.time_decay import decayed_counts, smooth_recent, trend
 
 MINUTE, DAY = 60, 86_400
 

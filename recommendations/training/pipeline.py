@@ -18,8 +18,8 @@ from django.utils import timezone
 from nexus.core.db.advisory_locks import AdvisoryLock, session_lock
 from nexus.core.db.transactions import long_transaction
 from recommendations.algorithms.fit import fit, refit_movies
-from recommendations.algorithms.gram import Executor
 from recommendations.algorithms.model import Model
+from recommendations.algorithms.neighbors import Executor
 from recommendations.algorithms.parameters import MIN_RATINGS, VERSION, Parameters
 from recommendations.algorithms.types import MovieContent, Ratings
 from recommendations.models import Training
@@ -65,7 +65,7 @@ class BadModelError(TrainingError):
 
 
 @dataclass
-class Outcome:
+class TrainingReport:
     """What a run did, or with `dry_run` would do."""
 
     training: Training
@@ -83,7 +83,7 @@ def training_run(
     dry_run: bool = False,
     force: bool = False,
     executor: Executor | None = None,
-) -> Outcome:
+) -> TrainingReport:
     """Learn from the community's ratings, and switch to what was learned.
 
     Until the switch the active training serves, whatever happens to this run. Raises TrainingError,
@@ -114,7 +114,7 @@ def training_run(
             return _learn(training, ratings, started, progress, executor, force=force)[1]
         training.save()
         try:
-            model, outcome = _learn(training, ratings, started, progress, executor, force=force)
+            model, report = _learn(training, ratings, started, progress, executor, force=force)
             with long_transaction():
                 model_store(training=training, model=model, progress=progress)
                 training.duration_s = round(time.monotonic() - started, 2)
@@ -131,8 +131,8 @@ def training_run(
                 training.delete()
             raise
         factors_analyze()
-        outcome.cleared, outcome.removed = cleared, _prune()
-        return outcome
+        report.cleared, report.removed = cleared, _prune()
+        return report
 
 
 def _learn(
@@ -143,7 +143,7 @@ def _learn(
     executor: Executor | None,
     *,
     force: bool,
-) -> tuple[Model, Outcome]:
+) -> tuple[Model, TrainingReport]:
     """Return the model with its figures. Raises WorseError if it should not serve."""
     content = content_read(np.unique(ratings.movies))
     unseen = kept_out(ratings.users, members=training.member_count)
@@ -154,17 +154,17 @@ def _learn(
     )
     _check(model)
     progress("trying", 0.0)
-    outcome = _try(training, model, ratings[unseen], content)
-    training.metrics = {"held_out": outcome.figures}
+    report = _try(training, model, ratings[unseen], content)
+    training.metrics = {"held_out": report.figures}
     training.movie_count = len(model.movies)
     training.duration_s = round(time.monotonic() - started, 2)
-    if not force and (worse := _worse(outcome)):
+    if not force and (worse := _worse(report)):
         raise WorseError(worse)
     # The members that were left out for the trial are learned from too.
     model = refit_movies(model, ratings, content, as_of=as_of, progress=progress, executor=executor)
     _check(model)
     training.movie_count = len(model.movies)
-    return model, outcome
+    return model, report
 
 
 def fit_as_of(moment: datetime, *, progress: Progress) -> Model:
@@ -253,7 +253,9 @@ def _check(model: Model) -> None:
         raise BadModelError(f"These coefficients are no numbers: {', '.join(wrong_names)}.")
 
 
-def _try(training: Training, model: Model, unseen: Ratings, content: MovieContent) -> Outcome:
+def _try(
+    training: Training, model: Model, unseen: Ratings, content: MovieContent
+) -> TrainingReport:
     """The model's figures, beside those the active one had when it was tried.
 
     The active one has been made from all members since, so it cannot be tried again; its figures
@@ -261,12 +263,12 @@ def _try(training: Training, model: Model, unseen: Ratings, content: MovieConten
     """
     active = Training.objects.filter(active=True, algorithm=VERSION).defer("movies").first()
     of_active = active.metrics.get("held_out") if active else None
-    return Outcome(training, tried(model, unseen, content), of_active)
+    return TrainingReport(training, tried(model, unseen, content), of_active)
 
 
-def _worse(outcome: Outcome) -> str:
+def _worse(report: TrainingReport) -> str:
     """Why the new training should not serve; empty where nothing speaks against it."""
-    old, new = outcome.of_active, outcome.figures
+    old, new = report.of_active, report.figures
     if old is None or old["members"] < MIN_MEMBERS_TO_COMPARE:
         return ""
     said = []

@@ -70,7 +70,7 @@ class Command(BaseCommand):
         try:
             address = options["cluster"]
             with connect(address) if address else nullcontext() as executor:
-                outcome = training_run(
+                report = training_run(
                     progress=report_steps(self.stderr.write),
                     since=options["ratings_since"],
                     dry_run=options["dry_run"],
@@ -81,19 +81,19 @@ class Command(BaseCommand):
             # Not an error: a young community is served without a training.
             self.stdout.write(f"Nothing trained. {error}")
             return
-        training = outcome.training
-        if outcome.cleared:
-            self.stdout.write(f"Cleared away {outcome.cleared} unfinished training(s).")
+        training = report.training
+        if report.cleared:
+            self.stdout.write(f"Cleared away {report.cleared} unfinished training(s).")
         done = "Would train" if options["dry_run"] else f"Training {training.pk} is active"
         self.stdout.write(
             f"{done}: {training.rating_count:,} ratings, {training.member_count:,} members, "
             f"{training.movie_count:,} movies, {training.duration_s:.1f} s."
         )
-        self.stdout.write(f"On held-out members: {_format_figures(outcome.figures)}.")
-        if outcome.of_active is not None:
-            self.stdout.write(f"The one before had: {_format_figures(outcome.of_active)}.")
-        if outcome.removed:
-            self.stdout.write(f"Removed: training {', '.join(map(str, outcome.removed))}.")
+        self.stdout.write(f"On held-out members: {_format_figures(report.figures)}.")
+        if report.of_active is not None:
+            self.stdout.write(f"The one before had: {_format_figures(report.of_active)}.")
+        if report.removed:
+            self.stdout.write(f"Removed: training {', '.join(map(str, report.removed))}.")
 
     def _rollback(self, *, dry_run: bool) -> None:
         active, before = training_rollback(dry_run=dry_run)
