@@ -2,12 +2,12 @@
 
 The order is
 
-    order_j = (sum_i x'_i w_ij + 0.3 p·v_j + 0.2 b * rate_j) * P_j^((1 + b) / 2) * t_j^g
+    order_j = (sum_i x'_i w_ij + a p·v_j + 0.2 b * rate_j) * P_j^((1 + b) / 2) * t_j^g
     b = 10 / (10 + n)
 
 over the n rated movies i: x' is the interest times the recency of the rating, w EDLAE's weights, p·v
-implicit ALS, P the probability of a like and t the movie's trend. A member without ratings is shown what
-is popular lately: recent_rate_j * P_j. Movies whose P is under the floor come last.
+implicit ALS with its weight a, P the probability of a like and t the movie's trend. A member without
+ratings is shown what is popular lately: recent_rate_j * P_j. Movies whose P is under the floor come last.
 
 The sequence follows the order, except for `diversity` and for the parts of film series.
 
