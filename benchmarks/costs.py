@@ -58,6 +58,7 @@ def measure(only: str) -> list[MeasuredCase]:
             **os.environ,
             **SETTINGS,
             "RATE_LIMIT_SCALE": "1000000",
+            "LOG_LEVEL": "ERROR",
             "REDIS_URL": get_valkey_url(VALKEY_DATABASE),
             "TMDB_BASE_URL": tmdb.base_url,
             "TMDB_ACCESS_TOKEN": tmdb.credential,

@@ -337,6 +337,8 @@ RATE_LIMITS = {
     "tmdb_bulk": (10, 60),
     "import": (20, 3600),
     "export": (20, 3600),
+    # Deleted accounts of a client address.
+    "account_deletion": (10, 3600),
     # Changes of a member's visibility.
     "visibility": (5, 86_400),
 }
@@ -395,7 +397,7 @@ REQUEST_UNITS = {
     "GET /movies/": 3,
     "GET /movies/top_rated/": 3,
     "GET /movies/trending/": 2,
-    "GET /movies/recommendations/": 7,
+    "GET /movies/recommendations/": 9,
     "GET /movies/onboarding/": 2,
     "GET /movies/{pk}/": 1,
     "GET /movies/{pk}/match_score/": 2,
@@ -409,10 +411,10 @@ REQUEST_UNITS = {
     "PUT /profiles/me/": 1,
     "PATCH /profiles/me/": 1,
     # Everything that a member owns is deleted.
-    "DELETE /profiles/me/": 95,
-    "GET /profiles/stats/": 2,
+    "DELETE /profiles/me/": 50,
+    "GET /profiles/stats/": 6,
     "GET /profiles/{username}/": 1,
-    "GET /profiles/{username}/stats/": 2,
+    "GET /profiles/{username}/stats/": 6,
     "GET /profiles/{username}/ratings/": 2,
     "GET /profiles/{username}/playlists/": 5,
     "GET /profiles/{username}/followers/": 2,

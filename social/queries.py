@@ -64,7 +64,7 @@ def copy_items(*, source_id: UUID, copy_id: UUID) -> int:
             """,
             [copy_id, source_id],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 # The events of one member before a position: each kind is read from an index by member and time.

@@ -4,7 +4,7 @@ import base64
 from urllib.parse import quote
 
 
-def encode(text):
+def encode(text: str) -> str:
     """Return a cursor of this JSON text."""
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

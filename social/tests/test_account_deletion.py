@@ -46,6 +46,18 @@ def test_deleting_an_account_requires_the_password(make_user, client_of, body):
     assert User.objects.count() == 1
 
 
+def test_deletions_of_an_address_are_rate_limited(make_user, client_of, settings):
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "account_deletion": (2, 3600)}
+    clients = [client_of(make_user(name)) for name in ("ann", "bob", "cyd")]
+
+    statuses = [
+        client.delete("/profiles/me/", {"password": PASSWORD}).status_code for client in clients
+    ]
+
+    assert statuses == [204, 204, 429]
+    assert User.objects.count() == 1
+
+
 def test_wrong_passwords_for_account_deletion_are_rate_limited(make_user, client_of):
     api = client_of(make_user("ann"))
 

@@ -15,6 +15,7 @@ from accounts.views import ProfileViewSet
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.pagination import paginate, paginate_after_cursor
 from nexus.core.api.query_params import PageQuery
+from nexus.core.api.throttling import get_client_address, hit_or_raise
 from nexus.core.api.views import ApiViewSet, PageOf, contract
 from social.filters import (
     FOLLOWS_NEWEST_FIRST,
@@ -247,7 +248,10 @@ class MeViewSet(ProfileViewSet):
     @contract(
         body=PasswordSerializer,
         responses={204: None},
-        errors={400: "The password is missing or wrong."},
+        errors={
+            400: "The password is missing or wrong.",
+            429: "Too many requests, or too many accounts deleted from this address.",
+        },
     )
     def destroy(self, request: Request) -> Response:
         """Delete the account and everything it owns."""
@@ -257,5 +261,7 @@ class MeViewSet(ProfileViewSet):
             raise field_error(
                 "password", "This is not the password of the account.", "wrong_password"
             )
+        address = get_client_address(request._request)
+        hit_or_raise(request, "account_deletion", address)
         account_delete(user=user)
         return Response(status=204)

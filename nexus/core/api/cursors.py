@@ -109,11 +109,10 @@ def parse_moment(text: str) -> datetime:
 
 
 def _find_field(queryset: QuerySet[Any], name: str) -> Field[Any, Any]:
-    annotation = queryset.query.annotations.get(name)
-    if annotation is not None:
-        return annotation.output_field
-    field: Any = queryset.model._meta.get_field(name)
-    return field.output_field if isinstance(field, GeneratedField) else field
+    source: Any = queryset.query.annotations.get(name) or queryset.model._meta.get_field(name)
+    is_computed = name in queryset.query.annotations or isinstance(source, GeneratedField)
+    field: Field[Any, Any] = source.output_field if is_computed else source
+    return field
 
 
 def _parse_float(value: Any) -> float:

@@ -152,8 +152,8 @@ def _strip_port(address: str) -> str:
     return address.partition(":")[0] if address.count(":") == 1 else address
 
 
-def get_operation(request: HttpRequest) -> str | None:
-    """Return the method and the route, such as `GET /ratings/{pk}/`; None if no route matches.
+def get_operation(request: HttpRequest) -> str:
+    """Return the method and the route, such as `GET /ratings/{pk}/`; "" if no route matches.
 
     HEAD costs what GET costs. The admin is one operation, because only staff get further than its login.
     """
@@ -162,7 +162,7 @@ def get_operation(request: HttpRequest) -> str | None:
         try:
             match = request.resolver_match = resolve(request.path_info)
         except Resolver404:
-            return None
+            return ""
     if match.app_name == "admin":
         return "/admin/"
     method = "GET" if request.method == "HEAD" else request.method
@@ -183,19 +183,19 @@ class MemberThrottle(BaseThrottle):
         if member_id is None:
             return True
         http_request = request._request
-        http_request.member_id = str(member_id)  # type: ignore[attr-defined]
+        http_request.member_id = member_id  # type: ignore[attr-defined]
         units = get_request_units(http_request)
-        self._usage = hit(http_request, "member", str(member_id), units=units)
+        self._usage = hit(http_request, "member", member_id, units=units)
         return not self._usage.is_exceeded
 
     def wait(self) -> float:
         return float(self._usage.reset_s)
 
 
-def _find_member_id(request: Request, view: APIView) -> int | None:
+def _find_member_id(request: Request, view: APIView) -> str | None:
     """Return the caller's id, also on a public page, which accepts any token; None without a valid one."""
     if request.user.is_authenticated:
-        return request.user.pk
+        return str(request.user.pk)
     if "Authorization" not in request.headers:
         return None
     for authenticator in view.authentication_classes:
@@ -204,7 +204,7 @@ def _find_member_id(request: Request, view: APIView) -> int | None:
         except (APIException, OperationalError, InterfaceError):
             return None
         if authenticated is not None:
-            return authenticated[0].pk
+            return str(authenticated[0].pk)
     return None
 
 

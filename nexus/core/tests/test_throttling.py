@@ -89,7 +89,7 @@ def test_every_scope_has_a_limit():
     assert set(configured.RATE_LIMITS) >= throttling.DATABASE_SCOPES | throttling.FALLBACK_SCOPES
     assert set(CACHE_SCOPES) == {
         *("address", "member", "login", "register", "password_reset"),
-        *("tmdb", "tmdb_bulk", "import", "export"),
+        *("account_deletion", "tmdb", "tmdb_bulk", "import", "export"),
     }
 
 
