@@ -106,6 +106,7 @@ class ImportListViewSet(ApiViewSet):
         file: UploadedFile = self.body["file"]
         if (file.size or 0) > MAX_FILE_BYTES:
             raise Problem(413, "too_large", _TOO_LARGE)
+        assert file.file is not None
         job, created = import_create(
             user_id=self.member_id, filename=file.name or "", file=file.file
         )
