@@ -20,12 +20,15 @@ from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from movies.models import Movie
+from movies.queries import update_rating_figures
 
 #: The half-life of a rating's weight in each trend, in days.
 TREND_HALF_LIFE_DAYS = {"trend_day": 1.0, "trend_week": 7.0}
 _TREND_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 # The columns of a movie that its ratings change.
 _RATING_COLUMNS = ("rating_count", "rating_sum", *TREND_HALF_LIFE_DAYS)
+# Each movie is a new row in fourteen indexes; this many take a fraction of a second.
+_UPDATE_BATCH_SIZE = 1_000
 # A withdrawn rating that has a larger share of a trend than this leaves too few significant digits.
 _MAX_SUBTRACTED_SHARE = 0.5
 
@@ -77,7 +80,8 @@ def movies_apply_ratings(*, changes: Sequence[RatingChange]) -> list[int]:
     locked = Movie.objects.select_for_update(no_key=True).order_by("id").only(*_RATING_COLUMNS)
     movies = list(locked.filter(id__in=list(by_movie)))
     imprecise = [movie.pk for movie in movies if not _apply_changes(movie, by_movie[movie.pk])]
-    Movie.objects.bulk_update(movies, _RATING_COLUMNS, batch_size=125)
+    for start in range(0, len(movies), _UPDATE_BATCH_SIZE):
+        update_rating_figures(movies[start : start + _UPDATE_BATCH_SIZE])
     return imprecise
 
 

@@ -43,7 +43,8 @@ def rating_set(
     """
     # With the lock, a member's ratings are created one after another, and not while the visibility
     # changes.
-    member = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    members = User.objects.select_for_update(no_key=True).only("visibility", "is_active", "origin")
+    member = members.filter(pk=user_id).first()
     if member is None:
         raise AccountNotFound
     rating = Rating.objects.select_for_update().filter(user_id=user_id, movie_id=movie_id).first()
