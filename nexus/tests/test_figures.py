@@ -85,12 +85,10 @@ class Community:
             rating_delete(rating_id=rating.pk)
 
     def _hide(self, member, movie):
-        if rating := self._get_rating(member, movie):
-            review_hide(rating_id=rating.pk)
+        review_hide(author_id=member.pk, movie_id=self.movies[movie].pk)
 
     def _restore(self, member, movie):
-        if rating := self._get_rating(member, movie):
-            review_restore(rating_id=rating.pk)
+        review_restore(author_id=member.pk, movie_id=self.movies[movie].pk)
 
     def _feedback(self, member, movie):
         feedback_set(user_id=member.pk, movie_id=self.movies[movie].pk, kind="less")
@@ -172,7 +170,7 @@ def test_the_writes_of_an_import_count_and_are_undone(monkeypatch):
 
 @settings(
     deadline=None,
-    max_examples=50,
+    max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(writes=st.lists(WRITES, max_size=14))
