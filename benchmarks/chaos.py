@@ -54,7 +54,8 @@ from benchmarks.task_worker import kill_worker_in_each_task
 from nexus.dev import embedded
 
 RATE_S = 40
-CONNECTIONS = 16
+# Enough for the requests that wait for PostgreSQL, so that others do not wait in the client.
+CONNECTIONS = 200
 CALM_S, FAULT_S, AFTER_S = 2.0, 5.0, 5.0
 ATTACK_S = 60.0
 # settings.DATABASES

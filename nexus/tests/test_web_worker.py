@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import psycopg
@@ -194,6 +195,21 @@ def test_slow_clients_do_not_delay_others(gunicorn, make_user, client_of, make_m
             p95_s[name] = measure_p95()
 
     assert max(p95_s.values()) < 0.1, p95_s
+
+
+@pytest.mark.clocked
+def test_a_client_that_stalls_in_its_body_is_refused_after_thirty_seconds(gunicorn):
+    url = gunicorn(WEB_CONCURRENCY="1")
+    fetch(f"{url}/health/live/")
+
+    with run_slow_clients(url, 1, lambda: replace(make_body_client("none"), drip=b"")) as sockets:
+        started = time.monotonic()
+        sockets[0].settimeout(60)
+        response = sockets[0].recv(4096)
+        stalled_s = time.monotonic() - started
+
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert 29 < stalled_s < 35
 
 
 @pytest.mark.clocked
