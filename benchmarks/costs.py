@@ -7,7 +7,8 @@ movies with 2,000 members and a training. The figure is the CPU time of Python a
 connection together, the median of up to seven requests. Nothing is served from the response cache.
 
 A request of an operation costs the units of settings.REQUEST_UNITS, 20 ms each. The exit status is 1
-if an operation takes more CPU than its units, or a client address could use more than 24 s a minute.
+if an operation takes more CPU than its units or than 150 ms, or an address could use more than 24 s a
+minute.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ DATABASE, VALKEY_DATABASE = "costs", 13
 MS_A_UNIT = 20
 MAX_MS = 150
 MAX_SECONDS_A_MINUTE = 24
-# These hash passwords, which must be slow, or move all that a member owns. Their units bound them.
+# These hash passwords, which must be slow, or move all that a member owns. Their units, or limits of
+# their own, keep them within MAX_SECONDS_A_MINUTE.
 COSTLY_BY_DESIGN = {
     "POST /auth/register/",
     "POST /auth/token/",
@@ -127,7 +129,7 @@ def find_faults(cases: Sequence[MeasuredCase]) -> list[str]:
         needed = max(1, math.ceil(cpu_ms / MS_A_UNIT))
         if case["status"] >= 400 and not case["request"].startswith("refused"):
             faults.append(f"{operation}: status {case['status']}")
-        if needed > units:
+        if needed > units and operation not in COSTLY_BY_DESIGN:
             faults.append(f"{operation}: {cpu_ms:.1f} ms are {needed} units, and it has {units}")
         if cpu_ms > MAX_MS and operation not in COSTLY_BY_DESIGN:
             faults.append(f"{operation}: {cpu_ms:.1f} ms are more than {MAX_MS}")

@@ -371,11 +371,11 @@ def test_the_members_of_an_address_share_its_budget(make_user, client_of, set_li
 
 
 @pytest.mark.django_db
-def test_a_write_costs_its_units(make_user, client_of, set_limit):
+def test_a_write_costs_its_units(make_user, client_of, set_limit, settings):
+    settings.REQUEST_UNITS = {**settings.REQUEST_UNITS, "POST /playlists/": 2}
     set_limit("member", 5)
     ann = client_of(make_user("ann"))
 
-    # 2 units each.
     responses = [ann.post("/playlists/", {}) for _ in range(3)]
 
     assert [response.status_code for response in responses] == [400, 400, 429]
