@@ -57,7 +57,7 @@ RETRIES = 1
 RETRY_DELAY_S = 0.3
 # The pause after a 429 without a Retry-After header.
 RATE_LIMITED_PAUSE_S = 1.0
-# Per process: two requests that callers wait for and two refreshes in the background.
+# Per process: two requests that callers wait for, and two that have not noticed their timeout yet.
 MAX_CONCURRENT = 4
 
 # Batch work may take longer, and leaves part of the limits to requests that callers wait for.

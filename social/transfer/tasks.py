@@ -61,7 +61,7 @@ class _Turn:
 
 @transaction.atomic
 def defer_import(*, import_id: int, user_id: int) -> None:
-    """Queue the next piece of an import, unless it is queued, done or deleted.
+    """Queue the next turn of an import, unless it is queued, done or deleted.
 
     Imports of one member run one after the other.
     """

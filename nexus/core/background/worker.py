@@ -12,6 +12,7 @@ import signal
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 from procrastinate import App
@@ -49,11 +50,15 @@ async def _run_until_stopped(queues: Collection[Queue]) -> None:
     loop.set_default_executor(ThreadPoolExecutor(sum(QUEUES[name].concurrency for name in queues)))
     worker_app = _build_worker_app(connections=len(queues))
     workers = [asyncio.create_task(_run_queue(worker_app, name)) for name in queues]
-    await stop_requested.wait()
-    for worker in workers:
-        worker.cancel()
-    await asyncio.gather(*workers, return_exceptions=True)
+    stop = asyncio.create_task(stop_requested.wait())
+    ended, _ = await asyncio.wait([stop, *workers], return_when=asyncio.FIRST_COMPLETED)
+    for task in (stop, *workers):
+        task.cancel()
+    await asyncio.gather(stop, *workers, return_exceptions=True)
     await worker_app.close_async()
+    # Raises the error of a queue that has ended by itself, so that the process is started again.
+    for task in ended:
+        task.result()
 
 
 def _build_worker_app(*, connections: int) -> App:
@@ -93,7 +98,7 @@ async def _run_queue(worker_app: App, queue: Queue) -> None:
                 stalled_worker_timeout=STALLED_AFTER_S,
                 install_signal_handlers=False,
             )
-        except ConnectorException as error:
+        except (ConnectorException, psycopg.Error) as error:
             _LOG.error("The queue %s waits for the database: %s", queue, error)
         # Periodic jobs are deferred through Django's connection, which may be broken, too.
         await sync_to_async(close_old_connections)()

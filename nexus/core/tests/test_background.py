@@ -104,6 +104,17 @@ def test_worker_survives_a_lost_connection_to_the_database(worker):
     wait_for(lambda: get_job().status == "succeeded", 10)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_worker_waits_for_a_database_that_is_down(worker):
+    process = worker("mail", DATABASE_URL=f"postgres://nobody@127.0.0.1:{find_free_port()}/none")
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=8)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=20) == 0
+
+
 @pytest.mark.django_db
 def test_deleting_a_members_jobs_leaves_no_id_of_the_member():
     for user_id in (7, 8):
