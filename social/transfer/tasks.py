@@ -53,10 +53,13 @@ class _Turn:
             self._ends_at = time.monotonic() + TURN_S
         if time.monotonic() < self._ends_at:
             return False
-        self._ends_at = time.monotonic() + TURN_S
         waiting = ProcrastinateJob.objects.filter(queue_name=Queue.IMPORTS, status="todo")
         # Other imports of the same member have the same lock and wait in any case.
-        return waiting.exclude(lock=self._context.job.lock).exists()
+        if waiting.exclude(lock=self._context.job.lock).exists():
+            # The caller asks again after a step's function has returned: the turn stays over.
+            return True
+        self._ends_at = time.monotonic() + TURN_S
+        return False
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError, connection, connections
@@ -139,6 +140,17 @@ def test_imports_take_turns(two_large_imports):
 
     assert list_turns()[:4] == [first.pk, second.pk, first.pk, second.pk]
     assert set(Import.objects.values_list("state", flat=True)) == {"applied"}
+
+
+def test_turn_that_is_over_stays_over(two_large_imports, monkeypatch):
+    monkeypatch.setattr(tasks, "TURN_S", 0.05)
+    job = SimpleNamespace(lock="imports-of-0")
+    turn = tasks._Turn(SimpleNamespace(should_abort=lambda: False, job=job))
+
+    first = turn.is_over()
+    time.sleep(0.06)
+
+    assert (first, turn.is_over(), turn.is_over()) == (False, True, True)
 
 
 def test_import_that_nobody_waits_for_runs_in_one_turn(two_large_imports):
