@@ -14,8 +14,8 @@ from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Func, Q, Value
-from django.db.models.functions import Lower
+from django.db.models import Exists, Func, OuterRef, Q, Value
+from django.db.models.functions import Lower, Now
 from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -198,12 +198,31 @@ class TokenFamily(models.Model):
         return f"Session {self.pk}"
 
 
+class SpentRefreshTokenQuerySet(models.QuerySet["SpentRefreshToken"]):
+    def repeatable(self) -> Self:
+        """Select the tokens that may be presented again: spent just now, with an unused successor."""
+        successor_uses = SpentRefreshToken.objects.filter(jti=OuterRef("successor_jti"))
+        return self.filter(
+            ~Exists(successor_uses),
+            successor_jti__isnull=False,
+            spent_at__gt=Now() - settings.REFRESH_REPEAT_INTERVAL,
+        )
+
+
 class SpentRefreshToken(models.Model):
-    """A refresh token that was used. Its primary key lets only one of two requests use it."""
+    """A refresh token that was used. Its primary key lets only one of two requests use it.
+
+    The row determines the token that replaced it (accounts.tokens), so that this is not stored.
+    """
 
     jti = models.CharField(max_length=64, primary_key=True)
     family = models.ForeignKey(TokenFamily, models.CASCADE, related_name="spent_tokens")
-    spent_at = models.DateTimeField(auto_now_add=True)
+    #: By the clock of the database, because the clocks of two servers may differ by a minute.
+    spent_at = models.DateTimeField(db_default=Now(), editable=False)
+    #: None if a release without successors has spent the token: that successor is not known.
+    successor_jti = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
+
+    objects = SpentRefreshTokenQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.jti

@@ -162,7 +162,10 @@ class SessionSerializer(serializers.ModelSerializer[TokenFamily]):
 
 class TokenPairSerializer(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Sent as `Authorization: Bearer <access>`.")
-    refresh = serializers.CharField(help_text="Works once: it is exchanged for a new pair.")
+    refresh = serializers.CharField(
+        help_text="Works once: it is exchanged for a new pair. Repeated within 10 seconds and before the "
+        "new one is used, it gets the same new one again."
+    )
 
 
 class RegisteredUserSerializer(serializers.ModelSerializer[User]):

@@ -1,7 +1,9 @@
 """Sessions: families of tokens on top of SimpleJWT, with rotation and replay detection (RFC 9700).
 
-A login creates a family. Each refresh spends its token with a unique insert, so that one of two
-requests with the same token wins. A spent token that is sent again may be stolen: it ends the family.
+A login creates a family. Each refresh spends its token with a unique insert, and the row determines
+the successor. For some seconds, and while the successor is unused, the spent token gets the same
+successor again: two tabs refresh at once, or a response was lost. Sent again later it may be stolen,
+and ends the family.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def family_create(*, user: User, user_agent: str = "") -> TokenPair:
 
 
 def refresh_token_rotate(*, refresh: str) -> TokenPair:
-    """Spend a refresh token and return a new pair.
+    """Spend a refresh token and return a new pair; repeated at once, one with the same refresh token.
 
     Raises InvalidToken (401) if it is malformed, expired or spent, or if its session has ended. A
     spent token ends its session, and so does a refresh beyond the quota of spent tokens.
@@ -62,19 +64,22 @@ def refresh_token_rotate(*, refresh: str) -> TokenPair:
     token, family = _parse_refresh_token(refresh)
     unrevoked = TokenFamily.objects.filter(id=family.id, revoked_at=None)
     with transaction.atomic():
-        _, is_first_use = SpentRefreshToken.objects.get_or_create(
-            jti=token["jti"], defaults={"family": family}
+        # The update locks the session, so that its refreshes run one after another.
+        if unrevoked.update(last_used_at=timezone.now()) == 0:
+            raise InvalidToken(SESSION_ENDED)
+        spent, is_first_use = SpentRefreshToken.objects.get_or_create(
+            jti=token["jti"], defaults={"family": family, "successor_jti": uuid.uuid4().hex}
         )
-        spent_count = SpentRefreshToken.objects.filter(family=family).count()
-        if is_first_use and spent_count <= settings.MEMBER_QUOTAS["spent_tokens"]:
-            # 0 rows if a concurrent replay has ended the family.
-            is_rotated = unrevoked.update(last_used_at=timezone.now()) == 1
+        if is_first_use:
+            spent_count = SpentRefreshToken.objects.filter(family=family).count()
+            is_accepted = spent_count <= settings.MEMBER_QUOTAS["spent_tokens"]
         else:
-            is_rotated = False
+            is_accepted = SpentRefreshToken.objects.filter(jti=spent.jti).repeatable().exists()
+        if not is_accepted:
             unrevoked.update(revoked_at=timezone.now())
-    if not is_rotated:
+    if not is_accepted:
         raise InvalidToken(SESSION_ENDED)
-    return _make_pair(family)
+    return _make_pair(family, predecessor=spent)
 
 
 def _delete_surplus_families(user_id: int) -> None:
@@ -102,7 +107,8 @@ def token_verify(*, token: str) -> None:
             get_open_family(claims.get(FAMILY_CLAIM))
         case RefreshToken.token_type:
             refresh_token, _ = _parse_refresh_token(token)
-            if SpentRefreshToken.objects.filter(jti=refresh_token["jti"]).exists():
+            spent = SpentRefreshToken.objects.filter(jti=refresh_token["jti"])
+            if spent.exists() and not spent.repeatable().exists():
                 raise InvalidToken(TOKEN_SPENT)
         case _:
             raise InvalidToken(INVALID_TOKEN)
@@ -145,7 +151,13 @@ def _parse_refresh_token(refresh: str) -> tuple[RefreshToken, TokenFamily]:
     return token, get_open_family(token.get(FAMILY_CLAIM))
 
 
-def _make_pair(family: TokenFamily) -> TokenPair:
+def _make_pair(family: TokenFamily, *, predecessor: SpentRefreshToken | None = None) -> TokenPair:
+    """Return new tokens. The refresh token is always the same one for the same predecessor."""
     refresh = RefreshToken.for_user(family.user)
     refresh[FAMILY_CLAIM] = str(family.id)
-    return TokenPair(access=str(refresh.access_token), refresh=str(refresh))
+    access = refresh.access_token
+    if predecessor is not None:
+        refresh[api_settings.JTI_CLAIM] = predecessor.successor_jti
+        refresh.set_iat(at_time=predecessor.spent_at)
+        refresh.set_exp(from_time=predecessor.spent_at)
+    return TokenPair(access=str(access), refresh=str(refresh))

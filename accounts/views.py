@@ -104,7 +104,9 @@ class SessionViewSet(ApiViewSet):
     def refresh(self, request: Request) -> Response:
         """Exchange a refresh token for a new pair.
 
-        A refresh token works once. Sending it again ends its session.
+        A refresh token works once. Sent again within 10 seconds of its first use, and while its
+        successor is unused, it gets the same successor and a fresh access token: two tabs may refresh
+        at once, and a lost response may be requested again. Sent again later, it ends its session.
         """
         pair = refresh_token_rotate(refresh=self.body["refresh"])
         return Response(TokenPairSerializer(pair).data)

@@ -290,6 +290,8 @@ SIMPLE_JWT: dict[str, Any] = {
 }
 # Refreshing does not extend a session beyond this.
 SESSION_FAMILY_LIFETIME = timedelta(days=90)
+# So long after its use, a refresh token gets the same successor again.
+REFRESH_REPEAT_INTERVAL = timedelta(seconds=10)
 PASSWORD_RESET_TIMEOUT = 3600
 # The page of a client, with {uid} and {token}. Without one, the mail contains the two values alone.
 PASSWORD_RESET_URL: str = env.read("PASSWORD_RESET_URL", default="")

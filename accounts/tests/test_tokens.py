@@ -6,8 +6,12 @@ from datetime import datetime, timedelta
 import jwt
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.exceptions import InvalidToken
 
@@ -111,37 +115,170 @@ def test_token_that_is_signed_with_the_secret_key_is_rejected(make_user, setting
     assert status == 401
 
 
-def rotate_simultaneously(refresh, times):
-    """Rotate a refresh token in as many threads; return the new pairs."""
-    gate, pairs = threading.Barrier(times), []
+def rotate_in_threads(tokens):
+    """Rotate each refresh token in a thread of its own; return (token, new pair) of those that work."""
+    gate, answers = threading.Barrier(len(tokens)), []
 
-    def rotate():
+    def rotate(refresh):
         gate.wait()
         try:
-            pairs.append(refresh_token_rotate(refresh=refresh))
+            answers.append((refresh, refresh_token_rotate(refresh=refresh)))
         except InvalidToken:
             pass
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=rotate) for _ in range(times)]
+    threads = [threading.Thread(target=rotate, args=[token]) for token in tokens]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return pairs
+    return answers
 
 
 @pytest.mark.django_db(transaction=True)
-def test_simultaneous_uses_of_a_refresh_token_end_its_session(make_user):
+def test_simultaneous_uses_of_a_refresh_token_get_one_successor(make_user):
     user = make_user()
 
     for _ in range(10):
-        pairs = rotate_simultaneously(family_create(user=user).refresh, times=8)
+        answers = rotate_in_threads([family_create(user=user).refresh] * 8)
+        pairs = [pair for _, pair in answers]
 
-        assert len(pairs) <= 1
-        # The seven replays have ended the session, and the new tokens with it.
-        assert [get_profile_status(pair.access) for pair in pairs] == [401] * len(pairs)
+        assert len(pairs) == 8
+        assert len({pair.refresh for pair in pairs}) == 1
+        assert len({pair.access for pair in pairs}) == 8
+        assert [get_profile_status(pair.access) for pair in pairs] == [200] * 8
+        assert refresh_token_rotate(refresh=pairs[0].refresh)
+
+
+def let_seconds_pass(family_id, seconds):
+    """Make all uses of the session's tokens so many seconds older."""
+    uses = SpentRefreshToken.objects.filter(family=family_id)
+    uses.update(spent_at=F("spent_at") - timedelta(seconds=seconds))
+
+
+def get_family_id(refresh):
+    return jwt.decode(refresh, options={"verify_signature": False})[FAMILY_CLAIM]
+
+
+def get_jti(refresh):
+    return jwt.decode(refresh, options={"verify_signature": False})["jti"]
+
+
+def test_token_presented_again_at_once_gets_the_same_successor_and_a_fresh_access_token(make_user):
+    refresh = family_create(user=make_user()).refresh
+
+    first, second = (refresh_token_rotate(refresh=refresh) for _ in range(2))
+
+    assert second.refresh == first.refresh
+    assert second.access != first.access
+    assert [get_profile_status(pair.access) for pair in (first, second)] == [200, 200]
+    assert refresh_token_rotate(refresh=second.refresh)
+
+
+def test_token_presented_again_after_ten_seconds_ends_the_session(make_user):
+    refresh = family_create(user=make_user()).refresh
+    pair = refresh_token_rotate(refresh=refresh)
+    let_seconds_pass(get_family_id(refresh), 10)
+
+    with pytest.raises(InvalidToken):
+        refresh_token_rotate(refresh=refresh)
+
+    assert get_profile_status(pair.access) == 401
+    with pytest.raises(InvalidToken):
+        refresh_token_rotate(refresh=pair.refresh)
+
+
+def test_repeated_refreshes_do_not_extend_the_ten_seconds(make_user):
+    refresh = family_create(user=make_user()).refresh
+    for _ in range(3):
+        refresh_token_rotate(refresh=refresh)
+        let_seconds_pass(get_family_id(refresh), 3.5)
+
+    with pytest.raises(InvalidToken):
+        refresh_token_rotate(refresh=refresh)
+
+
+def test_token_that_the_previous_release_spent_is_not_repeated(make_user):
+    refresh = family_create(user=make_user()).refresh
+    refresh_token_rotate(refresh=refresh)
+    SpentRefreshToken.objects.update(successor_jti=None)
+
+    with pytest.raises(InvalidToken):
+        refresh_token_rotate(refresh=refresh)
+
+
+def test_ten_seconds_are_those_of_the_database(make_user, monkeypatch):
+    refresh = family_create(user=make_user()).refresh
+    first = refresh_token_rotate(refresh=refresh)
+    run_with_clock(monkeypatch, timedelta(seconds=45))
+
+    second = refresh_token_rotate(refresh=refresh)
+
+    assert second.refresh == first.refresh
+
+
+@given(
+    steps=st.lists(
+        # Wait some seconds, or present the token that was issued so many steps before the last.
+        st.tuples(st.just("wait"), st.sampled_from([2, 4, 6]))
+        | st.tuples(st.just("present"), st.sampled_from([0, 0, 0, 1, 1, 2])),
+        max_size=12,
+    )
+)
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_session_has_one_living_successor_in_any_order_of_uses(make_user, steps):
+    user = make_user(f"ann{User.objects.count()}")
+    issued, used_at, now, has_ended = [family_create(user=user).refresh], {}, 0, False
+    family_id = get_family_id(issued[0])
+
+    for action, number in steps:
+        if action == "wait":
+            let_seconds_pass(family_id, number)
+            now += number
+            continue
+        index = max(len(issued) - 1 - number, 0)
+        is_first_use = index == len(issued) - 1
+        is_repeat = index == len(issued) - 2 and now - used_at[index] < 10
+        try:
+            successor = refresh_token_rotate(refresh=issued[index]).refresh
+        except InvalidToken:
+            successor = None
+
+        if has_ended or not (is_first_use or is_repeat):
+            assert successor is None
+            has_ended = True
+        elif is_first_use:
+            assert get_jti(successor) not in map(get_jti, issued)
+            issued.append(successor)
+            used_at[index] = now
+        else:
+            # Its times are those of the use, which let_seconds_pass has changed.
+            assert get_jti(successor) == get_jti(issued[-1])
+    # Only the last token can be alive, and is alive exactly if nothing was replayed.
+    assert TokenFamily.objects.filter(id=family_id, revoked_at=None).exists() is not has_ended
+    assert SpentRefreshToken.objects.filter(family=family_id).count() == len(issued) - 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_token_and_its_successor_used_at_once_leave_one_living_token(make_user):
+    user = make_user()
+
+    for _ in range(10):
+        refresh = family_create(user=user).refresh
+        successor = refresh_token_rotate(refresh=refresh).refresh
+        answers = rotate_in_threads([refresh, successor] * 4)
+
+        # The old token came first each time and got its successor again, or ended the session.
+        living = TokenFamily.objects.get(id=get_family_id(refresh)).revoked_at is None
+        newest = {pair.refresh for sent, pair in answers if sent == successor}
+        assert len(newest) <= 1
+        assert {pair.refresh for sent, pair in answers if sent == refresh} <= {successor}
+        assert SpentRefreshToken.objects.filter(family=get_family_id(refresh)).count() <= 2
+        for token in newest if living else ():
+            assert refresh_token_rotate(refresh=token)
 
 
 def test_only_the_ids_of_tokens_are_stored(make_user):
@@ -264,12 +401,24 @@ def rotate(user, pair):
     return pair
 
 
+def rotate_and_wait(user, pair):
+    refresh_token_rotate(refresh=pair.refresh)
+    let_seconds_pass(get_family_id(pair.refresh), 10)
+    return pair
+
+
+def rotate_and_use_successor(user, pair):
+    refresh_token_rotate(refresh=refresh_token_rotate(refresh=pair.refresh).refresh)
+    return pair
+
+
 def rotate_to_successor(user, pair):
     return refresh_token_rotate(refresh=pair.refresh)
 
 
 def replay(user, pair):
     successor = refresh_token_rotate(refresh=pair.refresh)
+    refresh_token_rotate(refresh=successor.refresh)
     with pytest.raises(InvalidToken):
         refresh_token_rotate(refresh=pair.refresh)
     return successor
@@ -328,7 +477,9 @@ def change_signature(user, pair):
     ("change", "access_works", "refresh_works"),
     [
         (leave_unchanged, True, True),
-        (rotate, True, False),
+        (rotate, True, True),
+        (rotate_and_wait, True, False),
+        (rotate_and_use_successor, True, False),
         (rotate_to_successor, True, True),
         (replay, False, False),
         (log_out, False, False),

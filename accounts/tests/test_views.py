@@ -152,16 +152,29 @@ def test_refresh_returns_a_new_pair(api, make_user):
     assert response.json()["refresh"] != pair["refresh"]
 
 
-def test_second_use_of_a_refresh_token_ends_its_session_only(api, make_user):
+def test_lost_response_of_a_refresh_is_repeated(api, make_user):
+    pair = log_in(api, make_user("ann"))
+    lost = refresh(api, pair).json()
+
+    response = refresh(api, pair)
+
+    assert response.status_code == 200
+    assert response.json()["refresh"] == lost["refresh"]
+    assert response.json()["access"] != lost["access"]
+    assert get_profile(response.json()).status_code == 200
+
+
+def test_use_of_a_refresh_token_after_its_successor_ends_its_session_only(api, make_user):
     user = make_user("ann")
     pair, other_pair = log_in(api, user), log_in(api, user)
     new_pair = refresh(api, pair).json()
+    newest_pair = refresh(api, new_pair).json()
 
     replay = refresh(api, pair)
 
     assert replay.status_code == 401
-    assert refresh(api, new_pair).status_code == 401
-    assert get_profile(new_pair).status_code == 401
+    assert refresh(api, newest_pair).status_code == 401
+    assert get_profile(newest_pair).status_code == 401
     assert refresh(api, other_pair).status_code == 200
 
 

