@@ -92,7 +92,7 @@ bench: install  ## measure the same with up to 1,000,000 movies (an hour the fir
 	$(BIN)/python -m benchmarks.http --json .data/bench-http.json --plot .data/bench-http.png
 	$(BIN)/python -m benchmarks.costs --markdown .data/bench-costs.md
 
-chaos: install  ## cause faults under load and measure their effect (11 minutes)
+chaos: install  ## cause faults under load and measure their effect (16 minutes)
 	$(BIN)/python -m benchmarks.chaos
 
 fuzz: install  ## send generated requests to the service for MINUTES (5)

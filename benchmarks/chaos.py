@@ -1,6 +1,6 @@
 """Cause one fault after another under load and measure its effect on requests.
 
-    make chaos                                  all faults, then benchmarks.migrations (11 minutes)
+    make chaos                                  all faults, then benchmarks.migrations (16 minutes)
     python -m benchmarks.chaos [NAME ...]       the faults whose names start with NAME
 
 The server is gunicorn as deployed (2 workers) on its own PostgreSQL and Valkey. Another process sends
