@@ -263,6 +263,8 @@ def measure_fairness(system: System) -> bool:
 
 def measure_mail(system: System) -> bool:
     """Measure from the request of a mail to the mail, while a training computes."""
+    # Ratings to train on.
+    manage("load_starter", environment=system.environment)
     training = subprocess.Popen(
         [sys.executable, "-m", "nexus.core.background.child", "train_recommender", "--force"],
         env=system.environment,
