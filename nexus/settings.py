@@ -46,13 +46,17 @@ if render_host := os.environ.get("RENDER_EXTERNAL_HOSTNAME"):
 CORS_ALLOWED_ORIGINS: list[str] = env.read(
     "CORS_ALLOWED_ORIGINS", env.parse_origins, default=[], example="https://app.example.org"
 )
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "if-match", "if-none-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
     "Age",
+    "Content-Disposition",
+    "Content-Language",
     "ETag",
     "Location",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "WWW-Authenticate",
     "X-Request-ID",
 ]
 

@@ -1,35 +1,23 @@
 """The HTML pages, in Chromium against a running server."""
 
 import json
-import shutil
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.urls import reverse
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from movies.views import MovieViewSet
 from nexus.dev.pytest_plugin import PASSWORD
+from nexus.tests.chromium import needs_chromium, open_chromium
 from nexus.tests.routes import list_api_routes
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = [
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-    *("--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-default-apps"),
-    *("--disable-domain-reliability", "--no-default-browser-check", "--window-size=1400,1000"),
-]
 WAIT_S = 20
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
-    reason="the page tests need chromium and chromedriver (apt install chromium chromium-driver)",
-)
+pytestmark = needs_chromium
 
 
 class Browser:
@@ -78,23 +66,9 @@ class Browser:
         ]
 
 
-@contextmanager
-def _chromium(folder):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f"--user-data-dir={folder}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    with _chromium(tmp_path_factory.mktemp("chromium")) as driver:
+    with open_chromium(tmp_path_factory.mktemp("chromium")) as driver:
         yield driver
 
 
