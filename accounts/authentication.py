@@ -7,7 +7,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import Token
 
 from accounts.models import User
-from accounts.tokens import FAMILY_CLAIM, get_open_family
+from accounts.tokens import get_open_family
 
 
 class FamilyJWTAuthentication(JWTAuthentication):
@@ -25,4 +25,4 @@ class FamilyJWTAuthentication(JWTAuthentication):
             return None
 
     def get_user(self, validated_token: Token) -> User:  # type: ignore[override]
-        return get_open_family(validated_token.get(FAMILY_CLAIM)).user
+        return get_open_family(validated_token).user

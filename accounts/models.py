@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -68,6 +68,7 @@ class UserManager(DjangoUserManager["User"]):
 class User(AbstractUser):
     class Origin(models.TextChoices):
         REGISTERED = "registered", "registered"
+        GUEST = "guest", "guest, not registered yet"
         SAMPLE = "sample", "made-up sample member"
         MOVIELENS = "movielens", "imported from MovieLens"
 
@@ -111,6 +112,11 @@ class User(AbstractUser):
                 violation_error_message=EMAIL_TAKEN,
             ),
             models.CheckConstraint(
+                condition=~Q(origin="guest") | Q(visibility="private"),
+                name="user_guest_is_private",
+                violation_error_message="A guest is private.",
+            ),
+            models.CheckConstraint(
                 condition=Exact(Func("favorite_genres", function="jsonb_typeof"), Value("array")),
                 name="user_favorite_genres_is_array",
             ),
@@ -122,6 +128,16 @@ class User(AbstractUser):
         return self.is_active and (
             self.visibility == Visibility.PUBLIC or self.origin == self.Origin.MOVIELENS
         )
+
+    @property
+    def is_guest(self) -> bool:
+        return self.origin == self.Origin.GUEST
+
+    @property
+    def guest_expires_at(self) -> datetime | None:
+        """When a guest is refused and deleted; None for everybody else."""
+        lifetime: timedelta = settings.GUEST_LIFETIME
+        return self.date_joined + lifetime if self.is_guest else None
 
     def clean(self) -> None:
         super().clean()

@@ -65,6 +65,10 @@ class RegisterSerializer(serializers.Serializer[Any]):
         return attrs
 
 
+class GuestRegisterSerializer(RegisterSerializer):
+    """The body with which a guest becomes a member."""
+
+
 class CredentialsSerializer(serializers.Serializer[Any]):
     username = StrictCharField(max_length=254, help_text="The username or the e-mail address.")
     password = SecretField()
@@ -170,10 +174,12 @@ class TokenPairSerializer(serializers.Serializer[Any]):
 
 class RegisteredUserSerializer(serializers.ModelSerializer[User]):
     date_joined = UTCDateTimeField(read_only=True)
+    email = serializers.CharField(read_only=True, help_text="Empty for guests.")
+    is_guest = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = User
-        fields = ("id", "username", "email", "date_joined")
+        fields = ("id", "username", "email", "date_joined", "is_guest")
         read_only_fields = fields
 
 
@@ -181,6 +187,12 @@ class RegisteredSerializer(serializers.Serializer[Any]):
     user = RegisteredUserSerializer()
     access = serializers.CharField()
     refresh = serializers.CharField()
+
+
+class GuestSerializer(RegisteredSerializer):
+    expires_at = UTCDateTimeField(
+        help_text="The guest and all it owns is deleted then, unless it registers."
+    )
 
 
 class EmptySerializer(serializers.Serializer[Any]):
@@ -234,6 +246,8 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
     avatar_url = serializers.CharField(read_only=True)
     favorite_genres = serializers.ListField(child=serializers.CharField(), read_only=True)
     date_joined = UTCDateTimeField(read_only=True)
+    email = serializers.CharField(read_only=True, help_text="Empty for guests.")
+    is_guest = serializers.BooleanField(read_only=True)
     followers = serializers.IntegerField(read_only=True)
     following = serializers.IntegerField(read_only=True)
 
@@ -249,6 +263,7 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
             "favorite_genres",
             "visibility",
             "date_joined",
+            "is_guest",
             "followers",
             "following",
         )

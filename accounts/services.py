@@ -5,6 +5,7 @@ Sessions are in accounts.tokens.
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from django.conf import settings
@@ -15,10 +16,11 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
+from rest_framework.exceptions import ValidationError
 
-from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, KnownAddress, User
+from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, KnownAddress, User, Visibility
 from accounts.tokens import family_revoke_all
-from nexus.core.api.exceptions import AccountNotFound, field_error
+from nexus.core.api.exceptions import AccountNotFound, Problem, field_error
 from nexus.core.db.lookups import without_case
 
 RESET_TOKEN_REJECTED = "This reset token is wrong, used or too old. Request a new one."  # noqa: S105
@@ -41,16 +43,54 @@ class ResetTokenGenerator(PasswordResetTokenGenerator):
 _reset_tokens = ResetTokenGenerator()
 
 
+@transaction.atomic
+def guest_create() -> User:
+    """Create a guest: a private user without a password, whom others cannot find."""
+    return User.objects.create_user(
+        # Nobody can guess or choose it: the prefix is reserved.
+        username=f"guest-{secrets.token_hex(8)}",
+        origin=User.Origin.GUEST,
+        visibility=Visibility.PRIVATE,
+    )
+
+
+@transaction.atomic
+def guest_register(*, user_id: int, username: str, email: str, password: str) -> User:
+    """Turn a guest into a public member who owns what the guest owned, and end all sessions.
+
+    Raises Problem (403) for a user who is not a guest, ValidationError on the field whose value is
+    taken. social.services.members.member_register_guest counts the ratings.
+    """
+    user = user_lock(user_id=user_id)
+    if not user.is_guest:
+        raise Problem(403, "not_a_guest", "This account is registered already.")
+    user.username, user.email = username, User.objects.normalize_email(email)
+    user.origin, user.visibility = User.Origin.REGISTERED, Visibility.PUBLIC
+    user.set_password(password)
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError:
+        raise _make_taken_error(username) from None
+    family_revoke_all(user_id=user.pk)
+    return user
+
+
+def _make_taken_error(username: str) -> ValidationError:
+    """Return the error of a username or address that a concurrent registration has taken."""
+    if User.objects.filter(username__lower=without_case(username)).exists():
+        return field_error("username", USERNAME_TAKEN, "unique")
+    return field_error("email", EMAIL_TAKEN, "unique")
+
+
 def user_register(*, username: str, email: str, password: str) -> User:
     """Create a user. Raises ValidationError on the field whose value is taken."""
     try:
         with transaction.atomic():
             return User.objects.create_user(username=username, email=email, password=password)
     except IntegrityError:
-        # The serializer has found both free, so a concurrent registration has taken one.
-        if User.objects.filter(username__lower=without_case(username)).exists():
-            raise field_error("username", USERNAME_TAKEN, "unique") from None
-        raise field_error("email", EMAIL_TAKEN, "unique") from None
+        # The serializer has found both free.
+        raise _make_taken_error(username) from None
 
 
 def user_record_login(*, user: User) -> None:

@@ -8,6 +8,7 @@ and ends the family.
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass
 
@@ -17,16 +18,26 @@ from django.db.models import F
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import Token
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
 from nexus.core.api.jwt import AccessToken, RefreshToken, UntypedToken
 
 FAMILY_CLAIM = "family"
+#: In the tokens of guests: when the guest expires, in seconds since 1970.
+GUEST_CLAIM = "guest_expires_at"
 SESSION_ENDED = "This session has ended. Log in again."
 INVALID_REFRESH_TOKEN = "This is not a valid refresh token."  # noqa: S105
 INVALID_TOKEN = "This is not a valid token."  # noqa: S105
 TOKEN_SPENT = "This refresh token was used before. Use the token that replaced it."  # noqa: S105
 MAX_JTI_LENGTH = 64
+
+
+class GuestExpired(InvalidToken):
+    """The token belongs to a guest who has not registered in time."""
+
+    default_detail = "This guest has expired and is deleted. Start as a new guest, or register."
+    default_code = "guest_expired"
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ def token_verify(*, token: str) -> None:
         raise InvalidToken(INVALID_TOKEN) from error
     match claims.get(api_settings.TOKEN_TYPE_CLAIM):
         case AccessToken.token_type:
-            get_open_family(claims.get(FAMILY_CLAIM))
+            get_open_family(claims)
         case RefreshToken.token_type:
             refresh_token, _ = _parse_refresh_token(token)
             spent = SpentRefreshToken.objects.filter(jti=refresh_token["jti"])
@@ -128,12 +139,22 @@ def family_revoke_all(*, user_id: int, except_id: object = None) -> None:
     families.revoke()
 
 
-def get_open_family(family_id: object) -> TokenFamily:
-    """Return a family with its user, in one query. Raises InvalidToken if it has ended."""
+def get_open_family(token: Token) -> TokenFamily:
+    """Return the family of a valid token with its user, in one query.
+
+    Raises InvalidToken if it has ended, GuestExpired if its user is an expired guest.
+    """
     try:
-        family = TokenFamily.objects.select_related("user").get(id=uuid.UUID(str(family_id)))
+        family_id = uuid.UUID(str(token.get(FAMILY_CLAIM)))
+        family = TokenFamily.objects.select_related("user").get(id=family_id)
     except (ValueError, TokenFamily.DoesNotExist):
+        # The row of an expired guest may be deleted, so the token says it too.
+        if token.get(GUEST_CLAIM, math.inf) <= timezone.now().timestamp():
+            raise GuestExpired from None
         raise InvalidToken(SESSION_ENDED) from None
+    guest_expires_at = family.user.guest_expires_at
+    if guest_expires_at is not None and guest_expires_at <= timezone.now():
+        raise GuestExpired
     has_ended = family.revoked_at is not None or family.expires_at <= timezone.now()
     if has_ended or not family.user.is_active:
         raise InvalidToken(SESSION_ENDED)
@@ -148,13 +169,15 @@ def _parse_refresh_token(refresh: str) -> tuple[RefreshToken, TokenFamily]:
         raise InvalidToken(INVALID_REFRESH_TOKEN) from error
     if len(jti) > MAX_JTI_LENGTH:
         raise InvalidToken(INVALID_REFRESH_TOKEN)
-    return token, get_open_family(token.get(FAMILY_CLAIM))
+    return token, get_open_family(token)
 
 
 def _make_pair(family: TokenFamily, *, predecessor: SpentRefreshToken | None = None) -> TokenPair:
     """Return new tokens. The refresh token is always the same one for the same predecessor."""
     refresh = RefreshToken.for_user(family.user)
     refresh[FAMILY_CLAIM] = str(family.id)
+    if family.user.guest_expires_at is not None:
+        refresh[GUEST_CLAIM] = int(family.user.guest_expires_at.timestamp())
     access = refresh.access_token
     if predecessor is not None:
         refresh[api_settings.JTI_CLAIM] = predecessor.successor_jti

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from accounts.views import (
+    GuestViewSet,
     PasswordResetViewSet,
     PasswordViewSet,
     RegisterViewSet,
@@ -11,6 +12,7 @@ from accounts.views import (
 
 urlpatterns = [
     path("auth/register/", RegisterViewSet.as_view({"post": "create"}), name="register"),
+    path("auth/guest/", GuestViewSet.as_view({"post": "create"}), name="guest"),
     path("auth/token/", TokenViewSet.as_view({"post": "create"}), name="token"),
     path("auth/token/refresh/", SessionViewSet.as_view({"post": "refresh"}), name="token-refresh"),
     path("auth/token/verify/", SessionViewSet.as_view({"post": "verify"}), name="token-verify"),

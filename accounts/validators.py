@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
 # Paths such as /profiles/me/ use these words instead of a username.
 _PATH_WORDS = frozenset({"me", "stats"})
-# Made-up and imported users have such names.
-_RESERVED_PREFIXES = ("sample-", "ml-")
+# Made-up and imported users and guests have such names.
+_RESERVED_PREFIXES = ("sample-", "ml-", "guest-")
 # Names by which members would take somebody for staff or for the service itself.
 _STAFF_NAMES = (
     *("abuse", "admin", "administrator", "administration", "anonymous", "api", "billing"),

@@ -18,6 +18,7 @@ from accounts.selectors import find_user
 from accounts.serializers import (
     CredentialsSerializer,
     EmptySerializer,
+    GuestSerializer,
     PasswordChangeSerializer,
     PasswordResetConfirmSerializer,
     PasswordResetSerializer,
@@ -30,6 +31,7 @@ from accounts.serializers import (
     TokenSerializer,
 )
 from accounts.services import (
+    guest_create,
     user_password_change,
     user_password_reset,
     user_register,
@@ -68,9 +70,25 @@ class RegisterViewSet(ApiViewSet):
         """Create an account and log in with it."""
         user = user_register(**self.body)
         remember_address(request._request, user=user)
+        return Response(start_session(request, user=user), status=status.HTTP_201_CREATED)
+
+
+class GuestViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
+    throttle_classes = [throttling.ScopedThrottle]
+    throttle_scope = "guest"
+
+    @contract(responses={201: GuestSerializer})
+    def create(self, request: Request) -> Response:
+        """Create a guest account and log in with it, without a name, an address or a password.
+
+        A guest rates movies, keeps a watchlist and gets recommendations. Nobody else sees it, and no
+        public figure counts its ratings. It is deleted after 7 days unless it registers.
+        """
+        user = guest_create()
         pair = family_create(user=user, user_agent=_get_user_agent(request))
-        registered = {"user": user, "access": pair.access, "refresh": pair.refresh}
-        return Response(RegisteredSerializer(registered).data, status=status.HTTP_201_CREATED)
+        guest = {"user": user, **vars(pair), "expires_at": user.guest_expires_at}
+        return Response(GuestSerializer(guest).data, status=status.HTTP_201_CREATED)
 
 
 class TokenViewSet(ApiViewSet):
@@ -223,6 +241,12 @@ class ProfileViewSet(ApiViewSet):
     def retrieve(self, request: Request) -> Response:
         """Return the caller's profile."""
         return Response(ProfileSerializer(self.get_object()).data)
+
+
+def start_session(request: Request, *, user: User) -> dict[str, Any]:
+    """Start a session of a user who has just registered, and return the response's body."""
+    pair = family_create(user=user, user_agent=_get_user_agent(request))
+    return RegisteredSerializer({"user": user, **vars(pair)}).data
 
 
 def _get_user(request: Request) -> User:

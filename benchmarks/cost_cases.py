@@ -30,7 +30,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import TokenFamily, User
-from accounts.services import make_password_reset_credentials
+from accounts.services import guest_create, make_password_reset_credentials
 from accounts.tokens import family_create
 from movies.models import Movie
 from nexus.core.genres import GENRE_NAMES
@@ -67,6 +67,7 @@ class World:
     staff: User
     token: str
     other_token: str
+    guest_token: str
     refresh: str
     username: str
     other_username: str
@@ -112,6 +113,7 @@ class CostCase:
     body: Callable[[World], Any] | None = None
     #: Whether another member sends it, who owns as many rows as an export writes within its request.
     is_of_other: bool = False
+    is_of_guest: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     path: Callable[[World], str] | None = None
 
@@ -157,6 +159,8 @@ def _send_movie(**body: Any) -> tuple[CostCase, ...]:
 #: Operations that have a limit of their own for a client address.
 ADDRESS_SCOPES = {
     "POST /auth/register/": "register",
+    "POST /auth/guest/": "guest",
+    "POST /auth/guest/register/": "register",
     "POST /auth/token/": "login",
     "POST /auth/password/change/": "login",
     "POST /auth/password/reset/": "password_reset",
@@ -183,6 +187,13 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
         CostCase("a movie", path=lambda world: f"/admin/movies/movie/{world.movie_id}/change/"),
     ),
     "POST /auth/register/": _send(username="newcomer", email="n@example.org", **_LOGIN),
+    "POST /auth/guest/": _PLAIN,
+    "POST /auth/guest/register/": (
+        CostCase(
+            body=lambda world: {"username": "newcomer", "email": "n@example.org", **_LOGIN},
+            is_of_guest=True,
+        ),
+    ),
     "POST /auth/token/": (
         CostCase(body=lambda world: {"username": world.username, **_LOGIN}),
         CostCase(
@@ -391,6 +402,8 @@ def build_request(world: World, operation: str, case: CostCase) -> dict[str, Any
     }
     if case.is_of_other:
         request["headers"] = {"Authorization": f"Bearer {world.other_token}"}
+    if case.is_of_guest:
+        request["headers"] = {"Authorization": f"Bearer {world.guest_token}"}
     if operation == "POST /imports/":
         boundary = b"--x\r\nContent-Disposition: form-data; name=file; filename=ratings.csv\r\n\r\n"
         head, line = b"Const,Your Rating,Date Rated,Title\n", b"tt9000001,8,2024-01-02,Alien\n"
@@ -527,6 +540,7 @@ def create_world() -> World:
         staff=User.objects.create_superuser("costs_staff", password=PASSWORD),
         token=pair.access,
         other_token=family_create(user=other).access,
+        guest_token=family_create(user=guest_create()).access,
         refresh=pair.refresh,
         username=member.username,
         other_username=other.username,

@@ -296,6 +296,8 @@ SIMPLE_JWT: dict[str, Any] = {
 SESSION_FAMILY_LIFETIME = timedelta(days=90)
 # So long after its use, a refresh token gets the same successor again.
 REFRESH_REPEAT_INTERVAL = timedelta(seconds=10)
+# A guest who has not registered within it is deleted.
+GUEST_LIFETIME = timedelta(days=7)
 PASSWORD_RESET_TIMEOUT = 3600
 # The page of a client, with {uid} and {token}. Without one, the mail contains the two values alone.
 PASSWORD_RESET_URL: str = env.read("PASSWORD_RESET_URL", default="")
@@ -337,6 +339,7 @@ RATE_LIMITS = {
     "login_account": (10, 300),
     "login_overall": (600, 300),
     "register": (20, 3600),
+    "guest": (20, 3600),
     "password_reset": (10, 3600),
     "password_reset_account": (3, 3600),
     "tmdb": (30, 60),
@@ -390,6 +393,8 @@ REQUEST_UNITS = {
     "/admin/": 6,
     # One password is hashed, or two are.
     "POST /auth/register/": 15,
+    "POST /auth/guest/": 1,
+    "POST /auth/guest/register/": 15,
     "POST /auth/token/": 15,
     "POST /auth/password/change/": 30,
     "POST /auth/password/reset/confirm/": 15,

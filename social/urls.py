@@ -7,6 +7,7 @@ from social.views.members import (
     BlockViewSet,
     FeedViewSet,
     FollowViewSet,
+    GuestRegistrationViewSet,
     MemberViewSet,
     MeViewSet,
     StatsViewSet,
@@ -33,6 +34,11 @@ def _make_member_path(name: str) -> Any:
 
 
 urlpatterns = [
+    path(
+        "auth/guest/register/",
+        GuestRegistrationViewSet.as_view({"post": "create"}),
+        name="guest-register",
+    ),
     path(
         "movies/<id:movie_id>/reviews/", ReviewViewSet.as_view({"get": "list"}), name="review-list"
     ),

@@ -10,7 +10,7 @@ from django.db import transaction
 from rest_framework.test import APIClient
 
 from accounts.models import TokenFamily, User
-from accounts.services import make_password_reset_credentials
+from accounts.services import guest_create, make_password_reset_credentials
 from accounts.tokens import FAMILY_CLAIM, family_create
 from movies.models import Movie
 from nexus.core.api.jwt import AccessToken
@@ -43,6 +43,9 @@ def _repeat_for_callers(status):
 # Statuses by path template and method. Playlists are requested in each visibility.
 MATRIX = {
     "/auth/register/": {"POST": _repeat_for_callers(201)},
+    "/auth/guest/": {"POST": _repeat_for_callers(201)},
+    # _GUEST_STATUSES has the statuses of guests.
+    "/auth/guest/register/": {"POST": (401, 403, 403, 403, 401, 401)},
     "/auth/token/": {"POST": _repeat_for_callers(200)},
     "/auth/token/refresh/": {"POST": _repeat_for_callers(200)},
     "/auth/token/verify/": {"POST": _repeat_for_callers(200)},
@@ -209,6 +212,11 @@ def _make_body(world, template, method):
             "email": "new@example.org",
             "password": PASSWORD,
         },
+        ("POST", "/auth/guest/register/"): {
+            "username": "new",
+            "email": "new@example.org",
+            "password": PASSWORD,
+        },
         ("POST", "/auth/token/"): {"username": "owner", "password": PASSWORD},
         ("POST", "/auth/token/refresh/"): {"refresh": world.refresh},
         ("POST", "/auth/token/verify/"): {"token": world.refresh},
@@ -296,6 +304,52 @@ def test_each_caller_gets_the_status_in_the_matrix(world, unlimited, first_part)
                 elif expected >= 400:
                     _assert_problem(response)
                     _assert_nothing_changed(world)
+
+    assert errors == []
+
+
+# Where a guest gets another status than a stranger: it has no password, and may not do these.
+_GUEST_STATUSES = {
+    ("/auth/guest/register/", "POST"): 200,
+    ("/auth/password/change/", "POST"): 400,
+    ("/profiles/me/", "DELETE"): 400,
+}
+_REFUSED_TO_GUESTS = ("/imports/", "/exports/")
+_WRITES_REFUSED_TO_GUESTS = (
+    *("/playlists/", "/ratings/{pk}/report/", "/profiles/{username}/follow/"),
+)
+
+
+def _get_guest_status(template, method, stranger_status):
+    is_refused = template.startswith(_REFUSED_TO_GUESTS) or (
+        method != "GET" and template.startswith(_WRITES_REFUSED_TO_GUESTS)
+    )
+    return 403 if is_refused else _GUEST_STATUSES.get((template, method), stranger_status)
+
+
+def test_guests_get_what_strangers_get_or_guest_not_allowed(world, unlimited, client_of):
+    guest, errors = client_of(guest_create()), []
+
+    for template, rows in MATRIX.items():
+        for method, row in rows.items():
+            expected = _get_guest_status(template, method, row[CALLERS.index("stranger")])
+            path = _make_path(world, template, world.playlists["public"])
+            body = "" if method == "GET" else json.dumps(_make_body(world, template, method))
+            with _rollback():
+                response = guest.generic(
+                    method,
+                    path,
+                    body,
+                    content_type="application/json",
+                    headers={"If-Match": "*"} if method == "PUT" else {},
+                )
+                if response.status_code != expected:
+                    errors.append(f"{method} {path}: {response.status_code}")
+                elif expected >= 400:
+                    _assert_problem(response)
+                    _assert_nothing_changed(world)
+            if expected == 403:
+                assert response.json()["code"] == "guest_not_allowed", path
 
     assert errors == []
 

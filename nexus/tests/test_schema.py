@@ -11,7 +11,7 @@ import yaml
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.models import TokenFamily, User
-from accounts.services import make_password_reset_credentials
+from accounts.services import guest_create, make_password_reset_credentials
 from accounts.tokens import family_create
 from nexus.dev.jobs import run_waiting_jobs
 from nexus.dev.pytest_plugin import PASSWORD
@@ -34,6 +34,7 @@ FORMATS = {
     "uri": re.compile(r"https?://\S+").fullmatch,
     "email": re.compile(r"[^@\s]+@[^@\s]+").fullmatch,
 }
+ACCOUNT = {"username": "carl", "email": "carl@example.org", "password": PASSWORD}
 REQUIRED_KEYS = {"swagger", "info", "basePath", "consumes", "produces", "paths", "definitions"}
 
 
@@ -351,6 +352,17 @@ def _iterate_identity_calls(world):
     yield "GET", "/auth/sessions/", None, 200
     yield "DELETE", f"/auth/sessions/{other}/", None, 204
     yield "DELETE", f"/auth/sessions/{other}/", None, 404
+    member = dict(world["client"]._credentials)
+    dora = {**ACCOUNT, "username": "dora", "email": "dora@example.org"}
+    yield "POST", "/auth/guest/register/", dora, 403
+    yield "POST", "/auth/guest/", None, 201
+    guest = family_create(user=guest_create())
+    world["client"].credentials(HTTP_AUTHORIZATION=f"Bearer {guest.access}")
+    yield "GET", "/exports/", None, 403
+    yield "PUT", "/profiles/bob/follow/", None, 403
+    yield "GET", "/profiles/me/", None, 200
+    yield "POST", "/auth/guest/register/", dora, 200
+    world["client"].credentials(**member)
     passwords = {"old_password": PASSWORD, "new_password": "another-horse-9"}
     yield "POST", "/auth/password/change/", passwords, 204
     yield "POST", "/auth/password/change/", passwords, 400
@@ -370,17 +382,16 @@ def _iterate_calls(world, api):
     """Yield requests of every operation with their expected statuses."""
     movie, bare, playlist = world["movie"].pk, world["bare"].pk, f"/playlists/{world['playlist']}/"
     rating = world["client"].get("/ratings/").json()["results"][-1]["id"]
-    account = {"username": "carl", "email": "carl@example.org", "password": PASSWORD}
-    yield "POST", "/auth/register/", account, 201
-    yield "POST", "/auth/register/", account, 400
-    yield "POST", "/auth/token/", account, 200
-    yield "POST", "/auth/token/", {**account, "password": "wrong"}, 401
-    refresh = api.post("/auth/token/", account).json()["refresh"]
+    yield "POST", "/auth/register/", ACCOUNT, 201
+    yield "POST", "/auth/register/", ACCOUNT, 400
+    yield "POST", "/auth/token/", ACCOUNT, 200
+    yield "POST", "/auth/token/", {**ACCOUNT, "password": "wrong"}, 401
+    refresh = api.post("/auth/token/", ACCOUNT).json()["refresh"]
     yield "POST", "/auth/token/verify/", {"token": refresh}, 200
     yield "POST", "/auth/token/refresh/", {"refresh": refresh}, 200
     yield "POST", "/auth/token/refresh/", {"refresh": "x"}, 401
     yield "POST", "/auth/logout/", {"refresh": "x"}, 401
-    refresh = api.post("/auth/token/", account).json()["refresh"]
+    refresh = api.post("/auth/token/", ACCOUNT).json()["refresh"]
     yield "POST", "/auth/logout/", {"refresh": refresh}, 204
     yield from _iterate_identity_calls(world)
     for path in ("/movies/", "/movies/top_rated/", "/movies/trending/", "/genres/"):

@@ -5,11 +5,13 @@ It lives here and not in accounts, which does not know what a member owns.
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
+from django.utils import timezone
 
 from accounts.models import User, end_sessions
 from movies.services.ratings import RatingChange
@@ -43,6 +45,21 @@ def account_delete(*, user: User) -> None:
     figures_apply(changes=withdrawn)
     # After the deletion, because a request that has queued a job may have held a lock until now.
     jobs_delete_of_member(user_id=user_id)
+
+
+def guests_delete_expired(*, limit: int) -> int:
+    """Delete at most `limit` guests who have not registered in time. Return how many were found."""
+    expired = User.objects.filter(
+        origin=User.Origin.GUEST, date_joined__lte=timezone.now() - settings.GUEST_LIFETIME
+    )
+    found = list(expired.order_by("date_joined")[:limit].values_list("pk", flat=True))
+    for user_id in found:
+        with transaction.atomic():
+            # With the lock, one who registers at this moment is none any more.
+            guest = expired.select_for_update().filter(pk=user_id).first()
+            if guest is not None:
+                account_delete(user=guest)
+    return len(found)
 
 
 def _delete_log_entries(user: User) -> None:

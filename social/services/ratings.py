@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import User
 from movies.models import Movie
 from movies.services.ratings import RatingChange, movie_apply_rating
-from nexus.core.api.exceptions import AccountNotFound, NotFound, field_error
+from nexus.core.api.exceptions import AccountNotFound, GuestNotAllowed, NotFound, field_error
 from nexus.core.quotas import check_quota, make_quota_problem
 from social.models import HiddenReview, Rating, WatchlistItem
 from social.queries import lock_existing
@@ -39,7 +39,7 @@ def rating_set(
     A replaced rating keeps its review and spoiler mark if they are None here. The movie leaves the
     member's watchlist unless `keep_in_watchlist`. Raises ValidationError (400) on `movie` for an
     unknown movie, AccountNotFound (401) if the member was deleted, Problem (409) if the member has as
-    many ratings or reviews as the quotas allow.
+    many ratings or reviews as the quotas allow, GuestNotAllowed (403) for a guest's review.
     """
     # With the lock, a member's ratings are created one after another, and not while the visibility
     # changes.
@@ -47,6 +47,8 @@ def rating_set(
     member = members.filter(pk=user_id).first()
     if member is None:
         raise AccountNotFound
+    if review and member.is_guest:
+        raise GuestNotAllowed
     rating = Rating.objects.select_for_update().filter(user_id=user_id, movie_id=movie_id).first()
     if not keep_in_watchlist:
         WatchlistItem.objects.filter(user_id=user_id, movie_id=movie_id).delete()
@@ -73,12 +75,15 @@ def rating_update(
     """Change the fields of a rating that are not None.
 
     Raises NotFound if it does not exist, Problem (409) if the member has as many reviews as the quota
-    allows.
+    allows, GuestNotAllowed (403) for a guest's review.
     """
     # The member first, as everywhere: the reviews are counted under this lock.
     members = User.objects.select_for_update(no_key=True, of=("self",)).filter(ratings=rating_id)
-    if not members.values_list("pk").first():
+    member = members.only("origin").first()
+    if member is None:
         raise NotFound
+    if review and member.is_guest:
+        raise GuestNotAllowed
     rating = Rating.objects.select_for_update().filter(id=rating_id).first()
     if rating is None:
         raise NotFound

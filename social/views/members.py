@@ -9,13 +9,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from accounts.password_checks import confirm_password
-from accounts.serializers import PasswordSerializer, ProfileSerializer, ProfileWriteSerializer
-from accounts.views import ProfileViewSet
+from accounts.password_checks import confirm_password, remember_address
+from accounts.serializers import (
+    GuestRegisterSerializer,
+    PasswordSerializer,
+    ProfileSerializer,
+    ProfileWriteSerializer,
+    RegisteredSerializer,
+)
+from accounts.views import ProfileViewSet, start_session
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.pagination import paginate, paginate_after_cursor
+from nexus.core.api.permissions import IsNotGuest
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.throttling import get_client_address, hit_or_raise
+from nexus.core.api.throttling import ScopedThrottle, get_client_address, hit_or_raise
 from nexus.core.api.views import ApiViewSet, PageOf, contract
 from social.filters import (
     FOLLOWS_NEWEST_FIRST,
@@ -45,7 +52,7 @@ from social.serializers.ratings import PublicRatingSerializer
 from social.serializers.stats import StatsSerializer
 from social.services.account_deletion import account_delete
 from social.services.follows import block_remove, block_set, follow_remove, follow_set
-from social.services.members import member_update
+from social.services.members import member_register_guest, member_update
 
 SAME_MEMBER = "The username is the caller's own."
 
@@ -124,8 +131,29 @@ class MemberViewSet(ApiViewSet):
         return paginate(request, self.query, follows, FOLLOWS_NEWEST_FIRST, _serialize_followed)
 
 
-class FollowViewSet(ApiViewSet):
+class GuestRegistrationViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
+    throttle_classes = [ScopedThrottle]
+    throttle_scope = "register"
+
+    @contract(
+        body=GuestRegisterSerializer,
+        responses={200: RegisteredSerializer},
+        errors={403: "The caller is not a guest."},
+    )
+    def create(self, request: Request) -> Response:
+        """Register the guest who sends this: the same account, now with a name and a password.
+
+        The account is public like any new one, and its ratings count in public figures within a
+        minute. The sessions of the guest end; the response has a new pair of tokens.
+        """
+        user = member_register_guest(user_id=self.member_id, **self.body)
+        remember_address(request._request, user=user)
+        return Response(start_session(request, user=user))
+
+
+class FollowViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated, IsNotGuest]
 
     @contract(
         responses={204: None},

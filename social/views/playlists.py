@@ -15,6 +15,7 @@ from accounts.models import User
 from nexus.core.api.etag import is_current_version
 from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.api.pagination import paginate
+from nexus.core.api.permissions import IsNotGuestOrReadOnly
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import ApiViewSet, PageOf, contract
 from social.filters import (
@@ -57,7 +58,7 @@ def _serialize_items(rows: list[Any]) -> Any:
 class PlaylistAccess(ApiViewSet):
     """Finds the playlist of a request and checks that the caller may read or change it."""
 
-    permission_classes = [IsAuthenticatedOrReadOnly]
+    permission_classes = [IsAuthenticatedOrReadOnly, IsNotGuestOrReadOnly]
 
     def _get_readable(self, pk: UUID) -> Playlist:
         """Return a playlist. Raises NotFound (404) also for another member's private one."""

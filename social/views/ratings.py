@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from movies.models import Movie
 from nexus.core.api.exceptions import NotFound, field_error
 from nexus.core.api.pagination import paginate
+from nexus.core.api.permissions import IsNotGuest
 from nexus.core.api.views import ApiViewSet, PageOf, contract
 from social.filters import (
     NEWEST_FIRST,
@@ -115,7 +116,7 @@ class RatingViewSet(ApiViewSet):
 
 
 class ReportViewSet(ApiViewSet):
-    permission_classes = [IsAuthenticated]
+    permission_classes = [IsAuthenticated, IsNotGuest]
 
     @contract(
         body=ReportWriteSerializer,

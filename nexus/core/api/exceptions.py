@@ -58,6 +58,13 @@ class AccountNotFound(exceptions.AuthenticationFailed):
     default_code = "user_not_found"
 
 
+class GuestNotAllowed(exceptions.PermissionDenied):
+    """Guests may not do this."""
+
+    default_detail = "Guests may not do this. Register with POST /auth/guest/register/ first."
+    default_code = "guest_not_allowed"
+
+
 def field_error(
     field: str, message: str | list[str], code: str = "invalid"
 ) -> exceptions.ValidationError:

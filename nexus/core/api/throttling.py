@@ -41,7 +41,7 @@ from nexus.core.observability.metrics import RATE_LIMIT_REFUSALS
 DATABASE_SCOPES = frozenset(
     {"login_account", "login_overall", "password_reset_account", "visibility"}
 )
-FALLBACK_SCOPES = frozenset({"login", "register", "password_reset"})
+FALLBACK_SCOPES = frozenset({"login", "register", "guest", "password_reset"})
 
 UNKNOWN_ADDRESS = "unknown"
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")

@@ -88,7 +88,7 @@ def test_concurrent_requests_counted_in_the_database_pass_exactly_up_to_the_limi
 def test_every_scope_has_a_limit():
     assert set(configured.RATE_LIMITS) >= throttling.DATABASE_SCOPES | throttling.FALLBACK_SCOPES
     assert set(CACHE_SCOPES) == {
-        *("address", "member", "login", "register", "password_reset"),
+        *("address", "member", "login", "register", "guest", "password_reset"),
         *("account_deletion", "tmdb", "tmdb_bulk", "import", "export"),
     }
 
