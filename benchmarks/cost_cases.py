@@ -152,6 +152,12 @@ def _send(**body: Any) -> tuple[CostCase, ...]:
     return (CostCase(body=lambda world: body),)
 
 
+def _get_states_path(world: World) -> str:
+    # Half of them are in the member's history.
+    ids = [*world.playlist_movie_ids[:50], *world.movie_ids[-50:]]
+    return f"/movies/states/?ids={','.join(map(str, ids))}"
+
+
 def _send_movie(**body: Any) -> tuple[CostCase, ...]:
     return (CostCase(body=lambda world: {"movie": world.unrated_movie_id, **body}),)
 
@@ -228,6 +234,8 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     ),
     "GET /movies/onboarding/": _PAGE,
     "GET /movies/{pk}/": _PLAIN,
+    "GET /movies/{pk}/?append=": (CostCase("all", {"append": "similar,reviews,state"}),),
+    "GET /movies/states/": (CostCase("100 movies", path=_get_states_path),),
     "GET /movies/{pk}/match_score/": _PLAIN,
     "GET /movies/{pk}/similar/": (
         CostCase("page of 100", _LARGE_PAGE),
@@ -268,6 +276,9 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "GET /feed/": _PAGE,
     "GET /watchlist/": _PAGE,
     "POST /watchlist/": _send_movie(),
+    "PUT /watchlist/{movie_id}/": (
+        CostCase(path=lambda world: f"/watchlist/{world.unrated_movie_id}/"),
+    ),
     "DELETE /watchlist/{movie_id}/": (
         CostCase(path=lambda world: f"/watchlist/{world.watchlisted_movie_id}/"),
     ),
@@ -393,7 +404,7 @@ def measure_case(client: Client, world: World, operation: str, case: CostCase) -
 
 
 def build_request(world: World, operation: str, case: CostCase) -> dict[str, Any]:
-    method, _, template = operation.rpartition(" ")
+    method, _, template = operation.partition("?")[0].rpartition(" ")
     request: dict[str, Any] = {
         "method": method or "GET",
         "path": case.path(world) if case.path else world.get_path(template),
@@ -418,7 +429,8 @@ def build_request(world: World, operation: str, case: CostCase) -> dict[str, Any
 
 def send_once(client: Client, request: dict[str, Any]) -> tuple[int, float]:
     """Send a request; return its status and milliseconds of CPU. What it writes is rolled back."""
-    query = urlencode(request["query_params"], doseq=True)
+    path, _, query_in_path = request["path"].partition("?")
+    query = query_in_path or urlencode(request["query_params"], doseq=True)
     arguments = {
         "data": request.get("data", ""),
         "content_type": request.get("content_type", "application/json"),
@@ -427,7 +439,7 @@ def send_once(client: Client, request: dict[str, Any]) -> tuple[int, float]:
     }
     with roll_back() if request["method"] != "GET" else no_transaction():
         before = read_cpu_ms()
-        response: Any = client.generic(request["method"], request["path"], **arguments)
+        response: Any = client.generic(request["method"], path, **arguments)
         if response.streaming:
             b"".join(response.streaming_content)
         if connection.in_atomic_block:

@@ -11,8 +11,20 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchQuery, SearchRank
-from django.db.models import Case, F, FloatField, Q, QuerySet, Value, When
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    F,
+    FloatField,
+    Func,
+    IntegerField,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 from django.db.models.functions import Cast
 from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
 from rest_framework import serializers
@@ -23,7 +35,9 @@ from movies.models import Credit, MovieQuerySet
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.api.query_params import (
     MAX_FILTER_VALUES,
+    MAX_IDS,
     DistinctListField,
+    IdListField,
     PageQuery,
     QuerySerializer,
 )
@@ -55,6 +69,8 @@ ORDERINGS: dict[str, Ordering] = {
     "-relevance": _BY_RELEVANCE,
 }
 DEFAULT_ORDERING = "-popularity"
+#: The order of the ids that a query names; `rank_by_ids` annotates the place of each.
+BY_IDS = Ordering((Key("place"), Key("id")))
 ORDERING_NAMES = tuple(sorted(ORDERINGS, key=lambda name: (name.lstrip("-"), name)))
 
 
@@ -123,6 +139,10 @@ class MovieFilters(QuerySerializer):
 
     repeatable = frozenset({"genre", "exclude_genre"})
 
+    ids = IdListField(
+        required=False,
+        help_text=f"At most {MAX_IDS} ids of movies, separated by commas.",
+    )
     search = serializers.CharField(
         required=False,
         max_length=200,
@@ -190,10 +210,17 @@ class MovieFilters(QuerySerializer):
 class MovieListQuery(MovieFilters, PageQuery):
     """The filters, the ordering and the page of a list of movies."""
 
-    ordering = serializers.ChoiceField(choices=ORDERING_NAMES, default=DEFAULT_ORDERING)
+    ordering = serializers.ChoiceField(
+        choices=ORDERING_NAMES,
+        default=DEFAULT_ORDERING,
+        help_text="Without it, movies named by `ids` come in the order of `ids`.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
+        if "ids" in attrs and "ordering" not in self.initial_data:
+            del attrs["ordering"]
+            return attrs
         if attrs["ordering"].endswith("relevance") and "search" not in attrs:
             raise serializers.ValidationError(
                 {"ordering": ["relevance is an order of search results. Add search=."]}
@@ -226,6 +253,8 @@ def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySe
     for name, (column, compare) in _COMPARISONS.items():
         if name in params:
             conditions &= Q(compare(column_of(column), params[name]))
+    if "ids" in params:
+        conditions &= Q(id__in=params["ids"])
     conditions &= _has_genres(params.get("genre", ()))
     excluded = {name for _, names in params.get("exclude_genre", ()) for name in names}
     if excluded:
@@ -267,6 +296,13 @@ def rank_movies(movies: MovieQuerySet, text: str, count: int) -> tuple[MovieQuer
     query = LiteralSearchQuery(search.build_ranking_tsquery(text))
     words_rank = SearchRank(F("search_vector"), query, weights=[0.1, 0.3, 0.8, 1.0])
     return movies.annotate(rank=Cast(words_rank, FloatField()) + title_rank), _BY_RELEVANCE
+
+
+def rank_by_ids(movies: MovieQuerySet, ids: Sequence[int]) -> MovieQuerySet:
+    """Annotate the movies that `ids` name with their `place` in it, for the ordering BY_IDS."""
+    named = Value(list(ids), output_field=ArrayField(BigIntegerField()))
+    place = Func(named, F("id"), function="array_position", output_field=IntegerField())
+    return movies.annotate(place=place)
 
 
 class LiteralSearchQuery(SearchQuery):
@@ -314,9 +350,9 @@ def _find_movie_ids(person: str) -> QuerySet[Credit, int]:
 def _needs_words_index(params: dict[str, Any]) -> bool:
     """Return whether words, a keyword or several genres find the movies best.
 
-    A person or an id finds fewer.
+    Ids or a person find fewer.
     """
-    if not params.keys().isdisjoint({"person", "tmdb_id", "imdb_id"}):
+    if not params.keys().isdisjoint({"ids", "person", "tmdb_id", "imdb_id"}):
         return False
     genres = sum(len(names) for joiner, names in params.get("genre", ()) if joiner == ",")
     return genres > 1 or not params.keys().isdisjoint({"search", "title", "keyword"})

@@ -9,11 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from movies.filters import (
+    BY_IDS,
     ORDERINGS,
     MovieFilters,
     MovieListQuery,
     filter_movies,
     narrow_to_tokens,
+    rank_by_ids,
     rank_movies,
 )
 from movies.models import Movie
@@ -37,16 +39,22 @@ class TopRatedQuery(MovieFilters, PageQuery):
 _CURSOR_COLUMNS = ("created_at", "sort_title")
 
 
-def list_movies(request: Request, query: dict[str, Any], ordering: str) -> Response:
-    """Return the page of the movies that pass validated MovieFilters, in one of ORDERINGS."""
+def list_movies(request: Request, query: dict[str, Any], ordering: str | None) -> Response:
+    """Return the page of the movies that pass validated MovieFilters, in one of ORDERINGS.
+
+    Without an ordering it is that of the query's `ids`.
+    """
     movies = filter_movies(Movie.objects.values(*SUMMARY_COLUMNS, *_CURSOR_COLUMNS), query)
     narrowed = narrow_to_tokens(movies, query)
     count = count_up_to(narrowed, MAX_LIST_DEPTH + 1)
     if count <= MAX_LIST_DEPTH:
         movies = narrowed
-    order = ORDERINGS[ordering]
-    if ordering.endswith("relevance"):
+    if ordering is None:
+        movies, order = rank_by_ids(movies, query["ids"]), BY_IDS
+    elif ordering.endswith("relevance"):
         movies, order = rank_movies(movies, query["search"], count)
+    else:
+        order = ORDERINGS[ordering]
     return paginate(request, query, movies, order, serialize_movies, count=count)
 
 
@@ -66,7 +74,7 @@ class MovieViewSet(ApiViewSet):
 
         A movie must pass all filters. `search` finds words of title, original title and people.
         """
-        return list_movies(request, self.query, self.query["ordering"])
+        return list_movies(request, self.query, self.query.get("ordering"))
 
     @contract(query=TopRatedQuery, responses={200: PageOf(MovieSummarySerializer)})
     def top_rated(self, request: Request) -> Response:

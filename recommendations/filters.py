@@ -6,8 +6,16 @@ from rest_framework import serializers
 
 from movies.filters import MovieFilters
 from nexus.core.api.fields import StrictFloatField
-from nexus.core.api.query_params import PageQuery
+from nexus.core.api.query_params import (
+    CommaSeparatedField,
+    IdListField,
+    PageQuery,
+    QuerySerializer,
+)
 from nexus.core.db.bounded_page import Key, Ordering
+
+#: What the detail of a movie may contain besides the movie.
+APPENDABLE = ("reviews", "similar", "state")
 
 NEWEST_FEEDBACK_FIRST = Ordering((Key("updated_at", descending=True), Key("id", descending=True)))
 
@@ -34,4 +42,23 @@ class SimilarQuery(PageQuery):
         required=False,
         default=False,
         help_text="Leave out movies that the caller has rated or watched. Needs a token.",
+    )
+
+
+class MovieStatesQuery(QuerySerializer):
+    ids = IdListField(help_text="At most 100 ids of movies, separated by commas.")
+
+
+class MovieDetailQuery(QuerySerializer):
+    append = CommaSeparatedField(
+        required=False,
+        default=list,
+        child=serializers.ChoiceField(
+            choices=APPENDABLE,
+            error_messages={
+                "invalid_choice": f"This cannot be appended. Use some of: {', '.join(APPENDABLE)}."
+            },
+        ),
+        help_text="What to add in the same response, separated by commas: `similar` and `reviews`, "
+        "the first page of each, and `state`, which needs a token.",
     )

@@ -6,9 +6,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from movies.serializers import MovieSummarySerializer
+from movies.serializers import MovieSerializer, MovieSummarySerializer
 from nexus.core.api.fields import SharedFieldsSerializer, UTCDateTimeField
 from recommendations.models import Feedback
+from social.serializers.ratings import ReviewSerializer
 
 
 class ComponentSerializer(serializers.Serializer[Any]):
@@ -86,3 +87,55 @@ class FeedbackSerializer(serializers.Serializer[Any]):
 class OnboardingSerializer(serializers.Serializer[Any]):
     movie = MovieSummarySerializer()
     reasons = serializers.ListField(child=serializers.CharField())
+
+
+class RatingStateSerializer(SharedFieldsSerializer):
+    id = serializers.IntegerField()
+    score = serializers.FloatField()
+    has_review = serializers.BooleanField()
+
+
+class MovieStateSerializer(SharedFieldsSerializer):
+    """A movie as the caller sees it."""
+
+    movie_id = serializers.IntegerField()
+    rating = RatingStateSerializer(allow_null=True, help_text="The caller's rating.")
+    watchlisted_at = UTCDateTimeField(
+        allow_null=True, help_text="When it was put on the caller's watchlist; null if it is not."
+    )
+    watched_count = serializers.IntegerField(help_text="The caller's viewings of it.")
+    last_watched_at = UTCDateTimeField(allow_null=True)
+    feedback = serializers.ChoiceField(choices=Feedback.Kind.choices, allow_null=True)
+    match_score = serializers.FloatField(
+        help_text="0 to 100, as in `/movies/{id}/match_score/`, also for a movie that is rated."
+    )
+
+
+class _FirstPageSerializer(serializers.Serializer[Any]):
+    """The first page of a list; `next` is the second page of the list's own URL."""
+
+    count = serializers.IntegerField()
+    count_is_lower_bound = serializers.BooleanField(required=False)
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+
+
+class SimilarPageSerializer(_FirstPageSerializer):
+    results = SimilarSerializer(many=True)
+
+
+class ReviewPageSerializer(_FirstPageSerializer):
+    results = ReviewSerializer(many=True)
+
+
+class MovieDetailSerializer(MovieSerializer):
+    """A movie with what `append` names."""
+
+    similar = SimilarPageSerializer(required=False, help_text="Only with `append=similar`.")
+    reviews = ReviewPageSerializer(required=False, help_text="Only with `append=reviews`.")
+    state = MovieStateSerializer(required=False, help_text="Only with `append=state`.")
+
+    class Meta(MovieSerializer.Meta):
+        fields = (*MovieSerializer.Meta.fields, "similar", "reviews", "state")
+        read_only_fields = MovieSerializer.Meta.fields
+        swagger_schema_fields = {"x-optional": ["similar", "reviews", "state"]}

@@ -1,6 +1,12 @@
 from django.urls import path
 
-from recommendations.views import FeedbackViewSet, RecommendationViewSet, SimilarViewSet
+from recommendations.views import (
+    CompleteMovieViewSet,
+    FeedbackViewSet,
+    MovieStateViewSet,
+    RecommendationViewSet,
+    SimilarViewSet,
+)
 
 urlpatterns = [
     path(
@@ -13,6 +19,8 @@ urlpatterns = [
         RecommendationViewSet.as_view({"get": "onboarding"}),
         name="onboarding",
     ),
+    path("movies/states/", MovieStateViewSet.as_view({"get": "list"}), name="movie-states"),
+    path("movies/<id:pk>/", CompleteMovieViewSet.as_view({"get": "retrieve"}), name="movie-detail"),
     path(
         "movies/<id:pk>/match_score/",
         RecommendationViewSet.as_view({"get": "match_score"}),

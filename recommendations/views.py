@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from django.http import Http404
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -18,24 +20,37 @@ from movies.filters import filter_movies
 from movies.models import Movie
 from movies.serializers import movie_summary_payload
 from nexus.core.api.pagination import paginate, paginate_list
-from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import PUBLIC, ApiViewSet, PageOf, contract
-from recommendations.filters import NEWEST_FEEDBACK_FIRST, FeedQuery, SimilarQuery
+from nexus.core.api.query_params import DEFAULT_PAGE_SIZE, PageQuery
+from nexus.core.api.views import NO_STORE, PUBLIC, ApiViewSet, ListOf, PageOf, contract
+from recommendations.filters import (
+    NEWEST_FEEDBACK_FIRST,
+    FeedQuery,
+    MovieDetailQuery,
+    MovieStatesQuery,
+    SimilarQuery,
+)
 from recommendations.models import Feedback
 from recommendations.recommender.feed import build_feed
 from recommendations.recommender.match_score import compute_matches
 from recommendations.recommender.onboarding import choose_onboarding_movies
 from recommendations.recommender.similar import find_similar
+from recommendations.selectors import get_movie_states
 from recommendations.serializers import (
     FeedbackSerializer,
     FeedbackWriteSerializer,
     MatchScoreSerializer,
+    MovieDetailSerializer,
+    MovieStateSerializer,
     OnboardingSerializer,
     RecommendationSerializer,
     SimilarSerializer,
 )
 from recommendations.services import feedback_delete, feedback_set
+from social.views.ratings import list_reviews
+from tmdb.views import MovieDetailViewSet
 
+#: The page that `append` adds.
+FIRST_PAGE = {"page_size": DEFAULT_PAGE_SIZE}
 #: The keys of the feed beside its page, with JSON types.
 FEED_KEYS = {
     "strategy": "string",
@@ -97,6 +112,19 @@ class RecommendationViewSet(ApiViewSet):
         """
         movies = choose_onboarding_movies(cast(User, request.user))
         return paginate_list(request, self.query, movies, _serialize_items)
+
+
+class MovieStateViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(query=MovieStatesQuery, responses={200: ListOf(MovieStateSerializer)})
+    def list(self, request: Request) -> Response:
+        """What the caller has said about each of these movies, and how it matches.
+
+        In the order of `ids`; ids of no movie are left out.
+        """
+        states = get_movie_states(cast(User, request.user), self.query["ids"])
+        return Response(MovieStateSerializer(states, many=True).data)
 
 
 class FeedbackViewSet(ApiViewSet):
@@ -161,6 +189,61 @@ class SimilarViewSet(ApiViewSet):
             raise NotAuthenticated
         similar = find_similar(movie, exclude_seen_by=caller)
         return paginate_list(request, self.query, similar, _serialize_items)
+
+
+class CompleteMovieViewSet(MovieDetailViewSet):
+    """The movie's detail of the tmdb app, with what `append` names."""
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Read the token only if the response depends on the caller."""
+        # The generator of the schema has no request.
+        if self.request is not None and self._depends_on_caller(self.request.GET.get("append", "")):
+            return [authenticator() for authenticator in self.authentication_classes]
+        return super().get_authenticators()
+
+    @contract(
+        query=MovieDetailQuery,
+        responses={200: MovieDetailSerializer},
+        errors={401: "`append=state` without a valid token, or `append=reviews` with a bad one."},
+    )
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """Get a movie with its people, keywords and provenance, and with what `append` names.
+
+        Details that are missing or older than TMDb's terms allow are fetched from TMDb first. If
+        that fails, `provenance.stale` is true and TMDb's texts and images are left out.
+        """
+        append = self.query["append"]
+        if "state" in append and not request.user.is_authenticated:
+            raise NotAuthenticated("append=state needs an access token: Authorization: Bearer …")
+        response = super().retrieve(request, pk)
+        if "similar" in append:
+            movie = get_object_or_404(Movie.objects.summaries(), pk=pk)
+            page = paginate_list(request, FIRST_PAGE, find_similar(movie), _serialize_items)
+            response.data["similar"] = _link_own_list(request, page, "similar", pk)
+        if "reviews" in append:
+            page = list_reviews(request, FIRST_PAGE, movie_id=pk)
+            response.data["reviews"] = _link_own_list(request, page, "review-list", pk)
+        if "state" in append:
+            states = get_movie_states(cast(User, request.user), [pk])
+            if not states:
+                raise Http404  # deleted since the query before
+            response.data["state"] = MovieStateSerializer(states[0]).data
+        if self._depends_on_caller(",".join(append)):
+            response["Cache-Control"] = NO_STORE
+        return response
+
+    @staticmethod
+    def _depends_on_caller(append: str) -> bool:
+        return not {"reviews", "state"}.isdisjoint(append.split(","))
+
+
+def _link_own_list(request: Request, page: Response, route: str, movie_id: int) -> dict[str, Any]:
+    """Return a first page whose `next` is the second page of the list at `route`."""
+    data: dict[str, Any] = page.data
+    if data["next"] is not None:
+        path = f"{reverse(route, args=[movie_id])}?page=2"
+        data["next"] = request.build_absolute_uri(path)
+    return data
 
 
 def _serialize_items(items: Iterable[Any]) -> list[dict[str, Any]]:

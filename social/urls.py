@@ -69,7 +69,7 @@ urlpatterns = [
     path("watchlist/", WatchlistViewSet.as_view(_LIST), name="watchlist"),
     path(
         "watchlist/<id:movie_id>/",
-        WatchlistViewSet.as_view({"delete": "destroy"}),
+        WatchlistViewSet.as_view(_PUT_DELETE),
         name="watchlist-item",
     ),
     path("history/", HistoryViewSet.as_view(_LIST), name="history"),

@@ -1,7 +1,6 @@
 from django.urls import path
 
 from tmdb.views import (
-    MovieDetailViewSet,
     TmdbBulkImportViewSet,
     TmdbImportViewSet,
     TmdbSearchViewSet,
@@ -11,7 +10,6 @@ from tmdb.views import (
 
 urlpatterns = [
     path("movies/trending/", TrendingViewSet.as_view({"get": "list"}), name="movie-trending"),
-    path("movies/<id:pk>/", MovieDetailViewSet.as_view({"get": "retrieve"}), name="movie-detail"),
     path("tmdb/search/", TmdbSearchViewSet.as_view({"get": "list"}), name="tmdb-search"),
     path("tmdb/import/", TmdbImportViewSet.as_view({"post": "create"}), name="tmdb-import"),
     path(

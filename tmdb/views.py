@@ -154,7 +154,10 @@ class TmdbBulkImportViewSet(TmdbViewSet):
 
 
 class MovieDetailViewSet(ApiViewSet):
-    """A movie's detail; it is here because TMDb supplies what is missing or stale."""
+    """A movie's detail; it is here because TMDb supplies what is missing or stale.
+
+    recommendations.views mounts it, and adds what `append` names.
+    """
 
     permission_classes = [AllowAny]
     cache_control = PUBLIC

@@ -199,3 +199,68 @@ def test_genres_are_listed_in_tmdbs_order_with_movie_counts(
     assert [(genre["name"], genre["tmdb_id"]) for genre in body] == list(TMDB_GENRES.items())
     counts = {genre["name"]: genre["movie_count"] for genre in body if genre["movie_count"]}
     assert counts == {"Drama": 2, "War": 1}
+
+
+# --- ids -----------------------------------------------------------------------------------------
+
+
+def list_ids(api, query):
+    response = api.get(f"/movies/?{query}")
+    assert response.status_code == 200, response.content
+    return [movie["id"] for movie in response.json()["results"]]
+
+
+def test_ids_select_movies_in_their_order(api, make_movie):
+    first, second, third = (make_movie(f"Movie {n}").pk for n in range(3))
+    make_movie("Another")
+
+    assert list_ids(api, f"ids={third},{first},999999,{second},{first}") == [third, first, second]
+    assert list_ids(api, f"ids={second},{third},{first}") == [second, third, first]
+
+
+def test_an_ordering_takes_precedence_over_the_order_of_ids(api, make_movie):
+    first, second = make_movie("Brazil").pk, make_movie("Alien").pk
+
+    assert list_ids(api, f"ids={first},{second}&ordering=title") == [second, first]
+
+
+def test_ids_combine_with_other_filters(api, make_movie):
+    drama = make_movie("Brazil", genres=["Drama"]).pk
+    horror = make_movie("Alien", genres=["Horror"]).pk
+
+    assert list_ids(api, f"ids={horror},{drama}&genre=Drama,Drama") == [drama]
+    assert list_ids(api, f"ids={horror},{drama}&search=brazil") == [drama]
+
+
+def test_a_list_of_ids_is_read_page_by_page_and_by_cursor(api, make_movie):
+    ids = [make_movie(f"Movie {n}").pk for n in range(5)][::-1]
+    named = ",".join(map(str, ids))
+    for start in ("", "&cursor="):
+        url, read = f"/movies/?ids={named}&page_size=2{start}", []
+        while url:
+            page = api.get(url).json()
+            read += [movie["id"] for movie in page["results"]]
+            url = page["next"]
+
+        assert read == ids
+
+
+def test_ids_that_are_too_many_or_wrong_are_named(api):
+    many = ",".join(str(number) for number in range(1, 102))
+    for query, message in (
+        (f"ids={many}", "101 different values. Send at most 100."),
+        ("ids=1,two", "'two': This is not an id. Send ids separated by commas: 1,2,3."),
+    ):
+        response = api.get(f"/movies/?{query}")
+
+        assert response.status_code == 400
+        assert [error["message"] for error in response.json()["errors"]["ids"]] == [message]
+
+
+def test_a_list_of_ids_is_not_stored_in_the_response_cache(api, make_movie, settings):
+    settings.RESPONSE_CACHE_TTL_S = 60
+    path = f"/movies/?ids={make_movie('Alien').pk}"
+
+    api.get(path)
+
+    assert "Age" not in api.get(path)

@@ -61,6 +61,7 @@ MATRIX = {
     "/movies/trending/": {"GET": _PUBLIC},
     "/movies/recommendations/": {"GET": _MEMBERS},
     "/movies/onboarding/": {"GET": _MEMBERS},
+    "/movies/states/": {"GET": _MEMBERS},
     "/movies/{pk}/": {"GET": _PUBLIC},
     "/movies/{pk}/match_score/": {"GET": _MEMBERS},
     "/movies/{pk}/similar/": {"GET": _PUBLIC},
@@ -86,7 +87,7 @@ MATRIX = {
     "/blocks/": {"GET": _MEMBERS},
     "/feed/": {"GET": _MEMBERS},
     "/watchlist/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},
-    "/watchlist/{movie_id}/": {"DELETE": _DELETE_OWN},
+    "/watchlist/{movie_id}/": {"PUT": (401, 201, 200, 201, 401, 401), "DELETE": _DELETE_OWN},
     "/history/": {"GET": _MEMBERS, "POST": _CREATE},
     "/history/{pk}/": {"DELETE": _DELETE_OWN},
     "/ratings/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},
@@ -260,7 +261,8 @@ def _make_path(world, template, playlist):
     elif template.startswith("/auth/sessions/"):
         pk = world.session
     path = template.format(pk=pk, movie_id=world.movie.pk, username="Owner", number=1)
-    return path + "?query=alien" if path == "/tmdb/search/" else path
+    queries = {"/tmdb/search/": "?query=alien", "/movies/states/": f"?ids={world.movie.pk}"}
+    return path + queries.get(path, "")
 
 
 def _get_first_part(template):
@@ -508,6 +510,19 @@ def test_resources_of_a_deactivated_member_are_hidden(world):
     assert client.get("/playlists/").json()["count"] == 0
     assert client.get(f"/playlists/{world.playlists['public']}/").status_code == 404
     assert client.get(f"/movies/{world.movie.pk}/reviews/").json()["count"] == 0
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_detail_with_append_is_for_the_callers_of_what_it_appends(world, unlimited, caller):
+    path = f"/movies/{world.movie.pk}/?append="
+    row = dict(
+        similar=_PUBLIC, reviews=_SHARED, state=_MEMBERS, **{"similar,reviews,state": _MEMBERS}
+    )
+
+    for append, statuses in row.items():
+        response = world.clients[caller].get(path + append)
+
+        assert response.status_code == statuses[CALLERS.index(caller)], append
 
 
 @pytest.mark.parametrize("caller", CALLERS)

@@ -401,6 +401,8 @@ def _iterate_calls(world, api):
     for pk in (movie, bare):
         for tail in ("", "match_score/", "similar/", "reviews/"):
             yield "GET", f"/movies/{pk}/{tail}", None, 200
+        yield "GET", f"/movies/{pk}/?append=similar,reviews,state", None, 200
+        yield "GET", f"/movies/states/?ids={pk}", None, 200
     yield "GET", "/movies/404404/", None, 404
     yield "GET", "/movies/recommendations/", None, 200
     yield "GET", "/movies/recommendations/?diversity=0.5", None, 200
@@ -423,6 +425,7 @@ def _iterate_calls(world, api):
     yield "GET", "/feed/?cursor=x", None, 400
     yield "POST", "/watchlist/", {"movie": movie}, 201
     yield "POST", "/watchlist/", {"movie": movie}, 200
+    yield "PUT", f"/watchlist/{movie}/", None, 200
     yield "GET", "/watchlist/", None, 200
     yield "DELETE", f"/watchlist/{movie}/", None, 204
     seen = {"movie": movie, "watched_at": "2020-02-29T20:15:00Z"}

@@ -45,6 +45,20 @@ def test_adding_a_movie_twice_keeps_one_watchlist_item(client, movies):
     assert read_titles(client.get("/watchlist/")) == ["Brazil", "Alien"]
 
 
+def test_putting_a_movie_on_the_watchlist_is_like_posting_it(client, movies):
+    created = client.put(f"/watchlist/{movies[0]}/")
+    again = client.put(f"/watchlist/{movies[0]}/")
+    posted = client.post("/watchlist/", {"movie": movies[0]})
+
+    assert (created.status_code, again.status_code, posted.status_code) == (201, 200, 200)
+    assert created.json() == again.json() == posted.json()
+    assert read_titles(client.get("/watchlist/")) == ["Alien"]
+
+
+def test_an_unknown_movie_cannot_be_put_on_the_watchlist(client):
+    assert client.put("/watchlist/999999/").status_code == 404
+
+
 def test_a_movie_is_removed_from_the_watchlist(client, movies):
     client.post("/watchlist/", {"movie": movies[0]})
 

@@ -8,6 +8,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from movies.models import Movie
+from nexus.core.api.exceptions import NotFound
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import ApiViewSet, PageOf, contract
@@ -47,6 +49,17 @@ class WatchlistViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Put a movie on the watchlist; 200 if it is already on it."""
         item, created = watchlist_add(user_id=self.member_id, movie_id=self.body["movie"])
+        return Response(WatchlistItemSerializer(item).data, status=201 if created else 200)
+
+    @contract(
+        responses={201: WatchlistItemSerializer, 200: WatchlistItemSerializer},
+        errors={409: "A quota is full, or another request removed the movie at the same time."},
+    )
+    def update(self, request: Request, movie_id: int) -> Response:
+        """Put a movie on the watchlist; 200 if it is already on it. Repeating the request is safe."""
+        if not Movie.objects.filter(id=movie_id).exists():
+            raise NotFound
+        item, created = watchlist_add(user_id=self.member_id, movie_id=movie_id)
         return Response(WatchlistItemSerializer(item).data, status=201 if created else 200)
 
     @contract(responses={204: None})

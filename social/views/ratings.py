@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
@@ -39,6 +40,18 @@ def _serialize_ratings(rows: list[Any]) -> Any:
 
 def _serialize_reviews(rows: list[Any]) -> Any:
     return ReviewSerializer(rows, many=True).data
+
+
+def list_reviews(request: Request, query: Mapping[str, Any], *, movie_id: int) -> Response:
+    """Return the page of a movie's reviews that the caller may see, newest first.
+
+    `query` is a validated ReviewListQuery.
+    """
+    reviews = Rating.objects.reviews_visible_to(request.user.pk).with_author()
+    reviews = reviews.filter(movie_id=movie_id)
+    if query.get("hide_spoilers"):
+        reviews = reviews.filter(contains_spoilers=False)
+    return paginate(request, query, reviews, NEWEST_FIRST, _serialize_reviews)
 
 
 class RatingViewSet(ApiViewSet):
@@ -144,8 +157,4 @@ class ReviewViewSet(ApiViewSet):
         """
         if not Movie.objects.filter(id=movie_id).exists():
             raise NotFound
-        reviews = Rating.objects.reviews_visible_to(request.user.pk).with_author()
-        reviews = reviews.filter(movie_id=movie_id)
-        if self.query["hide_spoilers"]:
-            reviews = reviews.filter(contains_spoilers=False)
-        return paginate(request, self.query, reviews, NEWEST_FIRST, _serialize_reviews)
+        return list_reviews(request, self.query, movie_id=movie_id)

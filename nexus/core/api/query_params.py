@@ -8,13 +8,14 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
-from nexus.core.api.fields import SharedFieldsSerializer, StrictIntegerField
+from nexus.core.api.fields import IdField, SharedFieldsSerializer, StrictIntegerField
 from nexus.core.db.bounded_page import MAX_LIST_DEPTH
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 # Different values of one filter. Repeats of a value do not count.
 MAX_FILTER_VALUES = 20
+MAX_IDS = 100
 
 
 class DistinctListField(serializers.ListField):
@@ -38,6 +39,35 @@ class DistinctListField(serializers.ListField):
     def run_child_validation(self, data: Any) -> list[Any]:
         # Errors name the parameter; DRF's would name the position of the value in it.
         return [self.child.run_validation(value) for value in data]
+
+
+class CommaSeparatedField(DistinctListField):
+    """Different values in one parameter, separated by commas; errors quote the value that is wrong."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        return super().to_internal_value(data.split(",") if isinstance(data, str) else data)
+
+    def run_child_validation(self, data: Any) -> list[Any]:
+        return [self._validate_value(value) for value in data]
+
+    def _validate_value(self, value: Any) -> Any:
+        try:
+            return self.child.run_validation(value)
+        except ValidationError as error:
+            details: Any = error.detail
+            messages = [ErrorDetail(f"{value!r}: {each}", each.code) for each in details]
+            raise ValidationError(messages) from error
+
+
+class IdListField(CommaSeparatedField):
+    """At most MAX_IDS ids: `1,2,3`."""
+
+    child = IdField(
+        error_messages={"invalid": "This is not an id. Send ids separated by commas: 1,2,3."}
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_values=MAX_IDS, **kwargs)
 
 
 class QuerySerializer(SharedFieldsSerializer):

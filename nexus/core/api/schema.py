@@ -259,10 +259,13 @@ def _correct_definitions(schema: openapi.Swagger) -> None:
     for name, definition in definitions.items():
         if name.startswith(_PATCH_PREFIX):
             definition.pop("required", None)
+        # Meta.swagger_schema_fields of a serializer names the nested objects that may be absent.
+        optional = definition.pop("x-optional", ())
         for field_name, field in definition.get("properties", {}).items():
             _convert_pattern(field)
             if name in in_responses - in_requests:
-                if field.pop("readOnly", False) or "$ref" in field:
+                is_read_only = field.pop("readOnly", False) or "$ref" in field
+                if is_read_only and field_name not in optional:
                     required = definition.setdefault("required", [])
                     required.extend([field_name] if field_name not in required else [])
                 for node in (field, field.get("items", {})):

@@ -171,8 +171,15 @@ def get_operation(request: HttpRequest) -> str:
 
 
 def get_request_units(request: HttpRequest) -> int:
-    """Return the units of a request, by settings.REQUEST_UNITS; 1 if its route does not allow the method."""
-    return settings.REQUEST_UNITS.get(get_operation(request), 1)
+    """Return the units of a request, by settings.REQUEST_UNITS; 1 if its route does not allow the method.
+
+    `GET /movies/{pk}/?append=` has units of its own, because it does the work of several requests.
+    """
+    operation = get_operation(request)
+    units: int = settings.REQUEST_UNITS.get(operation, 1)
+    if request.GET.get("append"):
+        units = settings.REQUEST_UNITS.get(f"{operation}?append=", units)
+    return units
 
 
 class MemberThrottle(BaseThrottle):

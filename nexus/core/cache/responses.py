@@ -19,7 +19,7 @@ from nexus.core.cache import client as cache
 
 MAX_BODY_BYTES = 64 * 1024
 # These have any number of values, and storing them all would evict rate-limit counters.
-_UNCACHED_PARAMETERS = frozenset({"search", "title", "cursor"})
+_UNCACHED_PARAMETERS = frozenset({"search", "title", "cursor", "ids"})
 _STORED_HEADERS = ("Cache-Control", "Content-Language", "Content-Type", "ETag", "Vary")
 
 

@@ -274,6 +274,15 @@ def test_a_request_costs_the_same_in_every_spelling_and_by_head(api, method, url
     assert response["RateLimit"] == '"address";r=1197;t=60'
 
 
+def test_a_detail_with_append_costs_more_than_one_without(api, make_movie):
+    path = f"/movies/{make_movie('Alien').pk}/"
+
+    plain, appended = api.get(path), api.head(f"{path}?append=similar,reviews")
+
+    assert plain["RateLimit"] == '"address";r=1199;t=60'
+    assert appended["RateLimit"] == '"address";r=1194;t=60'
+
+
 @pytest.mark.parametrize("route", list_api_routes(), ids=lambda route: route.template)
 def test_every_operation_has_its_units(route):
     for method in route.methods:
@@ -287,6 +296,7 @@ def test_units_and_cost_cases_are_those_of_operations_that_exist():
     pages = {
         *("GET /", "GET /favicon.ico", "GET /swagger/", "GET /redoc/", "GET /swagger.json"),
         *("GET /swagger.yaml", "GET /health/ready/", "/admin/"),
+        "GET /movies/{pk}/?append=",
     }
 
     assert set(configured.REQUEST_UNITS) == operations | pages
