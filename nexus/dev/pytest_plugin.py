@@ -176,11 +176,12 @@ def worker(transactional_db: None) -> Iterator[Callable[..., subprocess.Popen[by
     """Return a function that starts a task worker on the test database: `worker("mail", "imports")`."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(*queues: str, **env: str) -> subprocess.Popen[bytes]:
+    def start(*queues: str, stderr: int | None = None, **env: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "run_worker", "--queues", *queues],
             env={**os.environ, "DATABASE_URL": get_database_url(), **env},
             cwd=embedded.ROOT,
+            stderr=stderr,
         )
         running.append(process)
         return process

@@ -8,6 +8,7 @@ import yaml
 
 from nexus.dev.embedded import ROOT
 from recommendations.models import Training
+from social.models import FiguresCheck
 
 METRIC = re.compile(r"\bnexus_\w+")
 RULES = yaml.safe_load((ROOT / "ops" / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
@@ -19,6 +20,7 @@ GRAPHS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 def metric_names(api, db):
     """Return the names of all series at /metrics, with those that histograms add."""
     Training.objects.create(algorithm="edlae-1", state=Training.State.READY, active=True)
+    FiguresCheck.objects.create()
     names = set()
     for name, kind in re.findall(
         r"^# TYPE (\S+) (\w+)$", api.get("/metrics").content.decode(), re.M
