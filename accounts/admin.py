@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
 from accounts.services import profile_update, user_deactivate, user_revoke_access
+from accounts.tasks import send_verification_mail
 from nexus.core.admin import ObjectActionsMixin, count_objects
 
 PROFILE_FIELDS = (
@@ -27,7 +28,7 @@ class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
     list_filter = ("origin", "is_active", "is_staff", "visibility", "groups")
     search_fields = ("username", "email", "display_name")
     actions = ("deactivate", "clear_profile")
-    readonly_fields = ("last_login", "date_joined", *PROFILE_FIELDS)
+    readonly_fields = ("email_verified", "last_login", "date_joined", *PROFILE_FIELDS)
     add_fieldsets = (
         (
             None,
@@ -42,7 +43,7 @@ class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
         ),
     )
     fieldsets = (
-        (None, {"fields": ("username", "password", "email")}),
+        (None, {"fields": ("username", "password", "email", "email_verified")}),
         (
             "Permissions",
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
@@ -79,6 +80,16 @@ class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
         if name == "deactivate":
             return obj.is_active
         return bool(obj.display_name or obj.bio or obj.avatar_url)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save the user. A changed e-mail address is unverified, and gets the verification mail."""
+        is_email_changed = "email" in form.changed_data
+        if is_email_changed:
+            obj.email_verified = False
+            obj.pending_email = ""
+        super().save_model(request, obj, form, change)
+        if is_email_changed:
+            send_verification_mail.defer(user_id=obj.pk)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = list(super().get_readonly_fields(request, obj))

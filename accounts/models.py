@@ -59,7 +59,11 @@ class UserManager(DjangoUserManager["User"]):
     def create_superuser(
         self, username: str, email: str | None = None, password: str | None = None, **fields: Any
     ) -> User:
-        """Create a superuser. Raises ValidationError, which `createsuperuser` shows."""
+        """Create a superuser. Raises ValidationError, which `createsuperuser` shows.
+
+        The operator vouches for the address: it counts as verified.
+        """
+        fields.setdefault("email_verified", bool(email))
         user = User(username=username, email=email or "", is_staff=True, **fields)
         user.full_clean(exclude={"password"})
         return super().create_superuser(username, email, password, **fields)
@@ -80,6 +84,10 @@ class User(AbstractUser):
         error_messages={"unique": USERNAME_TAKEN},
     )
     email = models.EmailField(blank=True)
+    #: Whether the user has opened the link of a mail to `email`. Others may have it unverified.
+    email_verified = models.BooleanField(default=False, db_default=False)
+    #: The address that replaces `email` when it is verified.
+    pending_email = models.EmailField(blank=True, default="", db_default="")
     origin = models.CharField(max_length=10, choices=Origin, default=Origin.REGISTERED)
 
     display_name = models.CharField(max_length=100, blank=True, validators=[validate_line])
@@ -92,7 +100,10 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         abstract = False
-        indexes = [models.Index(fields=["origin"], name="user_origin")]
+        indexes = [
+            models.Index(fields=["origin"], name="user_origin"),
+            models.Index(Lower("email"), name="user_email_without_case"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 Lower("username"),
@@ -107,8 +118,8 @@ class User(AbstractUser):
             ),
             models.UniqueConstraint(
                 Lower("email"),
-                condition=~Q(email=""),
-                name="user_email_unique_without_case",
+                condition=Q(email_verified=True) & ~Q(email=""),
+                name="user_verified_email_unique_without_case",
                 violation_error_message=EMAIL_TAKEN,
             ),
             models.CheckConstraint(
@@ -138,6 +149,11 @@ class User(AbstractUser):
         """When a guest is refused and deleted; None for everybody else."""
         lifetime: timedelta = settings.GUEST_LIFETIME
         return self.date_joined + lifetime if self.is_guest else None
+
+    @property
+    def email_to_verify(self) -> str:
+        """The address that the next verification mail goes to; empty if there is none."""
+        return self.pending_email or ("" if self.email_verified else self.email)
 
     def clean(self) -> None:
         super().clean()

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
 from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, TokenFamily, User, Visibility
+from accounts.selectors import is_email_taken
 from accounts.validators import validate_member_username, validate_username
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.fields import LineField, StrictCharField, TextField, UTCDateTimeField
@@ -16,6 +17,7 @@ from nexus.core.db.lookups import without_case
 from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
 from nexus.core.validators import validate_public_url
 
+EMAIL_READ_ONLY = "The address cannot be changed here. Use POST /auth/email/change/."
 # Hashing a longer password takes longer.
 MAX_PASSWORD_LENGTH = 256
 
@@ -26,6 +28,13 @@ class SecretField(StrictCharField):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", MAX_PASSWORD_LENGTH)
         super().__init__(trim_whitespace=False, write_only=True, **kwargs)
+
+
+def _validate_free_email(value: str) -> str:
+    """Return the address. Raises ValidationError if a user has verified it."""
+    if is_email_taken(value):
+        raise serializers.ValidationError(EMAIL_TAKEN, code="unique")
+    return value
 
 
 class RegisterSerializer(serializers.Serializer[Any]):
@@ -49,9 +58,7 @@ class RegisterSerializer(serializers.Serializer[Any]):
         return value
 
     def validate_email(self, value: str) -> str:
-        if User.objects.filter(email__lower=without_case(value)).exists():
-            raise serializers.ValidationError(EMAIL_TAKEN, code="unique")
-        return value
+        return _validate_free_email(value)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         confirmation = attrs.pop("password_confirm", attrs["password"])
@@ -70,7 +77,9 @@ class GuestRegisterSerializer(RegisterSerializer):
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
-    username = StrictCharField(max_length=254, help_text="The username or the e-mail address.")
+    username = StrictCharField(
+        max_length=254, help_text="The username or the verified e-mail address."
+    )
     password = SecretField()
 
     class Meta:
@@ -142,6 +151,28 @@ class PasswordResetConfirmSerializer(serializers.Serializer[Any]):
         }
 
 
+class EmailVerificationSerializer(serializers.Serializer[Any]):
+    uid = StrictCharField(max_length=64, help_text="The uid in the mail.")
+    token = SecretField(max_length=100, help_text="The token in the mail. It works once.")
+
+    class Meta:
+        swagger_schema_fields = {"example": {"uid": "the mail's uid", "token": "the mail's token"}}
+
+
+class EmailChangeSerializer(serializers.Serializer[Any]):
+    email = serializers.EmailField(max_length=254)
+    password = SecretField()
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"email": "ann@example.net", "password": "blue-kettle-42"}
+        }
+
+    def validate_email(self, value: str) -> str:
+        user = self.context["request"].user
+        return value if value.lower() == user.email.lower() else _validate_free_email(value)
+
+
 class SessionSerializer(serializers.ModelSerializer[TokenFamily]):
     """A session: all tokens that descend from one login."""
 
@@ -179,7 +210,7 @@ class RegisteredUserSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "username", "email", "date_joined", "is_guest")
+        fields = ("id", "username", "email", "email_verified", "date_joined", "is_guest")
         read_only_fields = fields
 
 
@@ -202,6 +233,12 @@ class EmptySerializer(serializers.Serializer[Any]):
 class ProfileWriteSerializer(serializers.Serializer[Any]):
     """The body of PUT and PATCH: omitted fields stay the same."""
 
+    email = StrictCharField(
+        max_length=254,
+        allow_blank=True,
+        required=False,
+        help_text="Read only: POST /auth/email/change/ changes it. Another value is rejected.",
+    )
     display_name = LineField(max_length=100, allow_blank=True, required=False)
     bio = TextField(max_length=1000, allow_blank=True, required=False)
     avatar_url = StrictCharField(
@@ -228,6 +265,15 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
                 "visibility": "public",
             }
         }
+
+    def validate_email(self, value: str) -> str:
+        if value != self.context["request"].user.email:
+            raise serializers.ValidationError(EMAIL_READ_ONLY, code="read_only")
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs.pop("email", None)
+        return attrs
 
     def validate_favorite_genres(self, value: list[str]) -> list[str]:
         genres = []
@@ -257,6 +303,7 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
             "id",
             "username",
             "email",
+            "email_verified",
             "display_name",
             "bio",
             "avatar_url",

@@ -1,4 +1,4 @@
-"""Writes to users: registration, logins, passwords, known addresses and profiles.
+"""Writes to users: registration, logins, passwords, e-mail addresses, known addresses and profiles.
 
 Sessions are in accounts.tokens.
 """
@@ -9,38 +9,27 @@ import secrets
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.password_validation import validate_password
-from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.signing import BadSignature, SignatureExpired
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
-from rest_framework.exceptions import ValidationError
 
-from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, KnownAddress, User, Visibility
+from accounts.mail_tokens import check_verification_token, decode_uid, reset_tokens
+from accounts.models import USERNAME_TAKEN, KnownAddress, User, Visibility
+from accounts.tasks import send_email_change_notice, send_verification_mail
 from accounts.tokens import family_revoke_all
 from nexus.core.api.exceptions import AccountNotFound, Problem, field_error
-from nexus.core.db.lookups import without_case
 
 RESET_TOKEN_REJECTED = "This reset token is wrong, used or too old. Request a new one."  # noqa: S105
-
-
-class ResetTokenGenerator(PasswordResetTokenGenerator):
-    """Django's reset tokens, which a login does not void.
-
-    Django also hashes `last_login`, so that a thief who logs in would void the owner's mail. The
-    password alone makes a token work once, because resetting it changes its salt.
-    """
-
-    key_salt = "accounts.services.ResetTokenGenerator"
-
-    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
-        email = getattr(user, user.get_email_field_name())
-        return f"{user.pk} {user.password} {email} {timestamp}"
-
-
-_reset_tokens = ResetTokenGenerator()
+VERIFICATION_TOKEN_REJECTED = (
+    "This verification token is wrong, or not for this account's address. Request a new mail."  # noqa: S105
+)
+VERIFICATION_TOKEN_EXPIRED = "This verification token is too old. Request a new mail."  # noqa: S105
+EMAIL_ALREADY_VERIFIED = "This e-mail address is verified already. There is nothing left to do."
+EMAIL_TAKEN_MEANWHILE = (
+    "Another account has verified this e-mail address meanwhile. Use another address."
+)
 
 
 @transaction.atomic
@@ -58,8 +47,8 @@ def guest_create() -> User:
 def guest_register(*, user_id: int, username: str, email: str, password: str) -> User:
     """Turn a guest into a public member who owns what the guest owned, and end all sessions.
 
-    Raises Problem (403) for a user who is not a guest, ValidationError on the field whose value is
-    taken. social.services.members.member_register_guest counts the ratings.
+    Sends the verification mail. Raises Problem (403) for a user who is not a guest, ValidationError if
+    the username is taken. social.services.members.member_register_guest counts the ratings.
     """
     user = user_lock(user_id=user_id)
     if not user.is_guest:
@@ -71,26 +60,23 @@ def guest_register(*, user_id: int, username: str, email: str, password: str) ->
         with transaction.atomic():
             user.save()
     except IntegrityError:
-        raise _make_taken_error(username) from None
+        # The serializer has found it free, so a concurrent registration has taken it.
+        raise field_error("username", USERNAME_TAKEN, "unique") from None
     family_revoke_all(user_id=user.pk)
+    send_verification_mail.defer(user_id=user.pk)
     return user
 
 
-def _make_taken_error(username: str) -> ValidationError:
-    """Return the error of a username or address that a concurrent registration has taken."""
-    if User.objects.filter(username__lower=without_case(username)).exists():
-        return field_error("username", USERNAME_TAKEN, "unique")
-    return field_error("email", EMAIL_TAKEN, "unique")
-
-
 def user_register(*, username: str, email: str, password: str) -> User:
-    """Create a user. Raises ValidationError on the field whose value is taken."""
+    """Create a user and send the verification mail. Raises ValidationError if the name is taken."""
     try:
         with transaction.atomic():
-            return User.objects.create_user(username=username, email=email, password=password)
+            user = User.objects.create_user(username=username, email=email, password=password)
+            send_verification_mail.defer(user_id=user.pk)
+            return user
     except IntegrityError:
-        # The serializer has found both free.
-        raise _make_taken_error(username) from None
+        # The serializer has found it free, so a concurrent registration has taken it.
+        raise field_error("username", USERNAME_TAKEN, "unique") from None
 
 
 def user_record_login(*, user: User) -> None:
@@ -129,13 +115,14 @@ def user_password_change(*, user: User, new_password: str, session_id: object) -
 def user_password_reset(*, uid: str, token: str, new_password: str) -> None:
     """Set the password with the two values of a reset mail, and end all sessions.
 
-    Raises ValidationError on `token` if it does not belong to `uid`, was used or is too old, and on
-    `new_password` if the validators reject it.
+    The mail has proved that the address is the user's, so it becomes verified unless another user has
+    verified it. Raises ValidationError on `token` if it does not belong to `uid`, was used or is too
+    old, and on `new_password` if the validators reject it.
     """
     # With the lock, the second of two concurrent requests finds the token used.
     users = User.objects.select_for_update(no_key=True).filter(is_active=True)
-    user = users.filter(pk=_decode_uid(uid)).first()
-    if user is None or not _reset_tokens.check_token(user, token):
+    user = users.filter(pk=decode_uid(uid)).first()
+    if user is None or not reset_tokens.check_token(user, token):
         raise field_error("token", RESET_TOKEN_REJECTED, "wrong_token")
     try:
         validate_password(new_password, user)
@@ -144,27 +131,84 @@ def user_password_reset(*, uid: str, token: str, new_password: str) -> None:
     user.set_password(new_password)
     user.save(update_fields=["password"])
     user_revoke_access(user_id=user.pk)
+    if not user.email_verified:
+        _verify_email(user, user.email)
 
 
 def user_revoke_access(*, user_id: int, except_session_id: object = None) -> None:
-    """End the sessions of a user whose password has changed and forget the known addresses."""
+    """End the sessions of a user whose password has changed.
+
+    Forgets the known addresses and a requested change of the e-mail address too.
+    """
     family_revoke_all(user_id=user_id, except_id=except_session_id)
     # An attacker who knew the old password may have made an address known with it.
     KnownAddress.objects.filter(user_id=user_id).delete()
+    User.objects.filter(pk=user_id).exclude(pending_email="").update(pending_email="")
 
 
-def make_password_reset_credentials(user: User) -> tuple[str, str]:
-    """Return the uid and the token with which the user can set a new password once."""
-    return urlsafe_base64_encode(str(user.pk).encode()), _reset_tokens.make_token(user)
+# --- E-mail addresses ----------------------------------------------------------------------------
 
 
-def _decode_uid(uid: str) -> int:
-    """Return the user id of a reset mail, or 0 if it is malformed."""
+@transaction.atomic
+def user_email_change(*, user_id: int, email: str) -> None:
+    """Send the verification mail to the new address, and a notice to the present one.
+
+    The address changes when the new one is verified. Requesting the present one takes back a request.
+    """
+    user = user_lock(user_id=user_id)
+    is_new = email != user.email
+    user.pending_email = email if is_new else ""
+    user.save(update_fields=["pending_email"])
+    send_verification_mail.defer(user_id=user.pk)
+    if is_new:
+        send_email_change_notice.defer(user_id=user.pk)
+
+
+@transaction.atomic
+def user_email_verify(*, uid: str, token: str) -> None:
+    """Verify an address with the two values of its mail; a pending one replaces the present one.
+
+    Raises ValidationError on `token`, with the code `wrong_token`, `already_verified`,
+    `expired_token` or `email_taken`.
+    """
+    # With the lock, the second of two concurrent requests finds the address verified.
+    users = User.objects.select_for_update(no_key=True).filter(is_active=True)
+    user = users.filter(pk=decode_uid(uid)).first()
+    email = _find_email_of_token(user, token) if user is not None else ""
+    if user is None or not email:
+        raise field_error("token", VERIFICATION_TOKEN_REJECTED, "wrong_token")
+    if email == user.email and user.email_verified:
+        raise field_error("token", EMAIL_ALREADY_VERIFIED, "already_verified")
     try:
-        text = urlsafe_base64_decode(uid).decode("ascii")
-    except ValueError:
-        return 0
-    return int(text) if text.isdigit() and len(text) < 19 else 0
+        check_verification_token(user, email, token, max_age=settings.EMAIL_VERIFICATION_TIMEOUT)
+    except SignatureExpired:
+        raise field_error("token", VERIFICATION_TOKEN_EXPIRED, "expired_token") from None
+    if not _verify_email(user, email):
+        raise field_error("token", EMAIL_TAKEN_MEANWHILE, "email_taken")
+
+
+def _find_email_of_token(user: User, token: str) -> str:
+    """Return the address of the user that the token was made for, or "" if there is none."""
+    for email in filter(None, (user.pending_email, user.email)):
+        try:
+            check_verification_token(user, email, token)
+        except BadSignature:
+            continue
+        return email
+    return ""
+
+
+def _verify_email(user: User, email: str) -> bool:
+    """Make this the verified address of a locked user; return False if another user has it."""
+    fields = {"email": email, "email_verified": True}
+    if email == user.pending_email:
+        fields["pending_email"] = ""
+    try:
+        with transaction.atomic():
+            User.objects.filter(pk=user.pk).update(**fields)
+    except IntegrityError:
+        return False
+    return True
 
 
 # --- Known addresses -----------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 from django.urls import path
 
 from accounts.views import (
+    EmailVerificationViewSet,
+    EmailViewSet,
     GuestViewSet,
     PasswordResetViewSet,
     PasswordViewSet,
@@ -39,4 +41,15 @@ urlpatterns = [
         PasswordResetViewSet.as_view({"post": "confirm"}),
         name="password-reset-confirm",
     ),
+    path(
+        "auth/email/verify/",
+        EmailVerificationViewSet.as_view({"post": "verify"}),
+        name="email-verify",
+    ),
+    path(
+        "auth/email/verify/resend/",
+        EmailViewSet.as_view({"post": "resend"}),
+        name="email-verify-resend",
+    ),
+    path("auth/email/change/", EmailViewSet.as_view({"post": "change"}), name="email-change"),
 ]

@@ -14,9 +14,11 @@ from rest_framework.response import Response
 
 from accounts.models import TokenFamily, User
 from accounts.password_checks import confirm_password, log_in, remember_address
-from accounts.selectors import find_user
+from accounts.selectors import list_users_with_email
 from accounts.serializers import (
     CredentialsSerializer,
+    EmailChangeSerializer,
+    EmailVerificationSerializer,
     EmptySerializer,
     GuestSerializer,
     PasswordChangeSerializer,
@@ -32,11 +34,13 @@ from accounts.serializers import (
 )
 from accounts.services import (
     guest_create,
+    user_email_change,
+    user_email_verify,
     user_password_change,
     user_password_reset,
     user_register,
 )
-from accounts.tasks import send_password_reset_mail
+from accounts.tasks import send_password_reset_mail, send_verification_mail
 from accounts.tokens import (
     FAMILY_CLAIM,
     family_create,
@@ -67,7 +71,7 @@ class RegisterViewSet(ApiViewSet):
 
     @contract(body=RegisterSerializer, responses={201: RegisteredSerializer})
     def create(self, request: Request) -> Response:
-        """Create an account and log in with it."""
+        """Create an account and log in with it. A mail verifies the e-mail address."""
         user = user_register(**self.body)
         remember_address(request._request, user=user)
         return Response(start_session(request, user=user), status=status.HTTP_201_CREATED)
@@ -200,18 +204,17 @@ class PasswordResetViewSet(ApiViewSet):
 
     @contract(body=PasswordResetSerializer, responses={204: None})
     def ask(self, request: Request) -> Response:
-        """Request a mail for setting a new password.
+        """Request a mail for setting a new password, for each account with this address.
 
-        The response is the same whether or not the account exists.
+        The response is the same whether or not there is one.
         """
         email = self.body["email"]
-        user = find_user(email)
+        users = list_users_with_email(email)
         # Silent, because the headers of the limit would reveal that others have requested mails.
         usage = throttling.hit_silently("password_reset_account", fold(email))
-        can_reset = user is not None and user.is_active and user.has_usable_password()
-        # A job in any case, so that the duration does not reveal whether a mail is sent.
+        # One job in any case, so that the duration does not reveal how many mails are sent.
         send_password_reset_mail.defer(
-            user_id=user.pk if user is not None and can_reset and not usage.is_exceeded else 0
+            user_id=users[0].pk if users and not usage.is_exceeded else 0
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -221,8 +224,65 @@ class PasswordResetViewSet(ApiViewSet):
         errors={400: "The token is wrong, used or too old, or the new password is too weak."},
     )
     def confirm(self, request: Request) -> Response:
-        """Set a new password with the values in the mail, and end all sessions."""
+        """Set a new password with the values in the mail, and end all sessions.
+
+        The mail's address becomes verified, unless another account has verified it.
+        """
         user_password_reset(**self.body)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class EmailVerificationViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
+    throttle_classes = [throttling.ScopedThrottle]
+    throttle_scope = "email"
+
+    @contract(
+        body=EmailVerificationSerializer,
+        responses={204: None},
+        errors={400: "The token is wrong, used or too old, or the address is taken meanwhile."},
+    )
+    def verify(self, request: Request) -> Response:
+        """Verify an e-mail address with the values in the mail.
+
+        From then on it can be used to log in, and nobody else can register with it.
+        """
+        user_email_verify(**self.body)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class EmailViewSet(ApiViewSet):
+    """The caller's e-mail address."""
+
+    permission_classes = [IsAuthenticated]
+    throttle_classes = [throttling.ScopedThrottle]
+    throttle_scope = "email"
+
+    @contract(responses={204: None})
+    def resend(self, request: Request) -> Response:
+        """Request another verification mail.
+
+        None is sent if no address waits for verification, or after 5 mails to it in an hour.
+        """
+        send_verification_mail.defer(user_id=self.member_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @contract(
+        body=EmailChangeSerializer,
+        responses={204: None},
+        errors={400: "The password is wrong, or another account has verified the address."},
+    )
+    def change(self, request: Request) -> Response:
+        """Request another e-mail address. It replaces the present one once it is verified.
+
+        The new address gets the verification mail and the present one a notice. Requesting the present
+        address takes back a request, and so does changing the password.
+        """
+        user, body = _get_user(request), self.body
+        if not confirm_password(request._request, user=user, password=body["password"]):
+            message = "This is not the account's password."
+            raise field_error("password", message, "wrong_password")
+        user_email_change(user_id=user.pk, email=body["email"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -29,8 +29,9 @@ from django.db.models import Count
 from django.test import Client
 from django.utils import timezone
 
+from accounts.mail_tokens import make_password_reset_credentials, make_verification_credentials
 from accounts.models import TokenFamily, User
-from accounts.services import guest_create, make_password_reset_credentials
+from accounts.services import guest_create
 from accounts.tokens import family_create
 from movies.models import Movie
 from nexus.core.genres import GENRE_NAMES
@@ -50,6 +51,7 @@ from social.transfer.prepared_exports import MAX_ROWS_OF_A_REQUEST
 from tmdb.fake.server import FIRST_ID
 
 PASSWORD = "correct-horse-7-battery"
+PENDING_EMAIL = "costs@new.example"
 MAX_ITEMS = settings.MEMBER_QUOTAS["playlist_items"]
 MAX_REPEATS = 7
 # A costlier case is measured fewer times.
@@ -82,6 +84,7 @@ class World:
     import_id: int
     session_id: str
     reset: dict[str, str]
+    verification: dict[str, str]
     movie_ids: list[int]
 
     def get_path(self, template: str) -> str:
@@ -111,6 +114,8 @@ class CostCase:
     label: str = ""
     query: dict[str, Any] = field(default_factory=dict)
     body: Callable[[World], Any] | None = None
+    #: The fields of a page's form, instead of a body in JSON.
+    form: Callable[[World], dict[str, str]] | None = None
     #: Whether another member sends it, who owns as many rows as an export writes within its request.
     is_of_other: bool = False
     is_of_guest: bool = False
@@ -171,6 +176,10 @@ ADDRESS_SCOPES = {
     "POST /auth/password/change/": "login",
     "POST /auth/password/reset/": "password_reset",
     "POST /auth/password/reset/confirm/": "password_reset",
+    "POST /auth/email/verify/": "email",
+    "POST /auth/email/verify/resend/": "email",
+    "POST /auth/email/change/": "email",
+    "POST /auth/email/confirm/": "email",
     "DELETE /profiles/me/": "account_deletion",
     "GET /tmdb/search/": "tmdb",
     "POST /tmdb/import/bulk/": "tmdb_bulk",
@@ -220,6 +229,11 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "POST /auth/password/reset/confirm/": (
         CostCase(body=lambda world: {**world.reset, "new_password": "another-horse-9-staple"}),
     ),
+    "POST /auth/email/verify/": (CostCase(body=lambda world: world.verification),),
+    "POST /auth/email/verify/resend/": _PLAIN,
+    "POST /auth/email/change/": _send(email="changed@example.org", password=PASSWORD),
+    "GET /auth/email/confirm/": (CostCase(query={"uid": "MQ", "token": "x"}),),
+    "POST /auth/email/confirm/": (CostCase(form=lambda world: world.verification),),
     "GET /movies/": (
         *MOVIE_FILTERS,
         *_DEEP_PAGES,
@@ -421,6 +435,9 @@ def build_request(world: World, operation: str, case: CostCase) -> dict[str, Any
         file = head + line * ((20 * 1024 * 1024 - len(head)) // len(line))
         request["data"] = boundary + file + b"\r\n--x--\r\n"
         request["content_type"] = "multipart/form-data; boundary=x"
+    elif case.form is not None:
+        request["data"] = urlencode(case.form(world))
+        request["content_type"] = "application/x-www-form-urlencoded"
     elif case.body is not None:
         request["data"] = json.dumps(case.body(world))
         request["content_type"] = "application/json"
@@ -475,7 +492,12 @@ def create_world() -> World:
     counts = Rating.objects.values("user_id").annotate(n=Count("id")).order_by("-n")
     member = User.objects.get(pk=counts[0]["user_id"])
     other = User.objects.get(pk=counts[1]["user_id"])
-    User.objects.filter(pk=member.pk).update(password=make_password(PASSWORD))
+    User.objects.filter(pk=member.pk).update(
+        password=make_password(PASSWORD),
+        email="costs@example.org",
+        email_verified=True,
+        pending_email=PENDING_EMAIL,
+    )
     member.refresh_from_db()
     movie_ids = list(Movie.objects.order_by("-popularity", "id").values_list("id", flat=True))
     rated = Rating.objects.filter(user=member)
@@ -547,6 +569,7 @@ def create_world() -> World:
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("SET statement_timeout = '5s'")
     uid, token = make_password_reset_credentials(member)
+    verification = make_verification_credentials(member, PENDING_EMAIL)
     return World(
         member=member,
         staff=User.objects.create_superuser("costs_staff", password=PASSWORD),
@@ -567,5 +590,6 @@ def create_world() -> World:
         import_id=job.pk,
         session_id=str(TokenFamily.objects.filter(user=member).earliest("created_at").pk),
         reset={"uid": uid, "token": token},
+        verification=dict(zip(("uid", "token"), verification, strict=True)),
         movie_ids=movie_ids,
     )

@@ -43,6 +43,7 @@ COSTLY_BY_DESIGN = {
     "POST /auth/token/",
     "POST /auth/password/change/",
     "POST /auth/password/reset/confirm/",
+    "POST /auth/email/change/",
     "DELETE /profiles/me/",
     "POST /imports/",
     "GET /exports/",

@@ -302,6 +302,22 @@ PASSWORD_RESET_TIMEOUT = 3600
 # The page of a client, with {uid} and {token}. Without one, the mail contains the two values alone.
 PASSWORD_RESET_URL: str = env.read("PASSWORD_RESET_URL", default="")
 
+EMAIL_VERIFICATION_TIMEOUT = timedelta(days=3)
+# The address of this service in mails, which the task worker cannot see in a request.
+PUBLIC_URL: str = env.read(
+    "PUBLIC_URL",
+    env.parse_url,
+    schemes=("https", "http"),
+    default="",
+    example="https://api.example.org",
+).rstrip("/")
+# The page of a client, with {uid} and {token}. Without one it is ours, and without PUBLIC_URL the mail
+# contains the two values alone.
+EMAIL_VERIFICATION_URL: str = env.read(
+    "EMAIL_VERIFICATION_URL",
+    default=f"{PUBLIC_URL}/auth/email/confirm/?uid={{uid}}&token={{token}}" if PUBLIC_URL else "",
+)
+
 SWAGGER_SETTINGS = {
     "DEFAULT_INFO": "nexus.core.api.schema.API_INFO",
     "DEFAULT_AUTO_SCHEMA_CLASS": "nexus.core.api.schema.ContractAutoSchema",
@@ -342,6 +358,9 @@ RATE_LIMITS = {
     "guest": (20, 3600),
     "password_reset": (10, 3600),
     "password_reset_account": (3, 3600),
+    # Attempts to verify, resend and change, and the mails that one mailbox gets.
+    "email": (20, 3600),
+    "verification_mail": (5, 3600),
     "tmdb": (30, 60),
     "tmdb_bulk": (10, 60),
     "import": (20, 3600),
@@ -399,6 +418,12 @@ REQUEST_UNITS = {
     "POST /auth/password/change/": 30,
     "POST /auth/password/reset/confirm/": 15,
     "POST /auth/password/reset/": 1,
+    "POST /auth/email/verify/": 1,
+    "POST /auth/email/verify/resend/": 1,
+    "POST /auth/email/change/": 15,
+    # The page that a verification mail links to.
+    "GET /auth/email/confirm/": 1,
+    "POST /auth/email/confirm/": 1,
     "POST /auth/token/refresh/": 1,
     "POST /auth/token/verify/": 1,
     "POST /auth/logout/": 1,

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, register_converter
 
+from accounts.confirmation_page import confirm_email
 from nexus.core.api import health, root
 from nexus.core.api.schema import make_schema_view
 from nexus.core.api.url_converters import IdConverter, UsernameConverter
@@ -24,6 +25,7 @@ schema = make_schema_view(api_urlpatterns)
 urlpatterns = [
     *api_urlpatterns,
     path("", root.index, name="index"),
+    path("auth/email/confirm/", confirm_email, name="email-confirm"),
     path("favicon.ico", root.favicon, name="favicon"),
     path("swagger/", schema.with_ui("swagger"), name="swagger"),
     path("redoc/", schema.with_ui("redoc"), name="redoc"),

@@ -14,8 +14,9 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from rest_framework.test import APIClient
 
 from accounts.mail import MailFailedError
+from accounts.mail_tokens import make_password_reset_credentials
 from accounts.models import KnownAddress, User
-from accounts.services import make_password_reset_credentials, user_password_reset
+from accounts.services import user_password_reset
 from accounts.tokens import family_create
 from nexus.dev.pytest_plugin import PASSWORD
 

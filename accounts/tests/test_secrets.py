@@ -63,6 +63,10 @@ class Conversation:
         self.post("/auth/password/reset/", {"email": f"{name}@example.org"})
 
 
+def read_credentials(message):
+    return dict(re.findall(r"^(uid|token): (\S+)$", message.body, re.MULTILINE))
+
+
 def read_all_stores():
     """Return all rows of all models, and all keys and values of the cache, as text."""
     models: list[type[Model]] = apps.get_models()
@@ -98,11 +102,29 @@ def test_secrets_appear_in_no_other_response_log_line_or_store(
     body = {"old_password": PASSWORD, "new_password": SECOND_PASSWORD}
     assert talk.post("/auth/password/change/", body, **bearer).status_code == 204
 
+    # A failed and a successful verification of the address, and a change of it.
+    assert run_jobs() == []
+    credentials = read_credentials(mail.outbox[0])
+    talk.secrets.append(credentials["token"].rpartition(".")[2])
+    body = {**credentials, "token": credentials["token"] + "x"}
+    assert talk.post("/auth/email/verify/", body).status_code == 400
+    assert talk.post("/auth/email/verify/", credentials).status_code == 204
+    for password in (PASSWORD, SECOND_PASSWORD):
+        body = {"email": "ann@example.net", "password": password}
+        talk.post("/auth/email/change/", body, **bearer)
+    assert run_jobs() == []
+    change_mail = next(message for message in mail.outbox if message.to == ["ann@example.net"])
+    credentials = read_credentials(change_mail)
+    talk.secrets.append(credentials["token"].rpartition(".")[2])
+    talk.responses.append(client.get("/auth/email/confirm/").content.decode())
+    talk.responses.append(client.post("/auth/email/confirm/", {"uid": "x"}).content.decode())
+
     # A failed and a successful password reset.
+    mail.outbox.clear()
     talk.request_reset("ann")
     talk.request_reset("nobody")
     assert run_jobs() == []
-    credentials = dict(re.findall(r"^(uid|token): (\S+)$", mail.outbox[0].body, re.MULTILINE))
+    credentials = read_credentials(mail.outbox[0])
     talk.secrets.append(credentials["token"])
     body = {**credentials, "new_password": "weak"}
     assert talk.post("/auth/password/reset/confirm/", body).status_code == 400
@@ -121,7 +143,7 @@ def test_secrets_appear_in_no_other_response_log_line_or_store(
     stored, logged = read_all_stores(), "\n".join(log_lines)
     assert len(log_lines) > 10
     assert all(json.loads(line) for line in log_lines)
-    assert len(talk.secrets) == 3 + 1 + len(settings.JWT_SIGNING_KEYS) + 2 * 3 + 1
+    assert len(talk.secrets) == 3 + 1 + len(settings.JWT_SIGNING_KEYS) + 2 * 3 + 2 + 1
     for secret in talk.secrets:
         assert secret not in logged
         assert secret not in stored

@@ -116,6 +116,7 @@ def make_user(db: None) -> Callable[..., User]:
 
     def make(username: str = "ann", **fields: Any) -> User:
         fields.setdefault("email", f"{username}@example.org")
+        fields.setdefault("email_verified", True)
         return User.objects.create_user(username=username, password=PASSWORD, **fields)
 
     return make

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from django.db import transaction
 
+from accounts.mail_tokens import make_password_reset_credentials
 from accounts.models import TokenFamily
-from accounts.services import make_password_reset_credentials
 from accounts.tokens import family_create
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.hostile_values import CURSORS, MOMENT_CURSORS, TEXTS
@@ -110,6 +110,8 @@ def world(make_user, make_movie, client_of, settings):
         "/auth/password/change/": {"old_password": PASSWORD, "new_password": "another-horse-9"},
         "/auth/password/reset/": {"email": "ann@example.org"},
         "/auth/password/reset/confirm/": {"uid": uid, "token": token, "new_password": PASSWORD},
+        "/auth/email/verify/": {"uid": uid, "token": token},
+        "/auth/email/change/": {"email": "ann@example.net", "password": PASSWORD},
         "/profiles/me/": {"password": PASSWORD},
         "/ratings/": {"movie": other.pk, "score": 3.5},
         "/ratings/{id}/": {"score": 3.5},

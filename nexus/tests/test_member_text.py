@@ -23,6 +23,7 @@ OVERRIDE, ESCAPE, LONE_SPACE = "ann\u202egpj.exe", "\x1b[31mann", "\u200b"
 EXCUSED = {
     "accounts.User.username": "letters, digits and _ . + - only",
     "accounts.User.email": "an e-mail address, which only its owner and staff see",
+    "accounts.User.pending_email": "an e-mail address, which only its owner sees",
     "accounts.User.first_name": "no form or request sets it",
     "accounts.User.last_name": "no form or request sets it",
     "accounts.User.password": "a hash",

@@ -20,6 +20,10 @@ REVIEWED = {
     ("accounts", "0006_rename_users_with_at"): "renames the few users who have an @ in their name",
     ("accounts", "0007_admins_jobs"): "inserts a few rows of permissions",
     ("accounts", "0009_successor_of_a_refresh_token"): "sets a default, in the system catalog only",
+    (
+        "accounts",
+        "0012_existing_addresses_are_verified",
+    ): "concurrent indexes, updates of 1,000 rows",
     ("core", "0001_limit_window"): "SET UNLOGGED on an empty table",
     ("movies", "0003_list_indexes"): "timeouts, a statistics target and DROP INDEX CONCURRENTLY",
     ("movies", "0004_samples_and_words"): "timeouts, statistics, and updates of 1,000 rows each",

@@ -9,8 +9,9 @@ import pytest
 from django.db import transaction
 from rest_framework.test import APIClient
 
+from accounts.mail_tokens import make_password_reset_credentials, make_verification_credentials
 from accounts.models import TokenFamily, User
-from accounts.services import guest_create, make_password_reset_credentials
+from accounts.services import guest_create
 from accounts.tokens import FAMILY_CLAIM, family_create
 from movies.models import Movie
 from nexus.core.api.jwt import AccessToken
@@ -19,6 +20,7 @@ from nexus.tests.routes import METHODS, list_api_routes
 from recommendations.models import Feedback
 from social.models import Block, Follow, Import, ImportRow, Playlist, Rating, Viewing, WatchlistItem
 
+NEW_EMAIL = "owner@new.example"
 CALLERS = ("anonymous", "stranger", "owner", "staff", "deactivated", "expired")
 
 # Expected statuses in the order of CALLERS. Staff get what strangers get: moderation is in the admin.
@@ -56,6 +58,9 @@ MATRIX = {
     "/auth/password/change/": {"POST": (401, 204, 204, 204, 401, 401)},
     "/auth/password/reset/": {"POST": _repeat_for_callers(204)},
     "/auth/password/reset/confirm/": {"POST": _repeat_for_callers(204)},
+    "/auth/email/verify/": {"POST": _repeat_for_callers(204)},
+    "/auth/email/verify/resend/": {"POST": (401, 204, 204, 204, 401, 401)},
+    "/auth/email/change/": {"POST": (401, 204, 204, 204, 401, 401)},
     "/movies/": {"GET": _PUBLIC},
     "/movies/top_rated/": {"GET": _PUBLIC},
     "/movies/trending/": {"GET": _PUBLIC},
@@ -147,7 +152,7 @@ def world(make_user, make_movie):
     movie, other = make_movie("Alien"), make_movie("Brazil")
     people = {
         "stranger": make_user("stranger"),
-        "owner": make_user("owner"),
+        "owner": make_user("owner", pending_email=NEW_EMAIL),
         "staff": make_user("boss", is_staff=True, is_superuser=True),
         "deactivated": make_user("gone"),
     }
@@ -201,6 +206,13 @@ def world(make_user, make_movie):
         reset=dict(
             zip(("uid", "token"), make_password_reset_credentials(people["owner"]), strict=True)
         ),
+        verification=dict(
+            zip(
+                ("uid", "token"),
+                make_verification_credentials(people["owner"], NEW_EMAIL),
+                strict=True,
+            )
+        ),
     )
 
 
@@ -231,6 +243,8 @@ def _make_body(world, template, method):
             **world.reset,
             "new_password": "another-horse-9",
         },
+        ("POST", "/auth/email/verify/"): world.verification,
+        ("POST", "/auth/email/change/"): {"email": "new@example.org", "password": PASSWORD},
         ("DELETE", "/profiles/me/"): {"password": PASSWORD},
         ("POST", "/ratings/"): {"movie": world.movie.pk, "score": 3},
         ("PUT", "/ratings/{pk}/"): {"score": 3},
@@ -312,6 +326,7 @@ def test_each_caller_gets_the_status_in_the_matrix(world, unlimited, first_part)
 
 # Where a guest gets another status than a stranger: it has no password, and may not do these.
 _GUEST_STATUSES = {
+    ("/auth/email/change/", "POST"): 400,
     ("/auth/guest/register/", "POST"): 200,
     ("/auth/password/change/", "POST"): 400,
     ("/profiles/me/", "DELETE"): 400,

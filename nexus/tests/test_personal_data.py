@@ -54,7 +54,17 @@ EXCUSED = {
 }
 USER_FIELDS = {
     "account.json": {
-        *("username", "email", "date_joined", "last_login", "is_active", "is_staff", "origin"),
+        *(
+            "username",
+            "email",
+            "email_verified",
+            "pending_email",
+            "date_joined",
+            "last_login",
+            "is_active",
+            "is_staff",
+            "origin",
+        ),
     },
     "profile.json": {"display_name", "bio", "avatar_url", "favorite_genres", "visibility"},
 }
@@ -69,6 +79,7 @@ EXCUSED_USER_FIELDS = {
 MEMBER_ID = 987_654_321_012
 USERNAME = "zebediah-quux"
 EMAIL = "zeb@quuxmail.example"
+PENDING_EMAIL = "zeb@new.quuxmail.example"
 DISPLAY_NAME = "Zebediah Q. Quux"
 
 
@@ -160,6 +171,7 @@ def zeb(make_user, movies, client_of, admin_client, admin_user):
     for login in (USERNAME, EMAIL, "nobody"):
         anonymous.post("/auth/token/", {"username": login, "password": "wrong"})
     anonymous.post("/auth/password/reset/", {"email": EMAIL})
+    client.post("/auth/email/change/", {"email": PENDING_EMAIL, "password": PASSWORD})
     Client().force_login(zeb)
     zeb.groups.add(Group.objects.get_or_create(name="moderator")[0])
     send_password_reset_mail.defer(user_id=zeb.pk)
@@ -246,6 +258,7 @@ def test_deletion_leaves_no_trace_in_any_column(zeb, client_of):
     assert {
         *("accounts_user.username", "social_rating.review", "social_reviewreport.review"),
         *("social_importrow.title", "social_import.filename", "django_admin_log.object_repr"),
+        *("accounts_user.email", "accounts_user.pending_email"),
         *("procrastinate_jobs.args", "social_playlist.name", "social_follow.followed_id"),
     } <= before
     assert sessions_before
@@ -266,15 +279,19 @@ def test_deletion_keeps_what_belongs_to_others(zeb, client_of, movies):
     assert movies[0].rating_count == 1
 
 
-def test_rate_limits_store_no_plain_hash_of_an_address(api):
+def test_rate_limits_store_no_plain_hash_of_an_address(api, run_jobs):
     for _ in range(2):
         api.post("/auth/password/reset/", {"email": EMAIL})
+    body = {"username": USERNAME, "email": EMAIL, "password": PASSWORD}
+    api.post("/auth/register/", body)
+    run_jobs()
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT key FROM core_limitwindow")
         keys = " ".join(key for (key,) in cursor.fetchall())
 
     assert "password_reset_account" in keys
+    assert "verification_mail" in keys
     assert not any(trace in keys for trace in list_traces())
 
 

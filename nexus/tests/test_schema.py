@@ -10,8 +10,9 @@ import pytest
 import yaml
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from accounts.mail_tokens import make_password_reset_credentials, make_verification_credentials
 from accounts.models import TokenFamily, User
-from accounts.services import guest_create, make_password_reset_credentials
+from accounts.services import guest_create
 from accounts.tokens import family_create
 from nexus.dev.jobs import run_waiting_jobs
 from nexus.dev.pytest_plugin import PASSWORD
@@ -372,6 +373,14 @@ def _iterate_identity_calls(world):
     reset = {"uid": uid, "token": token, "new_password": "another-horse-9"}
     yield "POST", "/auth/password/reset/confirm/", reset, 204
     yield "POST", "/auth/password/reset/confirm/", reset, 400
+    dora = User.objects.create_user("dora", "dora@example.org", PASSWORD)
+    uid, token = make_verification_credentials(dora, dora.email)
+    yield "POST", "/auth/email/verify/", {"uid": uid, "token": token}, 204
+    yield "POST", "/auth/email/verify/", {"uid": uid, "token": token}, 400
+    yield "POST", "/auth/email/verify/resend/", None, 204
+    change = {"email": "ann@example.net", "password": PASSWORD}
+    yield "POST", "/auth/email/change/", change, 204
+    yield "POST", "/auth/email/change/", {**change, "password": "wrong"}, 400
     yield "POST", "/auth/logout/all/", None, 204
     ann.refresh_from_db()
     access = family_create(user=ann).access

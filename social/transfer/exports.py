@@ -269,6 +269,8 @@ def _account_payload(user: User) -> dict[str, Any]:
     return {
         "username": user.username,
         "email": user.email,
+        "email_verified": user.email_verified,
+        "pending_email": user.pending_email,
         "date_joined": _format_datetime(user.date_joined),
         "last_login": _format_datetime(user.last_login),
         "is_active": user.is_active,

@@ -39,9 +39,12 @@ from nexus.core.observability.metrics import RATE_LIMIT_REFUSALS
 # Each of these requests hashes a password, sends a mail or recounts a member's ratings, which costs
 # more than the count.
 DATABASE_SCOPES = frozenset(
-    {"login_account", "login_overall", "password_reset_account", "visibility"}
+    {
+        *("login_account", "login_overall", "password_reset_account"),
+        *("verification_mail", "visibility"),
+    }
 )
-FALLBACK_SCOPES = frozenset({"login", "register", "guest", "password_reset"})
+FALLBACK_SCOPES = frozenset({"login", "register", "guest", "password_reset", "email"})
 
 UNKNOWN_ADDRESS = "unknown"
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")

@@ -88,7 +88,7 @@ def test_concurrent_requests_counted_in_the_database_pass_exactly_up_to_the_limi
 def test_every_scope_has_a_limit():
     assert set(configured.RATE_LIMITS) >= throttling.DATABASE_SCOPES | throttling.FALLBACK_SCOPES
     assert set(CACHE_SCOPES) == {
-        *("address", "member", "login", "register", "guest", "password_reset"),
+        *("address", "member", "login", "register", "guest", "password_reset", "email"),
         *("account_deletion", "tmdb", "tmdb_bulk", "import", "export"),
     }
 
@@ -297,6 +297,7 @@ def test_units_and_cost_cases_are_those_of_operations_that_exist():
         *("GET /", "GET /favicon.ico", "GET /swagger/", "GET /redoc/", "GET /swagger.json"),
         *("GET /swagger.yaml", "GET /health/ready/", "/admin/"),
         "GET /movies/{pk}/?append=",
+        *("GET /auth/email/confirm/", "POST /auth/email/confirm/"),
     }
 
     assert set(configured.REQUEST_UNITS) == operations | pages

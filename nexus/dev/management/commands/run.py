@@ -76,7 +76,8 @@ class Command(BaseCommand):
 
     def _serve(self, port: int, tmdb_settings: dict[str, str]) -> None:
         """Run gunicorn and a task worker until Ctrl-C, or until one of them ends."""
-        environment = {**os.environ, "PORT": str(port), **tmdb_settings}
+        public_url = {"PUBLIC_URL": f"http://localhost:{port}"}
+        environment = {**public_url, **os.environ, "PORT": str(port), **tmdb_settings}
         commands = {
             "gunicorn": ["-m", "gunicorn", "nexus.wsgi", "--bind", f"127.0.0.1:{port}"],
             "The task worker": ["manage.py", "run_worker"],
