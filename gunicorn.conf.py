@@ -27,6 +27,7 @@ from gunicorn.workers.ggevent import GeventWorker
 STALL_TIMEOUT_S = 30.0
 # Longer than the second in which a stopping worker still accepts connections.
 IDLE_AFTER_STOP_S = 1.5
+STOP_POLL_INTERVAL_S = 0.1
 
 
 class WebWorker(GeventWorker):
@@ -66,7 +67,7 @@ class WebWorker(GeventWorker):
 
     def _close_idle_connections_at_stop(self) -> None:
         while self.alive:
-            gevent.sleep(1.0)
+            gevent.sleep(STOP_POLL_INTERVAL_S)
         gevent.sleep(IDLE_AFTER_STOP_S)
         for greenlet, timeout in list(self._idle.items()):
             greenlet.kill(timeout, block=False)
@@ -133,5 +134,5 @@ def on_exit(server: Arbiter) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Open the database connections."""
-    import_module("nexus.core.db.connection_pool").fill_connection_pool()
+    """Prepare for the first request. gevent has replaced the blocking functions by now."""
+    import_module("nexus.core.warm_up").warm_up()

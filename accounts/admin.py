@@ -57,8 +57,7 @@ class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
         permissions=["change"],
     )
     def deactivate(self, request: HttpRequest, queryset: models.QuerySet[User]) -> None:
-        users = [user for user in queryset if self.has_change_permission(request, user)]
-        count = sum(self.deactivate_user(user) for user in users)
+        count = sum(self.deactivate_user(user) for user in queryset)
         text = f"{count_objects(count, 'user')} deactivated."
         self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
 
@@ -70,11 +69,17 @@ class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
         description="Remove display name, bio and picture from the profile", permissions=["change"]
     )
     def clear_profile(self, request: HttpRequest, queryset: models.QuerySet[User]) -> None:
-        users = [user for user in queryset if self.has_change_permission(request, user)]
+        users = list(queryset)
         for user in users:
             profile_update(user=user, changes={"display_name": "", "bio": "", "avatar_url": ""})
         text = f"{count_objects(len(users), 'profile')} cleared."
         self.message_user(request, text, messages.SUCCESS if users else messages.WARNING)
+
+    def filter_for_action(
+        self, request: HttpRequest, queryset: models.QuerySet[User]
+    ) -> models.QuerySet[User]:
+        allowed = [user.pk for user in queryset if self.has_change_permission(request, user)]
+        return queryset.filter(pk__in=allowed)
 
     def is_action_useful(self, name: str, obj: User) -> bool:
         if name == "deactivate":

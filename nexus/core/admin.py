@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import unquote
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,7 +16,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 class ObjectActionsMixin:
     """Offers the list's actions as buttons on the page of an object, except Django's deletion.
 
-    An action gets the same queryset as from the list, with the one object.
+    An action gets the same queryset as from the list, with the one object. The admin's log has an entry
+    for each object of an action.
     """
 
     change_form_template: Any = "admin/object_actions.html"
@@ -21,6 +25,18 @@ class ObjectActionsMixin:
     def is_action_useful(self, name: str, obj: Any) -> bool:
         """Return whether the page of this object should offer the action."""
         return True
+
+    def filter_for_action(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return those of the selected objects that this user may change by actions."""
+        return queryset
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)  # type: ignore[misc]
+        return {
+            # Django's deletion writes its own entries.
+            name: action if name == "delete_selected" else (_log_objects(action), *action[1:])
+            for name, action in actions.items()
+        }
 
     def change_view(
         self: Any,
@@ -65,6 +81,26 @@ class MemberContentAdmin(ObjectActionsMixin, admin.ModelAdmin):
     def show_result(self, request: HttpRequest, text: str, *, is_changed: bool) -> None:
         """Tell staff what an action did; as a warning if it changed nothing."""
         self.message_user(request, text, messages.SUCCESS if is_changed else messages.WARNING)
+
+
+def _log_objects(action: tuple[Callable[..., Any], str, str]) -> Callable[..., Any]:
+    """Return the function of an action, followed by entries in the admin's log.
+
+    An entry names the object by its type and id, and has the description of the action. The words of
+    members are in neither.
+    """
+    run_action, _, description = action
+
+    @wraps(run_action)
+    def wrapper(model_admin: Any, request: HttpRequest, queryset: Any) -> Any:
+        queryset = model_admin.filter_for_action(request, queryset)
+        # Read first, because the action may delete them.
+        objects = list(queryset)
+        response = run_action(model_admin, request, queryset)
+        LogEntry.objects.log_actions(request.user.pk, objects, CHANGE, f"{description}.")
+        return response
+
+    return wrapper
 
 
 def count_objects(count: int, noun: str) -> str:

@@ -36,6 +36,15 @@ waiting = {"django", "nexus", "prometheus_client", "psycopg", "redis", "requests
 print(sorted(waiting.intersection(name.partition(".")[0] for name in sys.modules)))
 """
 
+_LIST_VIEWS_AFTER_WARM_UP = """
+import sys
+import django
+django.setup()
+from nexus.core.warm_up import warm_up
+warm_up()
+print(sorted(name for name in sys.modules if name in {"accounts.views", "social.views.members"}))
+"""
+
 
 def run_python(code, **env):
     return subprocess.run(
@@ -50,6 +59,16 @@ def run_python(code, **env):
 
 def test_the_configuration_imports_no_module_that_waits_for_the_network():
     assert run_python(_LIST_MODULES).stdout == "[]\n"
+
+
+def test_a_worker_imports_the_views_before_its_first_request():
+    result = run_python(
+        _LIST_VIEWS_AFTER_WARM_UP,
+        DJANGO_SETTINGS_MODULE="nexus.settings",
+        DATABASE_URL=get_database_url(),
+    )
+
+    assert result.stdout == "['accounts.views', 'social.views.members']\n", result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
 
@@ -223,6 +224,66 @@ def test_the_list_of_reports_says_what_its_actions_did(admin_client, reported):
     page = admin_client.post(REPORTS, form, follow=True).content.decode()
 
     assert "1 review hidden, 2 reports upheld." in page
+
+
+def read_log():
+    return [
+        (entry.user.username, entry.object_repr, entry.change_message)
+        for entry in LogEntry.objects.order_by("id")
+    ]
+
+
+@pytest.mark.parametrize("by_page", [False, True])
+def test_a_decision_about_a_report_is_in_the_admins_log_without_the_members_words(
+    admin_client, reported, by_page
+):
+    report = ReviewReport.objects.order_by("id").first()
+
+    if by_page:
+        act_on_page(admin_client, report, "dismiss")
+    else:
+        run_action(admin_client, "dismiss")
+
+    text = "Leave the review and dismiss all reports of it."
+    assert read_log() == [("admin", f"Report {report.pk} (abuse)", text)]
+    history = admin_client.get(f"{REPORTS}{report.pk}/history/").content.decode()
+    assert text in history
+
+
+def test_hiding_and_showing_reviews_and_playlists_is_in_the_admins_log(admin_client, stored):
+    rating, playlist = Rating.objects.get(), Playlist.objects.get()
+
+    act_on_page(admin_client, rating, "hide")
+    hidden = HiddenReview.objects.get()
+    act_on_page(admin_client, hidden, "restore")
+    act_on_page(admin_client, playlist, "hide")
+
+    assert read_log() == [
+        ("admin", f"Rating {rating.pk}", "Hide the review from everybody but its author."),
+        (
+            *("admin", f"Hidden review {hidden.pk}"),
+            "Show what the member writes about the movie again.",
+        ),
+        (
+            *("admin", f"Playlist {playlist.pk}"),
+            "Make the playlist private and keep its owner from sharing it.",
+        ),
+    ]
+
+
+def test_an_action_on_a_superuser_that_is_refused_is_not_in_the_admins_log(make_user, admin_user):
+    staff, ann = make_user("staff", is_staff=True), make_user("ann")
+    for codename in ("view_user", "change_user"):
+        staff.user_permissions.add(Permission.objects.get(codename=codename))
+    client = Client()
+    client.force_login(staff)
+
+    form = {"action": "deactivate", "_selected_action": [ann.pk, admin_user.pk]}
+    client.post("/admin/accounts/user/", form)
+
+    admin_user.refresh_from_db()
+    assert admin_user.is_active
+    assert [(user, subject) for user, subject, _ in read_log()] == [("staff", "ann")]
 
 
 def test_the_report_page_offers_only_what_can_be_done(admin_client, reported):
