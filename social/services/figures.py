@@ -24,6 +24,8 @@ from social.queries import fetch_drifted_movies, recount_ratings
 
 # Each batch locks the movies of so many ratings while it reads all ratings of them.
 RECOUNT_BATCH_SIZE = 100
+# Movies that one statement of a request recounts, because a statement has 5 s.
+APPLY_BATCH_SIZE = 1_000
 # Movies that one statement compares with their ratings, without a lock.
 CHECK_BATCH_SIZE = 2_000
 # The results of so many checks are stored.
@@ -38,8 +40,8 @@ def figures_apply(*, changes: Sequence[RatingChange]) -> None:
     Runs in the transaction that writes the ratings, after it has written them.
     """
     imprecise = movies_apply_ratings(changes=changes)
-    if imprecise:
-        recount_ratings(imprecise)
+    for start in range(0, len(imprecise), APPLY_BATCH_SIZE):
+        recount_ratings(imprecise[start : start + APPLY_BATCH_SIZE])
 
 
 def ratings_recount(*, movie_ids: Sequence[int] | None = None) -> int:
