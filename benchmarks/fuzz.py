@@ -122,6 +122,8 @@ def run_service(log: Path) -> Iterator[tuple[HttpService, list[int]]]:
             # With production's logs, which are JSON.
             "PRODUCTION": "1",
             "HTTPS": "0",
+            # Nobody requests the static files, which are not collected.
+            "PYTHONWARNINGS": "ignore:No directory at",
             "JWT_SIGNING_KEYS": "a key of the fuzzer that is long enough for HS256",
             "TMDB_SYNC_PAGES": "0",
             "RATE_LIMIT_SCALE": "1000000",
@@ -138,14 +140,14 @@ def run_service(log: Path) -> Iterator[tuple[HttpService, list[int]]]:
         with psycopg.connect(environment["DATABASE_URL"]) as connection:
             rows = connection.execute("SELECT id FROM movies_movie ORDER BY id LIMIT 5").fetchall()
         port = find_free_port()
-        commands = (
-            [*GUNICORN, "--bind", f"127.0.0.1:{port}"],
-            [sys.executable, "manage.py", "run_worker"],
-        )
-        with log.open("ab") as stderr:
+        gunicorn = [*GUNICORN, "--bind", f"127.0.0.1:{port}"]
+        worker = [sys.executable, "manage.py", "run_worker"]
+        options: dict[str, Any] = {"env": environment, "cwd": embedded.ROOT}
+        with log.open("wb") as stderr:
             processes = [
-                subprocess.Popen(command, env=environment, cwd=embedded.ROOT, stderr=stderr)
-                for command in commands
+                subprocess.Popen(gunicorn, stderr=stderr, **options),
+                # Its commands write their progress, which is no log.
+                subprocess.Popen(worker, stderr=subprocess.DEVNULL, **options),
             ]
         try:
             service = HttpService(f"http://127.0.0.1:{port}")
