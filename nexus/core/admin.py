@@ -97,6 +97,8 @@ def _log_objects(action: tuple[Callable[..., Any], str, str]) -> Callable[..., A
         # Read first, because the action may delete them.
         objects = list(queryset)
         response = run_action(model_admin, request, queryset)
+        # Only users get here.
+        assert request.user.pk is not None
         LogEntry.objects.log_actions(request.user.pk, objects, CHANGE, f"{description}.")
         return response
 
