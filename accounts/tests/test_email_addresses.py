@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from accounts.mail import MailFailedError
 from accounts.mail_tokens import make_password_reset_credentials, make_verification_credentials
 from accounts.models import User
-from accounts.services import user_email_verify, user_password_change
+from accounts.services import guest_create, user_email_verify, user_password_change
 from nexus.dev.pytest_plugin import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +99,18 @@ def test_registration_sends_a_mail_that_verifies_the_address(run_jobs):
     assert response.status_code == 204
     assert client.get("/profiles/me/").json()["email_verified"] is True
     assert (login_before, can_log_in(ADDRESS.upper())) == (False, True)
+
+
+def test_guest_who_registers_gets_the_mail_too(client_of, run_jobs):
+    client = client_of(guest_create())
+
+    response = client.post(
+        "/auth/guest/register/", {"username": "ann", "email": ADDRESS, "password": PASSWORD}
+    )
+    run_jobs()
+
+    assert response.json()["user"]["email_verified"] is False
+    assert verify(read_credentials(mail.outbox[0])).status_code == 204
 
 
 def test_unverified_address_blocks_nobody():

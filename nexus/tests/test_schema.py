@@ -373,8 +373,8 @@ def _iterate_identity_calls(world):
     reset = {"uid": uid, "token": token, "new_password": "another-horse-9"}
     yield "POST", "/auth/password/reset/confirm/", reset, 204
     yield "POST", "/auth/password/reset/confirm/", reset, 400
-    dora = User.objects.create_user("dora", "dora@example.org", PASSWORD)
-    uid, token = make_verification_credentials(dora, dora.email)
+    flora = User.objects.create_user("flora", "flora@example.org", PASSWORD)
+    uid, token = make_verification_credentials(flora, flora.email)
     yield "POST", "/auth/email/verify/", {"uid": uid, "token": token}, 204
     yield "POST", "/auth/email/verify/", {"uid": uid, "token": token}, 400
     yield "POST", "/auth/email/verify/resend/", None, 204
