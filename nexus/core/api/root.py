@@ -1,4 +1,6 @@
-"""The root of the API: its name, links to its parts, and the notice that TMDb's terms require.
+"""The root of the API: a page for people, and for programs links to its parts.
+
+Both show the notice that TMDb's terms require.
 
 Source of the notice and of the rule about the logo: https://developer.themoviedb.org/docs/faq.
 """
@@ -6,9 +8,11 @@ Source of the notice and of the rule about the logo: https://developer.themovied
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 
 from nexus.core.api.exceptions import require_safe
 
+SCHEMA_PATH = "/swagger.json"
 TMDB_NOTICE = "This product uses the TMDB API but is not endorsed or certified by TMDB."
 TMDB_URL = "https://www.themoviedb.org/"
 TMDB_LOGO_RULE = (
@@ -31,13 +35,34 @@ def favicon(request: HttpRequest) -> HttpResponse:
     return response
 
 
+# The page loads scripts and styles from here alone, and none that are written into it.
+_CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data: https://image.tmdb.org"
+
+
 @require_safe
-def index(request: HttpRequest) -> JsonResponse:
+def index(request: HttpRequest) -> HttpResponse:
+    """Return the page for people if the client prefers HTML, as browsers do, else the JSON."""
+    # `*/*`, which curl and most HTTP libraries send, prefers neither: the first is taken.
+    preferred = request.get_preferred_type(["application/json", "text/html"])
+    response = _render_page() if preferred == "text/html" else _list_links(request)
+    response["Cache-Control"] = "public, max-age=60"
+    response["Vary"] = "Accept"
+    return response
+
+
+def _render_page() -> HttpResponse:
+    context = {"tmdb_notice": TMDB_NOTICE, "tmdb_url": TMDB_URL, "schema_path": SCHEMA_PATH}
+    response = HttpResponse(render_to_string("home.html", context))
+    response["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
+    return response
+
+
+def _list_links(request: HttpRequest) -> JsonResponse:
     """Name the service, link to its parts and show TMDb's notice."""
     paths = {
         "swagger": "/swagger/",
         "redoc": "/redoc/",
-        "schema": "/swagger.json",
+        "schema": SCHEMA_PATH,
         "movies": "/movies/",
         "register": "/auth/register/",
         "health": "/health/ready/",
@@ -53,7 +78,4 @@ def index(request: HttpRequest) -> JsonResponse:
             "logo_rule": TMDB_LOGO_RULE,
         },
     }
-    response = JsonResponse(body)
-    response["Cache-Control"] = "public, max-age=60"
-    response["Vary"] = "Accept"
-    return response
+    return JsonResponse(body)
