@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db import models
 from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts.models import SpentRefreshToken, TokenFamily, User
 from accounts.services import profile_update, user_deactivate, user_revoke_access
@@ -16,7 +17,7 @@ from nexus.core.admin import ObjectActionsMixin, count_objects
 
 PROFILE_FIELDS = (
     *("origin", "display_name", "bio", "avatar_url"),
-    *("favorite_genres", "visibility"),
+    *("favorite_genre_names", "visibility"),
 )
 
 
@@ -24,7 +25,9 @@ PROFILE_FIELDS = (
 class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
     """Accounts and roles. The words of a member's profile can be removed, but not written."""
 
-    list_display = ("username", "email", "origin", "visibility", "is_active", "is_staff")
+    list_display = (
+        *("username", "email", "origin", "visibility", "is_active", "is_staff", "date_joined"),
+    )
     list_filter = ("origin", "is_active", "is_staff", "visibility", "groups")
     search_fields = ("username", "email", "display_name")
     actions = ("deactivate", "clear_profile")
@@ -95,6 +98,13 @@ class UserAdmin(ObjectActionsMixin, DjangoUserAdmin):
         super().save_model(request, obj, form, change)
         if is_email_changed:
             send_verification_mail.defer(user_id=obj.pk)
+
+    @admin.display(description="favorite genres")
+    def favorite_genre_names(self, user: User) -> str:
+        return ", ".join(user.favorite_genres) or "-"
+
+    def view_on_site(self, obj: User) -> str:
+        return reverse("member-detail", args=[obj.username])
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = list(super().get_readonly_fields(request, obj))

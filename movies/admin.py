@@ -9,12 +9,14 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 
 from movies import search
 from movies.filters import filter_movies
 from movies.models import Collection, Credit, Movie, MovieQuerySet, Person
 from movies.selectors import find_movies_in_use
 from movies.services.catalogue import movie_reindex, movies_remove, people_remove, person_reindex
+from nexus.core.admin import format_number
 from nexus.core.genres import GENRE_NAMES, sort_genres
 
 IMDB_ID = re.compile(r"\Att[0-9]{7,10}\Z")
@@ -103,7 +105,10 @@ class CreditInline(admin.TabularInline):
 class MovieAdmin(admin.ModelAdmin):
     form = MovieForm
     inlines = (CreditInline,)
-    list_display = ("title", "release_year", "source", "tmdb_id", "imdb_id", "rating_count")
+    list_display = (
+        *("title", "release_year", "genre_names", "rounded_weighted_rating"),
+        *("rounded_average_score", "rating_count", "source"),
+    )
     list_filter = ("source",)
     # Shows the search box; get_search_results does the search.
     search_fields = ("title",)
@@ -111,14 +116,29 @@ class MovieAdmin(admin.ModelAdmin):
     raw_id_fields = ("collection",)
     readonly_fields = (
         "rating_count",
-        "average_score",
-        "weighted_rating",
+        "rounded_average_score",
+        "rounded_weighted_rating",
         "synced_at",
         "created_at",
         "updated_at",
     )
     ordering = ("-id",)
     show_full_result_count = False
+
+    @admin.display(description="genres")
+    def genre_names(self, movie: Movie) -> str:
+        return ", ".join(movie.genres) or "-"
+
+    @admin.display(description="stars", ordering="average_score")
+    def rounded_average_score(self, movie: Movie) -> str:
+        return format_number(movie.average_score)
+
+    @admin.display(description="weighted rating", ordering="weighted_rating")
+    def rounded_weighted_rating(self, movie: Movie) -> str:
+        return format_number(movie.weighted_rating)
+
+    def view_on_site(self, obj: Movie) -> str:
+        return reverse("movie-detail", args=[obj.pk])
 
     def get_exclude(self, request: HttpRequest, obj: Movie | None = None) -> tuple[str, ...]:
         # A movie added here has the model's default source, "entered by hand".

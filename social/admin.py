@@ -32,6 +32,9 @@ from social.services.playlists import playlist_item_annotate, playlist_item_remo
 from social.services.ratings import rating_delete
 from social.tasks import recount_member_ratings
 
+#: On the page of a playlist, which may have thousands of movies.
+SHOWN_PLAYLIST_ITEMS = 200
+
 #: The author and the movie of a review.
 Subject = tuple[int, int]
 
@@ -96,6 +99,9 @@ class RatingAdmin(ReviewModerationAdmin):
     )
     readonly_fields = ("hidden_at",)
     ordering = ("-id",)
+
+    def view_on_site(self, obj: Rating) -> str:
+        return reverse("review-list", args=[obj.movie_id])
 
     def is_action_useful(self, name: str, obj: Rating) -> bool:
         return (name == "restore") == (obj.hidden_at is not None)
@@ -166,7 +172,7 @@ class ReportStateFilter(admin.SimpleListFilter):
 class ReviewReportAdmin(ReviewModerationAdmin):
     """The moderation queue: the oldest open report first. The actions uphold or dismiss it."""
 
-    list_display = ("id", "reason", "comment", "author", "short_review", "state", "created_at")
+    list_display = ("reason", "short_review", "author", "short_comment", "state", "created_at")
     list_filter = (ReportStateFilter, "reason")
     list_select_related = ("author", "movie", "rating")
     fields = (
@@ -187,7 +193,14 @@ class ReviewReportAdmin(ReviewModerationAdmin):
 
     @admin.display(description="review")
     def short_review(self, report: ReviewReport) -> str:
-        return Truncator(report.review).chars(200)
+        return Truncator(report.review).chars(120)
+
+    @admin.display(description="comment")
+    def short_comment(self, report: ReviewReport) -> str:
+        return Truncator(report.comment).chars(80)
+
+    def view_on_site(self, obj: ReviewReport) -> str | None:
+        return reverse("review-list", args=[obj.movie_id]) if obj.movie_id else None
 
     @admin.display(description="review of")
     def about(self, report: ReviewReport) -> SafeString | str:
@@ -308,15 +321,41 @@ class PlaylistAdmin(MemberContentAdmin):
     list_select_related = ("owner",)
     search_fields = ("name", "=owner__username")
     fields = (
-        *("id", "owner", "name", "description", "visibility", "hidden_at", "movie_count"),
-        *("version", "published_at", "created_at", "updated_at"),
+        *("name", "owner", "description", "visibility", "hidden_at", "movie_count", "movies"),
+        *("id", "version", "published_at", "created_at", "updated_at"),
     )
     readonly_fields = (
-        *("id", "hidden_at", "movie_count", "version", "published_at"),
+        *("id", "hidden_at", "movie_count", "movies", "version", "published_at"),
         *("created_at", "updated_at"),
     )
     ordering = ("-created_at", "-id")
     actions = ("hide", "restore")
+
+    @admin.display(description="movies")
+    def movies(self, playlist: Playlist) -> SafeString | str:
+        items = playlist.items.select_related("movie").order_by("position", "id")
+        rows = [
+            (
+                reverse("admin:movies_movie_change", args=[item.movie_id]),
+                item.movie.title,
+                item.movie.release_year or "no year",
+                format_html(": {}", item.note) if item.note else "",
+            )
+            for item in items[:SHOWN_PLAYLIST_ITEMS]
+        ]
+        more = playlist.movie_count - len(rows)
+        return format_html(
+            '<ol style="margin: 0; padding-left: 2em">{}</ol>{}',
+            format_html_join(
+                "", '<li style="list-style: decimal"><a href="{}">{}</a> ({}){}</li>', rows
+            ),
+            f"and {more} more" if more > 0 else "",
+        )
+
+    def view_on_site(self, obj: Playlist) -> str | None:
+        # Only its owner can read a private playlist.
+        is_private = obj.visibility == Playlist.Visibility.PRIVATE
+        return None if is_private else reverse("playlist-detail", args=[obj.pk])
 
     def is_action_useful(self, name: str, obj: Playlist) -> bool:
         return (name == "restore") == (obj.hidden_at is not None)

@@ -298,3 +298,25 @@ def test_member_who_is_not_staff_is_redirected_to_the_login(client, make_user):
 
     assert response.status_code == 302
     assert "/admin/login/" in response["Location"]
+
+
+def test_the_list_shows_genres_as_words_and_rounded_numbers(admin_client, make_movie, rate):
+    movie = make_movie(
+        "Alien", genres=["Science Fiction", "Horror"], vote_average=8.1234, vote_count=14_000
+    )
+    rate(movie)
+
+    page = admin_client.get(reverse(LIST)).content.decode()
+
+    assert "Science Fiction, Horror" in page or "Horror, Science Fiction" in page
+    assert '<td class="field-rounded_average_score">4.0</td>' in page
+    assert '<td class="field-rounded_weighted_rating">8.1</td>' in page
+
+
+def test_a_movie_links_to_its_page_in_the_api(admin_client, api, make_movie):
+    movie = make_movie("Alien")
+
+    page = admin_client.get(reverse(CHANGE, args=[movie.pk]))
+
+    assert page.context["absolute_url"] == f"/movies/{movie.pk}/"
+    assert api.get(page.context["absolute_url"]).json()["title"] == "Alien"

@@ -105,6 +105,11 @@ def _log_objects(action: tuple[Callable[..., Any], str, str]) -> Callable[..., A
     return wrapper
 
 
+def format_number(value: float | None, digits: int = 1) -> str:
+    """Return the number rounded, or `-` for None."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
 def count_objects(count: int, noun: str) -> str:
     """Return `1 report` or `2 reports`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

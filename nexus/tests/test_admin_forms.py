@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from nexus.tests.test_roles import _roles, stored  # noqa: F401 (fixtures)
-from social.models import PlaylistItem
+from social.models import PlaylistItem, ReviewReport
 
 pytestmark = pytest.mark.django_db
 
@@ -134,3 +134,46 @@ def test_a_profile_can_be_cleared_and_a_member_deactivated(admin_client, make_us
     assert "1 user deactivated." in deactivated
     assert (ann.display_name, ann.bio, ann.avatar_url, ann.is_active) == ("", "", "", False)
     assert [status_before, api.get("/profiles/me/").status_code] == [200, 401]
+
+
+def test_a_playlist_shows_its_movies_in_order(admin_client, make_user, make_movie, client_of):
+    movies = [make_movie(title) for title in ("Alien", "Stalker")]
+    body = {"name": "Nights", "movie_ids": [movie.pk for movie in movies], "visibility": "public"}
+    playlist_id = client_of(make_user("ann")).post("/playlists/", body).json()["id"]
+
+    page = admin_client.get(f"/admin/social/playlist/{playlist_id}/change/")
+
+    text = page.content.decode()
+    links = [
+        f'<a href="/admin/movies/movie/{movie.pk}/change/">{movie.title}</a>' for movie in movies
+    ]
+    assert 0 < text.index(links[0]) < text.index(links[1])
+    assert page.context["absolute_url"] == f"/playlists/{playlist_id}/"
+
+
+def test_a_private_playlist_links_to_no_page_of_the_api(admin_client, make_user, client_of):
+    body = {"name": "Nights", "visibility": "private"}
+    playlist_id = client_of(make_user("ann")).post("/playlists/", body).json()["id"]
+
+    page = admin_client.get(f"/admin/social/playlist/{playlist_id}/change/")
+
+    assert page.context["absolute_url"] is None
+
+
+@pytest.mark.parametrize("label", ["social.rating", "social.reviewreport", "accounts.user"])
+def test_what_members_own_links_to_the_api(admin_client, api, stored, label):  # noqa: F811
+    ReviewReport.objects.update(movie_id=stored["social.rating"].movie_id)
+    url = reverse(f"admin:{label.replace('.', '_')}_change", args=[stored[label].pk])
+
+    link = admin_client.get(url).context["absolute_url"]
+
+    assert api.get(link).status_code == 200
+
+
+def test_the_index_begins_with_what_staff_use_most(admin_client):
+    apps = admin_client.get("/admin/").context["app_list"]
+
+    assert [app["app_label"] for app in apps[:3]] == ["social", "movies", "accounts"]
+    assert [app["models"][0]["object_name"] for app in apps[:3]] == [
+        *("ReviewReport", "Movie", "User"),
+    ]

@@ -22,10 +22,27 @@ def test_a_training_shows_its_figures_and_the_way_back(staff):
         algorithm="edlae-1",
         metrics={"held_out": {"members": 12, "auc": 0.8123}},
     )
-    assert b"auc 0.8123" in staff.get("/admin/recommendations/training/").content
+    assert b"AUC 0.812" in staff.get("/admin/recommendations/training/").content
     page = staff.get(f"/admin/recommendations/training/{training.pk}/change/").content
     assert b"0.8123" in page
     assert b"train_recommender --rollback" in page
+
+
+def test_a_training_shows_its_reliability_diagram_and_rounded_numbers(staff):
+    training = Training.objects.create(
+        algorithm="edlae-1",
+        duration_s=16.3712,
+        metrics={
+            "held_out": {"members": 1200, "ndcg_at_10": 0.38461},
+            "reliability": [[40, 0.25, 0.2], [60, 0.75, 0.8]],
+        },
+    )
+
+    page = staff.get(f"/admin/recommendations/training/{training.pk}/change/").content.decode()
+
+    assert 'aria-label="share liked by predicted probability"' in page
+    assert "<td>1,200</td>" in page
+    assert "16.4 s" in page
 
 
 def test_nothing_of_it_is_added_changed_or_deleted(staff, make_user, make_movie):

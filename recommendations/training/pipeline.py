@@ -155,7 +155,8 @@ def _learn(
     _check(model)
     progress("trying", 0.0)
     report = _try(training, model, ratings[unseen], content)
-    training.metrics = {"held_out": report.figures}
+    reliability = report.figures.pop("reliability", [])
+    training.metrics = {"held_out": report.figures, "reliability": reliability}
     training.movie_count = len(model.movies)
     training.duration_s = round(time.monotonic() - started, 2)
     if not force and (worse := _worse(report)):

@@ -37,7 +37,8 @@ def tried(model: Model, ratings: Ratings, content: MovieContent) -> dict[str, An
     """Figures of a model on members it never saw, each told all but a fifth of their ratings.
 
     `members`, `ratings` measured on; `ndcg_at_10` over members with a liked movie held out; `auc`,
-    `log_loss` and `ece` of the match score. No figure where there is nothing to measure on.
+    `log_loss`, `ece` and the `reliability` diagram of the match score: ratings, mean probability and
+    share liked of each bin. No figure where there is nothing to measure on.
     """
     known, asked = hold_out(ratings.users, ratings.movies, seed=_SEED)
     gains, liked, chances = [], [], []
@@ -64,6 +65,11 @@ def tried(model: Model, ratings: Ratings, content: MovieContent) -> dict[str, An
         "members": len(liked),
         "ratings": len(truth),
         **{name: round(value, 4) for name, value in figures.items() if np.isfinite(value)},
+        "reliability": [
+            [int(count), round(predicted, 4), round(observed, 4)]
+            for count, predicted, observed in metrics.reliability(truth, said).tolist()
+            if count
+        ],
     }
 
 
