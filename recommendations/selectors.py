@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Max, Q
 
@@ -48,7 +49,7 @@ def get_movie_states(user: User, movie_ids: Sequence[int]) -> list[MovieState]:
             strict=True,
         )
     )
-    own = {"user_id": user.pk, "movie_id__in": list(scores)}
+    own: dict[str, Any] = {"user_id": user.pk, "movie_id__in": list(scores)}
     ratings = {
         movie_id: RatingState(*values)
         for movie_id, *values in Rating.objects.filter(**own)

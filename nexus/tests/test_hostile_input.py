@@ -237,6 +237,43 @@ def test_no_query_parameter_causes_a_server_error(world):
     assert len(tested) > 30
 
 
+UNKNOWN_FIELDS = ("colour", "user_id", "Score", "$where", "__proto__", "", "x" * 80, "ﬁeld")
+
+
+def test_every_operation_rejects_unknown_fields_by_name(world):
+    faults, tested = [], 0
+    for template, method, parameters in _list_operations(
+        world.schema, "post", "put", "patch", "delete"
+    ):
+        if template == "/imports/" and method == "POST":
+            continue  # Takes multipart/form-data: social/transfer/tests/test_imports.py.
+        has_body = _list_fields(world.schema, parameters) is not None
+        if method == "DELETE" and not has_body:
+            continue  # The content of a DELETE has no meaning.
+        known = world.bodies.get(template, {}) if has_body else {}
+        for name in UNKNOWN_FIELDS:
+            body = json.dumps({**known, name: [{"nested": 1}]})
+            response = _send(world, method, world.path(template), body)
+            tested += 1
+            errors = response.json().get("errors", {}) if response.content else {}
+            # A name that is empty concerns the whole body.
+            codes = {error["code"] for error in errors.get(name or "non_field_errors", ())}
+            if response.status_code != 400 or codes != {"unknown"}:
+                faults.append(f"{method} {template} {name!r}: {response.status_code} {errors}")
+    assert not faults, "\n".join(faults[:60])
+    assert tested > 200
+
+
+def test_a_body_is_not_written_if_one_of_its_fields_is_unknown(world):
+    before = world.client.get("/profiles/me/").json()
+
+    response = world.client.patch("/profiles/me/", {"bio": "Changed.", "visibilty": "private"})
+
+    assert response.status_code == 400
+    assert list(response.json()["errors"]) == ["visibilty"]
+    assert world.client.get("/profiles/me/").json() == before
+
+
 def test_every_operation_rejects_unknown_and_repeated_parameters_by_name(world):
     faults = []
     for template, method, parameters in _list_operations(

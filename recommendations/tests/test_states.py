@@ -1,10 +1,15 @@
 """The caller's state of many movies, and what `append` adds to one, over HTTP."""
 
 from datetime import UTC, datetime
+from statistics import median
 
 import pytest
+from django.db.models import Count
 
-from social.models import Viewing
+from benchmarks.cost_cases import read_cpu_ms
+from recommendations.tests.community import made_up, quiet
+from recommendations.training.pipeline import training_run
+from social.models import Rating, Viewing
 
 pytestmark = pytest.mark.django_db
 
@@ -118,6 +123,26 @@ def test_states_are_private(member, make_movie):
     response = get_states(member, make_movie("Alien").pk)
 
     assert response["Cache-Control"] == "private, no-store"
+
+
+@pytest.mark.clocked
+def test_states_of_100_movies_take_at_most_60_ms_of_cpu(client_of):
+    users, movies = made_up(members=300, movies=600)
+    training_run(progress=quiet, force=True)
+    counted = Rating.objects.values_list("user").annotate(n=Count("id"))
+    user_id, ratings = min(counted, key=lambda row: abs(row[1] - 200))
+    member = client_of(next(user for user in users if user.pk == user_id))
+    ids = [movie.pk for movie in movies[::6]]
+    assert abs(ratings - 200) < 20
+    assert len(get_states(member, *ids).json()) == 100
+
+    times = []
+    for _ in range(15):
+        before = read_cpu_ms()
+        get_states(member, *ids)
+        times.append(read_cpu_ms() - before)
+
+    assert median(times) <= 60, times
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,19 @@ class ScoreField(StrictFloatField):
         return score
 
 
+class RatedMovieField(IdField):
+    """The rated movie's id, or its MovieSummary as a rating contains it."""
+
+    def to_internal_value(self, data: Any) -> int:
+        return super().to_internal_value(data.get("id") if isinstance(data, dict) else data)
+
+
 class RatingEditSerializer(serializers.Serializer[Any]):
     """The body of PUT and PATCH of a rating. Fields that are not sent do not change."""
 
-    movie = IdField(required=False, help_text="The rated movie's id. It cannot change.")
+    movie: IdField = RatedMovieField(
+        required=False, help_text="The rated movie's id. It cannot change."
+    )
     score = ScoreField()
     review = TextField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
     contains_spoilers = serializers.BooleanField(required=False)

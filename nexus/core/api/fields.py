@@ -1,17 +1,21 @@
-"""Serializer fields that accept a number only as its plain decimal digits.
+"""Serializer fields that accept a number only as its plain decimal digits, and unknown fields.
 
-DRF's own fields call int() and float(), which also accept `1_0`, `005`, `١` and `nan`.
+DRF's own fields call int() and float(), which also accept `1_0`, `005`, `١` and `nan`. DRF ignores
+fields that a serializer does not have; `find_unknown_fields` finds them.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.serializers import BaseSerializer, Field, Serializer
 from rest_framework.utils.serializer_helpers import BindingDict
 
 from nexus.core.validators import validate_line, validate_text
@@ -105,3 +109,54 @@ def _build_fields(serializer: type[serializers.Serializer[Any]]) -> BindingDict:
     for name, field in serializer().get_fields().items():
         fields[name] = field
     return fields
+
+
+def find_unknown_fields(
+    serializer: BaseSerializer[Any], data: Any, *, ignored: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return an error for each name in a body that no field has, also in nested objects.
+
+    `ignored` are further names that the body itself may contain.
+    """
+    if not isinstance(serializer, Serializer) or not isinstance(data, Mapping):
+        return {}
+    errors: dict[str, Any] = {}
+    for name, value in data.items():
+        field = serializer.fields.get(name)
+        if field is not None:
+            if nested := _find_in_field(field, value):
+                errors[name] = nested
+        elif name not in ignored:
+            errors[name] = [make_unknown_field_error(serializer.fields)]
+    return errors
+
+
+def make_unknown_field_error(known: Iterable[str]) -> ErrorDetail:
+    """Return the error of a field that is none of these."""
+    names = ", ".join(sorted(known))
+    hint = f"Use one of: {names}." if names else "Send no body here."
+    return ErrorDetail(f"Unknown field. {hint}", "unknown")
+
+
+@cache
+def find_read_only_fields(
+    body: type[BaseSerializer[Any]] | None, response: type[BaseSerializer[Any]]
+) -> frozenset[str]:
+    """Return the fields of a resource that a body may contain although they cannot be written.
+
+    The response is the resource if it has a field of the body, or if no body is needed. Then a client
+    may send back what it has read.
+    """
+    read = frozenset(getattr(response(), "fields", ()))
+    if body is None:
+        return read
+    written = frozenset(getattr(body(), "fields", ()))
+    return read - written if read & written else frozenset()
+
+
+def _find_in_field(field: Field[Any, Any, Any, Any], value: Any) -> dict[str, Any]:
+    child: Any = getattr(field, "child", None)
+    if child is None or not isinstance(value, list):
+        return find_unknown_fields(field, value) if isinstance(field, Serializer) else {}
+    errors = {str(place): _find_in_field(child, item) for place, item in enumerate(value)}
+    return {place: error for place, error in errors.items() if error}

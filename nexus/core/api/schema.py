@@ -171,7 +171,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
             statuses.add(401)
         if "{" in self.path:
             statuses.add(404)
-        if self.contract.body is not None:
+        if self.contract.body is not None or self.method in ("POST", "PUT", "PATCH"):
             statuses |= {413, 415}
         if self._refuses_guests():
             statuses.add(403)

@@ -16,13 +16,19 @@ from typing import Any, TypeVar
 from django.utils.cache import patch_vary_headers
 from rest_framework import viewsets
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import MethodNotAllowed, ValidationError
 from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
+from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
+from nexus.core.api.fields import (
+    find_read_only_fields,
+    find_unknown_fields,
+    make_unknown_field_error,
+)
 from nexus.core.api.query_params import NoQuery, QuerySerializer
 from nexus.core.api.throttling import MemberThrottle
 
@@ -71,6 +77,15 @@ class Contract:
     errors: Mapping[int, str] = field(default_factory=dict)
     #: Optional request headers with their descriptions.
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def read_only_fields(self) -> frozenset[str]:
+        """The fields of the resource that a body may contain, but that it does not change."""
+        names: frozenset[str] = frozenset()
+        for response in self.responses.values():
+            if isinstance(response, type):
+                names |= find_read_only_fields(self.body, response)
+        return names
 
 
 def contract(
@@ -126,6 +141,18 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         contract = self.contract
         if contract is not None:
             self.query = contract.query.parse(request)
+            # The content of a DELETE has no meaning (RFC 9110), unless the action declares one.
+            if contract.body is None and request.method in ("POST", "PUT", "PATCH"):
+                self._check_needless_body(contract)
+
+    def _check_needless_body(self, contract: Contract) -> None:
+        """Raise ValidationError (400) that names the fields of a body where none is needed."""
+        data = self.request.data
+        if not isinstance(data, Mapping):
+            raise ValidationError({api_settings.NON_FIELD_ERRORS_KEY: ["Send no body here."]})
+        unknown = [name for name in data if name not in contract.read_only_fields]
+        if unknown:
+            raise ValidationError({name: [make_unknown_field_error(())] for name in unknown})
 
     @property
     def member_id(self) -> int:
@@ -136,7 +163,7 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The validated body. Raises ValidationError (400) that names each bad field."""
+        """The validated body. Raises ValidationError (400) that names each bad or unknown field."""
         contract = self.contract
         assert contract is not None
         assert contract.body is not None
@@ -145,7 +172,11 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
             partial=self.request.method == "PATCH",
             context=self.get_serializer_context(),
         )
-        serializer.is_valid(raise_exception=True)
+        unknown = find_unknown_fields(
+            serializer, self.request.data, ignored=contract.read_only_fields
+        )
+        if not serializer.is_valid() or unknown:
+            raise ValidationError({**serializer.errors, **unknown})
         data: dict[str, Any] = serializer.validated_data
         return data
 

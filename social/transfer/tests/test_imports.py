@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from movies.models import Movie
 from nexus.core.api.exceptions import Problem
@@ -479,6 +480,17 @@ def test_upload_without_a_file_is_400_on_the_field(client):
 
 def test_upload_as_json_is_415(client):
     assert client.post("/imports/", {"file": "x"}).status_code == 415
+
+
+def test_upload_with_an_unknown_part_is_400_that_names_it(client):
+    for extra in ({"fromat": "imdb"}, {"second": SimpleUploadedFile("b.csv", b"Const\n")}):
+        file = SimpleUploadedFile("a.csv", b"Const,Your Rating\ntt0078748,9\n")
+        response = client.post("/imports/", {"file": file, **extra}, format="multipart")
+
+        assert response.status_code == 400
+        errors = response.json()["errors"]
+        assert {name: errors[name][0]["code"] for name in errors} == {next(iter(extra)): "unknown"}
+    assert not Import.objects.exists()
 
 
 @pytest.mark.parametrize("body", [b"", b"--x", b"--x\r\n\r\n", b"\xff" * 100])
