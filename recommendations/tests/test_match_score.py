@@ -315,6 +315,19 @@ def test_little_data_leaves_the_defaults_nearly_as_they_are():
     assert calibration.fit_coefficients(*nothing, 100.0)[0] == pytest.approx(defaults)
 
 
+def test_a_signal_that_hardly_varies_gets_no_great_coefficient():
+    dice = np.random.default_rng(3)
+    values = np.column_stack((np.ones(5_000), dice.normal(0, 0.001, 5_000)))
+    liked = (dice.random(5_000) < expit(300 * values[:, 1])).astype(float)
+
+    fitted, _ = calibration.fit_coefficients(
+        values, liked, np.ones(5_000), np.zeros(2), np.array([30.0, 2_800.0])
+    )
+
+    # In a larger community it varies by .1: it may not move the logit by more than .5.
+    assert abs(fitted[1]) * 0.1 < 0.5
+
+
 def test_separable_data_do_not_run_away():
     values = np.column_stack((np.ones(50), np.linspace(-9, 9, 50)))
     liked = (values[:, 1] > 0).astype(float)
