@@ -1,11 +1,14 @@
-"""How many modules of the project a reader follows from a view's action downward.
+"""How many modules of the project a reader follows from a view's action or a command downward.
 
-docs/architecture.md draws the flows of a list, a rating and an import, docs/recommender.md that of the feed.
+docs/architecture.md draws the flows of a list, a rating and an import, docs/recommender.md those of the feed and
+of a training.
 """
 
+import inspect
 import sys
 
 import pytest
+from django.core.management import call_command
 
 from recommendations.tests.community import made_up, quiet
 from recommendations.training.pipeline import training_run
@@ -20,6 +23,7 @@ EXCLUDED = {
     "accounts.models": "is a module of models",
     "movies.dto": "is a module of data classes",
     "movies.models": "is a module of models",
+    "recommendations.algorithms.parameters": "is a module of constants",
     "recommendations.algorithms.types": "is a module of data classes",
     "tmdb.models": "is a module of models",
 }
@@ -29,6 +33,16 @@ pytestmark = pytest.mark.django_db
 
 def record_modules(send, action):
     """Send a request and return the modules with functions that run below the view's action."""
+    response, modules = record_modules_below(send, action)
+    assert response.status_code < 300, response.content
+    return modules
+
+
+def record_modules_below(run, action):
+    """Return the result of `run` and the modules with functions that run below the action.
+
+    Modules and classes that are only defined meanwhile do not count.
+    """
     modules = set()
     depth = 0
 
@@ -36,21 +50,23 @@ def record_modules(send, action):
         nonlocal depth
         name = frame.f_globals.get("__name__", "")
         is_action = (name, frame.f_code.co_name) == action
+        is_function = bool(frame.f_code.co_flags & inspect.CO_NEWLOCALS)
         if event == "call":
             depth += is_action
-            if depth and name.split(".")[0] in APPS:
+            if depth and is_function and name.split(".")[0] in APPS:
                 modules.add(name)
         elif event == "return":
             depth -= is_action
 
     sys.setprofile(profile)
     try:
-        response = send()
+        result = run()
     finally:
         sys.setprofile(None)
-    assert response.status_code < 300, response.content
     assert modules, f"{action} did not run"
-    return {name for name in modules - EXCLUDED.keys() if not name.startswith("social.models.")}
+    return result, {
+        name for name in modules - EXCLUDED.keys() if not name.startswith("social.models.")
+    }
 
 
 @pytest.fixture
@@ -101,3 +117,14 @@ def test_a_feed_enters_at_most_10_modules(client_of, query):
     )
 
     assert len(modules) <= 10, sorted(modules)
+
+
+def test_a_training_enters_at_most_21_modules():
+    made_up(members=40, movies=45)
+    command = "recommendations.management.commands.train_recommender"
+
+    _, modules = record_modules_below(
+        lambda: call_command("train_recommender", force=True), (command, "handle")
+    )
+
+    assert len(modules) <= 21, sorted(modules)
