@@ -10,7 +10,7 @@ from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts.models import SpentRefreshToken, TokenFamily, User
+from accounts.models import PersonalAccessToken, SpentRefreshToken, TokenFamily, User
 from accounts.services import profile_update, user_deactivate, user_revoke_access
 from accounts.tasks import send_verification_mail
 from nexus.core.admin import ObjectActionsMixin, count_objects
@@ -159,4 +159,15 @@ class TokenFamilyAdmin(ReadOnlyAdmin):
 class SpentRefreshTokenAdmin(ReadOnlyAdmin):
     list_display = ("jti", "family", "spent_at")
     list_select_related = ("family__user",)
+    show_full_result_count = False
+
+
+@admin.register(PersonalAccessToken)
+class PersonalAccessTokenAdmin(ReadOnlyAdmin):
+    """Personal access tokens. Deleting one ends it."""
+
+    list_display = ("user", "name", "scopes", "created_at", "last_used_at", "expires_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    exclude = ("digest",)
     show_full_result_count = False

@@ -1,13 +1,32 @@
-"""Authentication by a bearer token whose session has not ended."""
+"""Authentication by a bearer token: a JWT whose session has not ended, or a personal access token."""
 
 from __future__ import annotations
 
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import Token
 
-from accounts.models import User
+from accounts.access_tokens import (
+    access_token_record_use,
+    get_access_token,
+    is_access_token,
+)
+from accounts.models import PersonalAccessToken, User
 from accounts.tokens import get_open_family
+
+
+class PersonalAccessTokenAuthentication(BaseAuthentication):
+    """Reads personal access tokens, and leaves every other token to the next authentication."""
+
+    def authenticate(self, request: Request) -> tuple[User, PersonalAccessToken] | None:
+        scheme, _, token = get_authorization_header(request).partition(b" ")
+        text = token.decode("latin-1")
+        if scheme.lower() != b"bearer" or not is_access_token(text):
+            return None
+        row = get_access_token(text)
+        access_token_record_use(row=row)
+        return row.user, row
 
 
 class FamilyJWTAuthentication(JWTAuthentication):

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -173,8 +174,9 @@ class User(AbstractUser):
 
 
 def end_sessions(user_ids: Collection[int]) -> None:
-    """End all sessions of these users: those of tokens, and those of the admin."""
+    """End all sessions of these users, those of the admin too, and their personal access tokens."""
     TokenFamily.objects.filter(user_id__in=user_ids).revoke()
+    PersonalAccessToken.objects.filter(user_id__in=user_ids).delete()
     keys = {str(user_id) for user_id in user_ids}
     # Few: only staff have sessions of the admin. Their users stand in them in encoded form.
     for session in Session.objects.iterator():
@@ -258,6 +260,40 @@ class SpentRefreshToken(models.Model):
 
     def __str__(self) -> str:
         return self.jti
+
+
+class PersonalAccessToken(models.Model):
+    """A token that a member has created for a program, as a hash (accounts.access_tokens)."""
+
+    class Scope(models.TextChoices):
+        READ = "read"
+        WRITE = "write"
+        SCROBBLE = "scrobble"
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="personal_access_tokens")
+    name = models.CharField(max_length=100, validators=[validate_line])
+    scopes = ArrayField(models.CharField(max_length=10, choices=Scope))
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(scopes__len__gt=0), name="personal_access_token_has_scope"
+            )
+        ]
+
+    def __str__(self) -> str:
+        # The admin's log stores it, and the name is the member's.
+        return f"Personal access token {self.pk}"
+
+    @property
+    def granted_scopes(self) -> set[str]:
+        """The scopes of the token and those they include."""
+        scopes = set(self.scopes)
+        return scopes | {self.Scope.READ} if self.Scope.WRITE in scopes else scopes
 
 
 class KnownAddress(models.Model):

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.utils import timezone
 from rest_framework import serializers
 
-from accounts.models import EMAIL_TAKEN, USERNAME_TAKEN, TokenFamily, User, Visibility
+from accounts.models import (
+    EMAIL_TAKEN,
+    USERNAME_TAKEN,
+    PersonalAccessToken,
+    TokenFamily,
+    User,
+    Visibility,
+)
 from accounts.selectors import is_email_taken
 from accounts.validators import validate_member_username, validate_username
 from nexus.core.api.exceptions import field_error
@@ -193,6 +202,59 @@ class SessionSerializer(serializers.ModelSerializer[TokenFamily]):
     def get_current(self, family: TokenFamily) -> bool:
         # The view passes the session of the request's token.
         return str(family.id) == self.context.get("session_id")
+
+
+class AccessTokenWriteSerializer(serializers.Serializer[Any]):
+    name = LineField(max_length=100, help_text="What the token is for.")
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=PersonalAccessToken.Scope.values),
+        allow_empty=False,
+        max_length=len(PersonalAccessToken.Scope),
+        help_text="`write` includes `read`.",
+    )
+    expires_at = UTCDateTimeField(
+        required=False, allow_null=True, help_text="Without it the token does not expire."
+    )
+
+    class Meta:
+        swagger_schema_fields = {"example": {"name": "Living room", "scopes": ["scrobble"]}}
+
+    def validate_expires_at(self, value: datetime | None) -> datetime | None:
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("Choose a time in the future.", code="in_the_past")
+        return value
+
+
+class AccessTokenSerializer(serializers.ModelSerializer[PersonalAccessToken]):
+    """A personal access token without the token itself."""
+
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=PersonalAccessToken.Scope.values), read_only=True
+    )
+    created_at = UTCDateTimeField(read_only=True)
+    last_used_at = UTCDateTimeField(
+        read_only=True, allow_null=True, help_text="To the minute; null if it was never used."
+    )
+    expires_at = UTCDateTimeField(read_only=True, allow_null=True)
+
+    class Meta:
+        model = PersonalAccessToken
+        fields = ("id", "name", "scopes", "created_at", "last_used_at", "expires_at")
+        read_only_fields = fields
+
+
+class CreatedAccessTokenSerializer(AccessTokenSerializer):
+    """A personal access token in the response to its creation, the only one that contains it."""
+
+    token = serializers.SerializerMethodField(help_text="Shown once. Store it now.")
+
+    class Meta(AccessTokenSerializer.Meta):
+        fields = (*AccessTokenSerializer.Meta.fields, "token")  # type: ignore[assignment]
+        read_only_fields = fields  # type: ignore[assignment]
+
+    def get_token(self, row: PersonalAccessToken) -> str:
+        # The view passes it, because it is not stored.
+        return str(self.context["token"])
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):

@@ -6,6 +6,8 @@ Sessions are in accounts.tokens.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,12 +16,15 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.signing import BadSignature, SignatureExpired
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from rest_framework_simplejwt.exceptions import InvalidToken
 
+from accounts.access_tokens import hash_access_token, make_access_token
 from accounts.mail_tokens import check_verification_token, decode_uid, reset_tokens
-from accounts.models import USERNAME_TAKEN, KnownAddress, User, Visibility
+from accounts.models import USERNAME_TAKEN, KnownAddress, PersonalAccessToken, User, Visibility
 from accounts.tasks import send_email_change_notice, send_verification_mail
-from accounts.tokens import family_revoke_all
+from accounts.tokens import SESSION_ENDED, family_revoke_all
 from nexus.core.api.exceptions import AccountNotFound, Problem, field_error
+from nexus.core.quotas import check_quota
 
 RESET_TOKEN_REJECTED = "This reset token is wrong, used or too old. Request a new one."  # noqa: S105
 VERIFICATION_TOKEN_REJECTED = (
@@ -105,7 +110,7 @@ def user_lock(*, user_id: int) -> User:
 
 @transaction.atomic
 def user_password_change(*, user: User, new_password: str, session_id: object) -> None:
-    """Set the password and end all other sessions."""
+    """Set the password, and end all other sessions and all personal access tokens."""
     user.set_password(new_password)
     user.save(update_fields=["password"])
     user_revoke_access(user_id=user.pk, except_session_id=session_id)
@@ -136,11 +141,12 @@ def user_password_reset(*, uid: str, token: str, new_password: str) -> None:
 
 
 def user_revoke_access(*, user_id: int, except_session_id: object = None) -> None:
-    """End the sessions of a user whose password has changed.
+    """End the sessions and the personal access tokens of a user whose password has changed.
 
     Forgets the known addresses and a requested change of the e-mail address too.
     """
     family_revoke_all(user_id=user_id, except_id=except_session_id)
+    PersonalAccessToken.objects.filter(user_id=user_id).delete()
     # An attacker who knew the old password may have made an address known with it.
     KnownAddress.objects.filter(user_id=user_id).delete()
     User.objects.filter(pk=user_id).exclude(pending_email="").update(pending_email="")
@@ -209,6 +215,39 @@ def _verify_email(user: User, email: str) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+# --- Personal access tokens ----------------------------------------------------------------------
+
+
+@transaction.atomic
+def access_token_create(
+    *, user: User, name: str, scopes: Collection[str], expires_at: datetime | None = None
+) -> tuple[PersonalAccessToken, str]:
+    """Create a token of this user. Return its row, and the token, which is not stored.
+
+    Raises Problem (409) beyond the quota, InvalidToken (401) if the password was changed or the user
+    deactivated since the request was authenticated.
+    """
+    locked = user_lock(user_id=user.pk)
+    if not locked.is_active or locked.password != user.password:
+        raise InvalidToken(SESSION_ENDED)
+    check_quota("access_tokens", PersonalAccessToken.objects.filter(user=user))
+    token = make_access_token()
+    row = PersonalAccessToken.objects.create(
+        user=user,
+        name=name,
+        scopes=[scope for scope in PersonalAccessToken.Scope.values if scope in scopes],
+        digest=hash_access_token(token),
+        expires_at=expires_at,
+    )
+    return row, token
+
+
+def access_token_delete(*, user_id: int, token_id: int) -> bool:
+    """Delete a token of this user, which ends it; return False if the user has no such token."""
+    count, _ = PersonalAccessToken.objects.filter(user_id=user_id, id=token_id).delete()
+    return count == 1
 
 
 # --- Known addresses -----------------------------------------------------------------------------

@@ -36,7 +36,7 @@ MAX_JTI_LENGTH = 64
 class GuestExpired(InvalidToken):
     """The token belongs to a guest who has not registered in time."""
 
-    default_detail = "This guest has expired and is deleted. Start as a new guest, or register."
+    default_detail = "This guest has expired and is deleted. Start as a new guest, or register."  # type: ignore[assignment]
     default_code = "guest_expired"
 
 

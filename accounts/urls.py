@@ -1,6 +1,7 @@
 from django.urls import path
 
 from accounts.views import (
+    AccessTokenViewSet,
     EmailVerificationViewSet,
     EmailViewSet,
     GuestViewSet,
@@ -27,6 +28,16 @@ urlpatterns = [
         "auth/sessions/<uuid:pk>/",
         SessionListViewSet.as_view({"delete": "destroy"}),
         name="session-detail",
+    ),
+    path(
+        "auth/access-tokens/",
+        AccessTokenViewSet.as_view({"get": "list", "post": "create"}),
+        name="access-token-list",
+    ),
+    path(
+        "auth/access-tokens/<id:pk>/",
+        AccessTokenViewSet.as_view({"delete": "destroy"}),
+        name="access-token-detail",
     ),
     path(
         "auth/password/change/", PasswordViewSet.as_view({"post": "change"}), name="password-change"

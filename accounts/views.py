@@ -12,10 +12,17 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import TokenFamily, User
+from accounts.access_tokens import (
+    get_access_token,
+    is_access_token,
+)
+from accounts.models import PersonalAccessToken, TokenFamily, User
 from accounts.password_checks import confirm_password, log_in, remember_address
 from accounts.selectors import list_users_with_email
 from accounts.serializers import (
+    AccessTokenSerializer,
+    AccessTokenWriteSerializer,
+    CreatedAccessTokenSerializer,
     CredentialsSerializer,
     EmailChangeSerializer,
     EmailVerificationSerializer,
@@ -33,6 +40,8 @@ from accounts.serializers import (
     TokenSerializer,
 )
 from accounts.services import (
+    access_token_create,
+    access_token_delete,
     guest_create,
     user_email_change,
     user_email_verify,
@@ -53,12 +62,14 @@ from accounts.tokens import (
 from nexus.core.api import throttling
 from nexus.core.api.exceptions import NotFound, field_error
 from nexus.core.api.pagination import paginate
+from nexus.core.api.permissions import HasSession, IsNotGuest
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import ApiViewSet, PageOf, contract
 from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.text import fold
 from nexus.core.visible_text import remove_invisible
 
+NEWEST_FIRST = Ordering((Key("id", descending=True),))
 LAST_USED_FIRST = Ordering((Key("last_used_at", descending=True), Key("id")))
 WRONG_CREDENTIALS = "No active account found with the given credentials."
 TOKEN_REJECTED = "The token is wrong, expired or spent, or its session has ended."  # noqa: S105
@@ -136,7 +147,11 @@ class SessionViewSet(ApiViewSet):
     @contract(body=TokenSerializer, responses={200: EmptySerializer}, errors={401: TOKEN_REJECTED})
     def verify(self, request: Request) -> Response:
         """Check whether a token would be accepted now."""
-        token_verify(token=self.body["token"])
+        token = self.body["token"]
+        if is_access_token(token):
+            get_access_token(token)
+        else:
+            token_verify(token=token)
         return Response({})
 
     @contract(body=RefreshSerializer, responses={204: None}, errors={401: TOKEN_REJECTED})
@@ -149,7 +164,7 @@ class SessionViewSet(ApiViewSet):
 class SessionListViewSet(ApiViewSet):
     """The caller's sessions."""
 
-    permission_classes = [IsAuthenticated]
+    permission_classes = [IsAuthenticated, HasSession]
 
     @contract(query=PageQuery, responses={200: PageOf(SessionSerializer)})
     def list(self, request: Request) -> Response:
@@ -176,8 +191,47 @@ class SessionListViewSet(ApiViewSet):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class AccessTokenViewSet(ApiViewSet):
+    """The caller's personal access tokens."""
+
+    permission_classes = [IsAuthenticated, HasSession, IsNotGuest]
+
+    @contract(query=PageQuery, responses={200: PageOf(AccessTokenSerializer)})
+    def list(self, request: Request) -> Response:
+        """List the caller's personal access tokens, newest first, without the tokens themselves."""
+
+        def serialize(rows: list[PersonalAccessToken]) -> Any:
+            return AccessTokenSerializer(rows, many=True).data
+
+        own = PersonalAccessToken.objects.filter(user=_get_user(request))
+        return paginate(request, self.query, own, NEWEST_FIRST, serialize)
+
+    @contract(
+        body=AccessTokenWriteSerializer,
+        responses={201: CreatedAccessTokenSerializer},
+        errors={409: "A quota is full: `too_many_access_tokens`."},
+    )
+    def create(self, request: Request) -> Response:
+        """Create a personal access token for a program; only this response contains it.
+
+        It acts as the caller within its scopes: `read`, `write`, which includes `read`, and
+        `scrobble`. It never manages the account: `/auth/`, deletion, imports and exports need a
+        session. A changed password ends it.
+        """
+        row, token = access_token_create(user=_get_user(request), **self.body)
+        created = CreatedAccessTokenSerializer(row, context={"token": token}).data
+        return Response(created, status=status.HTTP_201_CREATED)
+
+    @contract(responses={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Delete a personal access token, which ends it at once."""
+        if not access_token_delete(user_id=_get_user(request).pk, token_id=pk):
+            raise NotFound
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
 class PasswordViewSet(ApiViewSet):
-    permission_classes = [IsAuthenticated]
+    permission_classes = [IsAuthenticated, HasSession]
 
     @contract(
         body=PasswordChangeSerializer,
@@ -254,7 +308,7 @@ class EmailVerificationViewSet(ApiViewSet):
 class EmailViewSet(ApiViewSet):
     """The caller's e-mail address."""
 
-    permission_classes = [IsAuthenticated]
+    permission_classes = [IsAuthenticated, HasSession]
     throttle_classes = [throttling.ScopedThrottle]
     throttle_scope = "email"
 

@@ -31,7 +31,7 @@ from django.utils import timezone
 
 from accounts.mail_tokens import make_password_reset_credentials, make_verification_credentials
 from accounts.models import TokenFamily, User
-from accounts.services import guest_create
+from accounts.services import access_token_create, guest_create
 from accounts.tokens import family_create
 from movies.models import Movie
 from nexus.core.genres import GENRE_NAMES
@@ -83,6 +83,7 @@ class World:
     playlist_movie_ids: list[int]
     import_id: int
     session_id: str
+    access_token_id: int
     reset: dict[str, str]
     verification: dict[str, str]
     movie_ids: list[int]
@@ -95,6 +96,7 @@ class World:
             "/imports/": self.import_id,
             "/history/": self.viewing_id,
             "/auth/sessions/": self.session_id,
+            "/auth/access-tokens/": self.access_token_id,
         }
         pk = next((pk for start, pk in ids.items() if template.startswith(start)), self.movie_id)
         if template.endswith("/report/"):
@@ -222,6 +224,9 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "POST /auth/logout/all/": _PLAIN,
     "GET /auth/sessions/": _PAGE,
     "DELETE /auth/sessions/{pk}/": _PLAIN,
+    "GET /auth/access-tokens/": _PAGE,
+    "POST /auth/access-tokens/": _send(name="x" * 100, scopes=["read", "write", "scrobble"]),
+    "DELETE /auth/access-tokens/{pk}/": _PLAIN,
     "POST /auth/password/change/": _send(
         old_password=PASSWORD, new_password="another-horse-9-staple"
     ),
@@ -563,6 +568,8 @@ def create_world() -> World:
         )
         for number in range(1, IMPORT_ROWS + 1)
     )  # fmt: skip
+    for number in range(settings.MEMBER_QUOTAS["access_tokens"] - 1):
+        access_token, _ = access_token_create(user=member, name=f"Token {number}", scopes=["read"])
     for _ in range(settings.MEMBER_QUOTAS["sessions"]):
         pair = family_create(user=member)
     with connection.cursor() as cursor:
@@ -575,6 +582,7 @@ def create_world() -> World:
         staff=User.objects.create_superuser("costs_staff", password=PASSWORD),
         token=pair.access,
         other_token=family_create(user=other).access,
+        access_token_id=access_token.pk,
         guest_token=family_create(user=guest_create()).access,
         refresh=pair.refresh,
         username=member.username,

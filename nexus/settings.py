@@ -270,7 +270,10 @@ WHITENOISE_AUTOREFRESH = False
 # --- The API -------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.FamilyJWTAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.PersonalAccessTokenAuthentication",
+        "accounts.authentication.FamilyJWTAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["nexus.core.api.parsers.StrictJSONParser"],
@@ -391,6 +394,7 @@ MEMBER_QUOTAS = {
     # Five of the largest files.
     "import_rows": 500_000,
     "sessions": 50,
+    "access_tokens": 25,
     # Of one session. A client that refreshes when its access token expires spends 8,640 in 90 days.
     "spent_tokens": 10_000,
     # Home, work, a phone network or two, and the addresses they change to.
@@ -430,6 +434,9 @@ REQUEST_UNITS = {
     "POST /auth/logout/all/": 1,
     "GET /auth/sessions/": 1,
     "DELETE /auth/sessions/{pk}/": 1,
+    "GET /auth/access-tokens/": 1,
+    "POST /auth/access-tokens/": 1,
+    "DELETE /auth/access-tokens/{pk}/": 1,
     "GET /movies/": 3,
     "GET /movies/top_rated/": 3,
     "GET /movies/trending/": 2,

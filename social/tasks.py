@@ -34,4 +34,4 @@ def delete_expired_guests(timestamp: int) -> None:
     """Delete guests who have not registered, with all they own. Leave the rest to another job."""
     if guests_delete_expired(limit=GUESTS_PER_JOB) == GUESTS_PER_JOB:
         with suppress(AlreadyEnqueued), transaction.atomic():
-            delete_expired_guests.defer(timestamp=timestamp)
+            delete_expired_guests.configure().defer(timestamp=timestamp)

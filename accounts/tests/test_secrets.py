@@ -96,6 +96,15 @@ def test_secrets_appear_in_no_other_response_log_line_or_store(
     refresh = {"refresh": pair["refresh"]}
     pair = talk.post("/auth/token/refresh/", refresh, secret_fields=pair_fields).json()
 
+    # A personal access token, used and not.
+    bearer = {"Authorization": f"Bearer {pair['access']}"}
+    body = {"name": "Script", "scopes": ["write"]}
+    created = talk.post("/auth/access-tokens/", body, secret_fields=["token"], **bearer)
+    token = {"Authorization": f"Bearer {created.json()['token']}"}
+    assert talk.post("/playlists/", {"name": "Nights"}, **token).status_code == 201
+    assert talk.post("/auth/access-tokens/", body, **token).status_code == 403
+    talk.post("/auth/token/verify/", {"token": created.json()["token"]})
+
     # A failed and a successful password change.
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     body = {"old_password": SECOND_PASSWORD, "new_password": THIRD_PASSWORD}
@@ -144,7 +153,7 @@ def test_secrets_appear_in_no_other_response_log_line_or_store(
     stored, logged = read_all_stores(), "\n".join(log_lines)
     assert len(log_lines) > 10
     assert all(json.loads(line) for line in log_lines)
-    assert len(talk.secrets) == 3 + 1 + len(settings.JWT_SIGNING_KEYS) + 2 * 3 + 2 + 1
+    assert len(talk.secrets) == 3 + 1 + len(settings.JWT_SIGNING_KEYS) + 2 * 3 + 2 + 1 + 1
     for secret in talk.secrets:
         assert secret not in logged
         assert secret not in stored

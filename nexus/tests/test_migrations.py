@@ -24,6 +24,7 @@ REVIEWED = {
         "accounts",
         "0012_existing_addresses_are_verified",
     ): "concurrent indexes, updates of 1,000 rows",
+    ("accounts", "0013_personal_access_tokens"): "a new table, and a few rows of permissions",
     ("core", "0001_limit_window"): "SET UNLOGGED on an empty table",
     ("movies", "0003_list_indexes"): "timeouts, a statistics target and DROP INDEX CONCURRENTLY",
     ("movies", "0004_samples_and_words"): "timeouts, statistics, and updates of 1,000 rows each",

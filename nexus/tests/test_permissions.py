@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from accounts.mail_tokens import make_password_reset_credentials, make_verification_credentials
 from accounts.models import TokenFamily, User
-from accounts.services import guest_create
+from accounts.services import access_token_create, guest_create
 from accounts.tokens import FAMILY_CLAIM, family_create
 from movies.models import Movie
 from nexus.core.api.jwt import AccessToken
@@ -55,6 +55,8 @@ MATRIX = {
     "/auth/logout/all/": {"POST": (401, 204, 204, 204, 401, 401)},
     "/auth/sessions/": {"GET": _MEMBERS},
     "/auth/sessions/{pk}/": {"DELETE": (401, 404, 204, 404, 401, 401)},
+    "/auth/access-tokens/": {"GET": _MEMBERS, "POST": _CREATE},
+    "/auth/access-tokens/{pk}/": {"DELETE": _DELETE_OWN},
     "/auth/password/change/": {"POST": (401, 204, 204, 204, 401, 401)},
     "/auth/password/reset/": {"POST": _repeat_for_callers(204)},
     "/auth/password/reset/confirm/": {"POST": _repeat_for_callers(204)},
@@ -202,6 +204,7 @@ def world(make_user, make_movie):
         playlists=playlists,
         clients=clients,
         refresh=pairs["owner"].refresh,
+        access_token=access_token_create(user=people["owner"], name="A", scopes=["read"])[0].pk,
         session=TokenFamily.objects.get(user=people["owner"]).id,
         reset=dict(
             zip(("uid", "token"), make_password_reset_credentials(people["owner"]), strict=True)
@@ -234,6 +237,7 @@ def _make_body(world, template, method):
         ("POST", "/auth/token/refresh/"): {"refresh": world.refresh},
         ("POST", "/auth/token/verify/"): {"token": world.refresh},
         ("POST", "/auth/logout/"): {"refresh": world.refresh},
+        ("POST", "/auth/access-tokens/"): {"name": "Script", "scopes": ["read"]},
         ("POST", "/auth/password/change/"): {
             "old_password": PASSWORD,
             "new_password": "another-horse-9",
@@ -274,6 +278,8 @@ def _make_path(world, template, playlist):
         pk = world.imports["applied" if template.endswith("/undo/") else "ready"]
     elif template.startswith("/auth/sessions/"):
         pk = world.session
+    elif template.startswith("/auth/access-tokens/"):
+        pk = world.access_token
     path = template.format(pk=pk, movie_id=world.movie.pk, username="Owner", number=1)
     queries = {"/tmdb/search/": "?query=alien", "/movies/states/": f"?ids={world.movie.pk}"}
     return path + queries.get(path, "")
@@ -331,7 +337,7 @@ _GUEST_STATUSES = {
     ("/auth/password/change/", "POST"): 400,
     ("/profiles/me/", "DELETE"): 400,
 }
-_REFUSED_TO_GUESTS = ("/imports/", "/exports/")
+_REFUSED_TO_GUESTS = ("/imports/", "/exports/", "/auth/access-tokens/")
 _WRITES_REFUSED_TO_GUESTS = (
     *("/playlists/", "/ratings/{pk}/report/", "/profiles/{username}/follow/"),
 )
@@ -367,6 +373,60 @@ def test_guests_get_what_strangers_get_or_guest_not_allowed(world, unlimited, cl
                     _assert_nothing_changed(world)
             if expected == 403:
                 assert response.json()["code"] == "guest_not_allowed", path
+
+    assert errors == []
+
+
+# What only a session may do: a personal access token is 403 `session_required`, whatever its scopes.
+_NEEDS_SESSION = ("/auth/", "/imports/", "/exports/")
+
+
+def _find_refusal(template, method, row, granted):
+    """Return the code with which a token of these scopes is refused, or None if it is not."""
+    if row[CALLERS.index("anonymous")] == row[CALLERS.index("expired")] != 401:
+        # The call ignores tokens.
+        return None
+    if template.startswith(_NEEDS_SESSION) or (template, method) == ("/profiles/me/", "DELETE"):
+        return "session_required"
+    needed = "read" if method == "GET" else "write"
+    return None if needed in granted else "insufficient_scope"
+
+
+@pytest.mark.parametrize(
+    ("scopes", "granted"),
+    [
+        (["read"], {"read"}),
+        (["write"], {"read", "write"}),
+        (["scrobble"], {"scrobble"}),
+        (["read", "write", "scrobble"], {"read", "write", "scrobble"}),
+    ],
+    ids=str,
+)
+def test_scopes_of_a_token_decide_on_every_route(world, unlimited, scopes, granted):
+    _, token = access_token_create(user=world.people["owner"], name="Script", scopes=scopes)
+    client, errors = APIClient(), []
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+
+    for template, rows in MATRIX.items():
+        for method, row in rows.items():
+            refusal = _find_refusal(template, method, row, granted)
+            expected = 403 if refusal else row[CALLERS.index("owner")]
+            path = _make_path(world, template, world.playlists["public"])
+            body = "" if method == "GET" else json.dumps(_make_body(world, template, method))
+            with _rollback():
+                response = client.generic(
+                    method,
+                    path,
+                    body,
+                    content_type="application/json",
+                    headers={"If-Match": "*"} if method == "PUT" else {},
+                )
+                if response.status_code != expected:
+                    errors.append(f"{method} {path}: {response.status_code}")
+                elif refusal:
+                    assert response.json()["code"] == refusal, path
+                    _assert_problem(response)
+                    _assert_nothing_changed(world)
 
     assert errors == []
 

@@ -17,7 +17,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import User
-from accounts.services import known_address_record
+from accounts.services import access_token_create, known_address_record
 from accounts.tasks import send_password_reset_mail
 from accounts.tokens import family_create, refresh_token_rotate
 from nexus.dev.pytest_plugin import PASSWORD
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.django_db
 # Each key of a table that leads to a member: the file of the export that has its rows.
 EXPORTED = {
     "accounts.KnownAddress.user": "known_addresses.json",
+    "accounts.PersonalAccessToken.user": "access_tokens.json",
     "accounts.TokenFamily.user": "sessions.json",
     "recommendations.Feedback.user": "feedback.json",
     "social.Block.blocker": "blocks.json",
@@ -146,6 +147,8 @@ def zeb(make_user, movies, client_of, admin_client, admin_user):
     known_address_record(user_id=zeb.pk, address="192.0.2.1")
     refresh_token_rotate(refresh=family_create(user=zeb, user_agent="Phone").refresh)
 
+    access_token_create(user=zeb, name=f"{DISPLAY_NAME}'s TV", scopes=["scrobble"])
+
     # Imports of their own, and of another member whom the file names them to.
     job = upload_and_read(client, "Title,Year,Rating,tmdbID\nAlien,,3,", f"{USERNAME}.csv")
     run_action(client, job, "apply")
@@ -162,6 +165,7 @@ def zeb(make_user, movies, client_of, admin_client, admin_user):
     admin_client.post(f"/admin/social/playlist/{first.pk}/delete/", {"post": "yes"})
     rows = [zeb, *Playlist.objects.filter(owner=zeb), *Rating.objects.filter(user=zeb)]
     rows += [*zeb.token_families.all(), *zeb.known_addresses.all(), *zeb.imports.all()]
+    rows += zeb.personal_access_tokens.all()
     for row in rows:
         LogEntry.objects.log_actions(admin_user.pk, [row], CHANGE)
 

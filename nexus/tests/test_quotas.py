@@ -10,6 +10,7 @@ from accounts.models import User
 
 #: The quotas that bound each table with a key to a member, or to a row with one.
 QUOTAS = {
+    "accounts.PersonalAccessToken": ["access_tokens"],
     "accounts.TokenFamily": ["sessions"],
     "accounts.SpentRefreshToken": ["spent_tokens"],
     "accounts.KnownAddress": ["known_addresses"],

@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from accounts.models import KnownAddress, SpentRefreshToken, TokenFamily, User
+from accounts.models import KnownAddress, PersonalAccessToken, SpentRefreshToken, TokenFamily, User
 from accounts.roles import ADMIN, CURATOR, MODERATOR
-from accounts.services import known_address_record
+from accounts.services import access_token_create, known_address_record
 from accounts.tasks import send_password_reset_mail
 from accounts.tokens import family_create, refresh_token_rotate
 from movies.models import Collection, Person
@@ -43,6 +43,7 @@ MATRIX = {
     "movies.collection": {CURATOR: "vacd", ADMIN: "vacd"},
     "accounts.user": {ADMIN: "vac"},
     "accounts.tokenfamily": {ADMIN: "vd"},
+    "accounts.personalaccesstoken": {ADMIN: "vd"},
     "accounts.spentrefreshtoken": {ADMIN: "vd"},
     "auth.group": {},
     "procrastinate.procrastinatejob": {ADMIN: "v"},
@@ -77,6 +78,7 @@ def stored(make_user, make_movie):
     ProcrastinateJob.objects.all().delete()
     send_password_reset_mail.defer(user_id=0)
     refresh_token_rotate(refresh=family_create(user=ann).refresh)
+    access_token_create(user=ann, name="Script", scopes=["read"])
     return {
         "social.rating": rating,
         "social.playlist": playlist,
@@ -95,6 +97,7 @@ def stored(make_user, make_movie):
         "movies.collection": Collection.objects.create(tmdb_id=8091, name="Alien Collection"),
         "accounts.user": ann,
         "accounts.tokenfamily": TokenFamily.objects.get(),
+        "accounts.personalaccesstoken": PersonalAccessToken.objects.get(),
         "accounts.spentrefreshtoken": SpentRefreshToken.objects.get(),
         "auth.group": Group.objects.first(),
         "procrastinate.procrastinatejob": ProcrastinateJob.objects.get(),

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from django.db.models import Max, QuerySet
 
-from accounts.models import KnownAddress, TokenFamily, User
+from accounts.models import KnownAddress, PersonalAccessToken, TokenFamily, User
 from nexus.core.db.transactions import read_only_snapshot
 from social.models import (
     Block,
@@ -40,7 +40,7 @@ from social.transfer.pipeline.comparisons import get_feedback_rows
 CHUNK_SIZE = 2000
 #: The files about the account that an import does not read, beside account.json.
 ABOUT_FILES = (
-    *("sessions.json", "known_addresses.json", "imports.json"),
+    *("sessions.json", "known_addresses.json", "imports.json", "access_tokens.json"),
     *("reports.json", "hidden_reviews.json"),
 )
 # The date of every file, so that the same content makes the same archive.
@@ -103,6 +103,7 @@ def write_export(*, user_id: int, file: IO[bytes]) -> None:
         _write_json(archive, "blocks.json", _iterate_blocks(user_id))
         _write_csv(archive, "letterboxd.csv", _LETTERBOXD_COLUMNS, _iterate_letterboxd(user_id))
         _write_json(archive, "sessions.json", _iterate_sessions(user_id))
+        _write_json(archive, "access_tokens.json", _iterate_access_tokens(user_id))
         _write_json(archive, "known_addresses.json", _iterate_known_addresses(user_id))
         _write_json(archive, "imports.json", _iterate_imports(user_id))
         _write_json(archive, "reports.json", _iterate_reports(user_id))
@@ -195,6 +196,19 @@ def _iterate_sessions(user_id: int) -> Iterator[dict[str, Any]]:
             "last_used_at": _format_datetime(session.last_used_at),
             "expires_at": _format_datetime(session.expires_at),
             "revoked_at": _format_datetime(session.revoked_at),
+        }
+
+
+def _iterate_access_tokens(user_id: int) -> Iterator[dict[str, Any]]:
+    """Yield the member's personal access tokens, without their hashes."""
+    tokens = PersonalAccessToken.objects.filter(user_id=user_id).order_by("id")
+    for token in tokens.iterator(chunk_size=CHUNK_SIZE):
+        yield {
+            "name": token.name,
+            "scopes": token.scopes,
+            "created_at": _format_datetime(token.created_at),
+            "last_used_at": _format_datetime(token.last_used_at),
+            "expires_at": _format_datetime(token.expires_at),
         }
 
 

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.api.pagination import paginate
-from nexus.core.api.permissions import IsNotGuest
+from nexus.core.api.permissions import HasSession, IsNotGuest
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.throttling import hit_or_raise
 from nexus.core.api.views import ApiViewSet, Download, PageOf, contract
@@ -76,7 +76,7 @@ def _get_own_import(user_id: int, pk: int) -> Import:
 class ImportListViewSet(ApiViewSet):
     """The caller's imports, and the upload of a file."""
 
-    permission_classes = [IsAuthenticated, IsNotGuest]
+    permission_classes = [IsAuthenticated, HasSession, IsNotGuest]
     parser_classes = [MultiPartParser]
 
     @contract(query=PageQuery, responses={200: PageOf(ImportSerializer)})
@@ -122,7 +122,7 @@ class ImportListViewSet(ApiViewSet):
 class ImportViewSet(ApiViewSet):
     """One of the caller's imports."""
 
-    permission_classes = [IsAuthenticated, IsNotGuest]
+    permission_classes = [IsAuthenticated, HasSession, IsNotGuest]
 
     @contract(query=ImportRowsQuery, responses={200: ImportDetailSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
@@ -191,7 +191,7 @@ class ImportViewSet(ApiViewSet):
 
 
 class ExportViewSet(ApiViewSet):
-    permission_classes = [IsAuthenticated, IsNotGuest]
+    permission_classes = [IsAuthenticated, HasSession, IsNotGuest]
 
     @contract(responses={200: Download("application/zip"), 202: ExportSerializer})
     def retrieve(self, request: Request) -> Any:

@@ -20,7 +20,7 @@ from accounts.serializers import (
 from accounts.views import ProfileViewSet, start_session
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.pagination import paginate, paginate_after_cursor
-from nexus.core.api.permissions import IsNotGuest
+from nexus.core.api.permissions import HasSession, IsNotGuest
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.throttling import ScopedThrottle, get_client_address, hit_or_raise
 from nexus.core.api.views import ApiViewSet, PageOf, contract
@@ -132,7 +132,7 @@ class MemberViewSet(ApiViewSet):
 
 
 class GuestRegistrationViewSet(ApiViewSet):
-    permission_classes = [IsAuthenticated]
+    permission_classes = [IsAuthenticated, HasSession]
     throttle_classes = [ScopedThrottle]
     throttle_scope = "register"
 
@@ -243,6 +243,10 @@ class StatsViewSet(ApiViewSet):
 
 class MeViewSet(ProfileViewSet):
     """The caller's profile of the accounts app, with follow counts, changes and account deletion."""
+
+    def get_permissions(self) -> list[Any]:
+        first = [HasSession()] if self.action == "destroy" else []
+        return [*first, *super().get_permissions()]
 
     def get_object(self) -> User:
         user = super().get_object()

@@ -18,7 +18,6 @@ from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticate
 
 from nexus.core.api.exceptions import PROBLEM_JSON
 from nexus.core.api.fields import MAX_ID
-from nexus.core.api.permissions import IsNotGuest, IsNotGuestOrReadOnly
 from nexus.core.api.root import TMDB_LOGO_RULE, TMDB_NOTICE, TMDB_URL
 from nexus.core.api.views import Contract, Download, ListOf, PageOf, ResponseBody
 
@@ -39,7 +38,7 @@ _ERROR_REASONS = {
     304: "Not modified: the response still has the ETag that If-None-Match names.",
     400: "A parameter or field is unknown, malformed or out of range. `errors` names each one.",
     401: "The request needs a valid access token.",
-    403: "The caller is a guest, who may not do this.",
+    403: "The caller may not do this: a guest, or a personal access token without the scope.",
     404: "The resource does not exist, or the caller may not see it.",
     413: "The body is over 256 KiB.",
     415: "The body is not application/json.",
@@ -168,22 +167,13 @@ class ContractAutoSchema(SwaggerAutoSchema):
         if self.method == "GET":
             statuses.add(304)
         if self.view.get_authenticators():
-            statuses.add(401)
+            statuses |= {401, 403}
         if "{" in self.path:
             statuses.add(404)
         if self.contract.body is not None or self.method in ("POST", "PUT", "PATCH"):
             statuses |= {413, 415}
-        if self._refuses_guests():
-            statuses.add(403)
         reasons = {status: _ERROR_REASONS[status] for status in statuses}
         return {**reasons, **self.contract.errors}
-
-    def _refuses_guests(self) -> bool:
-        return any(
-            isinstance(permission, IsNotGuest)
-            and not (isinstance(permission, IsNotGuestOrReadOnly) and self.method == "GET")
-            for permission in self.view.get_permissions()
-        )
 
     def get_security(self) -> list[dict[str, list[str]]]:
         needs_token = any(

@@ -29,6 +29,7 @@ from nexus.core.api.fields import (
     find_unknown_fields,
     make_unknown_field_error,
 )
+from nexus.core.api.permissions import HasScope
 from nexus.core.api.query_params import NoQuery, QuerySerializer
 from nexus.core.api.throttling import MemberThrottle
 
@@ -110,6 +111,8 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
 
     #: The Cache-Control header of successful reads. A request with a token turns PUBLIC to REVALIDATE.
     cache_control = NO_STORE
+    #: The scope that a personal access token needs; None follows from the method.
+    required_scope: str | None = None
     # No OPTIONS: DRF's implementation needs serializer_class, and the schema describes each call.
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     query: dict[str, Any]
@@ -124,6 +127,10 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
         if self.permission_classes == [AllowAny]:
             return []
         return super().get_authenticators()
+
+    def get_permissions(self) -> list[Any]:
+        """Return the permissions of the view, then that of the token's scope."""
+        return [*super().get_permissions(), HasScope()]
 
     def get_throttles(self) -> list[BaseThrottle]:
         """Return the limit of the member, then those of `throttle_classes`."""
