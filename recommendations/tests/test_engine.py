@@ -114,12 +114,15 @@ def test_a_counterfactual_is_what_the_score_becomes_when_the_rating_goes(ann, cl
     for n in range(0, 15, 3):
         rate(api, movies[n], 4.5 if n else 5)
     path = f"/movies/{movies[33].pk}/match_score/"
-    told = api.get(path).json()["counterfactuals"][0]
-    assert set(told) == {"movie", "your_score", "match_score_without"}
-    rating = Rating.objects.get(user=ann, movie=told["movie"]["id"])
-    assert (told["your_score"], told["movie"]["title"]) == (rating.score, rating.movie.title)
+    counterfactual = api.get(path).json()["counterfactuals"][0]
+    assert set(counterfactual) == {"movie", "your_score", "match_score_without"}
+    rating = Rating.objects.get(user=ann, movie=counterfactual["movie"]["id"])
+    assert (counterfactual["your_score"], counterfactual["movie"]["title"]) == (
+        rating.score,
+        rating.movie.title,
+    )
     assert api.delete(f"/ratings/{rating.pk}/").status_code == 204
-    assert api.get(path).json()["match_score"] == told["match_score_without"]
+    assert api.get(path).json()["match_score"] == counterfactual["match_score_without"]
 
 
 def test_the_answer_is_that_of_the_model_in_memory(trained):
@@ -298,9 +301,9 @@ def test_before_the_first_training_likes_in_a_genre_raise_its_movies(ann):
     liked, disliked = compute_matches(ann, [horror.pk, western.pk])
 
     assert liked.match_score > disliked.match_score + 10
-    assert any("You gave Horror" in said for said in liked.components["rating_history"].evidence)
+    assert any("You gave Horror" in line for line in liked.components["rating_history"].evidence)
     assert not any(
-        "You gave Western" in said for said in liked.components["rating_history"].evidence
+        "You gave Western" in line for line in liked.components["rating_history"].evidence
     )
     assert liked.counterfactuals
 

@@ -81,9 +81,9 @@ def test_unknown_pairs_are_left_empty_and_told_with_their_line(members, tmp_path
     source.write_text(f"username,imdb_id\nnobody,{members[1][0].imdb_id}\nann,tt0000001\n")
     call_command("score_pairs", "--in", str(source), "--out", str(out))
     assert [row["match_score"] for row in read(out)] == ["", ""]
-    told = capsys.readouterr().err
-    assert "line 2" in told
-    assert "line 3" in told
+    errors = capsys.readouterr().err
+    assert "line 2" in errors
+    assert "line 3" in errors
 
 
 @pytest.mark.parametrize("text", ["", "user,movie\na,b\n", "username\nann\n"])

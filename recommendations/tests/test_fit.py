@@ -134,10 +134,10 @@ def test_what_is_not_a_number_stops_the_training():
 
 
 def test_progress_goes_forward_through_both_stages():
-    told = []
-    fit_model(community(), progress=lambda stage, share: told.append((stage, share)))
+    reports = []
+    fit_model(community(), progress=lambda stage, share: reports.append((stage, share)))
     for stage in ("calibrating", "learning"):
-        shares = [share for name, share in told if name == stage]
+        shares = [share for name, share in reports if name == stage]
         assert shares == sorted(shares)
         assert 0 <= shares[0] <= shares[-1] <= 1 + 1e-9
 

@@ -309,9 +309,9 @@ def test_an_empty_folder_of_headers_imports_nothing(tmp_path):
 
 @pytest.mark.django_db
 def test_progress_tells_what_is_read_and_how_far(folder):
-    told = []
-    movielens_import(folder=folder, progress=lambda *args: told.append(args))
-    assert told == [("movies", 3, 1.0), ("ratings", 4, 1.0), ("movies counted", 3, 1.0)]
+    reports = []
+    movielens_import(folder=folder, progress=lambda *args: reports.append(args))
+    assert reports == [("movies", 3, 1.0), ("ratings", 4, 1.0), ("movies counted", 3, 1.0)]
 
 
 @pytest.mark.shared

@@ -28,7 +28,7 @@ def community(u=60, m=25, seed=1, share=0.4):
     return Ratings(users + 100, movies * 10 + 3, stars)
 
 
-def learned(given, *, k=6, sources=None, alone=0.0, told=lambda share: None):
+def learned(given, *, k=6, sources=None, alone=0.0, progress=lambda share: None):
     m = given.shape[1]
     parameters = Parameters(
         neighbors=k,
@@ -47,7 +47,7 @@ def learned(given, *, k=6, sources=None, alone=0.0, told=lambda share: None):
         np.arange(m),
         parameters,
         executor=ThreadExecutor(),
-        progress=told,
+        progress=progress,
     )
 
 
@@ -159,8 +159,8 @@ def test_narrow_blocks_learn_the_same_and_tell_how_far_they_are(monkeypatch):
     given = encode(community())
     whole = learned(given)
     monkeypatch.setattr("recommendations.algorithms.neighbors.BLOCK_ROWS", 4)
-    told = []
-    narrow = learned(given, told=told.append)
+    reports = []
+    narrow = learned(given, progress=reports.append)
     assert dense(narrow, given) == pytest.approx(dense(whole, given), abs=1e-6)
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(1)
+    assert reports == sorted(reports)
+    assert reports[-1] == pytest.approx(1)

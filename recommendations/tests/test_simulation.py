@@ -30,7 +30,7 @@ def played(given, seed=1):
     """What came of it, and the ratings each movies' side was made of."""
     met = []
 
-    def learn(rest, wanted, told):
+    def learn(rest, wanted, report):
         met.append(rest)
         targets, held = positions(rest.movie_ids, wanted)
         return fit_movies(
@@ -41,13 +41,13 @@ def played(given, seed=1):
             ThreadExecutor(),
             as_of=0.0,
             targets=targets[held],
-            progress=lambda stage, share: told(share),
+            progress=lambda stage, share: report(share),
         )
 
     return simulate(given, catalogue(), seed, learn, lambda share: None), met
 
 
-def test_every_round_has_other_strangers_and_they_are_kept_out_of_it():
+def test_every_round_has_other_strangers_and_the_fit_is_without_them():
     given = community()
     _, met = played(given)
     assert len(met) == simulation.MAX_ROUNDS

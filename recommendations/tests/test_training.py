@@ -55,7 +55,7 @@ def train(**options):
 
 
 def test_a_training_is_stored_and_serves(community):
-    told = train(force=True)
+    output = train(force=True)
     training = Training.objects.get()
     assert training.active
     assert training.state == Training.State.READY
@@ -65,7 +65,7 @@ def test_a_training_is_stored_and_serves(community):
     assert training.newest_rating_at is not None
     assert training.duration_s > 0
     assert set(training.metrics["held_out"]) >= {"members", "ratings"}
-    assert f"Training {training.pk} is active" in told
+    assert f"Training {training.pk} is active" in output
     assert build_feed(community[0][0], Movie.objects.all()).algorithm == training.algorithm
 
 
@@ -108,7 +108,7 @@ def test_what_is_stored_is_what_was_learned(community, monkeypatch):
     )
     train(force=True)
     model, header = kept["model"], load_active_header()
-    # Nobody is left out of it, who was kept out while it was tried.
+    # The members who were held out while it was measured are in it too.
     assert model.movies.count.sum() == Rating.objects.count()
     assert header.movie_ids.tolist() == model.movies.ids.tolist()
     assert header.factor_gram.tolist() == model.factor_gram.tolist()
@@ -213,8 +213,8 @@ def test_a_community_of_one_opinion_is_learned_from(community, score):
 
 
 def test_a_dry_run_stores_nothing(community):
-    told = train(force=True, dry_run=True)
-    assert "Would train" in told
+    output = train(force=True, dry_run=True)
+    assert "Would train" in output
     assert (Training.objects.count(), MovieFactors.objects.count()) == (0, 0)
 
 
@@ -262,7 +262,7 @@ def test_a_worse_training_is_refused_unless_forced(community, monkeypatch):
             {"members": 9, "ndcg_at_10": 0.27, "log_loss": 0.5},
         ]
     )
-    monkeypatch.setattr(service, "tried", lambda *args: next(figures))
+    monkeypatch.setattr(service, "measure_on_strangers", lambda *args: next(figures))
     train(force=True)
     first = load_active_header().training_id
     with pytest.raises(CommandError, match=r"ndcg_at_10 0\.27 instead of 0\.3"):
@@ -280,9 +280,9 @@ def test_a_training_like_the_active_one_is_switched_to(community, monkeypatch):
     monkeypatch.setattr(service, "MIN_MEMBERS_TO_COMPARE", 1)
     train()
     first = load_active_header().training_id
-    told = train()
+    output = train()
     assert load_active_header().training_id > first
-    assert "The one before had" in told
+    assert "The one before had" in output
 
 
 def test_a_rating_that_is_no_number_stops_training_with_its_row_named(community):
@@ -383,24 +383,24 @@ def test_movies_deleted_under_a_training_break_no_answer(community):
 @pytest.mark.django_db(transaction=True)
 def test_a_second_training_at_the_same_time_says_so_and_ends():
     made_up(members=20, movies=30)
-    told = []
+    statuses = []
 
     def second():
         try:
             with pytest.raises(CommandError, match="Another training is running") as raised:
                 train(force=True)
-            told.append(raised.value.returncode)
+            statuses.append(raised.value.returncode)
         finally:
             connection.close()
 
     def progress(step, part):
-        if step == "trying" and not told:
+        if step == "trying" and not statuses:
             thread = threading.Thread(target=second)
             thread.start()
             thread.join()
 
     service.training_run(progress=progress, force=True)
-    assert told == [3]
+    assert statuses == [3]
     assert Training.objects.count() == 1
 
 

@@ -1,4 +1,4 @@
-"""Whom a training does not see, and what it is worth to them."""
+"""Which members a training is measured on, and with which figures."""
 
 import numpy as np
 
@@ -6,12 +6,16 @@ from recommendations.algorithms.fit import fit
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import MovieContent, Ratings
 from recommendations.tests.community import quiet
-from recommendations.training.validation import HELD_OUT_AT_MOST, kept_out, tried
+from recommendations.training.validation import (
+    HELD_OUT_AT_MOST,
+    draw_held_out,
+    measure_on_strangers,
+)
 
 
-def test_who_is_kept_out_among_many_is_kept_out_among_fewer_too():
+def test_members_held_out_of_a_large_community_are_held_out_of_a_small_one_too():
     users = np.arange(1, 200_001)
-    among_few, among_many = (kept_out(users, members=members) for members in (5_000, 200_000))
+    among_few, among_many = (draw_held_out(users, members=members) for members in (5_000, 200_000))
     assert abs(among_few.mean() - 0.05) < 0.005
     assert abs(among_many.sum() - HELD_OUT_AT_MOST) < 100
     assert not (among_many & ~among_few).any()
@@ -29,12 +33,12 @@ def test_a_model_of_two_tastes_is_right_about_strangers():
     )
     seen = users < 100
     model = fit(ratings[seen], content, Parameters(neighbors=20), as_of=0.0, progress=quiet)
-    figures = tried(model, ratings[~seen], content)
+    figures = measure_on_strangers(model, ratings[~seen], content)
     assert figures["members"] == 20
     assert figures["auc"] > 0.9
     assert figures["log_loss"] < 0.4
     assert figures["ndcg_at_10"] > 0.3
-    assert tried(model, ratings[np.zeros(len(ratings), dtype=bool)], content) == {
+    assert measure_on_strangers(model, ratings[np.zeros(len(ratings), dtype=bool)], content) == {
         "members": 0,
         "ratings": 0,
     }

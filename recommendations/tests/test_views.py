@@ -178,10 +178,10 @@ def test_the_match_score_splits_and_names_what_made_it(ann, client_of, community
     assert round(body["baseline"] + points, 1) == body["match_score"]
     weights = [part["weight"] for part in body["components"].values()]
     assert sum(weights) == pytest.approx(1, abs=0.02)
-    assert any("Horror movies" in said for said in body["components"]["genre_affinity"]["evidence"])
-    told = " ".join(body["components"]["rating_history"]["evidence"])
-    assert "You gave Horror" in told
-    assert "Ada Quill" in told
+    assert any("Horror movies" in line for line in body["components"]["genre_affinity"]["evidence"])
+    evidence = " ".join(body["components"]["rating_history"]["evidence"])
+    assert "You gave Horror" in evidence
+    assert "Ada Quill" in evidence
     assert body["because"]
 
 

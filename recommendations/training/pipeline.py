@@ -29,18 +29,18 @@ from recommendations.training.store import (
     model_store,
     ratings_read,
 )
-from recommendations.training.validation import kept_out, tried
+from recommendations.training.validation import draw_held_out, measure_on_strangers
 
-#: Told the step and the part of it that is done (0 to 1).
+#: Takes the step and the share of it that is done (0 to 1).
 Progress = Callable[[str, float], None]
 
-#: Trainings kept with their rows, the active one among them.
-KEPT = 3
+#: How many trainings stay stored with their rows, the active one among them.
+STORED_TRAININGS = 3
 # On the same held-out members a training may be so much worse than the active one: about two
 # standard errors of the difference at 300 members.
 NDCG_MARGIN = 0.02
 LOG_LOSS_MARGIN = 0.02
-# Fewer members say nothing.
+# The figures of fewer members are mostly noise.
 MIN_MEMBERS_TO_COMPARE = 20
 
 
@@ -61,15 +61,15 @@ class WorseError(TrainingError):
 
 
 class BadModelError(TrainingError):
-    """What was learned is no number."""
+    """A learned value is not a finite number."""
 
 
 @dataclass
 class TrainingReport:
-    """What a run did, or with `dry_run` would do."""
+    """The result of a run, or of a dry run."""
 
     training: Training
-    #: Figures on members it had not seen yet, and the active training's own.
+    #: Figures on the held-out members; those of the active training are from its own run.
     figures: dict[str, Any]
     of_active: dict[str, Any] | None = None
     cleared: int = 0
@@ -84,19 +84,19 @@ def training_run(
     force: bool = False,
     executor: Executor | None = None,
 ) -> TrainingReport:
-    """Learn from the community's ratings, and switch to what was learned.
+    """Train on the community's ratings, and switch to the new training.
 
     Until the switch the active training serves, whatever happens to this run. Raises TrainingError,
-    or BadRatings for a rating that is no number of stars. `force` trains on however few ratings,
-    and switches to a training however bad. `executor` computes the blocks of movies; without one,
-    threads of this process do.
+    or BadRatings for a rating that is not a number of stars. `force` trains on any number of
+    ratings, and switches even to a worse training. `executor` computes the blocks of movies;
+    without one, threads of this process do.
     """
-    with _alone():
+    with _hold_training_lock():
         cleared = 0 if dry_run else _clear_leftovers()
         started = time.monotonic()
         read = ratings_read(since=since, progress=progress)
         ratings = read.ratings
-        # Before anything else: a rating that is none would spoil whatever is learned.
+        # First of all: one bad rating would spoil the whole model.
         ratings.check()
         if len(ratings) < (1 if force else MIN_RATINGS):
             raise TooFewRatingsError(
@@ -126,7 +126,7 @@ def training_run(
             training.save()
             raise
         except BaseException:
-            # Not so much as a name is left of it; after a kill -9 the next run sees to that.
+            # Nothing of it stays stored; after a kill -9 the next run removes it.
             if not connection.needs_rollback:
                 training.delete()
             raise
@@ -146,22 +146,27 @@ def _learn(
 ) -> tuple[Model, TrainingReport]:
     """Return the model with its figures. Raises WorseError if it should not serve."""
     content = content_read(np.unique(ratings.movies))
-    unseen = kept_out(ratings.users, members=training.member_count)
+    is_held_out = draw_held_out(ratings.users, members=training.member_count)
     parameters = Parameters.for_size(len(ratings), use_votes=settings.RECOMMEND_WITH_TMDB_VOTES)
     as_of = time.time()
     model = fit(
-        ratings[~unseen], content, parameters, as_of=as_of, progress=progress, executor=executor
+        ratings[~is_held_out],
+        content,
+        parameters,
+        as_of=as_of,
+        progress=progress,
+        executor=executor,
     )
     _check(model)
     progress("trying", 0.0)
-    report = _try(training, model, ratings[unseen], content)
+    report = _measure(training, model, ratings[is_held_out], content)
     reliability = report.figures.pop("reliability", [])
     training.metrics = {"held_out": report.figures, "reliability": reliability}
     training.movie_count = len(model.movies)
     training.duration_s = round(time.monotonic() - started, 2)
-    if not force and (worse := _worse(report)):
-        raise WorseError(worse)
-    # The members that were left out for the trial are learned from too.
+    if not force and (reason := _explain_rejection(report)):
+        raise WorseError(reason)
+    # The held-out members are learned from too.
     model = refit_movies(model, ratings, content, as_of=as_of, progress=progress, executor=executor)
     _check(model)
     training.movie_count = len(model.movies)
@@ -187,11 +192,11 @@ def fit_as_of(moment: datetime, *, progress: Progress) -> Model:
 
 
 def training_rollback(*, dry_run: bool = False) -> tuple[Training, Training]:
-    """Switch back to the training before the active one; which served, and which does now.
+    """Switch back to the training before the active one.
 
-    Raises TrainingError where there is none.
+    Return the one that was active and the one that is. Raises TrainingError if there is none.
     """
-    with _alone():
+    with _hold_training_lock():
         active = Training.objects.filter(active=True).first()
         if active is None:
             raise TrainingError("No training is active; the default coefficients serve.")
@@ -215,8 +220,8 @@ def _activate(training: Training) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the trainers' lock. It ends with the connection, so that a killed run leaves none."""
+def _hold_training_lock() -> Iterator[None]:
+    """Hold the lock of trainings. It ends with the connection, so a killed run leaves none."""
     with session_lock(AdvisoryLock.TRAINING) as is_acquired:
         if not is_acquired:
             raise AlreadyTrainingError("Another training is running; this one ends.")
@@ -224,22 +229,22 @@ def _alone() -> Iterator[None]:
 
 
 def _clear_leftovers() -> int:
-    """Take away what runs left that were killed: nobody else can be at it, with the lock held."""
-    left = Training.objects.filter(state=Training.State.BUILDING)
-    count = left.count()
-    left.delete()
+    """Delete the trainings of killed runs. The lock is held, so no other run is building one."""
+    unfinished = Training.objects.filter(state=Training.State.BUILDING)
+    count = unfinished.count()
+    unfinished.delete()
     return count
 
 
 def _check(model: Model) -> None:
-    """Raise BadModelError where anything learned is no finite number."""
+    """Raise BadModelError if a learned value is not a finite number."""
     movies = model.movies
     for name in ("quality", "bias", "count", "rate", "recent_rate", "trend", "factors"):
         values = getattr(movies, name)
         wrong = ~np.isfinite(values if values.ndim == 1 else values.sum(axis=1))
         if wrong.any():
             movie = movies.ids[int(wrong.argmax())]
-            raise BadModelError(f"The {name} learned of movie {movie} is no number.")
+            raise BadModelError(f"The {name} learned of movie {movie} is not a number.")
     for name, lists in (("feed", model.feed), ("taste", model.taste)):
         wrong = ~np.isfinite(lists.weights)
         if wrong.any():
@@ -247,56 +252,56 @@ def _check(model: Model) -> None:
             place = int(np.searchsorted(lists.starts, entry, side="right")) - 1
             raise BadModelError(
                 f"The {name} weight of movie {lists.movies[entry]} for movie {movies.ids[place]} "
-                "is no number."
+                "is not a number."
             )
     values = {"intercept": model.coefficients.intercept, **model.coefficients.weights}
     if wrong_names := [name for name, value in values.items() if not np.isfinite(value)]:
-        raise BadModelError(f"These coefficients are no numbers: {', '.join(wrong_names)}.")
+        raise BadModelError(f"These coefficients are not numbers: {', '.join(wrong_names)}.")
 
 
-def _try(
-    training: Training, model: Model, unseen: Ratings, content: MovieContent
+def _measure(
+    training: Training, model: Model, held_out: Ratings, content: MovieContent
 ) -> TrainingReport:
-    """The model's figures, beside those the active one had when it was tried.
+    """Return the figures of the model beside those of the active training.
 
-    The active one has been made from all members since, so it cannot be tried again; its figures
-    are of the same members, as they were then.
+    The active training has learned from all members since, so it cannot be measured again. Its
+    figures are from its own run, on the same members as they were then.
     """
     active = Training.objects.filter(active=True, algorithm=VERSION).defer("movies").first()
     of_active = active.metrics.get("held_out") if active else None
-    return TrainingReport(training, tried(model, unseen, content), of_active)
+    return TrainingReport(training, measure_on_strangers(model, held_out, content), of_active)
 
 
-def _worse(report: TrainingReport) -> str:
-    """Why the new training should not serve; empty where nothing speaks against it."""
+def _explain_rejection(report: TrainingReport) -> str:
+    """Return why the new training should not serve; empty if nothing speaks against it."""
     old, new = report.of_active, report.figures
     if old is None or old["members"] < MIN_MEMBERS_TO_COMPARE:
         return ""
-    said = []
+    reasons = []
     for name, margin, sign in (
         ("ndcg_at_10", NDCG_MARGIN, -1),
         ("log_loss", LOG_LOSS_MARGIN, 1),
     ):
         if name in old and sign * (new.get(name, np.inf * sign) - old[name]) > margin:
-            said.append(f"{name} {new.get(name, 'none')} instead of {old[name]}")
-    if not said:
+            reasons.append(f"{name} {new.get(name, 'none')} instead of {old[name]}")
+    if not reasons:
         return ""
     return (
         f"On members it never saw, the new training is worse than the active one was on "
-        f"{old['members']} of them: {', '.join(said)}. It is not switched to; --force would."
+        f"{old['members']} of them: {', '.join(reasons)}. It is not switched to; --force would."
     )
 
 
 def _prune() -> list[int]:
-    """Of the trainings that could serve, keep the newest KEPT and the active one."""
+    """Delete all but the newest trainings and the active one; return the ids of those deleted."""
     ready = Training.objects.filter(state=Training.State.READY)
-    kept = set(ready.order_by("-id").values_list("id", flat=True)[:KEPT])
-    old = ready.filter(Q(active=False) & ~Q(id__in=kept))
+    newest = set(ready.order_by("-id").values_list("id", flat=True)[:STORED_TRAININGS])
+    old = ready.filter(Q(active=False) & ~Q(id__in=newest))
     ids = sorted(old.values_list("id", flat=True))
-    # Refused ones have no rows but tell their figures; as many are kept.
+    # Refused trainings have figures but no rows; as many of them stay.
     refused = Training.objects.filter(state=Training.State.REFUSED)
-    told = list(refused.order_by("-id").values_list("id", flat=True)[:KEPT])
+    newest_refused = list(refused.order_by("-id").values_list("id", flat=True)[:STORED_TRAININGS])
     with long_transaction():
         old.delete()
-        refused.exclude(id__in=told).delete()
+        refused.exclude(id__in=newest_refused).delete()
     return ids

@@ -1,4 +1,4 @@
-"""What a model is worth to members it has not seen yet. Free of Django."""
+"""Measure a model on members it has not learned from. No Django."""
 
 from __future__ import annotations
 
@@ -14,60 +14,64 @@ from recommendations.algorithms.types import LIKED, History, Ids, MovieContent, 
 from recommendations.evaluation import metrics
 from recommendations.evaluation.splits import draw, hold_out
 
-# Members kept out while a training is tried, by a hash of their id: enough to tell a broken training
-# from a good one, and few enough that what they would have taught is hardly missed.
+# Members that are held out to measure a training, by a hash of their id: enough to tell a broken
+# training from a good one, and so few that the training hardly loses by it.
 HELD_OUT_SHARE = 0.05
 HELD_OUT_AT_MOST = 500
-# A fixed seed: two trainings keep the same members out, and so can be compared on them.
+# A fixed seed: two trainings hold out the same members, so their figures can be compared.
 _SEED, _SALT = 4, 11
 RANKED = 10
 
 
-def kept_out(users: NDArray[np.integer], *, members: int) -> NDArray[np.bool_]:
-    """(r,) Which ratings are of members that a training of so many members is tried on.
+def draw_held_out(users: NDArray[np.integer], *, members: int) -> NDArray[np.bool_]:
+    """(r,) Return which ratings are of members that are held out of a training of so many members.
 
-    Whoever is kept out among many is kept out among fewer too.
+    Members who are held out of a large community are held out of a smaller one too.
     """
     share = min(HELD_OUT_SHARE, HELD_OUT_AT_MOST / max(members, 1))
     chosen: NDArray[np.bool_] = draw(_SEED, _SALT, users) < share
     return chosen
 
 
-def tried(model: Model, ratings: Ratings, content: MovieContent) -> dict[str, Any]:
-    """Figures of a model on members it never saw, each told all but a fifth of their ratings.
+def measure_on_strangers(model: Model, ratings: Ratings, content: MovieContent) -> dict[str, Any]:
+    """Return the figures of a model on members it has not learned from.
 
-    `members`, `ratings` measured on; `ndcg_at_10` over members with a liked movie held out; `auc`,
-    `log_loss`, `ece` and the `reliability` diagram of the match score: ratings, mean probability and
-    share liked of each bin. No figure where there is nothing to measure on.
+    A member's history is all but a fifth of their ratings; that fifth is predicted. `members` and
+    `ratings` are counts; `ndcg_at_10` is over members who liked a movie of their fifth; `auc`,
+    `log_loss` and `ece` are of the match score, and `reliability` is its diagram: the number of
+    ratings, mean probability and share liked of each bin. A figure that cannot be computed is left
+    out.
     """
-    known, asked = hold_out(ratings.users, ratings.movies, seed=_SEED)
-    gains, liked, chances = [], [], []
-    for user in np.unique(ratings.users[asked]):
-        mine = ratings.users == user
-        told, wanted = ratings[mine & known], ratings[mine & asked]
-        history = History.of(model.rows_of(told.movies.astype(np.int64), content), told.stars)
+    is_known, is_wanted = hold_out(ratings.users, ratings.movies, seed=_SEED)
+    gains, liked, probabilities = [], [], []
+    for user in np.unique(ratings.users[is_wanted]):
+        is_own = ratings.users == user
+        known, wanted = ratings[is_own & is_known], ratings[is_own & is_wanted]
+        history = History.of(model.rows_of(known.movies.astype(np.int64), content), known.stars)
         movies = model.rows_of(wanted.movies.astype(np.int64), content)
         percent = percents(history, movies, *model.links(history, movies), model.coefficients)
         liked.append(wanted.stars >= LIKED)
-        chances.append(percent / 100)
+        probabilities.append(percent / 100)
         if liked[-1].any():
             gains.append(_gain(model, history, movies.ids[liked[-1]]))
     if not liked:
         return {"members": 0, "ratings": 0}
-    truth, said = np.concatenate(liked), np.concatenate(chances)
+    outcomes, predicted = np.concatenate(liked), np.concatenate(probabilities)
     figures = {
         "ndcg_at_10": float(np.mean(gains)) if gains else float("nan"),
-        "auc": metrics.auc(truth, said),
-        "log_loss": metrics.log_loss(truth, said),
-        "ece": metrics.ece(truth, said),
+        "auc": metrics.auc(outcomes, predicted),
+        "log_loss": metrics.log_loss(outcomes, predicted),
+        "ece": metrics.ece(outcomes, predicted),
     }
     return {
         "members": len(liked),
-        "ratings": len(truth),
+        "ratings": len(outcomes),
         **{name: round(value, 4) for name, value in figures.items() if np.isfinite(value)},
         "reliability": [
-            [int(count), round(predicted, 4), round(observed, 4)]
-            for count, predicted, observed in metrics.reliability(truth, said).tolist()
+            [int(count), round(mean_probability, 4), round(share_liked, 4)]
+            for count, mean_probability, share_liked in metrics.reliability(
+                outcomes, predicted
+            ).tolist()
             if count
         ],
     }
