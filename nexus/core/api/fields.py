@@ -138,7 +138,6 @@ def make_unknown_field_error(known: Iterable[str]) -> ErrorDetail:
     return ErrorDetail(f"Unknown field. {hint}", "unknown")
 
 
-@cache
 def find_read_only_fields(
     body: type[BaseSerializer[Any]] | None, response: type[BaseSerializer[Any]]
 ) -> frozenset[str]:

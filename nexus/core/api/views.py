@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from django.utils.cache import patch_vary_headers
@@ -79,7 +80,7 @@ class Contract:
     #: Optional request headers with their descriptions.
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def read_only_fields(self) -> frozenset[str]:
         """The fields of the resource that a body may contain, but that it does not change."""
         names: frozenset[str] = frozenset()
@@ -183,7 +184,7 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
             serializer, self.request.data, ignored=contract.read_only_fields
         )
         if not serializer.is_valid() or unknown:
-            raise ValidationError({**serializer.errors, **unknown})
+            raise ValidationError({**dict(serializer.errors), **unknown})
         data: dict[str, Any] = serializer.validated_data
         return data
 
