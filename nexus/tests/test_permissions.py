@@ -400,7 +400,8 @@ def _find_refusal(template, method, row, granted):
         (["scrobble"], {"scrobble"}),
         (["read", "write", "scrobble"], {"read", "write", "scrobble"}),
     ],
-    ids=str,
+    # A set is not printed in the same order by each test process.
+    ids=lambda value: " ".join(sorted(value)),
 )
 def test_scopes_of_a_token_decide_on_every_route(world, unlimited, scopes, granted):
     _, token = access_token_create(user=world.people["owner"], name="Script", scopes=scopes)
