@@ -57,13 +57,32 @@ def test_first_requests_return_what_the_readme_shows(gunicorn):
         assert_matches(command, expected.replace("localhost:8000", host), output)
 
 
-def test_picture_of_the_match_score_shows_the_numbers_of_the_example():
-    svg = (ROOT / "docs" / "match_score.svg").read_text("utf-8")
+def read_example():
+    """Return the README's match score: baseline, points of the three parts, score."""
     score = re.search(r'"match_score":([\d.]+),"confidence"', README).group(1)
     baseline = re.search(r'"baseline":([\d.]+)', README).group(1)
     points = re.findall(r'"points":([\d.]+)', README)
+    return float(baseline), [float(number) for number in points], float(score)
+
+
+def test_picture_of_the_match_score_shows_the_numbers_of_the_example():
+    svg = (ROOT / "docs" / "match_score.svg").read_text("utf-8")
+    baseline, points, score = read_example()
 
     shown = re.findall(r">([\d.]+)(?: %)?</text>", svg)
 
-    assert sorted(map(float, shown)) == sorted(map(float, [baseline, *points, score, "100"]))
-    assert float(baseline) + sum(map(float, points)) == pytest.approx(float(score), abs=0.05)
+    assert sorted(map(float, shown)) == sorted([baseline, *points, score, 100])
+    assert baseline + sum(points) == pytest.approx(score, abs=0.05)
+
+
+def test_landing_page_shows_the_numbers_of_the_example():
+    page = (ROOT / "nexus" / "templates" / "home.html").read_text("utf-8")
+    baseline, points, score = read_example()
+
+    shown = re.findall(r"<dd>\+?([\d.]+)</dd>", page)
+    bars = re.findall(r'<rect class="(?:start|plus)"(?: x="([\d.]+)")? width="([\d.]+)"', page)
+
+    assert [float(number) for number in shown] == [baseline, *points]
+    assert f'<span class="percent">{score}<small>' in page
+    ends = [float(start or 0) + float(width) for start, width in bars]
+    assert ends == pytest.approx([baseline + sum(points[:count]) for count in range(4)], abs=0.05)
