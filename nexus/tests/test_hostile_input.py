@@ -103,10 +103,12 @@ def world(make_user, make_movie, client_of, settings):
     account = {"username": "new", "email": "new@example.org", "password": PASSWORD}
     bodies = {
         "/auth/register/": {**account, "password_confirm": PASSWORD},
+        "/auth/guest/register/": {**account, "password_confirm": PASSWORD},
         "/auth/token/": {"username": "ann", "password": PASSWORD},
         "/auth/token/refresh/": {"refresh": refresh},
         "/auth/token/verify/": {"token": refresh},
         "/auth/logout/": {"refresh": refresh},
+        "/auth/access-tokens/": {"name": "Script", "scopes": ["read"]},
         "/auth/password/change/": {"old_password": PASSWORD, "new_password": "another-horse-9"},
         "/auth/password/reset/": {"email": "ann@example.org"},
         "/auth/password/reset/confirm/": {"uid": uid, "token": token, "new_password": PASSWORD},

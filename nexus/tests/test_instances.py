@@ -6,9 +6,10 @@ import pytest
 import requests
 
 from accounts.tokens import family_create
+from nexus.settings import REQUEST_UNITS
 from tmdb.fake.server import FakeTmdbServer
 
-ANONYMOUS_LIMIT = 60
+ADDRESS_LIMIT = 600
 
 
 @pytest.mark.django_db(transaction=True)
@@ -16,7 +17,7 @@ def test_two_instances_share_sessions_limits_and_data(gunicorn, make_user, make_
     movie = make_movie("Alien", vote_count=900, vote_average=8.0)
     session = family_create(user=make_user("ann"))
     bearer = {"Authorization": f"Bearer {session.access}"}
-    anonymous_requests = 0
+    units = 0
 
     def send(url, method="GET", **options):
         return requests.request(method, url, timeout=20, **options)
@@ -30,7 +31,7 @@ def test_two_instances_share_sessions_limits_and_data(gunicorn, make_user, make_
             "WEB_CONCURRENCY": "1",
             "TMDB_BASE_URL": server.base_url,
             "TMDB_ACCESS_TOKEN": server.credential,
-            # Half of 120 requests a minute for an address.
+            # Half of 1,200 units a minute for an address.
             "RATE_LIMIT_SCALE": "0.5",
         }
         urls = list(pool.map(lambda _: gunicorn(**environment), range(2)))
@@ -39,7 +40,7 @@ def test_two_instances_share_sessions_limits_and_data(gunicorn, make_user, make_
         searches = [f"{url}/tmdb/search/?query=alien" for url in urls * 6]
         assert {response.status_code for response in pool.map(send, searches)} == {200}
         assert len([call for call in server.requests if "/search/" in call.path]) == 1
-        anonymous_requests += len(searches)
+        units += len(searches) * REQUEST_UNITS["GET /tmdb/search/"]
 
         # A rating at one instance is in a member's next response from the other; both instances
         # serve the same cached response to callers without a token.
@@ -51,15 +52,18 @@ def test_two_instances_share_sessions_limits_and_data(gunicorn, make_user, make_
         assert [count_ratings(url) for url in urls] == [0, 0]
         ratings = send(f"{urls[1]}/ratings/", headers=bearer).json()["results"]
         assert [rating["score"] for rating in ratings] == [5.0]
-        anonymous_requests += 4
-
-        # Both instances together let as many requests of an address pass as one does.
-        reads = [f"{url}/genres/" for url in urls * 40]
-        statuses = [response.status_code for response in pool.map(send, reads)]
-        assert statuses.count(200) == ANONYMOUS_LIMIT - anonymous_requests
-        assert statuses.count(429) == len(reads) - statuses.count(200)
+        units += 6 * REQUEST_UNITS["GET /movies/top_rated/"]
+        units += REQUEST_UNITS["POST /ratings/"] + REQUEST_UNITS["GET /ratings/"]
 
         # A session that is revoked at one instance is revoked at the other.
         response = send(f"{urls[0]}/auth/logout/all/", "POST", headers=bearer)
         assert response.status_code == 204
         assert send(f"{urls[1]}/ratings/", headers=bearer).status_code == 401
+        units += REQUEST_UNITS["POST /auth/logout/all/"] + REQUEST_UNITS["GET /ratings/"]
+
+        # Both instances together let as many requests of an address pass as one does.
+        reads = [f"{url}/movies/top_rated/" for url in urls * 100]
+        statuses = [response.status_code for response in pool.map(send, reads)]
+        units_left = ADDRESS_LIMIT - units
+        assert statuses.count(200) == units_left // REQUEST_UNITS["GET /movies/top_rated/"]
+        assert statuses.count(429) == len(reads) - statuses.count(200)

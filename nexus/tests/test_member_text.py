@@ -33,6 +33,7 @@ EXCUSED = {
     "accounts.SpentRefreshToken.jti": "an id",
     "accounts.SpentRefreshToken.successor_jti": "an id",
     "accounts.KnownAddress.digest": "a hash",
+    "accounts.PersonalAccessToken.digest": "a hash",
     "social.Playlist.visibility": "a choice",
     "social.ReviewReport.reason": "a choice",
     "social.ReviewReport.state": "a choice",

@@ -56,6 +56,7 @@ def _roles(db):
     if not Group.objects.exists():
         import_module("accounts.migrations.0003_roles").make_roles(apps, None)
         import_module("accounts.migrations.0007_admins_jobs").grant_jobs(apps, None)
+        import_module("accounts.migrations.0013_personal_access_tokens").grant_tokens(apps, None)
         import_module("social.migrations.0005_moderators_reports").grant_reports(apps, None)
         import_module("social.migrations.0011_existing_moderation").grant_hidden_reviews(apps, None)
         import_module("recommendations.migrations.0002_admins_trainings").grant_trainings(
