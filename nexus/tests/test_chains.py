@@ -111,7 +111,7 @@ def test_generated_requests_get_responses_of_the_schema(schema, movie_ids, servi
 def test_generated_chains_of_requests_get_responses_of_the_schema(schema, movie_ids, service):
     ledger = Ledger()
     realistic = add_realistic_values(schema, movie_ids=movie_ids, tmdb_ids=[FIRST_ID, FIRST_ID + 1])
-    run_chains(build_state_machine(realistic, service, ledger), chains=16, steps=14, seeded=True)
+    run_chains(build_state_machine(realistic, service, ledger), chains=32, steps=14, seeded=True)
     assert not ledger.findings, "\n".join(ledger.findings.values())
     # About half of the usual numbers. `make fuzz` requires every operation of CORE.
     assert ledger.count_status(200, 300, chained=True) >= 30
