@@ -285,6 +285,11 @@ def _make_path(world, template, playlist):
     return path + queries.get(path, "")
 
 
+def _send(client, method, path, body):
+    headers = {"If-Match": "*"} if method == "PUT" else {}
+    return client.generic(method, path, body, content_type="application/json", headers=headers)
+
+
 def _get_first_part(template):
     """Return the first part of a path: its rows share one world, which is slow to create."""
     return template.split("/")[1]
@@ -314,13 +319,7 @@ def test_each_caller_gets_the_status_in_the_matrix(world, unlimited, first_part)
         body = "" if method == "GET" else json.dumps(_make_body(world, template, method))
         for caller, expected in zip(CALLERS, row, strict=True):
             with _rollback():
-                response = world.clients[caller].generic(
-                    method,
-                    path,
-                    body,
-                    content_type="application/json",
-                    headers={"If-Match": "*"} if method == "PUT" else {},
-                )
+                response = _send(world.clients[caller], method, path, body)
                 if response.status_code != expected:
                     errors.append(f"{method} {path} {visibility} {caller}: {response.status_code}")
                 elif expected >= 400:
@@ -359,13 +358,7 @@ def test_guests_get_what_strangers_get_or_guest_not_allowed(world, unlimited, cl
             path = _make_path(world, template, world.playlists["public"])
             body = "" if method == "GET" else json.dumps(_make_body(world, template, method))
             with _rollback():
-                response = guest.generic(
-                    method,
-                    path,
-                    body,
-                    content_type="application/json",
-                    headers={"If-Match": "*"} if method == "PUT" else {},
-                )
+                response = _send(guest, method, path, body)
                 if response.status_code != expected:
                     errors.append(f"{method} {path}: {response.status_code}")
                 elif expected >= 400:
@@ -415,13 +408,7 @@ def test_scopes_of_a_token_decide_on_every_route(world, unlimited, scopes, grant
             path = _make_path(world, template, world.playlists["public"])
             body = "" if method == "GET" else json.dumps(_make_body(world, template, method))
             with _rollback():
-                response = client.generic(
-                    method,
-                    path,
-                    body,
-                    content_type="application/json",
-                    headers={"If-Match": "*"} if method == "PUT" else {},
-                )
+                response = _send(client, method, path, body)
                 if response.status_code != expected:
                     errors.append(f"{method} {path}: {response.status_code}")
                 elif refusal:
@@ -472,13 +459,7 @@ def test_resources_a_caller_may_not_see_are_404_on_every_route(world, unlimited,
             if (state, caller) == ("owner blocked", "stranger") and template.endswith("/block/"):
                 status = 204
             with _rollback():
-                response = world.clients[caller].generic(
-                    method,
-                    path,
-                    body,
-                    content_type="application/json",
-                    headers={"If-Match": "*"} if method == "PUT" else {},
-                )
+                response = _send(world.clients[caller], method, path, body)
             if response.status_code != status:
                 errors.append(f"{method} {path} {visibility} {caller}: {response.status_code}")
             elif status >= 400:
