@@ -195,6 +195,8 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "GET /redoc/": _PLAIN,
     "GET /swagger.json": _PLAIN,
     "GET /swagger.yaml": _PLAIN,
+    "GET /openapi.json": _PLAIN,
+    "GET /openapi.yaml": _PLAIN,
     "GET /health/ready/": _PLAIN,
     "/admin/": (
         CostCase("index", path=lambda world: "/admin/"),

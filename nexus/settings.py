@@ -279,6 +279,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["nexus.core.api.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": None,
     "EXCEPTION_HANDLER": "nexus.core.api.exceptions.handle_exception",
+    "DEFAULT_SCHEMA_CLASS": "nexus.core.api.openapi.ContractSchema",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -321,6 +322,36 @@ EMAIL_VERIFICATION_URL: str = env.read(
     default=f"{PUBLIC_URL}/auth/email/confirm/?uid={{uid}}&token={{token}}" if PUBLIC_URL else "",
 )
 
+# The first segments of paths, in the order in which both schemas list their operations.
+API_TAGS = {
+    "auth": "Accounts, tokens and sessions. Begin with `POST /auth/register/` or `POST /auth/token/`.",
+    "movies": "The catalogue, recommendations and match scores.",
+    "genres": "TMDb's genres.",
+    "feedback": "Movies that the caller has hidden, or wants more or less of.",
+    "ratings": "The caller's ratings and reviews.",
+    "watchlist": "Movies that the caller wants to see.",
+    "history": "When the caller watched what.",
+    "playlists": "Ordered lists of movies, private or shared.",
+    "profiles": "Members: profiles, statistics, who follows whom.",
+    "feed": "What the members whom the caller follows rated, reviewed and published.",
+    "blocks": "Members whom the caller has blocked.",
+    "imports": "Files of other services, read into the caller's account.",
+    "exports": "Everything the caller owns, as files.",
+    "tmdb": "TMDb's own catalogue: search it and import from it.",
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "VERSION": VERSION,
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    # Operations are sorted by API_TAGS and the order of the routes.
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "SCHEMA_PATH_PREFIX": "/",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    # Without drf-spectacular's own hook, which would name each enum and warn where names collide.
+    "POSTPROCESSING_HOOKS": ["nexus.core.api.openapi.postprocess"],
+}
+
 SWAGGER_SETTINGS = {
     "DEFAULT_INFO": "nexus.core.api.schema.API_INFO",
     "DEFAULT_AUTO_SCHEMA_CLASS": "nexus.core.api.schema.ContractAutoSchema",
@@ -335,11 +366,14 @@ SWAGGER_SETTINGS = {
             "type": "apiKey",
             "name": "Authorization",
             "in": "header",
-            "description": "`Bearer <access>`, the access token of `/auth/token/`",
+            "description": "The access token of `/auth/token/`. In Swagger UI with or without "
+            "`Bearer` in front; other clients send `Bearer <access>`.",
         }
     },
     # Otherwise Swagger UI sends the schema to validator.swagger.io.
     "VALIDATOR_URL": None,
+    # The token survives a reload of the page.
+    "PERSIST_AUTH": True,
     "SPEC_URL": "schema-json",
 }
 # drf-yasg's older renderers are deprecated.
@@ -411,6 +445,8 @@ REQUEST_UNITS = {
     "GET /redoc/": 1,
     "GET /swagger.json": 1,
     "GET /swagger.yaml": 1,
+    "GET /openapi.json": 1,
+    "GET /openapi.yaml": 1,
     "GET /health/ready/": 1,
     # All pages of the admin.
     "/admin/": 6,

@@ -5,6 +5,7 @@ from django.urls import include, path, register_converter
 
 from accounts.confirmation_page import confirm_email
 from nexus.core.api import health, root
+from nexus.core.api.openapi import JSON, YAML, OpenApiDocument
 from nexus.core.api.schema import make_schema_view
 from nexus.core.api.url_converters import IdConverter, UsernameConverter
 
@@ -21,6 +22,7 @@ api_urlpatterns = [
 ]
 
 schema = make_schema_view(api_urlpatterns)
+openapi = OpenApiDocument(api_urlpatterns)
 
 urlpatterns = [
     *api_urlpatterns,
@@ -31,6 +33,8 @@ urlpatterns = [
     path("redoc/", schema.with_ui("redoc"), name="redoc"),
     path("swagger.json", schema.without_ui(), {"format": "json"}, name="schema-json"),
     path("swagger.yaml", schema.without_ui(), {"format": "yaml"}, name="schema-yaml"),
+    path("openapi.json", openapi.make_view(JSON), name="openapi-json"),
+    path("openapi.yaml", openapi.make_view(YAML), name="openapi-yaml"),
     path("admin/", admin.site.urls),
     path("health/live/", health.live, name="health-live"),
     path("health/ready/", health.ready, name="health-ready"),

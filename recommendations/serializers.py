@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from movies.serializers import MovieSerializer, MovieSummarySerializer
 from nexus.core.api.fields import SharedFieldsSerializer, UTCDateTimeField
+from nexus.core.api.views import PageOf
 from recommendations.models import Feedback
 from social.serializers.ratings import ReviewSerializer
 
@@ -91,7 +92,7 @@ class OnboardingSerializer(serializers.Serializer[Any]):
 
 class RatingStateSerializer(SharedFieldsSerializer):
     id = serializers.IntegerField()
-    score = serializers.FloatField()
+    score = serializers.FloatField(allow_null=True)
     has_review = serializers.BooleanField()
 
 
@@ -111,21 +112,9 @@ class MovieStateSerializer(SharedFieldsSerializer):
     )
 
 
-class _FirstPageSerializer(serializers.Serializer[Any]):
-    """The first page of a list; `next` is the second page of the list's own URL."""
-
-    count = serializers.IntegerField()
-    count_is_lower_bound = serializers.BooleanField(required=False)
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
-
-
-class SimilarPageSerializer(_FirstPageSerializer):
-    results = SimilarSerializer(many=True)
-
-
-class ReviewPageSerializer(_FirstPageSerializer):
-    results = ReviewSerializer(many=True)
+# The first page of a list; `next` is the second page of the list's own URL.
+SimilarPageSerializer = PageOf(SimilarSerializer).get_page_serializer()
+ReviewPageSerializer = PageOf(ReviewSerializer).get_page_serializer()
 
 
 class MovieDetailSerializer(MovieSerializer):

@@ -9,6 +9,7 @@ from typing import Any, cast
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -51,20 +52,30 @@ from tmdb.views import MovieDetailViewSet
 
 #: The page that `append` adds.
 FIRST_PAGE = {"page_size": DEFAULT_PAGE_SIZE}
-#: The keys of the feed beside its page, with JSON types.
-FEED_KEYS = {
-    "strategy": "string",
-    "algorithm": "string",
-    "diversity": "number",
-    "intra_list_similarity": "number",
-    "promoted_count": "integer",
+#: The keys of the feed beside its page.
+FEED_KEYS: dict[str, serializers.Field[Any, Any, Any, Any]] = {
+    "strategy": serializers.ChoiceField(
+        choices=("personalized", "cold_start"),
+        help_text="`personalized` from the first rating on, `cold_start` before.",
+    ),
+    "algorithm": serializers.CharField(),
+    "diversity": serializers.FloatField(help_text="The requested diversity, 0 to 1."),
+    "intra_list_similarity": serializers.FloatField(
+        help_text="The mean similarity, 0 to 1, of two of the first 20 movies."
+    ),
+    "promoted_count": serializers.IntegerField(
+        help_text="How many of the first 20 movies the order alone would have shown later."
+    ),
 }
 
 
 class RecommendationViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated]
 
-    @contract(query=FeedQuery, responses={200: PageOf(RecommendationSerializer, FEED_KEYS)})
+    @contract(
+        query=FeedQuery,
+        responses={200: PageOf(RecommendationSerializer, FEED_KEYS, name="RecommendationPage")},
+    )
     def list(self, request: Request) -> Response:
         """The caller's personal feed: what to watch next.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -109,6 +109,7 @@ class TmdbImportViewSet(TmdbViewSet):
         body=TmdbImportWriteSerializer,
         responses={201: MovieSerializer, 200: MovieSerializer},
         errors={404: "TMDb has no such movie, or it is an adult title.", **TMDB_ERRORS},
+        response_headers={201: ["Location"], 200: ["Location"]},
     )
     def create(self, request: Request) -> Response:
         """Import a movie from TMDb by its TMDb id or IMDb id.
@@ -185,7 +186,16 @@ class TrendingViewSet(ApiViewSet):
         responses={
             200: PageOf(
                 MovieSummarySerializer,
-                extra_fields={"source": "string", "as_of": "string", "stale": "boolean"},
+                extra_fields={
+                    "source": serializers.ChoiceField(
+                        choices=("tmdb", "local"), help_text="Whose trend it is."
+                    ),
+                    "as_of": UTCDateTimeField(help_text="When the list was made."),
+                    "stale": serializers.BooleanField(
+                        help_text="Whether a newer one is on its way."
+                    ),
+                },
+                name="TrendingPage",
             )
         },
     )

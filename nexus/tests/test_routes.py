@@ -13,6 +13,8 @@ OPERATIONAL_PATHS = [
     "/redoc/",
     "/swagger.json",
     "/swagger.yaml",
+    "/openapi.json",
+    "/openapi.yaml",
     "/favicon.ico",
     "/health/live/",
     "/health/ready/",

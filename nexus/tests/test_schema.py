@@ -16,6 +16,7 @@ from accounts.services import guest_create
 from accounts.tokens import family_create
 from nexus.dev.jobs import run_waiting_jobs
 from nexus.dev.pytest_plugin import PASSWORD
+from nexus.tests.openapi_document import Document
 from nexus.tests.routes import list_api_routes
 from tmdb import cache as tmdb_cache
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
@@ -37,7 +38,16 @@ FORMATS = {
 }
 CREDENTIALS = {"username": "carl", "password": PASSWORD}
 ACCOUNT = {**CREDENTIALS, "email": "carl@example.org"}
-REQUIRED_KEYS = {"swagger", "info", "basePath", "consumes", "produces", "paths", "definitions"}
+REQUIRED_KEYS = {
+    "swagger",
+    "info",
+    "basePath",
+    "consumes",
+    "produces",
+    "tags",
+    "paths",
+    "definitions",
+}
 
 
 @pytest.fixture
@@ -524,6 +534,7 @@ def _find_operation(schema, method, path):
 
 def test_real_responses_match_the_schema_of_their_status(schema, world, api):
     called, errors = set(), []
+    document = Document(api.get("/openapi.json").json())
 
     for method, path, body, status in _iterate_calls(world, api):
         data = "" if body is None else json.dumps(body)
@@ -538,6 +549,10 @@ def test_real_responses_match_the_schema_of_their_status(schema, world, api):
         assert response.status_code == status, (method, path, response.content)
         template, operation = _find_operation(schema, method, path)
         called.add((template, method.lower()))
+        errors += [
+            f"{method} {path} {status}, OpenAPI: {mismatch}"
+            for mismatch in document.find_response_mismatches(template, method.lower(), response)
+        ]
         declared = operation["responses"][str(status)]
         if declared.get("schema", {}).get("type") == "file":
             assert response["Content-Type"] in operation["produces"]

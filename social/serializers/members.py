@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rest_framework import serializers
 
-from nexus.core.api.fields import UTCDateTimeField
-from social.selectors.feed import KINDS, FeedEvent
+from nexus.core.api.fields import NullField, UTCDateTimeField
+from social.selectors.feed import KINDS, PUBLISHED, RATED, REVIEWED, FeedEvent
 from social.selectors.playlists import get_playlist_previews
 from social.serializers.playlists import PlaylistSerializer
 from social.serializers.ratings import PublicRatingSerializer
@@ -75,8 +75,27 @@ class FeedEventSerializer(serializers.Serializer[Any]):
     rating = PublicRatingSerializer(allow_null=True)
     playlist = PlaylistSerializer(allow_null=True)
 
+    discriminator = "kind"
+    variants: Mapping[str, type[serializers.Serializer[Any]]] = {}
+
     def get_id(self, event: FeedEvent) -> str:
         return f"{event.position.kind}:{event.position.id}"
+
+
+def _make_event_serializer(name: str, kind: str, **fields: Any) -> Any:
+    members = {"kind": serializers.ChoiceField(choices=[kind]), **fields, "variants": None}
+    return type(name, (FeedEventSerializer,), members)
+
+
+_RATING = {"rating": PublicRatingSerializer(), "playlist": NullField()}
+# For the schema: an event has a rating or a playlist, as its kind says.
+FeedEventSerializer.variants = {
+    RATED: _make_event_serializer("RatedEvent", RATED, **_RATING),
+    REVIEWED: _make_event_serializer("ReviewedEvent", REVIEWED, **_RATING),
+    PUBLISHED: _make_event_serializer(
+        "PublishedEvent", PUBLISHED, rating=NullField(), playlist=PlaylistSerializer()
+    ),
+}
 
 
 def serialize_feed_events(events: Sequence[FeedEvent], *, viewer_id: int) -> Any:

@@ -24,6 +24,8 @@ from social.models import (
     ReviewReport,
 )
 
+SCORE_HELP = "1 to 5 in half stars; null if the movie is not scored."
+
 
 class ScoreField(StrictFloatField):
     """A score: 1 to 5 in steps of 0.5."""
@@ -91,7 +93,7 @@ class ReviewSerializer(SharedFieldsSerializer):
 
     id = serializers.IntegerField()
     user = serializers.CharField(source="user.username")
-    score = serializers.FloatField()
+    score = serializers.FloatField(allow_null=True, help_text=SCORE_HELP)
     review = serializers.CharField()
     contains_spoilers = serializers.BooleanField()
     created_at = UTCDateTimeField()
@@ -104,7 +106,7 @@ class PublicRatingSerializer(SharedFieldsSerializer):
     id = serializers.IntegerField()
     user = serializers.CharField(source="user.username")
     movie = MovieSummarySerializer()
-    score = serializers.FloatField()
+    score = serializers.FloatField(allow_null=True, help_text=SCORE_HELP)
     review = serializers.CharField(
         source="public_review", help_text="Empty without a review, or if a moderator hid it."
     )
@@ -135,7 +137,7 @@ class RatingSerializer(SharedFieldsSerializer):
 
     id = serializers.IntegerField()
     movie = MovieSummarySerializer()
-    score = serializers.FloatField()
+    score = serializers.FloatField(allow_null=True, help_text=SCORE_HELP)
     review = serializers.CharField()
     contains_spoilers = serializers.BooleanField()
     review_hidden = serializers.SerializerMethodField(

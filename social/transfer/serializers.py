@@ -10,6 +10,7 @@ from rest_framework import serializers
 from movies.serializers import MovieSummarySerializer
 from nexus.core.api.fields import IdField, UTCDateTimeField
 from nexus.core.api.query_params import PageQuery
+from nexus.core.api.views import PageOf
 from social.models import Export, Import, ImportRow
 from social.transfer.formats.detection import FileFormat
 from social.transfer.formats.records import RecordKind
@@ -162,14 +163,7 @@ class ImportRowSerializer(serializers.Serializer[Any]):
         return MovieSummarySerializer(candidates, many=True).data
 
 
-class ImportRowPageSerializer(serializers.Serializer[Any]):
-    """A page of rows, in the envelope of every list."""
-
-    count = serializers.IntegerField()
-    count_is_lower_bound = serializers.BooleanField(required=False)
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
-    results = ImportRowSerializer(many=True)
+ImportRowPageSerializer = PageOf(ImportRowSerializer).get_page_serializer()
 
 
 def _make_count_serializer(name: str, keys: list[str]) -> type[serializers.Serializer[Any]]:

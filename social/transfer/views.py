@@ -93,6 +93,7 @@ class ImportListViewSet(ApiViewSet):
             413: _TOO_LARGE,
             415: "The body is not multipart/form-data.",
         },
+        response_headers={201: ["Location"], 200: ["Location"]},
     )
     def create(self, request: Request) -> Response:
         """Upload a file to import. Nothing is written to the account yet.
@@ -193,7 +194,10 @@ class ImportViewSet(ApiViewSet):
 class ExportViewSet(ApiViewSet):
     permission_classes = [IsAuthenticated, HasSession, IsNotGuest]
 
-    @contract(responses={200: Download("application/zip"), 202: ExportSerializer})
+    @contract(
+        responses={200: Download("application/zip"), 202: ExportSerializer},
+        response_headers={202: ["Retry-After"]},
+    )
     def retrieve(self, request: Request) -> Any:
         """Export everything the caller owns as a ZIP of JSON and CSV files; `POST /imports/` reads it.
 

@@ -99,6 +99,7 @@ class PlaylistViewSet(PlaylistAccess):
         body=PlaylistWriteSerializer,
         responses={201: PlaylistSerializer},
         errors={409: "A quota is full: `too_many_playlists`."},
+        response_headers={201: ["Location"]},
     )
     def create(self, request: Request) -> Response:
         """Create a playlist, optionally with movies. `Location` is its URL."""
@@ -145,6 +146,7 @@ class PlaylistViewSet(PlaylistAccess):
             409: "A quota is full: `too_many_playlists`, `too_many_playlist_items`,"
             " `too_many_all_playlist_items`.",
         },
+        response_headers={201: ["Location"]},
     )
     def copy(self, request: Request, pk: UUID) -> Response:
         """Create a playlist with the movies of another one that the caller may read.
@@ -222,6 +224,7 @@ class PlaylistItemViewSet(PlaylistAccess):
             412: "The playlist has changed since the `ETag` in `If-Match` was read.",
             428: "`If-Match` is missing.",
         },
+        response_headers={200: ["ETag"], 204: ["ETag"]},
         headers={"If-Match": "The `ETag` of the playlist or of its items."},
     )
     def reorder(self, request: Request, pk: UUID) -> Response:

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 
 from nexus.core.api.exceptions import require_safe
 
-SCHEMA_PATH = "/swagger.json"
+OPENAPI_PATH = "/openapi.json"
 TMDB_NOTICE = "This product uses the TMDB API but is not endorsed or certified by TMDB."
 TMDB_URL = "https://www.themoviedb.org/"
 TMDB_LOGO_RULE = (
@@ -51,7 +51,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _render_page() -> HttpResponse:
-    context = {"tmdb_notice": TMDB_NOTICE, "tmdb_url": TMDB_URL, "schema_path": SCHEMA_PATH}
+    context = {"tmdb_notice": TMDB_NOTICE, "tmdb_url": TMDB_URL, "openapi_path": OPENAPI_PATH}
     response = HttpResponse(render_to_string("home.html", context))
     response["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
     return response
@@ -62,7 +62,8 @@ def _list_links(request: HttpRequest) -> JsonResponse:
     paths = {
         "swagger": "/swagger/",
         "redoc": "/redoc/",
-        "schema": SCHEMA_PATH,
+        "openapi": OPENAPI_PATH,
+        "schema": "/swagger.json",
         "movies": "/movies/",
         "register": "/auth/register/",
         "health": "/health/ready/",

@@ -9,71 +9,39 @@ from typing import Any
 import uritemplate
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
+from drf_spectacular.generators import EndpointEnumerator
 from drf_yasg import openapi
 from drf_yasg.generators import OpenAPISchemaGenerator
 from drf_yasg.inspectors import SwaggerAutoSchema
 from drf_yasg.views import get_schema_view
 from rest_framework import serializers
-from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticatedOrReadOnly
+from rest_framework.permissions import AllowAny
 
+from nexus.core.api.descriptions import (
+    DESCRIPTION,
+    TITLE,
+    ProblemSerializer,
+    describe_errors,
+    describe_path_parameter,
+    get_contract,
+    get_tag,
+    list_tags,
+    needs_token,
+    sort_paths,
+    split_docstring,
+)
 from nexus.core.api.exceptions import PROBLEM_JSON
-from nexus.core.api.fields import MAX_ID
-from nexus.core.api.root import TMDB_LOGO_RULE, TMDB_NOTICE, TMDB_URL
 from nexus.core.api.views import Contract, Download, ListOf, PageOf, ResponseBody
 
 API_INFO = openapi.Info(
-    title="Nexus Movie API",
+    title=TITLE,
     default_version=settings.VERSION,
-    description=(
-        "Find movies worth your evening, track what you watch, and share it.\n\n"
-        "Log in at `/auth/token/` and send `Authorization: Bearer <access>`. Every list is "
-        "`{count, next, previous, results}`. Every error is `application/problem+json` with a "
-        "`code` for programs, a `detail` for people, and a `request_id` to quote in a report.\n\n"
-        f"{TMDB_NOTICE} {TMDB_LOGO_RULE} {TMDB_URL}"
-    ),
+    description=DESCRIPTION,
     license=openapi.License(name="MIT"),
 )
 
-_ERROR_REASONS = {
-    304: "Not modified: the response still has the ETag that If-None-Match names.",
-    400: "A parameter or field is unknown, malformed or out of range. `errors` names each one.",
-    401: "The request needs a valid access token.",
-    403: "The caller may not do this: a guest, or a personal access token without the scope.",
-    404: "The resource does not exist, or the caller may not see it.",
-    413: "The body is over 256 KiB.",
-    415: "The body is not application/json.",
-    429: "Too many requests. Retry-After says in how many seconds to try again.",
-    503: "The database or another service is down. Retry-After says when to try again.",
-}
-
 # Bodies of PATCH have definitions of their own, whose names start with this.
 _PATCH_PREFIX = "Patched"
-# Under these paths `id` is a UUID.
-_UUID_PREFIXES = ("/playlists/", "/auth/sessions/")
-
-
-class FieldErrorSerializer(serializers.Serializer[Any]):
-    message = serializers.CharField()
-    code = serializers.CharField()
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """A problem document (RFC 9457)."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    code = serializers.CharField()
-    request_id = serializers.CharField(allow_null=True)
-    errors = serializers.DictField(  # type: ignore[assignment]
-        child=FieldErrorSerializer(many=True),
-        required=False,
-        help_text="Messages by field; only with code `invalid`.",
-    )
-
-    class Meta:
-        ref_name = "Problem"
 
 
 class ContractAutoSchema(SwaggerAutoSchema):
@@ -81,11 +49,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
 
     @property
     def contract(self) -> Contract:
-        action = self.view.action_map[self.method.lower()]
-        contract: Contract | None = getattr(getattr(self.view, action), "contract", None)
-        if contract is None:
-            raise TypeError(f"{type(self.view).__name__}.{action} declares no @contract.")
-        return contract
+        return get_contract(self.view, self.method)
 
     def get_query_serializer(self) -> serializers.BaseSerializer[Any]:
         return self.contract.query()
@@ -99,7 +63,11 @@ class ContractAutoSchema(SwaggerAutoSchema):
                 parameter.collection_format = "multi"
         headers = [
             openapi.Parameter(
-                name, openapi.IN_HEADER, description=description, type=openapi.TYPE_STRING
+                name,
+                openapi.IN_HEADER,
+                description=description,
+                type=openapi.TYPE_STRING,
+                required=428 in self.contract.errors,
             )
             for name, description in self.contract.headers.items()
         ]
@@ -113,8 +81,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
         return body() if body else None
 
     def split_summary_from_description(self, description: str) -> tuple[str, str]:
-        summary, _, rest = description.partition("\n\n")
-        return " ".join(summary.split()), rest
+        return split_docstring(description)
 
     def get_response_serializers(self) -> OrderedDict[str, openapi.Response]:
         responses = {
@@ -122,7 +89,7 @@ class ContractAutoSchema(SwaggerAutoSchema):
             for status, body in self.contract.responses.items()
         }
         problem = self.serializer_to_schema(ProblemSerializer())
-        for status, reason in sorted(self._describe_errors().items()):
+        for status, reason in describe_errors(self.view, self.method, self.path).items():
             schema = None if status == 304 else problem
             responses[str(status)] = openapi.Response(reason, schema)
         return OrderedDict(sorted(responses.items()))
@@ -136,55 +103,14 @@ class ContractAutoSchema(SwaggerAutoSchema):
             item = self.serializer_to_schema(body.serializer())
             return openapi.Schema(type=openapi.TYPE_ARRAY, items=item)
         if isinstance(body, PageOf):
-            return self._build_page_schema(body)
+            body = body.get_page_serializer()
         return self.serializer_to_schema(body())
 
-    def _build_page_schema(self, page: PageOf) -> openapi.Schema:
-        link = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_URI, "x-nullable": True}
-        properties: dict[str, Any] = {
-            "count": openapi.Schema(
-                type=openapi.TYPE_INTEGER, description="The number of results, up to 10,000."
-            ),
-            "count_is_lower_bound": openapi.Schema(
-                type=openapi.TYPE_BOOLEAN,
-                description="True if there are more than 10,000 results; else absent.",
-            ),
-            "next": openapi.Schema(**link),
-            "previous": openapi.Schema(**link),
-            **{name: openapi.Schema(type=kind) for name, kind in page.extra_fields.items()},
-            "results": openapi.Schema(
-                type=openapi.TYPE_ARRAY, items=self.serializer_to_schema(page.serializer())
-            ),
-        }
-        required = [name for name in properties if name != "count_is_lower_bound"]
-        return openapi.Schema(
-            type=openapi.TYPE_OBJECT, properties=OrderedDict(properties), required=required
-        )
-
-    def _describe_errors(self) -> dict[int, str]:
-        """Return the reason of every error status: those that follow from the route, then its own."""
-        statuses = {400, 429, 503}
-        if self.method == "GET":
-            statuses.add(304)
-        if self.view.get_authenticators():
-            statuses |= {401, 403}
-        if "{" in self.path:
-            statuses.add(404)
-        if self.contract.body is not None or self.method in ("POST", "PUT", "PATCH"):
-            statuses |= {413, 415}
-        reasons = {status: _ERROR_REASONS[status] for status in statuses}
-        return {**reasons, **self.contract.errors}
-
     def get_security(self) -> list[dict[str, list[str]]]:
-        needs_token = any(
-            isinstance(permission, IsAuthenticated)
-            or (isinstance(permission, IsAuthenticatedOrReadOnly) and self.method != "GET")
-            for permission in self.view.get_permissions()
-        )
-        return [{"Bearer": []}] if needs_token else []
+        return [{"Bearer": []}] if needs_token(self.view, self.method) else []
 
     def get_tags(self, operation_keys: list[str] | None = None) -> list[str]:
-        return [self.path.strip("/").split("/")[0]]
+        return [get_tag(self.path)]
 
     def get_pagination_parameters(self) -> list[openapi.Parameter]:
         return []
@@ -211,6 +137,13 @@ class SchemaGenerator(OpenAPISchemaGenerator):
             schema = super().get_schema(None, public=True)
             # Without a host, clients use the one they read the schema from.
             schema.pop("host", None)
+            # In the order of the URLs; drf-yasg's own enumerator sorts them.
+            endpoints = EndpointEnumerator(self._gen.patterns).get_api_endpoints()
+            routes = [self.coerce_path(path, None) for path, *_ in endpoints]
+            schema["paths"] = OrderedDict(
+                (path, schema["paths"][path]) for path in sort_paths(schema["paths"], routes)
+            )
+            schema["tags"] = list_tags()
             _correct_definitions(schema)
             SchemaGenerator._schema = schema
         return SchemaGenerator._schema
@@ -222,12 +155,12 @@ class SchemaGenerator(OpenAPISchemaGenerator):
     def get_path_parameters(self, path: str, view_cls: type) -> list[openapi.Parameter]:
         parameters = []
         for name in uritemplate.variables(path):
-            kind: dict[str, Any] = {"type": openapi.TYPE_INTEGER, "minimum": 1, "maximum": MAX_ID}
-            if path.startswith(_UUID_PREFIXES) and name == "id":
-                kind = {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID}
-            elif name == "username":
-                kind = {"type": openapi.TYPE_STRING, "maxLength": 150}
-            parameters.append(openapi.Parameter(name, openapi.IN_PATH, required=True, **kind))
+            kind, description = describe_path_parameter(path, name)
+            parameters.append(
+                openapi.Parameter(
+                    name, openapi.IN_PATH, description=description, required=True, **kind
+                )
+            )
         return parameters
 
 

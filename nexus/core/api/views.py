@@ -9,13 +9,13 @@ The declaration both parses the request (`self.query`, `self.body`) and makes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from django.utils.cache import patch_vary_headers
-from rest_framework import viewsets
+from rest_framework import serializers, viewsets
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed, ValidationError
 from rest_framework.permissions import SAFE_METHODS, AllowAny
@@ -45,10 +45,40 @@ REVALIDATE = "private, no-cache"
 
 @dataclass(frozen=True)
 class PageOf:
-    """A response in the list envelope; `extra_fields` maps further keys to their JSON types."""
+    """A response in the list envelope; `extra_fields` are further keys of the envelope.
+
+    `name` is the name of the page in the schema; by default that of its items with `Page` behind it.
+    Pages with extra fields need one of their own.
+    """
 
     serializer: SerializerType
-    extra_fields: Mapping[str, str] = field(default_factory=dict)
+    extra_fields: Mapping[str, serializers.Field[Any, Any, Any, Any]] = field(default_factory=dict)
+    name: str = ""
+
+    def get_page_serializer(self) -> SerializerType:
+        """Return the serializer of the envelope, which describes it for the schemas."""
+        name = self.name or f"{self.serializer.__name__.removesuffix('Serializer')}Page"
+        serializer: Any = self.serializer
+        return _make_page_serializer(name, serializer, tuple(self.extra_fields.items()))
+
+
+@cache
+def _make_page_serializer(
+    name: str, serializer: SerializerType, extra_fields: tuple[tuple[str, Any], ...]
+) -> SerializerType:
+    fields = {
+        "count": serializers.IntegerField(help_text="The number of results, up to 10,000."),
+        "count_is_lower_bound": serializers.BooleanField(
+            required=False, help_text="True if there are more than 10,000 results; else absent."
+        ),
+        "next": serializers.URLField(allow_null=True, help_text="The next page; null on the last."),
+        "previous": serializers.URLField(
+            allow_null=True, help_text="The page before; null on the first and with a cursor."
+        ),
+        **dict(extra_fields),
+        "results": serializer(many=True, help_text="The items of this page."),
+    }
+    return type(f"{name}Serializer", (serializers.Serializer,), {**fields, "__doc__": "A page."})
 
 
 @dataclass(frozen=True)
@@ -77,8 +107,10 @@ class Contract:
     body: SerializerType | None = None
     #: Error statuses beyond those that follow from the route, with the reason for each.
     errors: Mapping[int, str] = field(default_factory=dict)
-    #: Optional request headers with their descriptions.
+    #: Request headers with their descriptions. They are required if a 428 is among the errors.
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Response headers by status, beyond those that follow from the status (`nexus.core.api.openapi`).
+    response_headers: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def read_only_fields(self) -> frozenset[str]:
@@ -97,11 +129,14 @@ def contract(
     body: SerializerType | None = None,
     errors: Mapping[int, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    response_headers: Mapping[int, Sequence[str]] | None = None,
 ) -> Callable[[Action], Action]:
     """Declare the query, the body and the responses of an action."""
 
     def declare(action: Action) -> Action:
-        action.contract = Contract(responses, query, body, errors or {}, headers or {})  # type: ignore[attr-defined]
+        action.contract = Contract(  # type: ignore[attr-defined]
+            responses, query, body, errors or {}, headers or {}, response_headers or {}
+        )
         return action
 
     return declare
