@@ -15,8 +15,8 @@ from datetime import timedelta
 
 from django.db.models import Q
 from django.utils import timezone
-from rest_framework.exceptions import AuthenticationFailed
 
+from accounts.exceptions import AccessTokenExpired, InvalidAccessToken
 from accounts.models import PersonalAccessToken
 
 PREFIX = "nxs_"
@@ -25,16 +25,6 @@ _RANDOM_LENGTH = 32
 _CHECKSUM_LENGTH = 6
 # Writing the time of every request would double the writes of a busy program.
 _USE_INTERVAL = timedelta(minutes=1)
-
-
-class InvalidAccessToken(AuthenticationFailed):
-    default_detail = "This personal access token is wrong, or was deleted. Create a new one."
-    default_code = "access_token_not_valid"
-
-
-class AccessTokenExpired(AuthenticationFailed):
-    default_detail = "This personal access token has expired. Create a new one."
-    default_code = "access_token_expired"
 
 
 def is_access_token(text: str) -> bool:

@@ -13,7 +13,8 @@ from accounts.access_tokens import (
     is_access_token,
 )
 from accounts.models import PersonalAccessToken, User
-from accounts.tokens import get_open_family
+from accounts.tokens import get_open_family, parse_token
+from nexus.core.api.jwt import AccessToken
 
 
 class PersonalAccessTokenAuthentication(BaseAuthentication):
@@ -42,6 +43,9 @@ class FamilyJWTAuthentication(JWTAuthentication):
             return super().authenticate(request)  # type: ignore[return-value]
         except UnicodeError:
             return None
+
+    def get_validated_token(self, raw_token: bytes) -> Token:
+        return parse_token(raw_token, AccessToken)
 
     def get_user(self, validated_token: Token) -> User:  # type: ignore[override]
         return get_open_family(validated_token).user

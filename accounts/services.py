@@ -16,13 +16,13 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.signing import BadSignature, SignatureExpired
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from rest_framework_simplejwt.exceptions import InvalidToken
 
 from accounts.access_tokens import hash_access_token, make_access_token
+from accounts.exceptions import SessionRevoked
 from accounts.mail_tokens import check_verification_token, decode_uid, reset_tokens
 from accounts.models import USERNAME_TAKEN, KnownAddress, PersonalAccessToken, User, Visibility
 from accounts.tasks import send_email_change_notice, send_verification_mail
-from accounts.tokens import SESSION_ENDED, family_revoke_all
+from accounts.tokens import family_revoke_all
 from nexus.core.api.exceptions import AccountNotFound, Problem, field_error
 from nexus.core.quotas import check_quota
 
@@ -226,12 +226,12 @@ def access_token_create(
 ) -> tuple[PersonalAccessToken, str]:
     """Create a token of this user. Return its row, and the token, which is not stored.
 
-    Raises Problem (409) beyond the quota, InvalidToken (401) if the password was changed or the user
+    Raises Problem (409) beyond the quota, SessionRevoked (401) if the password was changed or the user
     deactivated since the request was authenticated.
     """
     locked = user_lock(user_id=user.pk)
     if not locked.is_active or locked.password != user.password:
-        raise InvalidToken(SESSION_ENDED)
+        raise SessionRevoked
     check_quota("access_tokens", PersonalAccessToken.objects.filter(user=user))
     token = make_access_token()
     row = PersonalAccessToken.objects.create(

@@ -8,36 +8,37 @@ and ends the family.
 
 from __future__ import annotations
 
-import math
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
-from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
+from accounts.exceptions import (
+    GuestExpired,
+    InvalidToken,
+    SessionEnded,
+    SessionRevoked,
+    TokenExpired,
+    TokenUsed,
+    UnknownSigningKey,
+)
 from accounts.models import SpentRefreshToken, TokenFamily, User
-from nexus.core.api.jwt import AccessToken, RefreshToken, UntypedToken
+from nexus.core.api.jwt import AccessToken, RefreshToken, UnknownSigningKeyError, UntypedToken
 
 FAMILY_CLAIM = "family"
 #: In the tokens of guests: when the guest expires, in seconds since 1970.
 GUEST_CLAIM = "guest_expires_at"
-SESSION_ENDED = "This session has ended. Log in again."
-INVALID_REFRESH_TOKEN = "This is not a valid refresh token."  # noqa: S105
-INVALID_TOKEN = "This is not a valid token."  # noqa: S105
-TOKEN_SPENT = "This refresh token was used before. Use the token that replaced it."  # noqa: S105
 MAX_JTI_LENGTH = 64
 
-
-class GuestExpired(InvalidToken):
-    """The token belongs to a guest who has not registered in time."""
-
-    default_detail = "This guest has expired and is deleted. Start as a new guest, or register."  # type: ignore[assignment]
-    default_code = "guest_expired"
+TokenType = TypeVar("TokenType", bound=Token)
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class TokenPair:
 def family_create(*, user: User, user_agent: str = "") -> TokenPair:
     """Start a session of the user and return its first tokens.
 
-    Raises InvalidToken if the password was changed or the user deactivated since the check.
+    Raises SessionRevoked if the password was changed or the user deactivated since the check.
     """
     with transaction.atomic():
         # With the lock, a concurrent password change or deactivation waits, and then ends this
         # session too.
         locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
         if locked.values_list("password", flat=True).first() != user.password:
-            raise InvalidToken(SESSION_ENDED)
+            raise SessionRevoked
         family = TokenFamily.objects.create(
             user=user,
             user_agent=user_agent[:300],
@@ -77,7 +78,7 @@ def refresh_token_rotate(*, refresh: str) -> TokenPair:
     with transaction.atomic():
         # The update locks the session, so that its refreshes run one after another.
         if unrevoked.update(last_used_at=timezone.now()) == 0:
-            raise InvalidToken(SESSION_ENDED)
+            raise SessionRevoked
         spent, is_first_use = SpentRefreshToken.objects.get_or_create(
             jti=token["jti"], defaults={"family": family, "successor_jti": uuid.uuid4().hex}
         )
@@ -89,7 +90,7 @@ def refresh_token_rotate(*, refresh: str) -> TokenPair:
         if not is_accepted:
             unrevoked.update(revoked_at=timezone.now())
     if not is_accepted:
-        raise InvalidToken(SESSION_ENDED)
+        raise TokenUsed if not is_first_use else SessionEnded
     return _make_pair(family, predecessor=spent)
 
 
@@ -109,10 +110,7 @@ def refresh_token_revoke(*, refresh: str) -> None:
 
 def token_verify(*, token: str) -> None:
     """Raise InvalidToken if using an access or refresh token would be refused. Does not spend it."""
-    try:
-        claims = UntypedToken(token.encode())  # type: ignore[arg-type]
-    except (TokenError, UnicodeEncodeError) as error:
-        raise InvalidToken(INVALID_TOKEN) from error
+    claims = parse_token(token, UntypedToken)
     match claims.get(api_settings.TOKEN_TYPE_CLAIM):
         case AccessToken.token_type:
             get_open_family(claims)
@@ -120,9 +118,9 @@ def token_verify(*, token: str) -> None:
             refresh_token, _ = _parse_refresh_token(token)
             spent = SpentRefreshToken.objects.filter(jti=refresh_token["jti"])
             if spent.exists() and not spent.repeatable().exists():
-                raise InvalidToken(TOKEN_SPENT)
+                raise TokenUsed
         case _:
-            raise InvalidToken(INVALID_TOKEN)
+            raise InvalidToken
 
 
 def family_revoke(*, user_id: int, family_id: uuid.UUID) -> bool:
@@ -139,36 +137,48 @@ def family_revoke_all(*, user_id: int, except_id: object = None) -> None:
     families.revoke()
 
 
+def parse_token(token: str | bytes, token_class: type[TokenType]) -> TokenType:
+    """Return the claims of a signed token. Raises InvalidToken, or the subclass that says why."""
+    try:
+        return token_class(token.encode() if isinstance(token, str) else token)  # type: ignore[arg-type]
+    except ExpiredTokenError as error:
+        raise TokenExpired from error
+    except (TokenError, UnicodeEncodeError) as error:
+        if isinstance(error.__cause__, UnknownSigningKeyError):
+            raise UnknownSigningKey from error
+        raise InvalidToken from error
+
+
 def get_open_family(token: Token) -> TokenFamily:
     """Return the family of a valid token with its user, in one query.
 
-    Raises InvalidToken if it has ended, GuestExpired if its user is an expired guest.
+    Raises SessionRevoked or SessionEnded if it has ended, GuestExpired if its user is an expired guest.
     """
     try:
         family_id = uuid.UUID(str(token.get(FAMILY_CLAIM)))
-        family = TokenFamily.objects.select_related("user").get(id=family_id)
-    except (ValueError, TokenFamily.DoesNotExist):
-        # The row of an expired guest may be deleted, so the token says it too.
-        if token.get(GUEST_CLAIM, math.inf) <= timezone.now().timestamp():
-            raise GuestExpired from None
-        raise InvalidToken(SESSION_ENDED) from None
-    guest_expires_at = family.user.guest_expires_at
-    if guest_expires_at is not None and guest_expires_at <= timezone.now():
+    except ValueError:
+        raise InvalidToken from None
+    family = TokenFamily.objects.select_related("user").filter(id=family_id).first()
+    # The row of an expired guest may be deleted, so the token says it too.
+    expires_at = family.user.guest_expires_at if family else _read_guest_expiry(token)
+    if expires_at is not None and expires_at <= timezone.now():
         raise GuestExpired
-    has_ended = family.revoked_at is not None or family.expires_at <= timezone.now()
-    if has_ended or not family.user.is_active:
-        raise InvalidToken(SESSION_ENDED)
+    if family is None or family.expires_at <= timezone.now():
+        raise SessionEnded
+    if family.revoked_at is not None or not family.user.is_active:
+        raise SessionRevoked
     return family
 
 
+def _read_guest_expiry(token: Token) -> datetime | None:
+    seconds = token.get(GUEST_CLAIM)
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
 def _parse_refresh_token(refresh: str) -> tuple[RefreshToken, TokenFamily]:
-    try:
-        token = RefreshToken(refresh.encode())  # type: ignore[arg-type]
-        jti = str(token["jti"])
-    except (TokenError, KeyError, UnicodeEncodeError) as error:
-        raise InvalidToken(INVALID_REFRESH_TOKEN) from error
-    if len(jti) > MAX_JTI_LENGTH:
-        raise InvalidToken(INVALID_REFRESH_TOKEN)
+    token = parse_token(refresh, RefreshToken)
+    if len(str(token[api_settings.JTI_CLAIM])) > MAX_JTI_LENGTH:
+        raise InvalidToken
     return token, get_open_family(token)
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.exceptions import InvalidToken
 
+from accounts.exceptions import SessionRevoked
 from accounts.mail_tokens import make_password_reset_credentials
 from accounts.models import PersonalAccessToken
 from accounts.services import (
@@ -217,7 +217,7 @@ def test_a_session_of_the_password_before_creates_no_token(ann, client_of):
     ann.set_password("another-horse-9")
     ann.save()
 
-    with pytest.raises(InvalidToken):
+    with pytest.raises(SessionRevoked):
         create(stale)
 
 

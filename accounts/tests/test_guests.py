@@ -106,7 +106,7 @@ def test_a_guest_that_was_deleted_early_is_not_told_that_it_expired(api):
     start_guest(api)
     User.objects.all().delete()
 
-    assert api.get("/profiles/me/").json()["code"] == "token_not_valid"
+    assert api.get("/profiles/me/").json()["code"] == "session_ended"
 
 
 # --- Registration --------------------------------------------------------------------------------

@@ -18,6 +18,10 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
 
+class UnknownSigningKeyError(TokenBackendError):
+    """The token names a key that this service does not have (any more), or none."""
+
+
 class KeyRing(TokenBackend):
     """SimpleJWT's token backend with several keys, an issuer and an audience."""
 
@@ -46,7 +50,7 @@ class KeyRing(TokenBackend):
         except jwt.InvalidTokenError as error:
             raise TokenBackendError("Token is invalid") from error
         if key_id not in self._keys:
-            raise TokenBackendError("Token is signed with an unknown key")
+            raise UnknownSigningKeyError("Token is signed with an unknown key")
         return self._keys[key_id]
 
 
