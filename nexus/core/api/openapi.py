@@ -367,7 +367,7 @@ def _refer_to_example(name: str) -> dict[str, Any]:
 
 _EXAMPLE_CODES = {
     400: "invalid",
-    401: "token_not_valid",
+    401: "token_expired",
     403: "permission_denied",
     404: "not_found",
     409: "conflict",
