@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from movies.availability import AvailabilityData
+
 # The ranges of a movie's numbers; constraints of the model enforce them too.
 MAX_COUNT = 2_000_000_000
 MAX_POPULARITY = 1e9
@@ -58,6 +60,8 @@ class MovieData:
     popularity: float = 0.0
     directors: tuple[PersonData, ...] = ()
     cast: tuple[PersonData, ...] = ()
+    #: None if the source says nothing of offers, videos and releases.
+    availability: AvailabilityData | None = None
     #: Whether this is an entry of a list, in which only LIST_ENTRY_FIELDS are known.
     is_list_entry: bool = False
 

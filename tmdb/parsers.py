@@ -11,9 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
+from movies.availability import (
+    MAX_PROVIDER_ID,
+    MONETIZATIONS,
+    RELEASE_KINDS,
+    AvailabilityData,
+    Offer,
+    ProviderData,
+    ReleaseData,
+    VideoData,
+)
 from movies.dto import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -41,9 +51,24 @@ MAX_LANGUAGE = 10
 MAX_PATH = 200
 MAX_OVERVIEW = 20_000
 MAX_KEYWORD = 200
+MAX_GENRE = 100
+MAX_PROVIDER = 200
+MAX_LINK = 300
+MAX_CERTIFICATION = 50
+MAX_NOTE = 200
+# Of one movie. The most that any has at TMDb are some 1,500 offers and 300 releases.
+MAX_OFFERS = 5_000
+MAX_VIDEOS = 60
+MAX_RELEASES = 1_000
 
 _IMDB_ID = re.compile(r"tt[0-9]{7,10}", re.ASCII)
 _IMAGE_PATH = re.compile(r"/[A-Za-z0-9_.-]+", re.ASCII)
+_REGION = re.compile(r"[A-Z]{2}", re.ASCII)
+_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}", re.ASCII)
+_LINK = re.compile(r"https://www\.themoviedb\.org/[\w./%-]*", re.ASCII)
+# What YouTube's and Vimeo's keys consist of: others would lead elsewhere in a URL.
+_VIDEO_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,16}Z", re.ASCII)
 _DATE = re.compile(r"([0-9]{4})-[0-9]{2}-[0-9]{2}", re.ASCII)
 # PostgreSQL cannot store these characters.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -160,16 +185,14 @@ def select_catalogue_entries(
 
 
 def parse_genre_names(document: Any) -> dict[int, str]:
-    """Parse /genre/movie/list in English; return the catalogue's name of each id that it knows."""
+    """Parse /genre/movie/list in English; return the name of each id."""
     genres = _read_list(_check_object(document, "list of genres"), "genres")
     if not genres:
         raise TmdbInvalidResponse("no genres")
-    names = {}
-    for genre_id, tmdb_name in _parse_each(_parse_genre_entry, genres):
-        name = find_genre(tmdb_name)
-        if name is not None:
-            names[genre_id] = name
-    return names
+    return {
+        genre_id: find_genre_by_id(genre_id) or find_genre(tmdb_name) or tmdb_name
+        for genre_id, tmdb_name in _parse_each(_parse_genre_entry, genres)
+    }
 
 
 def parse_find(document: Any) -> int:
@@ -270,7 +293,7 @@ def _reject_adult_or_video(*, adult: bool, video: bool) -> None:
 
 
 def _parse_genre_entry(document: Any) -> tuple[int, str]:
-    return _parse_id(document), _read_name(document, "name", MAX_NAME)
+    return _parse_id(document), _read_name(document, "name", MAX_GENRE)
 
 
 def _name_genres(
@@ -318,6 +341,7 @@ def parse_movie(document: Any, *, tmdb_id: int) -> MovieData:
         popularity=_read_number(movie, "popularity", highest=MAX_POPULARITY),
         directors=_read_directors(credits_),
         cast=_read_cast(credits_),
+        availability=_parse_availability(movie),
     )
 
 
@@ -384,21 +408,195 @@ def _read_genres(movie: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _parse_genre(document: Any) -> str | None:
-    """Return the catalogue's name of a genre: by TMDb's id, or by TMDb's name if the id is new."""
-    return find_genre_by_id(_parse_id(document)) or find_genre(
-        _read_text(document, "name", MAX_NAME)
+    """Return the catalogue's name of a genre, or TMDb's own for one that TMDb has added."""
+    genre_id, name = _parse_id(document), _read_text(document, "name", MAX_GENRE)
+    return find_genre_by_id(genre_id) or find_genre(name) or name or None
+
+
+# --- Offers, videos and releases of a movie ------------------------------------------------------
+
+
+def _parse_availability(movie: dict[str, Any]) -> AvailabilityData | None:
+    """Parse what was appended to the movie; None if nothing was. Entries that cannot be read are left out."""
+    if not {"watch/providers", "videos", "release_dates"} & movie.keys():
+        return None
+    offers, providers, link = _read_offers(movie.get("watch/providers"))
+    return AvailabilityData(
+        offers=offers,
+        providers=providers,
+        link=link,
+        videos=_read_videos(movie.get("videos")),
+        releases=_read_releases(movie.get("release_dates")),
+    )
+
+
+def _read_offers(document: Any) -> tuple[tuple[Offer, ...], tuple[ProviderData, ...], str]:
+    """Return the offers of all regions in TMDb's order, their providers, and TMDb's page of them."""
+    regions = _check_object(document or {}, "watch/providers").get("results") or {}
+    offers: dict[Offer, None] = {}
+    providers: dict[int, ProviderData] = {}
+    link = ""
+    for region, lists in _check_object(regions, "results").items():
+        if not _REGION.fullmatch(region) or not isinstance(lists, dict):
+            continue
+        link = link or _read_link(lists)
+        for monetization in MONETIZATIONS:
+            entries = lists.get(monetization)
+            if not isinstance(entries, list):
+                continue
+            # TMDb's order is not promised to be that of the priorities.
+            entries = sorted(entries, key=_get_display_priority)
+            for provider in _parse_each(_parse_provider, entries):
+                providers.setdefault(provider.provider_id, provider)
+                offers[Offer(region, monetization, provider.provider_id)] = None
+    return tuple(offers)[:MAX_OFFERS], tuple(providers.values()), link
+
+
+def _read_link(lists: dict[str, Any]) -> str:
+    try:
+        link = _read_text(lists, "link", MAX_LINK).partition("?")[0]
+    except TmdbInvalidResponse:
+        return ""
+    return link if _LINK.fullmatch(link) else ""
+
+
+def _get_display_priority(provider: Any) -> int:
+    priority = provider.get("display_priority") if isinstance(provider, dict) else None
+    return priority if type(priority) is int and priority >= 0 else MAX_TMDB_ID
+
+
+def _parse_provider(document: Any) -> ProviderData:
+    provider = _check_object(document, "provider")
+    provider_id = _check_integer(provider.get("provider_id"), "provider_id", MAX_PROVIDER_ID)
+    if provider_id == 0:
+        raise TmdbInvalidResponse("provider_id is 0")
+    priorities = provider.get("display_priorities")
+    return ProviderData(
+        provider_id=provider_id,
+        name=_read_name(provider, "provider_name", MAX_PROVIDER),
+        logo_path=_read_image_path(provider, "logo_path") or "",
+        priorities=tuple(
+            (region, priority)
+            for region, priority in (priorities if isinstance(priorities, dict) else {}).items()
+            if _REGION.fullmatch(region) and type(priority) is int and 0 <= priority <= MAX_TMDB_ID
+        ),
+    )
+
+
+def _read_videos(document: Any) -> tuple[VideoData, ...]:
+    """Return the videos, official trailers first, then other trailers, the newest of each first."""
+    videos = _read_list(_check_object(document or {}, "videos"), "results")
+    parsed = list(dict.fromkeys(_parse_each(_parse_video, videos)))
+    earliest = datetime.min.replace(tzinfo=UTC)
+    parsed.sort(key=lambda video: video.published_at or earliest, reverse=True)
+    parsed.sort(key=lambda video: (video.kind != "Trailer", not video.is_official))
+    return tuple(parsed[:MAX_VIDEOS])
+
+
+def _parse_video(document: Any) -> VideoData:
+    video = _check_object(document, "video")
+    key = _read_name(video, "key", MAX_NAME)
+    if not _VIDEO_KEY.fullmatch(key):
+        raise TmdbInvalidResponse("key is not the key of a video")
+    return VideoData(
+        name=_read_name(video, "name", MAX_NAME),
+        kind=_read_text(video, "type", MAX_STATUS),
+        site=_read_text(video, "site", MAX_STATUS),
+        key=key,
+        is_official=_read_boolean(video, "official"),
+        language=_read_text(video, "iso_639_1", MAX_LANGUAGE).lower(),
+        published_at=_read_moment(video, "published_at"),
+    )
+
+
+def _read_releases(document: Any) -> tuple[ReleaseData, ...]:
+    """Return the releases with a day, by region and in the order of the days."""
+    releases = [
+        release
+        for region in _read_list(_check_object(document or {}, "release_dates"), "results")
+        if isinstance(region, dict) and isinstance(region.get("release_dates"), list)
+        for release in _parse_each(_parse_release, region["release_dates"], region)
+    ]
+    unique = sorted(dict.fromkeys(releases), key=lambda release: (release.region, release.day))
+    return tuple(unique[:MAX_RELEASES])
+
+
+def _parse_release(document: Any, region: dict[str, Any]) -> ReleaseData:
+    release = _check_object(document, "release")
+    code = _read_text(region, "iso_3166_1", MAX_NAME)
+    # Midnight in UTC stands for the day, wherever the region is.
+    day = _parse_day(_read_text(release, "release_date", MAX_NAME)[:10])
+    kind = _check_integer(release.get("type"), "type", len(RELEASE_KINDS))
+    if not _REGION.fullmatch(code) or day is None or kind == 0:
+        raise TmdbInvalidResponse("a release without a region, day or kind")
+    return ReleaseData(
+        region=code,
+        day=day,
+        kind=RELEASE_KINDS[kind - 1],
+        certification=_read_text(release, "certification", MAX_CERTIFICATION),
+        note=_read_text(release, "note", MAX_NOTE),
+    )
+
+
+# --- Configuration lists -------------------------------------------------------------------------
+
+
+def parse_provider_list(document: Any) -> list[ProviderData]:
+    """Parse /watch/providers/movie: all providers with the regions that offer them."""
+    providers = _read_list(_check_object(document, "list of providers"), "results")
+    return _parse_each(_parse_provider, providers)
+
+
+def parse_regions(document: Any) -> dict[str, str]:
+    """Parse /watch/providers/regions or, under `results`, /configuration/countries: names by code."""
+    regions = _read_list(_check_object(document, "list of regions"), "results")
+    return dict(_parse_each(_parse_region, regions))
+
+
+def _parse_region(document: Any) -> tuple[str, str]:
+    region = _check_object(document, "region")
+    code = _read_name(region, "iso_3166_1", MAX_NAME)
+    if not _REGION.fullmatch(code):
+        raise TmdbInvalidResponse("iso_3166_1 is not two letters")
+    return code, _read_name(region, "english_name", MAX_GENRE)
+
+
+@dataclass(frozen=True)
+class LanguageEntry:
+    """A language of /configuration/languages."""
+
+    code: str
+    english_name: str
+    name: str
+
+
+def parse_languages(document: Any) -> list[LanguageEntry]:
+    """Parse /configuration/languages, which comes under `results`."""
+    languages = _read_list(_check_object(document, "list of languages"), "results")
+    return _parse_each(_parse_language, languages)
+
+
+def _parse_language(document: Any) -> LanguageEntry:
+    language = _check_object(document, "language")
+    code = _read_name(language, "iso_639_1", MAX_NAME)
+    if not _LANGUAGE_CODE.fullmatch(code):
+        raise TmdbInvalidResponse("iso_639_1 is not two letters")
+    return LanguageEntry(
+        code=code,
+        english_name=_read_name(language, "english_name", MAX_GENRE),
+        name=_read_text(language, "name", MAX_GENRE),
     )
 
 
 # --- Single values -------------------------------------------------------------------------------
 
 
-def _parse_each(parse: Callable[[Any], T], documents: list[Any]) -> list[T]:
-    """Parse the entries of a list; leave out those that cannot be read."""
+def _parse_each(parse: Callable[..., T], documents: list[Any], *context: Any) -> list[T]:
+    """Parse the entries of a list, each with the context; leave out those that cannot be read."""
     parsed = []
     for document in documents:
         try:
-            parsed.append(parse(document))
+            parsed.append(parse(document, *context))
         except TmdbInvalidResponse:
             continue
     return parsed
@@ -449,12 +647,26 @@ def _read_image_path(movie: dict[str, Any], name: str) -> str | None:
 
 def _read_date(source: dict[str, Any], name: str) -> date | None:
     """Return the day; None if TMDb knows none or it is outside FIRST_YEAR to LAST_YEAR."""
-    text = _read_text(source, name, MAX_NAME)
+    return _parse_day(_read_text(source, name, MAX_NAME))
+
+
+def _parse_day(text: str) -> date | None:
     match = _DATE.fullmatch(text)
     if match is None or not FIRST_YEAR <= int(match[1]) <= LAST_YEAR:
         return None
     try:
         return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _read_moment(source: dict[str, Any], name: str) -> datetime | None:
+    """Return the moment in UTC; None if TMDb knows none or it is not a moment."""
+    text = _read_text(source, name, MAX_NAME)
+    if not _MOMENT.fullmatch(text) or _parse_day(text[:10]) is None:
+        return None
+    try:
+        return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
     except ValueError:
         return None
 

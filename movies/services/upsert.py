@@ -21,6 +21,7 @@ from django.utils import timezone
 from movies.dto import LIST_ENTRY_FIELDS, CollectionData, MovieData, PersonData
 from movies.models import Collection, Credit, Movie, MovieQuerySet, Person
 from movies.selectors import GENRE_COUNTS_KEY
+from movies.services.availability import availability_store, collect_availability
 from nexus.core.cache.computed import invalidate
 from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
 
@@ -111,6 +112,11 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     Movie.objects.bulk_create(new, batch_size=1000)
     Movie.objects.bulk_update(changed, _WRITTEN_FIELDS, batch_size=500)
     _replace_credits(with_credits, person_ids)
+    availability_store(
+        movies=collect_availability(
+            (result.movie, data.availability) for result, data in zip(results, movies, strict=True)
+        )
+    )
     transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
     return results
 

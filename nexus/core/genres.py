@@ -1,5 +1,7 @@
 """TMDb's movie genres, by which the whole project names genres. Free of Django.
 
+The recommender knows these. `movies.models.Genre` has those that TMDb adds, too.
+
 Source: https://developer.themoviedb.org/reference/genre-movie-list, in that order.
 """
 
@@ -46,5 +48,5 @@ def find_genre_by_id(tmdb_id: int) -> str | None:
 
 
 def sort_genres(names: Iterable[str]) -> list[str]:
-    """Return each name once, in TMDb's order. Raises KeyError for an unknown name."""
-    return sorted(set(names), key=_POSITIONS.__getitem__)
+    """Return each name once, in TMDb's order; genres that TMDb has added since come last, by name."""
+    return sorted(set(names), key=lambda name: (_POSITIONS.get(name, len(_POSITIONS)), name))

@@ -306,7 +306,7 @@ def _in_common(row: MovieRow, other: MovieRow, names: SharedNames) -> str:
 
 def _genre_columns(row: MovieRow, affinities: GenreAffinities) -> list[int]:
     """Return the columns of a movie's genres, the greatest deviation from the expectation first."""
-    columns = [GENRE_NAMES.index(name) for name in row["genres"]]
+    columns = [GENRE_NAMES.index(name) for name in row["genres"] if name in GENRE_NAMES]
     return sorted(columns, key=lambda column: -abs(affinities.above_expectation[column]))
 
 
@@ -322,7 +322,7 @@ def _name_favorites(row: MovieRow, favorites: Array) -> list[str]:
     return [
         f"{name} is one of your favorite genres."
         for name in row["genres"]
-        if favorites[GENRE_NAMES.index(name)]
+        if name in GENRE_NAMES and favorites[GENRE_NAMES.index(name)]
     ]
 
 

@@ -291,7 +291,9 @@ def describe_movies(rows: Sequence[tuple[Any, ...]]) -> MovieContent:
     genres = np.zeros((len(rows), len(GENRE_NAMES)), dtype=np.float32)
     for place, row in enumerate(rows):
         for name in row[1]:
-            genres[place, _GENRE_COLUMN[name]] = 1.0
+            # Genres that TMDb has added since the release of this model count for nothing.
+            if name in _GENRE_COLUMN:
+                genres[place, _GENRE_COLUMN[name]] = 1.0
     content = MovieContent(
         movie_ids=np.array([row[0] for row in rows], dtype=np.int64),
         genres=genres,

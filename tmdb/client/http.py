@@ -40,6 +40,9 @@ READ_TIMEOUT_S = 2.0
 MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 MAX_RETRY_AFTER_S = 3600
 LANGUAGE = "en-US"
+# What a movie's response contains besides the movie, so that an import is one request. TMDb appends
+# at most 20.
+APPENDED = ("credits", "keywords", "watch/providers", "videos", "release_dates")
 
 _CHUNK_BYTES = 64 * 1024
 _CREDENTIAL = re.compile(r"[!-~]+")
@@ -57,6 +60,8 @@ class TmdbRequest:
     params: dict[str, str]
     #: Whether 404 means that TMDb has no such movie; elsewhere it means that the base URL is wrong.
     can_be_missing: bool = False
+    #: Whether TMDb responds with an array.
+    is_list: bool = False
 
 
 def make_search_request(
@@ -74,8 +79,8 @@ def make_search_request(
 
 
 def make_movie_request(tmdb_id: int) -> TmdbRequest:
-    """Return the request for a movie with its credits and keywords."""
-    params = {"append_to_response": "credits,keywords", "language": LANGUAGE}
+    """Return the request for a movie with everything of it that the catalogue stores."""
+    params = {"append_to_response": ",".join(APPENDED), "language": LANGUAGE}
     return TmdbRequest(f"/movie/{tmdb_id}", params, can_be_missing=True)
 
 
@@ -130,6 +135,34 @@ def make_changes_request(*, start: date, end: date, page: int) -> TmdbRequest:
 
 def make_genres_request() -> TmdbRequest:
     return TmdbRequest("/genre/movie/list", {"language": LANGUAGE})
+
+
+def make_regions_request() -> TmdbRequest:
+    return TmdbRequest("/configuration/countries", {}, is_list=True)
+
+
+def make_languages_request() -> TmdbRequest:
+    return TmdbRequest("/configuration/languages", {}, is_list=True)
+
+
+def make_providers_request() -> TmdbRequest:
+    """Return the request for all providers with the regions that offer them."""
+    return TmdbRequest("/watch/providers/movie", {"language": LANGUAGE})
+
+
+def make_provider_discover_request(
+    *, page: int, region: str, provider_id: int, monetization: str
+) -> TmdbRequest:
+    """Return the request for a page of the movies that a provider offers in a region."""
+    params = {
+        "include_adult": "false",
+        "include_video": "false",
+        "sort_by": "popularity.desc",
+        "watch_region": region,
+        "with_watch_monetization_types": monetization,
+        "with_watch_providers": str(provider_id),
+    }
+    return TmdbRequest("/discover/movie", {**params, **_make_page_params(page)})
 
 
 def _make_page_params(page: int) -> dict[str, str]:
@@ -199,7 +232,7 @@ class TmdbClient:
             ) as response:
                 body = _read_body(response, deadline)
                 if response.status_code == 200:
-                    return _decode_json(body)
+                    return _decode_json(body, is_list=request.is_list)
                 error = self._make_error(request, response, body)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             error = TmdbUnavailable("timeout")
@@ -300,12 +333,17 @@ def _decompress(body: bytes) -> bytes:
     return decompressed
 
 
-def _decode_json(body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a body; NaN and infinities, which Python accepts, are errors."""
+def _decode_json(body: bytes, *, is_list: bool = False) -> dict[str, Any]:
+    """Return the JSON object of a body; NaN and infinities, which Python accepts, are errors.
+
+    With `is_list` the body is an array, and becomes the `results` of an object as in TMDb's pages.
+    """
     try:
         document = json.loads(body.decode("utf-8"), parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         raise TmdbInvalidResponse("a body that is not JSON") from None
+    if is_list and isinstance(document, list):
+        return {"results": document}
     if not isinstance(document, dict):
         raise TmdbInvalidResponse("a body that is not a JSON object")
     return document

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from nexus.core.genres import GENRE_NAMES, TMDB_GENRES
+from tmdb.fake.availability import make_release_dates, make_videos, make_watch_providers
 
 FIRST_GENERATED_ID = 9_100_000
 GENERATED_COUNT = 6_000
@@ -122,6 +123,9 @@ def generate_movie(tmdb_id: int) -> dict[str, Any]:
         "keywords": {
             "keywords": [{"id": 9_700_000 + number % 40, "name": f"errand {number % 40}"}]
         },
+        "watch/providers": make_watch_providers(number, tmdb_id),
+        "videos": make_videos(number, tmdb_id),
+        "release_dates": make_release_dates(number, released.isoformat()),
     }
 
 
@@ -180,8 +184,21 @@ def get_list(
             for movie in by_popularity
             if (year is None or movie["release_date"].startswith(year))
             and movie["release_date"] >= since
+            and _has_offer(movie, query)
         ]
     return None
+
+
+def _has_offer(movie: dict[str, Any], query: dict[str, str]) -> bool:
+    """Return whether a movie has one of the offers that the parameters of discover ask for."""
+    if "with_watch_providers" not in query:
+        return True
+    offers = movie["watch/providers"]["results"].get(query.get("watch_region"), {})
+    kinds = query.get("with_watch_monetization_types", "flatrate|free|ads|rent|buy").split("|")
+    wanted = {int(number) for number in query["with_watch_providers"].split("|")}
+    return any(
+        provider["provider_id"] in wanted for kind in kinds for provider in offers.get(kind, ())
+    )
 
 
 def get_related(movie: dict[str, Any], movies: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,6 +26,15 @@ from urllib.parse import parse_qs, urlsplit
 
 from nexus.core.genres import TMDB_GENRES
 from nexus.core.text import split_words
+from tmdb.fake.availability import (
+    make_country_list,
+    make_language_list,
+    make_provider_list,
+    make_region_list,
+    make_release_dates,
+    make_videos,
+    make_watch_providers,
+)
 from tmdb.fake.movies import (
     GENERATED_COUNT,
     generate_movie,
@@ -139,6 +148,9 @@ def _make_movie(number: int) -> dict[str, Any]:
             ],
         },
         "keywords": {"keywords": [{"id": FIRST_ID + number, "name": keyword.title()}]},
+        "watch/providers": make_watch_providers(number, tmdb_id),
+        "videos": make_videos(number, tmdb_id),
+        "release_dates": make_release_dates(number, released),
     }
 
 
@@ -182,12 +194,23 @@ def _make_movies() -> dict[int, dict[str, Any]]:
         "popularity": 0.1,
         "vote_average": 0.0,
         "vote_count": 0,
+        "watch/providers": {"results": {}},
+        "videos": {"results": []},
+        # As TMDb writes a day that is not known yet.
+        "release_dates": {
+            "results": [
+                {
+                    "iso_3166_1": "DE",
+                    "release_dates": [{"release_date": "0000-00-00T00:00:00.000Z", "type": 3}],
+                }
+            ]
+        },
     }
     return {**movies, ADULT_ID: adult, UNDATED_ID: undated}
 
 
 MOVIES: dict[int, dict[str, Any]] = _make_movies()
-_APPENDABLE = ("credits", "keywords")
+_APPENDABLE = ("credits", "keywords", "watch/providers", "videos", "release_dates")
 
 
 @dataclass(frozen=True)
@@ -219,6 +242,10 @@ class FakeTmdbServer:
         #: The ids that /movie/changes lists, and the ids that get a 404.
         self.changed_ids: list[int] = []
         self.deleted_ids: set[int] = set()
+        #: Genres that TMDb has added: id by name.
+        self.added_genres: dict[str, int] = {}
+        #: Movies that respond with these fields instead of their own, by id.
+        self.changed_fields: dict[int, dict[str, Any]] = {}
         self.stopping = threading.Event()
         self.mode, self.seconds, self.retry_after = "ok", 0.0, "7"
         self._times_left: int | None = None
@@ -350,11 +377,11 @@ class _Handler(BaseHTTPRequestHandler):
         document = self._make_document(path, query)
         if document is None:
             return self._send_not_found()
-        if mode == "wrong_id" and "id" in document:
+        if mode == "wrong_id" and isinstance(document, dict) and "id" in document:
             document = {**document, "id": document["id"] + 1}
         if mode == "wrong_types":
-            document = _make_wrong_types(document)
-        if mode == "nan":
+            document = _make_wrong_types(document) if isinstance(document, dict) else {}
+        if mode == "nan" and isinstance(document, dict):
             document = {**document, "popularity": math.nan, "total_results": math.nan}
         if mode == "huge":
             document = {**document, "padding": "x" * HUGE_BYTES}
@@ -364,13 +391,22 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_slowly(document)
         return self._send_json(200, document)
 
-    def _make_document(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+    def _make_document(
+        self, path: str, query: dict[str, str]
+    ) -> dict[str, Any] | list[dict[str, Any]] | None:
         if path == "/3/search/movie":
             return search_movies(query)
         if path == "/3/genre/movie/list":
-            return {
-                "genres": [{"id": number, "name": name} for name, number in TMDB_GENRES.items()]
-            }
+            genres = {**TMDB_GENRES, **self.fake_server.added_genres}
+            return {"genres": [{"id": number, "name": name} for name, number in genres.items()]}
+        configuration: dict[str, Callable[[], Any]] = {
+            "/3/configuration/countries": make_country_list,
+            "/3/configuration/languages": make_language_list,
+            "/3/watch/providers/movie": lambda: make_provider_list(query.get("watch_region")),
+            "/3/watch/providers/regions": make_region_list,
+        }
+        if path in configuration:
+            return configuration[path]()
         if path == "/3/movie/changes":
             return self._make_changes_page(query)
         movies = [
@@ -387,10 +423,13 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if part in ("recommendations", "similar"):
             return make_page(get_related(movie, movies), query)
+        if part in _APPENDABLE:
+            return {"id": movie["id"], **movie[part]}
         if part:
             return None
         appended = query.get("append_to_response", "").split(",")
         omitted = [name for name in _APPENDABLE if name not in appended]
+        movie = {**movie, **self.fake_server.changed_fields.get(movie["id"], {})}
         return {name: value for name, value in movie.items() if name not in omitted}
 
     def _get_movie(self, tmdb_id: int) -> dict[str, Any] | None:
@@ -449,13 +488,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close_connection = True
 
-    def _send_half(self, document: dict[str, Any]) -> None:
+    def _send_half(self, document: Any) -> None:
         body = json.dumps(document).encode()
         self._send_head(200, len(body), "application/json")
         self.wfile.write(body[: len(body) // 2])
         self.close_connection = True
 
-    def _send_slowly(self, document: dict[str, Any]) -> None:
+    def _send_slowly(self, document: Any) -> None:
         """Send single bytes, each well within any read timeout."""
         body = json.dumps(document).encode()
         self._send_head(200, len(body), "application/json")

@@ -204,16 +204,16 @@ def test_unreadable_cast_members_are_left_out(document):
     assert [person.name for person in movie.cast] == ["Bram Ostrander", "Ilse Quintero"]
 
 
-def test_genres_that_the_catalogue_does_not_know_are_left_out(document):
-    document["genres"] = [{"id": 9648}, {"id": 1, "name": "New"}, {"id": 18}, {"id": 18}]
+def test_a_genre_that_tmdb_has_added_is_shown_after_the_known_ones(document):
+    document["genres"] = [{"id": 9648}, {"id": 1, "name": "New"}, {"id": 18}, {"id": 18}, {"id": 2}]
 
-    assert parse_first(document).genres == ("Drama", "Mystery")
+    assert parse_first(document).genres == ("Drama", "Mystery", "New")
 
 
 def test_genre_with_a_new_id_is_known_by_its_name(document):
     document["genres"] = [{"id": 991, "name": "comedy"}, {"id": 992, "name": "Telenovela"}]
 
-    assert parse_first(document).genres == ("Comedy",)
+    assert parse_first(document).genres == ("Comedy", "Telenovela")
 
 
 def test_keywords_are_lower_case_and_unique(document):
@@ -322,10 +322,10 @@ def test_unknown_genres_of_a_page_are_named_by_more_names(page):
 # --- Genres, find and changes --------------------------------------------------------------------
 
 
-def test_genre_names_are_those_of_the_catalogue():
-    document = {"genres": [{"id": 1, "name": "War"}, {"id": 2, "name": "Odd"}, {"id": "3"}, None]}
+def test_genre_names_are_those_of_the_catalogue_and_for_new_genres_tmdbs():
+    document = {"genres": [{"id": 1, "name": "war"}, {"id": 2, "name": "Odd"}, {"id": "3"}, None]}
 
-    assert parse_genre_names(document) == {1: "War"}
+    assert parse_genre_names(document) == {1: "War", 2: "Odd"}
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"genres": []}, {"genres": {}}])

@@ -184,7 +184,10 @@ def test_genre_that_is_new_at_tmdb_is_looked_up_once(api, tmdb_server, monkeypat
     bodies = [get_trend(api) for _ in range(2)]
 
     for body in bodies:
-        assert [movie["genres"] for movie in body["results"]] == [["Comedy", "Drama"], []]
+        assert [movie["genres"] for movie in body["results"]] == [
+            ["Comedy", "Drama"],
+            ["Telenovela"],
+        ]
     assert get_paths(tmdb_server) == ["/3/trending/movie/week", "/3/genre/movie/list"]
 
 

@@ -45,9 +45,10 @@ def test_sorted_genres_are_unique_and_in_tmdbs_order(names):
     assert positions == sorted(set(positions))
 
 
-def test_sorting_an_unknown_genre_raises_key_error():
-    with pytest.raises(KeyError, match="Opera"):
-        sort_genres(["Drama", "Opera"])
+def test_genres_that_tmdb_has_added_come_last_by_name():
+    assert sort_genres(["Opera", "Western", "Noir", "Drama", "Opera"]) == [
+        *("Drama", "Western", "Noir", "Opera")
+    ]
 
 
 @given(st.text())
