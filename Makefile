@@ -16,7 +16,7 @@ EVALUATE_ENV := SECRET_KEY=only-for-measuring DATABASE_URL=postgres://nobody@loc
 	REDIS_URL=redis://localhost:6379/0
 
 .DEFAULT_GOAL := help
-.PHONY: help install run backup restore test coverage lint lock format bench-tmdb bench-imports bench-quick bench chaos fuzz evaluate clean
+.PHONY: help install run backup restore test coverage lint lock format bench-tmdb bench-imports bench-quick bench chaos fuzz clients evaluate clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ chaos: install  ## cause faults under load and measure their effect (16 minutes)
 
 fuzz: install  ## send generated requests to the service for MINUTES (5)
 	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),5)
+
+clients: install  ## generate clients with real generators, compile and run them (needs npm and Java)
+	$(BIN)/python -m benchmarks.clients $(if $(filter-out 8000,$(PORT)),--port $(PORT))
 
 evaluate: install  ## compare the recommender with baselines on DATA, a MovieLens folder (default: synthetic)
 	test -n "$(DATA)" || $(BIN)/python -m benchmarks.ratings .data/made-up --members 600 --movies 2000 --ratings 100000

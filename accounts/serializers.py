@@ -349,7 +349,10 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
 
 
 class ProfileSerializer(serializers.ModelSerializer[User]):
-    """The caller's own profile. social.views.members sets `followers` and `following` on the user."""
+    """The caller's own profile.
+
+    social.views.members sets `followers` and `following` on the user.
+    """
 
     avatar_url = serializers.CharField(read_only=True)
     favorite_genres = serializers.ListField(child=serializers.CharField(), read_only=True)

@@ -257,3 +257,17 @@ def test_diagram_of_the_feed_has_the_modules_that_the_request_enters(db, client_
 def has_module(name):
     path = ROOT / Path(*name.split("."))
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("language", "program"), [("typescript", "client.ts"), ("python", "client.py")]
+)
+def test_code_of_generated_clients_is_in_the_program_that_is_run(language, program):
+    """`make clients` compiles and runs the programs."""
+    section = read("docs/clients.md").split("## Generated clients")[1].split("## Calls")[0]
+    shown = re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+
+    assert shown
+    program_lines = read(f"docs/examples/{program}").splitlines()
+    for block in shown:
+        assert [line for line in block.splitlines() if line not in program_lines] == []

@@ -149,6 +149,12 @@ def test_every_operation_parameter_and_field_is_described(document):
     )
 
 
+def test_descriptions_of_schemas_do_not_speak_of_the_code(document):
+    for name, schema in document.schemas.items():
+        description = schema.get("description", "")
+        assert not re.search(r"serializer|context|objects\.|\n", description), name
+
+
 def test_only_errors_are_problem_documents(document):
     for path, method, operation in document.iterate_operations():
         for status, response in operation["responses"].items():
@@ -211,6 +217,7 @@ def test_strategy_kind_and_code_are_enums(document):
 
 def test_the_kind_of_a_feed_event_tells_its_variant(document):
     event = document.schemas["FeedEvent"]
+    schemas = {"rating": "PublicRating", "playlist": "Playlist"}
     mapping = event["discriminator"]["mapping"]
 
     assert event["discriminator"]["propertyName"] == "kind"
@@ -219,7 +226,12 @@ def test_the_kind_of_a_feed_event_tells_its_variant(document):
         variant = _follow(document, {"$ref": reference})
         assert variant["properties"]["kind"]["enum"] == [kind]
         for name, of_kind in (("rating", kind != "published"), ("playlist", kind == "published")):
-            assert (variant["properties"][name].get("type") == "null") != of_kind
+            expected = [{"$ref": f"#/components/schemas/{schemas[name]}"}]
+            node = variant["properties"][name]
+            if of_kind:
+                assert node["allOf"] == expected
+            else:
+                assert node["oneOf"] == [*expected, {"type": "null"}]
 
 
 def test_scores_of_ratings_are_nullable(document):

@@ -7,7 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from nexus.core.api.fields import NullField, UTCDateTimeField
+from nexus.core.api.fields import UTCDateTimeField
 from social.selectors.feed import KINDS, PUBLISHED, RATED, REVIEWED, FeedEvent
 from social.selectors.playlists import get_playlist_previews
 from social.serializers.playlists import PlaylistSerializer
@@ -82,18 +82,25 @@ class FeedEventSerializer(serializers.Serializer[Any]):
         return f"{event.position.kind}:{event.position.id}"
 
 
-def _make_event_serializer(name: str, kind: str, **fields: Any) -> Any:
+def _make_event_serializer(name: str, kind: str, summary: str, **fields: Any) -> Any:
     members = {"kind": serializers.ChoiceField(choices=[kind]), **fields, "variants": None}
-    return type(name, (FeedEventSerializer,), members)
+    return type(name, (FeedEventSerializer,), {**members, "__doc__": summary})
 
 
-_RATING = {"rating": PublicRatingSerializer(), "playlist": NullField()}
-# For the schema: an event has a rating or a playlist, as its kind says.
+# For the schema: the kind of an event says which of its two objects is not null. The other one stays
+# nullable there, because generators have no good type for a field that is always null.
 FeedEventSerializer.variants = {
-    RATED: _make_event_serializer("RatedEvent", RATED, **_RATING),
-    REVIEWED: _make_event_serializer("ReviewedEvent", REVIEWED, **_RATING),
+    RATED: _make_event_serializer(
+        "RatedEvent", RATED, "A member rated a movie.", rating=PublicRatingSerializer()
+    ),
+    REVIEWED: _make_event_serializer(
+        "ReviewedEvent", REVIEWED, "A member reviewed a movie.", rating=PublicRatingSerializer()
+    ),
     PUBLISHED: _make_event_serializer(
-        "PublishedEvent", PUBLISHED, rating=NullField(), playlist=PlaylistSerializer()
+        "PublishedEvent",
+        PUBLISHED,
+        "A member published a playlist.",
+        playlist=PlaylistSerializer(),
     ),
 }
 

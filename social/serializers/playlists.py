@@ -59,7 +59,10 @@ class PlaylistCopySerializer(serializers.Serializer[Any]):
 
 
 class PlaylistSerializer(serializers.Serializer[Any]):
-    """A playlist. The context needs `previews`: the PlaylistPreview of each playlist by id."""
+    """A playlist.
+
+    The context needs `previews`: the PlaylistPreview of each playlist by id.
+    """
 
     id = serializers.UUIDField()
     owner = serializers.CharField(source="owner.username")

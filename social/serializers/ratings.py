@@ -101,7 +101,10 @@ class ReviewSerializer(SharedFieldsSerializer):
 
 
 class PublicRatingSerializer(SharedFieldsSerializer):
-    """A rating as others see it. Needs `Rating.objects.with_movie_and_author()`."""
+    """A rating as others see it.
+
+    Needs `Rating.objects.with_movie_and_author()`.
+    """
 
     id = serializers.IntegerField()
     user = serializers.CharField(source="user.username")
@@ -133,7 +136,10 @@ class ReportSerializer(serializers.Serializer[Any]):
 
 
 class RatingSerializer(SharedFieldsSerializer):
-    """A rating as its author sees it. Needs `Rating.objects.with_movie()`."""
+    """A rating as its author sees it.
+
+    Needs `Rating.objects.with_movie()`.
+    """
 
     id = serializers.IntegerField()
     movie = MovieSummarySerializer()

@@ -104,14 +104,20 @@ class ImportSerializer(serializers.Serializer[Any]):
 
 
 class RowMovieSerializer(MovieSummarySerializer):
-    """The movie of a row. A class of its own, because in the schema only this one may be null."""
+    """The movie of a row.
+
+    A class of its own, because in the Swagger 2.0 schema only this one may be null.
+    """
 
     class Meta(MovieSummarySerializer.Meta):
         ref_name = "RowMovie"
 
 
 class ImportRowSerializer(serializers.Serializer[Any]):
-    """A row, its verdict and its outcome; requires the context `movies`, movies by id."""
+    """A row, its verdict and its outcome.
+
+    Requires the context `movies`, movies by id.
+    """
 
     number = serializers.IntegerField()
     file = serializers.CharField(help_text="The name of the file, in an archive its path.")

@@ -91,10 +91,6 @@ class UTCDateTimeField(serializers.DateTimeField):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class NullField(serializers.ReadOnlyField):
-    """A field that is always null: in one variant of a response, what only others have."""
-
-
 class SharedFieldsSerializer(serializers.Serializer[Any]):
     """A serializer whose instances share their fields, which therefore must not hold request data.
 

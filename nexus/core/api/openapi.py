@@ -7,6 +7,7 @@ nexus.core.api.field_docs where the name means the same everywhere; that module 
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -39,7 +40,6 @@ from nexus.core.api.descriptions import (
 from nexus.core.api.examples import build_example
 from nexus.core.api.exceptions import PROBLEM_JSON, require_safe
 from nexus.core.api.field_docs import FIELD_DOCS
-from nexus.core.api.fields import NullField
 from nexus.core.api.views import PUBLIC, Contract, Download, ListOf, PageOf, ResponseBody
 
 JSON, YAML = "application/json", "application/yaml"
@@ -215,8 +215,9 @@ class ContractSchema(AutoSchema):
         variants = vars(type(serializer)).get("variants")
         if variants is None:
             schema: Any = super()._map_serializer(serializer, direction, *args, **kwargs)
-            # Further paragraphs of a docstring are for those who read the code.
-            schema["description"] = split_docstring(schema.get("description", ""))[0]
+            # Its own docstring, not a base class's. Further paragraphs are for readers of the code.
+            docstring = inspect.cleandoc(vars(type(serializer)).get("__doc__") or "")
+            schema["description"] = split_docstring(docstring)[0]
             return {key: value for key, value in schema.items() if value != ""}
         references = {
             value: self.resolve_serializer(variant, direction).ref
@@ -232,8 +233,6 @@ class ContractSchema(AutoSchema):
 
     def _map_serializer_field(self, field: Any, direction: Any, *args: Any, **kwargs: Any) -> Any:
         meta = self._get_serializer_field_meta(field, direction)
-        if isinstance(field, NullField):
-            return append_meta({"type": "null"}, meta)
         if isinstance(field, serializers.SerializerMethodField):
             # The field that drf-yasg's decorator declares.
             method = getattr(field.parent, field.method_name or "")
