@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nexus.dev import embedded
+from nexus.dev.template_database import replace_database
 
 if TYPE_CHECKING:
     from rest_framework.test import APIClient
@@ -209,15 +210,15 @@ def get_database_url() -> str:
     """Return the URL of the test database, for other sessions and processes."""
     from django.db import connection
 
-    name = connection.settings_dict["NAME"]
-    return re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{name}", os.environ["DATABASE_URL"])
+    return replace_database(os.environ["DATABASE_URL"], connection.settings_dict["NAME"])
 
 
 @pytest.fixture
 def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
     """Return a function that starts the service on the test database and returns its URL.
 
-    `app` is another WSGI application to serve, and `env` are environment variables.
+    `app` is another WSGI application to serve, and `env` are environment variables. One web worker
+    serves it, unless `env` says otherwise: each takes a second of the processor to start.
     """
     running: list[subprocess.Popen[bytes]] = []
 
@@ -228,7 +229,13 @@ def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
                 *(sys.executable, "-m", "gunicorn", app),
                 *("--bind", f"127.0.0.1:{port}"),
             ],
-            env={**os.environ, "DATABASE_URL": get_database_url(), "LOG_LEVEL": "ERROR", **env},
+            env={
+                **os.environ,
+                "DATABASE_URL": get_database_url(),
+                "LOG_LEVEL": "ERROR",
+                "WEB_CONCURRENCY": "1",
+                **env,
+            },
             cwd=embedded.ROOT,
         )
         running.append(process)

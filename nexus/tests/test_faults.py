@@ -87,7 +87,6 @@ def test_a_killed_worker_leaves_no_partial_write_and_a_failing_database_is_503(
             TMDB_BASE_URL=tmdb.base_url,
             TMDB_ACCESS_TOKEN=CREDENTIAL,
             RATE_LIMIT_SCALE="1000",
-            WEB_CONCURRENCY="1",
         )
         service = GunicornClient(url, token, gunicorn.processes[-1])
         # One test, because starting the service takes most of its time.

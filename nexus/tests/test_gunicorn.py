@@ -36,7 +36,7 @@ def _send(url, request):
 
 
 def test_a_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(gunicorn):
-    url = gunicorn(WEB_CONCURRENCY="1")
+    url = gunicorn()
     request = (
         b"POST /auth/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -49,7 +49,7 @@ def test_a_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(gunicorn):
 
 
 def test_malformed_requests_are_refused_and_the_worker_lives_on(gunicorn):
-    url = gunicorn(LOG_LEVEL="WARNING", WEB_CONCURRENCY="1")
+    url = gunicorn(LOG_LEVEL="WARNING")
 
     responses = {request: _send(url, request) for request in MALFORMED_REQUESTS}
 

@@ -28,7 +28,6 @@ def test_two_instances_share_sessions_limits_and_data(gunicorn, make_user, make_
 
     with FakeTmdbServer() as server, ThreadPoolExecutor(12) as pool:
         environment = {
-            "WEB_CONCURRENCY": "1",
             "TMDB_BASE_URL": server.base_url,
             "TMDB_ACCESS_TOKEN": server.credential,
             # Half of 1,200 units a minute for an address.

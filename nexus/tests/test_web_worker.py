@@ -93,7 +93,7 @@ def fetch_before(waiting, url):
 
 
 def test_a_worker_serves_others_while_it_waits_for_the_database(gunicorn):
-    url = gunicorn("nexus.tests.worker_probe", WEB_CONCURRENCY="1", RATE_LIMIT_SCALE="1000")
+    url = gunicorn("nexus.tests.worker_probe", RATE_LIMIT_SCALE="1000")
     # psycopg's C function would block the process.
     assert fetch(f"{url}/probe/wait/").text not in ("", "wait_c")
 
@@ -130,7 +130,6 @@ def test_a_worker_serves_others_while_it_waits_for_tmdb_over_https(gunicorn, cer
     with FakeTmdbServer(certificate=certificate) as tmdb, ThreadPoolExecutor(4) as pool:
         url = gunicorn(
             "nexus.tests.worker_probe",
-            WEB_CONCURRENCY="1",
             PROBE_CERTIFICATE=str(certificate),
             PROBE_TMDB_URL=tmdb.base_url,
         )
@@ -218,7 +217,7 @@ def test_slow_clients_do_not_delay_others(gunicorn, make_user, client_of, make_m
 
 @pytest.mark.clocked
 def test_a_client_that_stalls_in_its_body_is_refused_after_thirty_seconds(gunicorn):
-    url = gunicorn(WEB_CONCURRENCY="1")
+    url = gunicorn()
     fetch(f"{url}/health/live/")
 
     with run_slow_clients(url, 1, lambda: replace(make_body_client("none"), drip=b"")) as sockets:
@@ -234,7 +233,7 @@ def test_a_client_that_stalls_in_its_body_is_refused_after_thirty_seconds(gunico
 @pytest.mark.clocked
 def test_password_hashes_do_not_delay_others(gunicorn, make_user):
     make_user("ann")
-    url = gunicorn(WEB_CONCURRENCY="1", RATE_LIMIT_SCALE="1000")
+    url = gunicorn(RATE_LIMIT_SCALE="1000")
     login = {
         "method": "POST",
         "path": "/auth/token/",

@@ -14,7 +14,11 @@ from tmdb.fake.server import CREDENTIAL, FIRST_ID
 def test_equal_imports_in_several_workers_create_one_movie(
     gunicorn, client_of, make_user, tmdb_server
 ):
-    url = gunicorn(TMDB_BASE_URL=tmdb_server.base_url, TMDB_ACCESS_TOKEN=CREDENTIAL)
+    url = gunicorn(
+        TMDB_BASE_URL=tmdb_server.base_url,
+        TMDB_ACCESS_TOKEN=CREDENTIAL,
+        WEB_CONCURRENCY="2",
+    )
     token = client_of(make_user("ann"))._credentials["HTTP_AUTHORIZATION"]
     tmdb_server.set_mode("slow", seconds=0.2)
 
