@@ -204,9 +204,10 @@ def _fill(connection: psycopg.Connection[Any], movies: int, members: int) -> Non
     person_names = names.draw_people(people)
     _copy(
         connection,
-        "movies_person (id, name, folded_name, tmdb_id)",
+        "movies_person (id, name, folded_name, tmdb_id, popularity, search_vector)",
         (
-            f"{i + 1}\t{person}\t{person.lower()}\t{i + 1}\n"
+            f"{i + 1}\t{person}\t{person.lower()}\t{i + 1}\t{100 / (i + 1)}"
+            f"\t{search.build_search_vector(title=person, original_title='', people=[])}\n"
             for i, person in enumerate(person_names)
         ),
         "people",

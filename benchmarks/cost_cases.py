@@ -33,7 +33,7 @@ from accounts.mail_tokens import make_password_reset_credentials, make_verificat
 from accounts.models import TokenFamily, User
 from accounts.services import access_token_create, guest_create
 from accounts.tokens import family_create
-from movies.models import Movie
+from movies.models import Collection, Credit, Movie
 from nexus.core.genres import GENRE_NAMES
 from recommendations.models import Feedback
 from social.models import (
@@ -58,6 +58,8 @@ MAX_REPEATS = 7
 SECONDS_A_CASE = 2.0
 FOLLOWED_MEMBERS = 1_900
 IMPORT_ROWS = 20_000
+# The longest series at TMDb has some 60 movies.
+SERIES_MOVIES = 60
 REVIEW = "A review. " * 1_000
 
 
@@ -87,6 +89,8 @@ class World:
     reset: dict[str, str]
     verification: dict[str, str]
     movie_ids: list[int]
+    person_id: int
+    collection_id: int
 
     def get_path(self, template: str) -> str:
         """Return the path of a route, with the ids that its resource has here."""
@@ -97,6 +101,8 @@ class World:
             "/history/": self.viewing_id,
             "/auth/sessions/": self.session_id,
             "/auth/access-tokens/": self.access_token_id,
+            "/people/": self.person_id,
+            "/collections/": self.collection_id,
         }
         pk = next((pk for start, pk in ids.items() if template.startswith(start)), self.movie_id)
         if template.endswith("/report/"):
@@ -267,6 +273,14 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "GET /feedback/": _PAGE,
     "GET /movies/{movie_id}/reviews/": _PAGE,
     "GET /genres/": _PLAIN,
+    "GET /people/": (
+        CostCase("page of 100", _LARGE_PAGE),
+        CostCase("a search of one letter", {"search": "a", **_LARGE_PAGE}),
+        CostCase("a search of 20 words", {"search": _WORDS, **_LARGE_PAGE}),
+    ),
+    "GET /people/{pk}/": _PLAIN,
+    "GET /people/{pk}/movies/": _PAGE,
+    "GET /collections/{pk}/": (CostCase(f"a series of {SERIES_MOVIES} movies"),),
     "GET /profiles/me/": _PLAIN,
     "PUT /profiles/me/": _send(bio="x" * 1_000),
     "PATCH /profiles/me/": _send(bio="x" * 1_000),
@@ -570,6 +584,9 @@ def create_world() -> World:
         )
         for number in range(1, IMPORT_ROWS + 1)
     )  # fmt: skip
+    series = Collection.objects.create(tmdb_id=1, name="The longest series")
+    Movie.objects.filter(pk__in=movie_ids[:SERIES_MOVIES]).update(collection=series)
+    by_credits = Credit.objects.order_by().values("person_id").annotate(n=Count("id"))
     for number in range(settings.MEMBER_QUOTAS["access_tokens"] - 1):
         access_token, _ = access_token_create(user=member, name=f"Token {number}", scopes=["read"])
     for _ in range(settings.MEMBER_QUOTAS["sessions"]):
@@ -602,4 +619,6 @@ def create_world() -> World:
         reset={"uid": uid, "token": token},
         verification=dict(zip(("uid", "token"), verification, strict=True)),
         movie_ids=movie_ids,
+        person_id=by_credits.order_by("-n")[0]["person_id"],
+        collection_id=series.pk,
     )

@@ -184,6 +184,7 @@ class MovieAdmin(admin.ModelAdmin):
 @admin.register(Person)
 class PersonAdmin(admin.ModelAdmin):
     list_display = ("name", "tmdb_id")
+    readonly_fields = ("popularity",)
     search_fields = ("name", "folded_name")
     ordering = ("-id",)
     show_full_result_count = False

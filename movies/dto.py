@@ -22,6 +22,7 @@ class PersonData:
     name: str
     tmdb_id: int | None = None
     character: str = ""
+    popularity: float = 0.0
 
 
 @dataclass(frozen=True)

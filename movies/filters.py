@@ -16,6 +16,7 @@ from django.contrib.postgres.search import SearchQuery, SearchRank
 from django.db.models import (
     BigIntegerField,
     Case,
+    DateField,
     F,
     FloatField,
     Func,
@@ -25,13 +26,13 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
 from rest_framework import serializers
 
 from movies import search
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, MAX_TMDB_ID
-from movies.models import Credit, MovieQuerySet
+from movies.models import Credit, MovieQuerySet, Person
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.api.query_params import (
     MAX_FILTER_VALUES,
@@ -71,6 +72,11 @@ ORDERINGS: dict[str, Ordering] = {
 DEFAULT_ORDERING = "-popularity"
 #: The order of the ids that a query names; `rank_by_ids` annotates the place of each.
 BY_IDS = Ordering((Key("place"), Key("id")))
+# Credits say little of who is known: TMDb's popularity does. A whole name comes first.
+PEOPLE_BY_POPULARITY = Ordering((Key("popularity", descending=True), Key("id")))
+_PEOPLE_BY_RELEVANCE = Ordering((Key("rank", descending=True), *PEOPLE_BY_POPULARITY.keys))
+#: Movies of a person or a series by release; `annotate_release` annotates the day.
+NEWEST_FIRST = Ordering((Key("released", descending=True, nullable=True), Key("id")))
 ORDERING_NAMES = tuple(sorted(ORDERINGS, key=lambda name: (name.lstrip("-"), name)))
 
 
@@ -191,6 +197,7 @@ class MovieFilters(QuerySerializer):
         help_text="Id or full name. Accents and case are ignored.",
     )
     keyword = serializers.CharField(required=False, max_length=200, help_text="One whole keyword.")
+    collection = IdField(required=False, help_text="Id of a series.")
     tmdb_id = StrictIntegerField(required=False, min_value=1, max_value=MAX_TMDB_ID)
     imdb_id = serializers.RegexField(r"\Att[0-9]{7,10}\Z", required=False)
 
@@ -228,6 +235,22 @@ class MovieListQuery(MovieFilters, PageQuery):
         return attrs
 
 
+class PeopleQuery(PageQuery):
+    search = serializers.CharField(
+        required=False,
+        max_length=200,
+        validators=[validate_has_word],
+        help_text="Words of the name. Accents and case are ignored. The last word may be a prefix, "
+        "and a whole name comes first.",
+    )
+
+
+class FilmographyQuery(PageQuery):
+    role = serializers.ChoiceField(
+        choices=Credit.Role.choices, required=False, help_text="Only movies with this role."
+    )
+
+
 # The column and the comparison of each parameter that compares one column.
 _COMPARISONS = {
     "year": ("release_year", Exact),
@@ -241,6 +264,7 @@ _COMPARISONS = {
     "max_runtime": ("runtime", LessThanOrEqual),
     "tmdb_id": ("tmdb_id", Exact),
     "imdb_id": ("imdb_id", Exact),
+    "collection": ("collection_id", Exact),
 }
 
 
@@ -305,6 +329,25 @@ def rank_by_ids(movies: MovieQuerySet, ids: Sequence[int]) -> MovieQuerySet:
     return movies.annotate(place=place)
 
 
+def find_people(people: QuerySet[Person], text: str) -> tuple[QuerySet[Person], Ordering]:
+    """Return the people whose names contain all words of a text, and their ordering."""
+    is_name = Q(folded_name=Person.fold_name(text.strip()))
+    rank = Case(When(is_name, then=Value(1.0)), default=Value(0.0), output_field=FloatField())
+    ranked = people.filter(_has_words(text)).annotate(rank=rank)
+    return ranked, replace(_PEOPLE_BY_RELEVANCE, leading_condition=is_name)
+
+
+def annotate_release(movies: MovieQuerySet) -> MovieQuerySet:
+    """Annotate movies with the day they were `released`.
+
+    A movie of which only the year is known counts as released at the year's end.
+    """
+    end_of_year = Func(
+        F("release_year"), Value(12), Value(31), function="make_date", output_field=DateField()
+    )
+    return movies.annotate(released=Coalesce("release_date", end_of_year))
+
+
 class LiteralSearchQuery(SearchQuery):
     """A tsquery literal. to_tsquery would parse its words again and drop the mark of prefixes."""
 
@@ -350,9 +393,9 @@ def _find_movie_ids(person: str) -> QuerySet[Credit, int]:
 def _needs_words_index(params: dict[str, Any]) -> bool:
     """Return whether words, a keyword or several genres find the movies best.
 
-    Ids or a person find fewer.
+    Ids, a person or a series find fewer.
     """
-    if not params.keys().isdisjoint({"ids", "person", "tmdb_id", "imdb_id"}):
+    if not params.keys().isdisjoint({"ids", "person", "collection", "tmdb_id", "imdb_id"}):
         return False
     genres = sum(len(names) for joiner, names in params.get("genre", ()) if joiner == ",")
     return genres > 1 or not params.keys().isdisjoint({"search", "title", "keyword"})

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from django.db.models import Count
 
-from movies.models import Credit, Movie, MovieExtras, Offers
+from movies.models import Credit, Movie, MovieExtras, Offers, Person
 from nexus.core.cache.client import TTL_S
 from nexus.core.cache.computed import get_or_compute
 from nexus.core.genres import TMDB_GENRES
@@ -20,6 +20,11 @@ class GenreCount(TypedDict):
     name: str
     tmdb_id: int
     movie_count: int
+
+
+class RoleInMovie(TypedDict):
+    role: str
+    character: str
 
 
 def count_movies_by_genre() -> list[GenreCount]:
@@ -40,6 +45,21 @@ def _count_by_genre() -> dict[str, int]:
         for genre in genres:
             counts[genre] += count
     return dict(counts)
+
+
+def count_movies_by_role(person: Person) -> dict[str, int]:
+    """Return the number of a person's movies in each role."""
+    counts = dict(person.credits.order_by().values_list("role").annotate(Count("pk")))
+    return {role: counts.get(role, 0) for role in Credit.Role.values}
+
+
+def read_roles(person_id: int, movie_ids: Collection[int]) -> dict[int, list[RoleInMovie]]:
+    """Return a person's roles in each of these movies, in one query."""
+    roles: dict[int, list[RoleInMovie]] = {movie_id: [] for movie_id in movie_ids}
+    credited = Credit.objects.filter(person_id=person_id, movie__in=movie_ids).order_by("-role")
+    for movie_id, role, character in credited.values_list("movie_id", "role", "character"):
+        roles[movie_id].append({"role": role, "character": character})
+    return roles
 
 
 def find_movies_in_use(movie_ids: Collection[int]) -> dict[str, set[int]]:

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from movies.models import Credit, Movie, is_stale
+from movies.models import Collection, Credit, Movie, is_stale
 from nexus.core.api.fields import UTCDateTimeField
 
 POSTER_SIZE, BACKDROP_SIZE = "w500", "w1280"
@@ -76,6 +76,7 @@ class CastMemberSerializer(DirectorSerializer):
 
 
 class CollectionSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
     tmdb_id = serializers.IntegerField(
         allow_null=True, help_text="Null for a series of the starter catalogue."
     )
@@ -124,6 +125,31 @@ class MovieSerializer(MovieSummarySerializer):
         return movie_payload(instance)
 
 
+class PersonSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    tmdb_id = serializers.IntegerField(allow_null=True)
+    name = serializers.CharField()
+
+
+class RoleCountsSerializer(serializers.Serializer[Any]):
+    director = serializers.IntegerField(help_text="Movies the person directed.")
+    cast = serializers.IntegerField(help_text="Movies the person plays in.")
+
+
+class PersonDetailSerializer(PersonSerializer):
+    movie_counts = RoleCountsSerializer(help_text="The movies of the catalogue by role.")
+
+
+class RoleSerializer(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(choices=Credit.Role.choices, help_text="What the person did.")
+    character = serializers.CharField(help_text="Empty for a director, and if it is unknown.")
+
+
+class FilmographyEntrySerializer(serializers.Serializer[Any]):
+    movie = MovieSummarySerializer()
+    roles = RoleSerializer(many=True, help_text="The person's roles, as a director first.")
+
+
 class GenreSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     tmdb_id = serializers.IntegerField()
@@ -167,6 +193,15 @@ def movie_summary_payload(row: Mapping[str, Any]) -> dict[str, Any]:
     return payload
 
 
+def collection_payload(collection: Collection) -> dict[str, Any]:
+    """Return the representation of a series without its movies."""
+    return {
+        "id": collection.pk,
+        "tmdb_id": collection.tmdb_id if collection.is_known_to_tmdb else None,
+        "name": collection.name,
+    }
+
+
 def movie_payload(movie: Movie) -> dict[str, Any]:
     """Return the representation of a movie from `Movie.objects.with_credits()`."""
     format_time = UTCDateTimeField().to_representation
@@ -185,10 +220,7 @@ def movie_payload(movie: Movie) -> dict[str, Any]:
         if credit.role == Credit.Role.CAST
     ]
     collection = movie.collection
-    payload["collection"] = collection and {
-        "tmdb_id": collection.tmdb_id if collection.is_known_to_tmdb else None,
-        "name": collection.name,
-    }
+    payload["collection"] = collection and collection_payload(collection)
     payload["provenance"] = {
         "source": movie.source,
         "synced_at": format_time(movie.synced_at),

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.shortcuts import get_object_or_404
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from movies.filters import (
     BY_IDS,
+    NEWEST_FIRST,
     ORDERINGS,
+    PEOPLE_BY_POPULARITY,
+    FilmographyQuery,
     MovieFilters,
     MovieListQuery,
+    PeopleQuery,
+    annotate_release,
     filter_movies,
+    find_people,
     narrow_to_tokens,
     rank_by_ids,
     rank_movies,
 )
-from movies.models import Movie
-from movies.selectors import count_movies_by_genre
+from movies.models import Credit, Movie, Person
+from movies.selectors import count_movies_by_genre, count_movies_by_role, read_roles
 from movies.serializers import (
     SUMMARY_COLUMNS,
+    FilmographyEntrySerializer,
     GenreSerializer,
     MovieSummarySerializer,
+    PersonDetailSerializer,
+    PersonSerializer,
 )
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
@@ -94,3 +104,49 @@ class GenreViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """List TMDb's genres with their numbers of movies."""
         return Response(GenreSerializer(count_movies_by_genre(), many=True).data)
+
+
+class PersonViewSet(ApiViewSet):
+    permission_classes = [AllowAny]
+    cache_control = PUBLIC
+
+    @contract(query=PeopleQuery, responses={200: PageOf(PersonSerializer)})
+    def list(self, request: Request) -> Response:
+        """List and search people, those most popular at TMDb first."""
+        people, ordering = Person.objects.defer("search_vector"), PEOPLE_BY_POPULARITY
+        if "search" in self.query:
+            people, ordering = find_people(people, self.query["search"])
+        return paginate(request, self.query, people, ordering, _serialize_people)
+
+    @contract(responses={200: PersonDetailSerializer})
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """Get a person with the number of their movies in each role."""
+        person = get_object_or_404(Person.objects.defer("search_vector"), pk=pk)
+        return Response(
+            {**PersonSerializer(person).data, "movie_counts": count_movies_by_role(person)}
+        )
+
+    @contract(query=FilmographyQuery, responses={200: PageOf(FilmographyEntrySerializer)})
+    def movies(self, request: Request, pk: int) -> Response:
+        """List the movies of a person with their roles in each, newest first.
+
+        Movies without any date come last.
+        """
+        person = get_object_or_404(Person.objects.only("id"), pk=pk)
+        credited = Credit.objects.filter(person=person)
+        if "role" in self.query:
+            credited = credited.filter(role=self.query["role"])
+        movies = annotate_release(Movie.objects.filter(id__in=credited.values("movie")))
+
+        def serialize(rows: list[Any]) -> list[dict[str, Any]]:
+            roles = read_roles(person.pk, [row["id"] for row in rows])
+            return [
+                {"movie": movie, "roles": roles[movie["id"]]} for movie in serialize_movies(rows)
+            ]
+
+        movies = movies.values(*SUMMARY_COLUMNS, "released")
+        return paginate(request, self.query, movies, NEWEST_FIRST, serialize)
+
+
+def _serialize_people(rows: list[Any]) -> Any:
+    return PersonSerializer(rows, many=True).data

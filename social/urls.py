@@ -2,6 +2,7 @@ from typing import Any
 
 from django.urls import include, path
 
+from social.views.collections import CollectionViewSet
 from social.views.diary import HistoryViewSet, WatchlistViewSet
 from social.views.members import (
     BlockViewSet,
@@ -63,6 +64,11 @@ urlpatterns = [
         "profiles/<username:username>/block/",
         BlockViewSet.as_view(_PUT_DELETE),
         name="member-block",
+    ),
+    path(
+        "collections/<id:pk>/",
+        CollectionViewSet.as_view({"get": "retrieve"}),
+        name="collection-detail",
     ),
     path("blocks/", BlockViewSet.as_view({"get": "list"}), name="block-list"),
     path("feed/", FeedViewSet.as_view({"get": "list"}), name="feed"),

@@ -368,6 +368,7 @@ def _parse_person(document: Any) -> PersonData:
         name=_read_name(person, "name", MAX_NAME),
         tmdb_id=_parse_id(person),
         character=_read_text(person, "character", MAX_CHARACTER),
+        popularity=_read_number(person, "popularity", highest=MAX_POPULARITY),
     )
 
 

@@ -70,11 +70,21 @@ class Person(models.Model):
     #: The name in lower case without accents (nexus.core.text.fold), for the filter `person`.
     folded_name = models.CharField(max_length=MAX_FOLDED_NAME_LENGTH, editable=False)
     tmdb_id = models.PositiveIntegerField(unique=True, null=True, blank=True)
+    popularity = models.FloatField("TMDb's popularity", default=0.0, db_default=0.0)
+    search_vector = SearchVectorField(editable=False, null=True)
 
     class Meta:
         verbose_name_plural = "people"
-        indexes = [models.Index(fields=["folded_name"], name="person_folded_name")]
+        indexes = [
+            models.Index(fields=["folded_name"], name="person_folded_name"),
+            models.Index(F("popularity").desc(), "id", name="person_popularity"),
+            GinIndex(fields=["search_vector"], name="person_words"),
+        ]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(popularity__gte=0, popularity__lte=MAX_POPULARITY),
+                name="person_popularity_range",
+            ),
             # Without TMDb ids, people can only be distinguished by name.
             models.UniqueConstraint(
                 fields=["name"], condition=Q(tmdb_id__isnull=True), name="person_name_unique"
@@ -88,6 +98,11 @@ class Person(models.Model):
     def fold_name(cls, name: str) -> str:
         """Return a name as `folded_name` stores it."""
         return fold(name)[:MAX_FOLDED_NAME_LENGTH]
+
+    def set_search_fields(self) -> None:
+        """Set the columns that search reads. Does not save."""
+        self.folded_name = self.fold_name(self.name)
+        self.search_vector = build_search_vector(title=self.name, original_title="", people=[])
 
 
 class MovieQuerySet(models.QuerySet["Movie"]):

@@ -51,9 +51,9 @@ def movie_reindex(*, movie: Movie) -> None:
 
 @transaction.atomic
 def person_reindex(*, person: Person) -> None:
-    """Update a saved person's folded name and their movies' search words after an edit."""
-    person.folded_name = Person.fold_name(person.name)
-    person.save(update_fields=["folded_name"])
+    """Update the search fields of a saved person and of their movies after an edit."""
+    person.set_search_fields()
+    person.save(update_fields=["folded_name", "search_vector"])
     for movie in Movie.objects.filter(credits__person=person).distinct():
         movie_reindex(movie=movie)
 

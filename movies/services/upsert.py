@@ -271,14 +271,16 @@ def _store_people(people: Sequence[PersonData]) -> dict[PersonKey, int]:
     if not people_by_key:
         return {}
     rows = [
-        Person(name=person.name, folded_name=Person.fold_name(person.name), tmdb_id=person.tmdb_id)
+        Person(name=person.name, tmdb_id=person.tmdb_id, popularity=person.popularity)
         for person in people_by_key.values()
     ]
+    for row in rows:
+        row.set_search_fields()
     Person.objects.bulk_create(
         [person for person in rows if person.tmdb_id],
         update_conflicts=True,
         unique_fields=["tmdb_id"],
-        update_fields=["name", "folded_name"],
+        update_fields=["name", "folded_name", "popularity", "search_vector"],
         batch_size=1000,
     )
     Person.objects.bulk_create(
@@ -321,10 +323,15 @@ def _replace_credits(
             for role, people in _list_people_by_role(data)
             for credit in _build_credits(movie, role, people, person_ids)
         ]
-    Credit.objects.filter(movie_id__in=credits_by_movie).delete()
-    Credit.objects.bulk_create(
-        list(chain.from_iterable(credits_by_movie.values())), batch_size=2000
-    )
+    replaced = Credit.objects.filter(movie_id__in=credits_by_movie)
+    former_ids = set(replaced.values_list("person_id", flat=True))
+    replaced.delete()
+    new = list(chain.from_iterable(credits_by_movie.values()))
+    Credit.objects.bulk_create(new, batch_size=2000)
+    # A person whom TMDb has merged with another one loses their credits to the other.
+    former_ids -= {credit.person_id for credit in new}
+    if former_ids:
+        Person.objects.filter(id__in=former_ids, credits=None).delete()
 
 
 def _build_credits(

@@ -126,7 +126,11 @@ def test_detail_has_every_field_and_costs_two_queries(make_movie, django_assert_
         {"id": created.credits.get(role="director").person_id, "name": "Ridley Scott"}
     ]
     assert [member["name"] for member in payload["cast"]] == ["Sigourney Weaver", "Tom Skerritt"]
-    assert payload["collection"] == {"tmdb_id": 8091, "name": "Alien Collection"}
+    assert payload["collection"] == {
+        "id": created.collection_id,
+        "tmdb_id": 8091,
+        "name": "Alien Collection",
+    }
     assert (payload["overview"], payload["tagline"]) == ("In space.", "Nobody hears.")
     assert (payload["status"], payload["keywords"]) == ("Released", ["space"])
     assert payload["created_at"] == "2026-05-01T12:30:00.000Z"

@@ -98,7 +98,11 @@ def test_detail_has_the_fields_of_the_contract(api, alien, django_assert_num_que
         (person_ids["Tom Skerritt"], "Tom Skerritt", "Dallas"),
     ]
     assert list(body["cast"][0]) == ["id", "name", "character"]
-    assert body["collection"] == {"tmdb_id": 8091, "name": "Alien Collection"}
+    assert body["collection"] == {
+        "id": alien.collection_id,
+        "tmdb_id": 8091,
+        "name": "Alien Collection",
+    }
     assert (body["overview"], body["tagline"]) == ("In space.", "No one can hear you.")
     assert (body["status"], body["keywords"]) == ("Released", ["space"])
     assert body["provenance"]["source"] == "tmdb"

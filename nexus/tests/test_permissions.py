@@ -13,7 +13,7 @@ from accounts.mail_tokens import make_password_reset_credentials, make_verificat
 from accounts.models import TokenFamily, User
 from accounts.services import access_token_create, guest_create
 from accounts.tokens import FAMILY_CLAIM, family_create
-from movies.models import Movie
+from movies.models import Collection, Movie, Person
 from nexus.core.api.jwt import AccessToken
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import METHODS, list_api_routes
@@ -76,6 +76,10 @@ MATRIX = {
     "/feedback/": {"GET": _MEMBERS},
     "/movies/{movie_id}/reviews/": {"GET": _SHARED},
     "/genres/": {"GET": _PUBLIC},
+    "/people/": {"GET": _PUBLIC},
+    "/people/{pk}/": {"GET": _PUBLIC},
+    "/people/{pk}/movies/": {"GET": _PUBLIC},
+    "/collections/{pk}/": {"GET": _SHARED},
     "/profiles/me/": {
         "GET": _MEMBERS,
         "PUT": _MEMBERS,
@@ -151,7 +155,7 @@ HIDDEN_FROM = {
 @pytest.fixture
 def world(make_user, make_movie):
     """Return the callers with their clients, and the resources of the owner."""
-    movie, other = make_movie("Alien"), make_movie("Brazil")
+    movie, other = make_movie("Alien", directors=["Ada Quill"]), make_movie("Brazil")
     people = {
         "stranger": make_user("stranger"),
         "owner": make_user("owner", pending_email=NEW_EMAIL),
@@ -198,6 +202,8 @@ def world(make_user, make_movie):
         imports={state: job.pk for state, job in imports.items()},
         movie=movie,
         other=other,
+        person=Person.objects.get().pk,
+        collection=Collection.objects.create(tmdb_id=1, name="A series").pk,
         people=people,
         viewing=viewing,
         rating=rating.json()["id"],
@@ -278,6 +284,10 @@ def _make_path(world, template, playlist):
         pk = world.imports["applied" if template.endswith("/undo/") else "ready"]
     elif template.startswith("/auth/sessions/"):
         pk = world.session
+    elif template.startswith("/people/"):
+        pk = world.person
+    elif template.startswith("/collections/"):
+        pk = world.collection
     elif template.startswith("/auth/access-tokens/"):
         pk = world.access_token
     path = template.format(pk=pk, movie_id=world.movie.pk, username="Owner", number=1)

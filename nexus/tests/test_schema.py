@@ -14,6 +14,7 @@ from accounts.mail_tokens import make_password_reset_credentials, make_verificat
 from accounts.models import PersonalAccessToken, TokenFamily, User
 from accounts.services import guest_create
 from accounts.tokens import family_create
+from movies.dto import CollectionData
 from nexus.dev.jobs import run_waiting_jobs
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.openapi_document import Document
@@ -329,6 +330,7 @@ def world(make_user, make_movie, client_of, settings):
         vote_average=8.1,
         vote_count=15_000,
         popularity=80.0,
+        collection=CollectionData(8091, "Alien Collection"),
     )
     bare = make_movie("Nothing known")
     more = [make_movie(f"Film {number}", genres=["Horror"]) for number in range(3)]
@@ -428,6 +430,10 @@ def _iterate_calls(world, api):
         yield "GET", path, None, 200
     yield "GET", "/movies/?page_size=1&page=2", None, 200
     yield "GET", "/movies/?year=0", None, 400
+    person = world["movie"].credits.first().person_id
+    for path in ("", "?search=scott", f"{person}/", f"{person}/movies/"):
+        yield "GET", f"/people/{path}", None, 200
+    yield "GET", f"/collections/{world['movie'].collection_id}/", None, 200
     for pk in (movie, bare):
         for tail in ("", "match_score/", "similar/", "reviews/"):
             yield "GET", f"/movies/{pk}/{tail}", None, 200

@@ -1,4 +1,7 @@
-"""Similar movies: from the lists that order the feed, and by content where these say little."""
+"""Similar movies: from the lists that order the feed, and by content where these say little.
+
+As in the feed, no part of a series precedes an earlier part.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from django.db.models import Q
 
 from accounts.models import User
 from movies.models import Credit, Movie
 from recommendations.algorithms.parameters import VERSION
+from recommendations.algorithms.ranking import order_series
 from recommendations.algorithms.similarity import (
     DIRECTOR,
     LEAD,
@@ -29,9 +34,12 @@ from recommendations.recommender.explanations import (
     match_people,
 )
 from recommendations.recommender.queries import (
+    CATALOGUE_COLUMNS,
     LEADS,
+    PART_COLUMNS,
     MovieRow,
     SparseRows,
+    count_days,
     describe_movies,
     load_header,
     read_rows,
@@ -67,14 +75,14 @@ def find_similar(
     ratings. The list is that of the active training; without one a is 0. Both similarities are those of
     algorithms.similarity. If a is below MIN_LIST_SHARE, the similarity by content is raised for movies
     that TMDb lists as related, if a copy of that list is cached: TMDb is never waited for.
+
+    The parts of a series share the places they have, in the sequence of their release, and the first
+    part that may be shown is among them (ranking.order_series).
     """
     by_list, list_share = _score_by_list(movie)
     at_tmdb = rank_related_movies(movie) if list_share < MIN_LIST_SHARE else {}
-    rows = _read_candidates(movie, {*by_list, *at_tmdb})
+    rows = _read_candidates(movie, {*by_list, *at_tmdb}, exclude_seen_by)
     own_row = rows.pop(movie.pk, None)
-    if exclude_seen_by is not None:
-        for movie_id in _find_seen(exclude_seen_by, rows):
-            del rows[movie_id]
     if not rows or own_row is None:
         return SimilarMovies([], {}, {}, at_tmdb, {})
     people = _read_people([movie.pk, *rows])
@@ -87,10 +95,19 @@ def find_similar(
     ranks = np.array([at_tmdb.get(movie_id, np.nan) for movie_id in rows], dtype=np.float64)
     listed = np.array([by_list.get(movie_id, 0.0) for movie_id in rows])
     similarity = list_share * listed + (1 - list_share) * raise_listed(by_content, ranks)
-    ids, order = list(rows), np.argsort(-np.round(similarity, 9), kind="stable")
-    similarities = {ids[index]: float(similarity[index]) for index in order[:SIMILAR_DEPTH]}
-    shown = [movie_id for movie_id in similarities if similarities[movie_id] > 0]
-    return SimilarMovies(shown, own_row, similarities, at_tmdb, by_list)
+    order = order_series(
+        np.argsort(-np.round(similarity, 9), kind="stable").tolist(),
+        np.array([row["collection_id"] or 0 for row in rows.values()]),
+        np.array([count_days(row["release_date"], row["release_year"]) for row in rows.values()]),
+        is_eligible=similarity > 0,
+    )
+    ids = list(rows)
+    similarities = {
+        ids[index]: float(similarity[index])
+        for index in order[:SIMILAR_DEPTH]
+        if similarity[index] > 0
+    }
+    return SimilarMovies(list(similarities), own_row, similarities, at_tmdb, by_list)
 
 
 class SimilarMovies(ExplainedList[SimilarMovie]):
@@ -176,10 +193,16 @@ def _score_by_list(movie: Movie) -> tuple[dict[int, float], float]:
     return dict(zip(ids, similarities.tolist(), strict=True)), share
 
 
-def _read_candidates(movie: Movie, named: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Return the movie itself, those named, and others that share leading people or all genres, by id.
+_COLUMNS = (*CATALOGUE_COLUMNS[:5], *PART_COLUMNS[1:3])
 
-    Three queries.
+
+def _read_candidates(
+    movie: Movie, named: Iterable[int], seen_by: User | None
+) -> dict[int, dict[str, Any]]:
+    """Return the movie itself, and by id the movies that may be similar: unseen if a member is given.
+
+    They are those named, others that share leading people or all genres, and of each series the first
+    part. Four queries.
     """
     leads = Credit.objects.filter(position__lt=LEADS)
     people = leads.filter(movie=movie).values("person")
@@ -188,17 +211,22 @@ def _read_candidates(movie: Movie, named: Iterable[int]) -> dict[int, dict[str, 
     if movie.genres:
         kind = Movie.objects.filter(genres__contains=movie.genres)
         ids.update(kind.order_by("-rating_count", "id").values_list("id", flat=True)[:FROM_KIND])
-    columns = ("id", "genres", "release_year", "vote_average", "vote_count")
-    rows = Movie.objects.filter(id__any=ids).order_by("id").values(*columns)
+    shown = Movie.objects.all()
+    if seen_by is not None:
+        is_seen = Q(id__in=Rating.objects.filter(user=seen_by).values("movie")) | Q(
+            id__in=Viewing.objects.filter(user=seen_by).values("movie")
+        )
+        shown = shown.filter(Q(id=movie.pk) | ~is_seen)
+    rows = list(shown.filter(id__any=ids).order_by("id").values(*_COLUMNS))
+    series = {row["collection_id"] for row in rows if row["collection_id"]}
+    first_parts = (
+        shown.filter(collection__in=series)
+        .exclude(id=movie.pk)
+        .order_by("collection", "release_year", "release_date", "id")
+        .distinct("collection")
+    )
+    rows += first_parts.values(*_COLUMNS)
     return {row["id"]: row for row in rows}
-
-
-def _find_seen(user: User, movie_ids: Iterable[int]) -> set[int]:
-    """Return which of these movies the member has rated or watched, in one query."""
-    ids = list(movie_ids)
-    rated = Rating.objects.filter(user=user, movie__in=ids).values_list("movie")
-    watched = Viewing.objects.filter(user=user, movie__in=ids).values_list("movie")
-    return {movie_id for (movie_id,) in rated.union(watched)}
 
 
 def _read_people(movie_ids: Sequence[int]) -> dict[int, People]:
@@ -212,4 +240,4 @@ def _read_people(movie_ids: Sequence[int]) -> dict[int, People]:
 
 
 def _describe(rows: Iterable[dict[str, Any]]) -> MovieContent:
-    return describe_movies([tuple(row.values()) for row in rows])
+    return describe_movies([tuple(row[name] for name in CATALOGUE_COLUMNS[:5]) for row in rows])
