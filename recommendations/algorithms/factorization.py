@@ -82,16 +82,29 @@ def fit_residual(
 
 
 def _solve_rows(residuals: sparse.csr_matrix, vectors: Floats, ridge: float) -> Floats:
-    """(rows, k) Solve the ridge regression of each row of residuals on the vectors of its columns."""
+    """(rows, k) Solve the ridge regression of each row of residuals e on the vectors V of its columns.
+
+    (V'V + ridge * I)^-1 V'e is V'(VV' + ridge * I)^-1 e, which is the smaller system for the many
+    rows with fewer than k entries.
+    """
     k = vectors.shape[1]
-    products = (vectors[:, :, None] * vectors[:, None, :]).reshape(len(vectors), k * k)
-    is_rated = residuals.copy()
-    is_rated.data = np.ones_like(is_rated.data)
-    solved = np.empty((residuals.shape[0], k), dtype=np.float32)
+    counts = np.diff(residuals.indptr)
+    solved = np.zeros((residuals.shape[0], k), dtype=np.float32)
+    for n in np.unique(counts[(counts > 0) & (counts < k)]).tolist():
+        rows = np.flatnonzero(counts == n)
+        entries = residuals.indptr[rows][:, None] + np.arange(n)
+        own = vectors[residuals.indices[entries]]
+        systems = own @ own.transpose(0, 2, 1) + ridge * np.eye(n, dtype=np.float32)
+        shares = np.linalg.solve(systems, residuals.data[entries][:, :, None])
+        solved[rows] = (own * shares).sum(axis=1)
     penalty = ridge * np.eye(k, dtype=np.float32)
-    for start in range(0, residuals.shape[0], ROWS_AT_ONCE):
-        chosen = slice(start, start + ROWS_AT_ONCE)
-        systems = (is_rated[chosen] @ products).reshape(-1, k, k) + penalty
-        right = residuals[chosen] @ vectors
-        solved[chosen] = np.linalg.solve(systems, right[:, :, None])[:, :, 0]
+    products = (vectors[:, :, None] * vectors[:, None, :]).reshape(len(vectors), k * k)
+    long_rows = np.flatnonzero(counts >= k)
+    for start in range(0, len(long_rows), ROWS_AT_ONCE):
+        rows = long_rows[start : start + ROWS_AT_ONCE]
+        chosen = residuals[rows]
+        right = chosen @ vectors
+        chosen.data = np.ones_like(chosen.data)
+        systems = (chosen @ products).reshape(-1, k, k) + penalty
+        solved[rows] = np.linalg.solve(systems, right[:, :, None])[:, :, 0]
     return solved

@@ -101,11 +101,13 @@ def test_the_shares_of_the_ratings_add_up_to_the_prediction(n, m, seed):
     assert shares.sum(axis=1) == pytest.approx(predicted, abs=1e-9)
 
 
-def test_one_alternation_solves_each_rows_ridge_regression():
+# A row with fewer ratings than factors is solved by the smaller system.
+@pytest.mark.parametrize("factors", [3, 9])
+def test_one_alternation_solves_each_rows_ridge_regression(factors):
     encoded = encode(make_community(seed=5))
     random = np.random.default_rng(2)
     residuals = random.normal(size=len(encoded.stars)).astype(np.float32)
-    vectors = random.normal(size=(encoded.shape[1], 3)).astype(np.float32)
+    vectors = random.normal(size=(encoded.shape[1], factors)).astype(np.float32)
     matrix = encoded.matrix(residuals)
 
     solved = factorization._solve_rows(matrix, vectors, 2.0)
@@ -113,5 +115,5 @@ def test_one_alternation_solves_each_rows_ridge_regression():
     for user in range(encoded.shape[0]):
         own = vectors[encoded.movies[encoded.users == user]].astype(float)
         values = residuals[encoded.users == user]
-        expected = np.linalg.solve(own.T @ own + 2.0 * np.eye(3), own.T @ values)
+        expected = np.linalg.solve(own.T @ own + 2.0 * np.eye(factors), own.T @ values)
         assert solved[user] == pytest.approx(expected, abs=1e-4)

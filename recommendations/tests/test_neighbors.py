@@ -142,8 +142,10 @@ def test_movies_that_are_no_sources_have_lists_of_sources_only():
     assert not np.allclose(dense(lists, given), whole)
 
 
-def test_blocks_of_the_gram_are_the_dense_products(monkeypatch):
+@pytest.mark.parametrize("dense_cells", [0, 1000])
+def test_blocks_of_the_gram_are_the_dense_products(monkeypatch, dense_cells):
     monkeypatch.setattr("recommendations.algorithms.neighbors.BLOCK_ROWS", 3)
+    monkeypatch.setattr("recommendations.algorithms.neighbors.MAX_DENSE_CELLS", dense_cells)
     dice = np.random.default_rng(4)
     matrix = sparse.csr_matrix(dice.random((30, 11)) * (dice.random((30, 11)) < 0.5))
     gram = Gram(matrix, np.array([1, 4, 5, 9]))
