@@ -32,7 +32,7 @@ from rest_framework import serializers
 
 from movies import search
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, MAX_TMDB_ID
-from movies.models import Credit, MovieQuerySet, Person
+from movies.models import Credit, Movie, MovieQuerySet, Person
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.api.query_params import (
     MAX_FILTER_VALUES,
@@ -153,8 +153,9 @@ class MovieFilters(QuerySerializer):
         required=False,
         max_length=200,
         validators=[validate_has_word],
-        help_text="Words of title, original title and people. Accents and case are ignored. "
-        "The last word may be a prefix.",
+        help_text="Words of title, original title, translated titles and people. Accents, case and "
+        "punctuation are ignored, and numbers are found as digits: `8 1/2`, `rocky 2`. The last word "
+        "may be a prefix. Movies of a year beside the words come first: `dune 1984`.",
     )
     title = serializers.CharField(
         required=False,
@@ -220,12 +221,13 @@ class MovieListQuery(MovieFilters, PageQuery):
     ordering = serializers.ChoiceField(
         choices=ORDERING_NAMES,
         default=DEFAULT_ORDERING,
-        help_text="Without it, movies named by `ids` come in the order of `ids`.",
+        help_text="Without it, movies named by `ids` come in the order of `ids`, and results of `search` "
+        "with an exact title first.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
-        if "ids" in attrs and "ordering" not in self.initial_data:
+        if "ordering" not in self.initial_data and not attrs.keys().isdisjoint({"ids", "search"}):
             del attrs["ordering"]
             return attrs
         if attrs["ordering"].endswith("relevance") and "search" not in attrs:
@@ -288,7 +290,7 @@ def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySe
     if "keyword" in params:
         conditions &= Q(keywords__contains=[params["keyword"].strip().lower()])
     if "search" in params:
-        conditions &= _has_words(params["search"])
+        conditions &= _has_words(search.split_year(params["search"])[0])
     if "title" in params:
         conditions &= _has_words(params["title"], weights=search.TITLE)
     if "person" in params:
@@ -307,19 +309,47 @@ def narrow_to_tokens(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuer
     return movies.filter(search.build_token_condition(params))
 
 
-def rank_movies(movies: MovieQuerySet, text: str, count: int) -> tuple[MovieQuerySet, Ordering]:
+def rank_movies(
+    movies: MovieQuerySet, text: str, count: int, *, by_words: bool = True
+) -> tuple[MovieQuerySet, Ordering]:
     """Annotate the movies that match a search with `rank`; return them and their ordering.
 
-    `count` is their number, counted up to MAX_LIST_DEPTH + 1. A movie whose whole title is the text
-    comes first. If more movies match than can be sorted, popularity orders all others.
+    Movies whose whole title is the text come first, then those of the year in the text. Popularity
+    orders movies of the same rank; `by_words` ranks the others by their words before. `count` is the
+    number of movies, counted up to MAX_LIST_DEPTH + 1: more than can be sorted are not ranked by words.
     """
-    is_title = Q(sort_title=search.make_sort_title(text))
-    title_rank = Case(When(is_title, then=Value(1.0)), default=Value(0.0))
+    conditions = _list_leading_conditions(text)
+    leading = [
+        When(condition, then=Value(float(len(conditions) - place)))
+        for place, condition in enumerate(conditions)
+    ]
+    rank: Any = Case(*leading, default=Value(0.0))
     if count > MAX_LIST_DEPTH:
-        return movies.annotate(rank=title_rank), replace(_BY_RELEVANCE, leading_condition=is_title)
-    query = LiteralSearchQuery(search.build_ranking_tsquery(text))
-    words_rank = SearchRank(F("search_vector"), query, weights=[0.1, 0.3, 0.8, 1.0])
-    return movies.annotate(rank=Cast(words_rank, FloatField()) + title_rank), _BY_RELEVANCE
+        ordering = replace(_BY_RELEVANCE, leading_conditions=conditions)
+        return movies.annotate(rank=rank), ordering
+    if by_words:
+        query = LiteralSearchQuery(search.build_ranking_tsquery(search.split_year(text)[0]))
+        # 32 scales the rank to less than 1.
+        words_rank = SearchRank(
+            F("search_vector"), query, weights=[0.1, 0.3, 0.8, 1.0], normalization=Value(32)
+        )
+        rank += Cast(words_rank, FloatField())
+    return movies.annotate(rank=rank), _BY_RELEVANCE
+
+
+def _list_leading_conditions(text: str) -> tuple[Q, ...]:
+    """Return the conditions for movies that a search lists first, the best first."""
+    words, year = search.split_year(text)
+    if year is None:
+        return (_has_title(text),)
+    is_of_year = Q(release_year=year)
+    return _has_title(text) | (_has_title(words) & is_of_year), _has_title(words), is_of_year
+
+
+def _has_title(text: str) -> Q:
+    # PostgreSQL looks up the few movies once instead of reading the words of each movie.
+    query = LiteralSearchQuery(search.build_title_tsquery(text))
+    return Q(id__in=Movie.objects.filter(search_vector=query).values("id"))
 
 
 def rank_by_ids(movies: MovieQuerySet, ids: Sequence[int]) -> MovieQuerySet:
@@ -334,7 +364,7 @@ def find_people(people: QuerySet[Person], text: str) -> tuple[QuerySet[Person], 
     is_name = Q(folded_name=Person.fold_name(text.strip()))
     rank = Case(When(is_name, then=Value(1.0)), default=Value(0.0), output_field=FloatField())
     ranked = people.filter(_has_words(text)).annotate(rank=rank)
-    return ranked, replace(_PEOPLE_BY_RELEVANCE, leading_condition=is_name)
+    return ranked, replace(_PEOPLE_BY_RELEVANCE, leading_conditions=(is_name,))
 
 
 def annotate_release(movies: MovieQuerySet) -> MovieQuerySet:

@@ -12,7 +12,8 @@ PostgreSQL's parser and dictionaries are not used, so that texts and queries are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,57 +21,109 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.fields.array import ArrayContains  # type: ignore[attr-defined]
 from django.db.models import F, Func, IntegerField, Q
 
-from nexus.core.text import split_words
+from movies.dto import FIRST_YEAR, LAST_YEAR
+from nexus.core.text import MAX_WORD_LENGTH, split_words
 
 # --- Words ----------------------------------------------------------------------------------------
 
 # One absurd cast list must not fill an index page.
 MAX_WORDS = 400
 MAX_QUERY_WORDS = 20
-TITLE, ORIGINAL_TITLE, PEOPLE = "A", "B", "C"
+TITLE, OTHER_TITLE, PEOPLE = "A", "B", "C"
 # Each word's prefixes up to this length are lexemes of their own. For a query of one letter, PostgreSQL
 # would otherwise gather half of the catalogue from all words that begin with it.
 MAX_PREFIX = 4
-# Marks a lexeme as a prefix. No word contains it.
+# Mark a lexeme as a prefix, and as a whole title. No word contains them.
 _PREFIX_MARK = "^"
+_TITLE_MARK = "="
+MAX_TITLE_KEY_LENGTH = 200
 _ARTICLES = {"the", "a", "an"}
+_YEAR = re.compile(r"\(?([0-9]{4})\)?")
+_AMPERSAND = re.compile(r"[&＆]|(?<=\s)\+(?=\s)")
+# Scripts that write words without spaces between them: Thai to Khmer, kana, Han, and Hangul, whose
+# words have endings.
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    r"\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_ROMAN_NUMBERS = {
+    roman: str(number)
+    for number, roman in enumerate(
+        ("ii", "iii", "iv", "", "vi", "vii", "viii", "ix", "", "xi", "xii", "xiii"), start=2
+    )
+    if roman
+}
+# The digits that people type for a number in a title: "rocky 2", "oceans 11".
+_NUMBERS = _ROMAN_NUMBERS | {
+    word: str(number)
+    for number, word in enumerate(
+        [
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+        ],
+        start=1,
+    )
+}
 
 
-def build_search_vector(*, title: str, original_title: str, people: list[str]) -> str:
+def build_search_vector(
+    *, title: str, original_title: str, people: list[str], translated_titles: Iterable[str] = ()
+) -> str:
     """Return the tsvector literal of a movie.
 
-    Words of the title weigh A, of the original title B, of people C. A prefix of up to MAX_PREFIX
-    letters weighs A if a word of the title begins with it, else D.
+    Words of the title weigh A, of the original and translated titles B, of people C. A prefix of up
+    to MAX_PREFIX letters weighs A if a word of the title begins with it, else D. The whole
+    title is a lexeme too.
     """
     positions: dict[str, list[str]] = {}
     position = 0
-    title_words = split_words(title)
+    title_lexemes = _list_lexemes(title)
     texts = [
-        (title_words, TITLE),
-        (title_words if original_title == title else split_words(original_title), ORIGINAL_TITLE),
-        *((split_words(person), PEOPLE) for person in people),
+        (title_lexemes, TITLE),
+        (
+            title_lexemes if original_title == title else _list_lexemes(original_title),
+            OTHER_TITLE,
+        ),
+        *((_list_lexemes(person), PEOPLE) for person in people),
+        *((_list_lexemes(other), OTHER_TITLE) for other in translated_titles),
     ]
-    for text_words, weight in texts:
-        for word in text_words:
+    for text_lexemes, weight in texts:
+        for lexemes in text_lexemes:
             position += 1
             if position > MAX_WORDS:
                 break
-            positions.setdefault(word, []).append(f"{position}{weight}")
+            for lexeme in lexemes:
+                positions.setdefault(lexeme, []).append(f"{position}{weight}")
     title_prefixes: dict[str, None] = {}
     other_prefixes: dict[str, None] = {}
-    for word, word_positions in positions.items():
-        prefixes = title_prefixes if word_positions[0][-1] == TITLE else other_prefixes
+    for lexeme, lexeme_positions in positions.items():
+        if _UNSPACED.match(lexeme):
+            continue
+        prefixes = title_prefixes if lexeme_positions[0][-1] == TITLE else other_prefixes
         for length in range(1, MAX_PREFIX + 1):
-            prefixes[word[:length]] = None
+            prefixes[lexeme[:length]] = None
+    title_key = _make_title_key(title)
     # A lexeme without a position would match queries of any weight.
     return " ".join(
-        [f"'{word}':{','.join(word_positions)}" for word, word_positions in positions.items()]
+        [f"'{lexeme}':{','.join(placed)}" for lexeme, placed in positions.items()]
         + [f"'{_PREFIX_MARK}{prefix}':1{TITLE}" for prefix in title_prefixes]
         + [
             f"'{_PREFIX_MARK}{prefix}':1"
             for prefix in other_prefixes
             if prefix not in title_prefixes
         ]
+        + ([f"'{_TITLE_MARK}{title_key}':1{TITLE}"] if title_key else [])
     )
 
 
@@ -80,37 +133,135 @@ def build_tsquery(text: str, *, weights: str = "") -> str | None:
     `weights` restricts the match to words of these weights. Prefixes know only "A" (the title).
     Returns None if the text has no words.
     """
-    *whole, last = split_words(text)[:MAX_QUERY_WORDS] or [""]
-    if not last:
+    words = _split_query(text)
+    if not words:
         return None
+    *whole, last = words
     suffix = f":{weights}" if weights else ""
-    prefix = f"'{last}':*{weights}"
-    if len(last) <= MAX_PREFIX:
+    if _UNSPACED.match(last):
+        prefix = f"'{last}'{suffix}"
+    elif len(last) <= MAX_PREFIX:
         prefix = f"'{_PREFIX_MARK}{last}'{suffix}"
+    else:
+        prefix = f"'{last}':*{weights}"
     return " & ".join([*(f"'{word}'{suffix}" for word in whole), prefix])
 
 
 def build_ranking_tsquery(text: str) -> str:
     """Return the tsquery literal that ranks the movies found by `build_tsquery`.
 
-    It matches the words themselves, which carry positions and weights, instead of the prefixes.
+    The last word counts most if it is a whole word. A prefix counts once, however many words of the
+    movie begin with it.
     """
-    *whole, last = split_words(text)[:MAX_QUERY_WORDS]
-    return " & ".join([*(f"'{word}'" for word in whole), f"'{last}':*"])
+    *whole, last = _split_query(text)
+    prefix = f"'{_PREFIX_MARK}{last}'" if len(last) <= MAX_PREFIX else f"'{last}':*"
+    return " & ".join([*(f"'{word}'" for word in whole), f"('{last}' | {prefix})"])
+
+
+def build_title_tsquery(text: str) -> str:
+    """Return the tsquery literal for the movies whose whole title is the text."""
+    return f"'{_TITLE_MARK}{_make_title_key(text)}'"
 
 
 def build_whole_words_tsquery(text: str, *, weights: str) -> str:
     """Return the tsquery literal for all words of a text, whole, with any of the weights."""
-    unique = dict.fromkeys(split_words(text)[:MAX_QUERY_WORDS])
+    unique = dict.fromkeys(_split_query(text))
     return " & ".join(f"'{word}':{weights}" for word in unique)
+
+
+def split_year(text: str) -> tuple[str, int | None]:
+    """Return the words of a text without the year beside them, and the year: `dune 1984`.
+
+    The year is None if the text has no other word.
+    """
+    words = text.split()
+    for position in range(len(words) - 1, -1, -1):
+        match = _YEAR.fullmatch(words[position])
+        rest = " ".join(words[:position] + words[position + 1 :])
+        if match and FIRST_YEAR <= int(match[1]) <= LAST_YEAR and split_words(rest):
+            return rest, int(match[1])
+    return text, None
 
 
 def make_sort_title(title: str) -> str:
     """Return the folded words of a title without a leading English article."""
-    title_words = split_words(title)
-    if len(title_words) > 1 and title_words[0] in _ARTICLES:
-        title_words = title_words[1:]
-    return " ".join(title_words)[:600] or title[:600]
+    return " ".join(_drop_article(split_words(title)))[:600] or title[:600]
+
+
+def _make_title_key(title: str) -> str:
+    """Return a title without spaces, and with its Roman numbers in digits.
+
+    `Spider-Man` and `spiderman` have the same key, and so do `Rocky II` and `rocky 2`.
+    """
+    first, *others = _drop_article(split_words(_spell_ampersands(title))) or [""]
+    key = first + "".join(_ROMAN_NUMBERS.get(word, word) for word in others)
+    return key[:MAX_TITLE_KEY_LENGTH]
+
+
+def _drop_article(words: list[str]) -> list[str]:
+    return words[1:] if len(words) > 1 and words[0] in _ARTICLES else words
+
+
+def _spell_ampersands(text: str) -> str:
+    """Replace each & between words by "and"."""
+    parts = _AMPERSAND.split(text)
+    return " and ".join(part for part in parts if split_words(part)) if len(parts) > 1 else text
+
+
+def _list_lexemes(text: str) -> list[list[str]]:
+    """Return the lexemes of each word of a text: the word, and other spellings of it.
+
+    `Spider-Man` is also found as spiderman, `Alien³` as alien3 and `Rocky II` as rocky 2. A word of a
+    script without spaces has a lexeme for each letter and for each two letters.
+    """
+    lexemes: list[list[str]] = []
+    for token in _spell_ampersands(text).split():
+        words = split_words(token)
+        first = len(lexemes)
+        for word in words:
+            for part in _split_scripts(word):
+                if _UNSPACED.match(part):
+                    lexemes += [
+                        [part[at], part[at : at + 2]] if at + 1 < len(part) else [part[at]]
+                        for at in range(len(part))
+                    ]
+                    continue
+                if part.isdigit() and lexemes and not _UNSPACED.match(lexemes[-1][0]):
+                    lexemes[-1].append(lexemes[-1][0] + part)
+                lexemes.append([part, _NUMBERS[part]] if part in _NUMBERS else [part])
+        if len(words) > 1 and not _UNSPACED.search(joined := "".join(words)):
+            lexemes[first].append(joined)
+    return [
+        list(dict.fromkeys(lexeme[:MAX_WORD_LENGTH] for lexeme in spellings))
+        for spellings in lexemes
+    ]
+
+
+def _split_query(text: str) -> list[str]:
+    """Return the words to look for, at most MAX_QUERY_WORDS.
+
+    A word of a script without spaces is looked for as its pairs of letters.
+    """
+    words: list[str] = []
+    for word in split_words(_spell_ampersands(text)):
+        for part in _split_scripts(word):
+            if _UNSPACED.match(part) and len(part) > 1:
+                words += [part[at : at + 2] for at in range(len(part) - 1)]
+            else:
+                words.append(part)
+    return words[:MAX_QUERY_WORDS]
+
+
+def _split_scripts(word: str) -> list[str]:
+    """Return the parts of a word in scripts with and without spaces."""
+    if word.isascii():
+        return [word]
+    parts = []
+    end = 0
+    for run in _UNSPACED.finditer(word):
+        parts += [word[end : run.start()], run[0]]
+        end = run.end()
+    return [part for part in (*parts, word[end:]) if part]
 
 
 # --- Tokens ---------------------------------------------------------------------------------------

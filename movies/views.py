@@ -52,17 +52,18 @@ _CURSOR_COLUMNS = ("created_at", "sort_title")
 def list_movies(request: Request, query: dict[str, Any], ordering: str | None) -> Response:
     """Return the page of the movies that pass validated MovieFilters, in one of ORDERINGS.
 
-    Without an ordering it is that of the query's `ids`.
+    Without an ordering it is that of the query's `ids`, or exact titles of its `search` first.
     """
     movies = filter_movies(Movie.objects.values(*SUMMARY_COLUMNS, *_CURSOR_COLUMNS), query)
     narrowed = narrow_to_tokens(movies, query)
     count = count_up_to(narrowed, MAX_LIST_DEPTH + 1)
     if count <= MAX_LIST_DEPTH:
         movies = narrowed
-    if ordering is None:
+    if ordering is None and "ids" in query:
         movies, order = rank_by_ids(movies, query["ids"]), BY_IDS
-    elif ordering.endswith("relevance"):
-        movies, order = rank_movies(movies, query["search"], count)
+    elif ordering is None or ordering.endswith("relevance"):
+        by_words = ordering is not None
+        movies, order = rank_movies(movies, query["search"], count, by_words=by_words)
     else:
         order = ORDERINGS[ordering]
     return paginate(request, query, movies, order, serialize_movies, count=count)

@@ -34,7 +34,8 @@ def test_a_query_can_be_restricted_to_a_weight():
 
 
 def test_a_ranking_query_matches_the_words_that_a_prefix_begins():
-    assert build_ranking_tsquery("The Matr") == "'the' & 'matr':*"
+    assert build_ranking_tsquery("The Matr") == "'the' & ('matr' | '^matr')"
+    assert build_ranking_tsquery("The Matri") == "'the' & ('matri' | 'matri':*)"
 
 
 def test_a_query_has_at_most_twenty_words():
@@ -50,6 +51,7 @@ def test_a_vector_weighs_title_original_title_and_people():
         *("'^t':1A", "'^th':1A", "'^the':1A", "'^f':1A", "'^fl':1A", "'^fly':1A"),
         *("'^l':1", "'^la':1", "'^m':1", "'^mo':1", "'^mou':1", "'^mouc':1"),
         *("'^a':1", "'^an':1", "'^ann':1"),
+        "'=fly':1A",
     ]
 
 
@@ -58,7 +60,8 @@ def test_a_vector_has_a_bounded_number_of_words():
         title="t", original_title="", people=[f"p{n}" for n in range(1000)]
     )
 
-    assert sum(not word.startswith("'^") for word in literal.split()) == MAX_WORDS
+    words = [word for word in literal.split() if not word.startswith(("'^", "'="))]
+    assert sum(word.count(",") + 1 for word in words) == MAX_WORDS
 
 
 @pytest.mark.parametrize(

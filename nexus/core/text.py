@@ -12,6 +12,9 @@ _PLAIN_LETTERS = str.maketrans(
 _WORD = re.compile(r"[^\W_]+")
 # Apostrophes do not separate words: "don't" is found as dont, and "O'Brien" as obrien.
 _APOSTROPHES = re.compile(r"['’ʼ`´]")
+# Signs that NFKD would glue to the word before them: "8½" is read as "8 1/2", "Alien³" as "Alien 3".
+_SEPARATE_NUMBERS = re.compile(r"[¼-¾⅐-⅞↉]|[⁰¹²³⁴-⁹]+")
+_TRADE_MARKS = re.compile(r"[™℠]")
 MAX_WORD_LENGTH = 60
 
 
@@ -28,5 +31,7 @@ def fold(text: str) -> str:
 
 def split_words(text: str) -> list[str]:
     """Return the folded words of a text, in order."""
+    if not text.isascii():
+        text = _SEPARATE_NUMBERS.sub(r" \g<0>", _TRADE_MARKS.sub(" ", text))
     words = _WORD.findall(_APOSTROPHES.sub("", fold(text)))
     return [word[:MAX_WORD_LENGTH] for word in words]

@@ -65,7 +65,9 @@ def record_modules_below(run, action):
         sys.setprofile(None)
     assert modules, f"{action} did not run"
     return result, {
-        name for name in modules - EXCLUDED.keys() if not name.startswith("social.models.")
+        name
+        for name in modules - EXCLUDED.keys()
+        if not name.startswith(("movies.models.", "social.models."))
     }
 
 

@@ -13,7 +13,7 @@ A page costs two queries:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import reduce
 from operator import or_
@@ -61,6 +61,8 @@ class Range:
 
     where: Q
     keys: tuple[Key, ...]
+    #: Whether the rows are so few that finding and sorting them is faster than walking the index.
+    is_sorted: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,10 @@ class Ordering:
     """
 
     keys: tuple[Key, ...]
-    #: Set if the first key is an annotation, which no index contains: 1 for the rows that meet this
-    #: condition and 0 for the others.
-    leading_condition: Q | None = None
+    #: Set if the first key is an annotation, which no index contains: for n conditions it is n for the
+    #: rows that meet the first one, 1 for those that meet only the last one, and 0 for all others.
+    #: Few rows meet any of them.
+    leading_conditions: tuple[Q, ...] = ()
 
     def get_position(self, row: Any) -> list[Any]:
         """Return the values of the keys in a row, an instance or a dict, as JSON values."""
@@ -85,11 +88,12 @@ class Ordering:
     def get_ranges(self) -> list[Range]:
         """Return the whole list as ranges, each of which an index contains in this order."""
         first, *others = self.keys
-        if self.leading_condition is not None:
-            return [
-                Range(self.leading_condition, tuple(others)),
-                Range(~self.leading_condition, tuple(others)),
-            ]
+        if self.leading_conditions:
+            leading, rest = [], Q()
+            for condition in self.leading_conditions:
+                leading.append(Range(rest & condition, tuple(others), is_sorted=True))
+                rest &= ~condition
+            return [*leading, Range(rest, tuple(others))]
         if first.nullable:
             null = Q(**{f"{first.name}__isnull": True})
             return [Range(~null, self.keys), Range(null, tuple(others))]
@@ -98,13 +102,14 @@ class Ordering:
     def get_ranges_after(self, position: Sequence[Any]) -> list[Range]:
         """Return the rows after a position as ranges."""
         ranges = self.get_ranges()
-        if len(ranges) == 2:
-            has_leading_condition = self.leading_condition is not None
-            is_in_second = position[0] < 1 if has_leading_condition else position[0] is None
-            ranges = ranges[is_in_second:]
+        if self.leading_conditions:
+            # The rank in a cursor may be any number.
+            ranges = ranges[len(ranges) - 1 - max(0, min(int(position[0]), len(ranges) - 1)) :]
+        elif self.keys[0].nullable:
+            ranges = ranges[position[0] is None :]
         keys = ranges[0].keys
         after = _build_condition_after(keys, position[len(position) - len(keys) :])
-        return [Range(ranges[0].where & after, keys), *ranges[1:]]
+        return [replace(ranges[0], where=ranges[0].where & after), *ranges[1:]]
 
 
 def hide_from_indexes(column: str) -> Greatest:
@@ -141,7 +146,7 @@ def fetch_page(
     rows: list[Any] = []
     for part in ranges:
         rows_of_part = queryset.filter(part.where)
-        order = [key.indexed_order for key in part.keys]
+        order = [key.unindexed_order if part.is_sorted else key.indexed_order for key in part.keys]
         rows += _fetch(rows_of_part, order, start, size - len(rows))
         if len(rows) == size:
             break

@@ -226,7 +226,8 @@ def test_a_search_with_too_many_matches_to_rank_lists_exact_titles_and_then_by_p
         for title, popularity in (("Same", 0.5), ("Same", 0.2), ("Same Again", 900.0))
     ]
     others = Movie.objects.filter(id__in=mixed_movies)
-    others.update(sort_title="other")
+    vector = search.build_search_vector(title="Another", original_title="same", people=[])
+    others.update(sort_title="another", search_vector=vector)
     expected = ids + sort_ids(others, "-popularity")
     query = {"ordering": "relevance", "search": "same", "page_size": 4}
 
