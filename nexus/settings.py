@@ -416,6 +416,7 @@ MEMBER_QUOTAS = {
     "reviews": 5_000,
     "watchlist_items": 10_000,
     "viewings": 100_000,
+    "viewing_notes": 5_000,
     "feedback": 20_000,
     # The feed query reads one index entry for each followed member (social/queries.py); with this many
     # it takes at most 50 ms.

@@ -8,12 +8,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import TextIO, TypeVar
 
 import numpy as np
-from django.db.models import BigIntegerField, F, Func
+from django.db.models import BigIntegerField, F, Func, Q
 from django.db.models.functions import Lower
 from numpy.typing import NDArray
 
@@ -70,6 +70,12 @@ _RATED_AT = Func(
 )
 
 
+def _build_seen_before(moment: datetime) -> Q:
+    """Return the condition that a viewing was before a moment, for certain."""
+    day = moment.astimezone(UTC).date()
+    return Q(watched_at__lt=moment) | Q(watched_at=None, watched_on__lt=day)
+
+
 @dataclass(frozen=True)
 class BatchMember:
     member: Member
@@ -113,14 +119,14 @@ class Batch:
             watched = {user.pk: list[int]() for user in chunk}
             of_members = {"user__in": list(ratings)}
             changed = {} if self._before is None else {"updated_at__lt": self._before}
-            seen = {} if self._before is None else {"watched_at__lt": self._before}
+            seen = Q() if self._before is None else _build_seen_before(self._before)
             rated = Rating.objects.filter(**of_members, **changed).order_by("-created_at", "-id")
             for user_id, *rating in rated.values_list("user", "movie", "score", _RATED_AT):
                 ratings[user_id].append((rating[0], rating[1], rating[2]))
             judged = Feedback.objects.filter(**of_members, **changed).order_by("-updated_at", "-id")
             for user_id, movie_id, kind in judged.values_list("user", "movie", "kind"):
                 feedback[user_id][movie_id] = kind
-            viewings = Viewing.objects.filter(**of_members, **seen)
+            viewings = Viewing.objects.filter(seen, **of_members)
             for user_id, movie_id in viewings.values_list("user", "movie"):
                 watched[user_id].append(movie_id)
             self._read_unknown(

@@ -38,7 +38,14 @@ PLAYLIST_ORDERINGS = _build_orderings("created_at", "updated_at", "name", "movie
 NEWEST_FIRST = RATING_ORDERINGS["-created_at"]
 FOLLOWS_NEWEST_FIRST = Ordering((Key("created_at", descending=True), Key("id", descending=True)))
 WATCHLIST_NEWEST_FIRST = Ordering((Key("added_at", descending=True), Key("id", descending=True)))
-VIEWINGS_NEWEST_FIRST = Ordering((Key("watched_at", descending=True), Key("id", descending=True)))
+# Needs Viewing.objects.with_moment(). Viewings on unknown days come last.
+VIEWINGS_NEWEST_FIRST = Ordering(
+    (
+        Key("watched_on", descending=True, nullable=True),
+        Key("moment", descending=True),
+        Key("id", descending=True),
+    )
+)
 BY_POSITION = Ordering((Key("position"),))
 
 

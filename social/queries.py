@@ -289,10 +289,15 @@ def fetch_member_stats(
         "best": best,
         "months": months,
     }
-    in_period = "" if start is None else "AND {0} >= %(start)s AND {0} < %(end)s"
+    rated_in_period = watched_in_period = ""
+    if start is not None:
+        rated_in_period = "AND rating.created_at >= %(start)s AND rating.created_at < %(end)s"
+        watched_in_period = (
+            "AND viewing.watched_on >= (%(start)s AT TIME ZONE 'UTC')::date"
+            " AND viewing.watched_on < (%(end)s AT TIME ZONE 'UTC')::date"
+        )
     sql = _MEMBER_STATS_SQL.format(
-        rated_in_period=in_period.format("rating.created_at"),
-        watched_in_period=in_period.format("viewing.watched_at"),
+        rated_in_period=rated_in_period, watched_in_period=watched_in_period
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -316,19 +321,20 @@ _MEMBER_STATS_SQL = """
         WHERE rating.user_id = %(user_id)s {rated_in_period}
     ),
     watched AS MATERIALIZED (
-        SELECT viewing.movie_id, viewing.watched_at AS at, movie.runtime
+        SELECT viewing.movie_id, viewing.watched_on AS day, movie.runtime
         FROM social_viewing AS viewing
         JOIN movies_movie AS movie ON movie.id = viewing.movie_id
         WHERE viewing.user_id = %(user_id)s {watched_in_period}
         UNION ALL
-        SELECT movie_id, created_at, runtime FROM rated WHERE has_no_viewing
+        SELECT movie_id, (created_at AT TIME ZONE 'UTC')::date, runtime
+        FROM rated WHERE has_no_viewing
     ),
     streaks AS (
         -- Of consecutive days, the day minus its row number is the same.
         SELECT count(*) AS days, max(day) AS last_day
         FROM (
             SELECT day, day - row_number() OVER (ORDER BY day)::int AS streak
-            FROM (SELECT DISTINCT (at AT TIME ZONE 'UTC')::date AS day FROM watched) AS days
+            FROM (SELECT DISTINCT day FROM watched WHERE day IS NOT NULL) AS days
         ) AS numbered
         GROUP BY streak
     ),

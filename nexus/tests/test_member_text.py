@@ -117,6 +117,7 @@ def test_the_api_refuses_invisible_characters_in_every_text(
         ("post", f"{playlist}copy/", "name", {}),
         ("patch", f"{playlist}items/{movie.pk}/", "note", {}),
         ("post", "/ratings/", "review", {"movie": movie.pk, "score": 4}),
+        ("post", "/history/", "note", {"movie": movie.pk}),
         ("post", f"/ratings/{rating_id}/report/", "comment", {"reason": "spam"}),
     ]
 

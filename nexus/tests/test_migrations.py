@@ -38,6 +38,9 @@ REVIEWED = {
     ("social", "0015_import_feedback"): "updates the few entries of the admin's log",
     ("social", "0011_existing_moderation"): "reads the ratings, and writes the few hidden reviews",
     ("social", "0012_imports_in_the_task_worker"): "copies the few files that are not read yet",
+    ("social", "0020_days_of_viewings"): "a trigger and a NOT NULL, in the system catalog only",
+    ("social", "0021_days_of_existing_viewings"): "updates of 1,000 rows each",
+    ("social", "0022_indexes_of_viewings"): "concurrent indexes",
     ("social", "0013_index_of_unfinished_imports"): "indexes, and changes of the state alone",
 }
 SAFE_OPERATIONS = (

@@ -188,8 +188,8 @@ def world(make_user, make_movie):
         ).json()["id"]
         for visibility in Playlist.Visibility.values
     }
-    owner.post("/watchlist/", {"movie": movie.pk})
     viewing = owner.post("/history/", {"movie": movie.pk}).json()["id"]
+    owner.post("/watchlist/", {"movie": movie.pk})
     imports = {
         state: Import.objects.create(
             user=people["owner"], format="imdb", sha256=state, state=state, step="", total=1

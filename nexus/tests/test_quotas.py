@@ -17,7 +17,7 @@ QUOTAS = {
     "social.Rating": ["ratings", "reviews"],
     "social.ReviewReport": ["reports"],
     "social.WatchlistItem": ["watchlist_items"],
-    "social.Viewing": ["viewings"],
+    "social.Viewing": ["viewings", "viewing_notes"],
     "social.Follow": ["follows"],
     "social.Block": ["blocks"],
     "social.Playlist": ["playlists"],

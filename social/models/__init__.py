@@ -1,6 +1,6 @@
 """Ratings, reviews, reports, follows, blocks, playlists, watchlists, viewings and imports."""
 
-from social.models.diary import Viewing, WatchlistItem
+from social.models.diary import EARLIEST_VIEWING, Viewing, WatchlistItem
 from social.models.exports import Export, ExportPiece
 from social.models.figures import FiguresCheck
 from social.models.follows import (
@@ -27,6 +27,7 @@ from social.models.ratings import (
 )
 
 __all__ = [
+    "EARLIEST_VIEWING",
     "MAX_COMMENT_LENGTH",
     "MAX_DESCRIPTION_LENGTH",
     "MAX_NAME_LENGTH",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -49,23 +49,50 @@ def watchlist_remove(*, user_id: int, movie_id: int) -> None:
 
 @transaction.atomic
 def viewing_add(
-    *, user_id: int, movie_id: int, watched_at: datetime | None = None
+    *,
+    user_id: int,
+    movie_id: int,
+    watched_on: date | None = None,
+    watched_at: datetime | None = None,
+    note: str | None = None,
+    keep_in_watchlist: bool = False,
 ) -> tuple[Viewing, bool]:
-    """Record that a member watched a movie, by default now. Return the viewing and whether it is new.
+    """Record that a member watched a movie. Return the viewing and whether it is new.
 
-    The same movie at the same moment is the same viewing. Raises like watchlist_add.
+    Without `watched_on` the day is that of `watched_at` in its own offset; without both it is unknown.
+    The same movie at the same moment, or on the same day if the moment is unknown, is the same viewing;
+    its note changes if `note` is not None. The movie leaves the member's watchlist unless
+    `keep_in_watchlist`. Raises ValidationError (400) on `movie` for an unknown movie, AccountNotFound
+    (401) if the member was deleted, Problem (409) if a quota is full.
     """
+    # Under this lock no other viewing of the member is created.
     _lock_member_and_movie(user_id, movie_id)
-    watched_at = watched_at or timezone.now()
-    viewings = Viewing.objects.filter(user_id=user_id)
-    if not viewings.filter(movie_id=movie_id, watched_at=watched_at).exists():
-        check_quota("viewings", viewings)
-    try:
-        return Viewing.objects.with_movie().get_or_create(
-            user_id=user_id, movie_id=movie_id, watched_at=watched_at
+    if watched_at is not None:
+        watched_on = watched_on or watched_at.date()
+    own = Viewing.objects.filter(user_id=user_id)
+    same = own.filter(movie_id=movie_id).at(
+        watched_on=watched_on, watched_at=watched_at, note=note or ""
+    )
+    viewing = same.with_movie().first()
+    if note and (viewing is None or not viewing.note):
+        check_quota("viewing_notes", own.exclude(note=""))
+    created = viewing is None
+    if viewing is None:
+        check_quota("viewings", own)
+        viewing = Viewing.objects.create(
+            user_id=user_id,
+            movie_id=movie_id,
+            watched_on=watched_on,
+            watched_at=watched_at,
+            note=note or "",
         )
-    except IntegrityError as error:
-        raise _make_removal_conflict() from error
+        viewing.movie = Movie.objects.summaries().get(id=movie_id)
+    elif note is not None and note != viewing.note:
+        viewing.note = note
+        viewing.save(update_fields=["note"])
+    if not keep_in_watchlist:
+        WatchlistItem.objects.filter(user_id=user_id, movie_id=movie_id).delete()
+    return viewing, created
 
 
 @transaction.atomic

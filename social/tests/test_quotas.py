@@ -1,5 +1,6 @@
 """How many rows a member may own (settings.MEMBER_QUOTAS; docs/reliability.md, 23)."""
 
+import json
 from itertools import count
 
 import pytest
@@ -67,6 +68,9 @@ def write(client, ann, make_user, make_movie):
         "reviews": lambda: rate(review="Tense."),
         "watchlist_items": lambda: client.post("/watchlist/", {"movie": make_movie().pk}),
         "viewings": lambda: client.post("/history/", {"movie": make_movie().pk}),
+        "viewing_notes": lambda: client.post(
+            "/history/", {"movie": make_movie().pk, "note": "Late."}
+        ),
         "feedback": lambda: client.put(f"/movies/{make_movie().pk}/feedback/", {"kind": "less"}),
         "follows": lambda: client.put(f"/profiles/{make_member().username}/follow/"),
         "blocks": lambda: client.put(f"/profiles/{make_member().username}/block/"),
@@ -81,6 +85,7 @@ MODELS = {
     "reviews": Rating,
     "watchlist_items": WatchlistItem,
     "viewings": Viewing,
+    "viewing_notes": Viewing,
     "follows": Follow,
     "blocks": Block,
     "reports": ReviewReport,
@@ -231,7 +236,9 @@ def test_rows_of_an_import_beyond_a_quota_are_named_and_not_written(client, make
     assert outcomes == [("kept", "conflict"), ("created", ""), ("kept", "too_many_ratings")]
 
 
-@pytest.mark.parametrize("name", ["viewings", "watchlist_items", "reviews", "playlists"])
+@pytest.mark.parametrize(
+    "name", ["viewings", "viewing_notes", "watchlist_items", "reviews", "playlists"]
+)
 def test_every_kind_of_row_of_an_import_obeys_its_quota(name, client, make_movie, set_quotas):
     for number in range(3):
         make_movie(f"Movie {number}", release_year=1979)
@@ -240,6 +247,19 @@ def test_every_kind_of_row_of_an_import_obeys_its_quota(name, client, make_movie
     lines = [f"2024-05-01,Movie {n},1979,https://boxd.it/{n}" for n in range(3)]
     files = {
         "viewings": {"watched.csv": "\n".join([listed, *lines])},
+        "viewing_notes": {
+            "nexus-export.json": '{"format": "nexus-export", "version": 2}',
+            "history.json": json.dumps(
+                [
+                    {
+                        "movie": {"title": f"Movie {n}", "year": 1979},
+                        "watched_on": None,
+                        "note": "!",
+                    }
+                    for n in range(3)
+                ]
+            ),
+        },
         "watchlist_items": {"watchlist.csv": "\n".join([listed, *lines])},
         "reviews": {
             "reviews.csv": "\n".join(

@@ -13,7 +13,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 from typing import IO, Any
 
@@ -61,6 +61,7 @@ _RATING_COLUMNS = (
     "updated_at",
     "reviewed_at",
 )
+_VIEWING_COLUMNS = ("watched_on", "watched_at", "note")
 _PLAYLIST_COLUMNS = ("playlist", "position", "note", "added_at")
 _LETTERBOXD_COLUMNS = ("tmdbID", "imdbID", "Title", "Year", "Rating", "WatchedDate", "Review")
 
@@ -92,7 +93,10 @@ def write_export(*, user_id: int, file: IO[bytes]) -> None:
         )
         _write_json(archive, "history.json", map(_viewing_payload, _iterate_viewings(user_id)))
         _write_table(
-            archive, "history.csv", ("watched_at",), map(_viewing_cells, _iterate_viewings(user_id))
+            archive,
+            "history.csv",
+            _VIEWING_COLUMNS,
+            map(_viewing_cells, _iterate_viewings(user_id)),
         )
         _write_json(archive, "feedback.json", map(_feedback_payload, _iterate_feedback(user_id)))
         _write_json(archive, "playlists.json", _iterate_playlists(user_id))
@@ -137,8 +141,9 @@ def _iterate_watchlist(user_id: int) -> Iterator[Any]:
 
 
 def _iterate_viewings(user_id: int) -> Iterator[Any]:
-    viewings = Viewing.objects.filter(user_id=user_id).order_by("watched_at", "movie_id")
-    return _iterate(viewings, "watched_at")
+    viewings = Viewing.objects.filter(user_id=user_id)
+    ordered = viewings.order_by("watched_on", "watched_at", "movie_id", "note")
+    return _iterate(ordered, *_VIEWING_COLUMNS)
 
 
 def _iterate_items(user_id: int) -> Iterator[Any]:
@@ -259,21 +264,34 @@ def _iterate_hidden_reviews(user_id: int) -> Iterator[dict[str, Any]]:
 
 
 def _iterate_letterboxd(user_id: int) -> Iterator[list[Any]]:
-    """Yield a row per rating, with the movie's last viewing, and one per other viewing."""
+    """Yield a row per rating, with the movie's last viewing, and one per other viewing.
+
+    A viewing on an unknown day is a row only of a movie that has no other row. Notes are left out,
+    because Letterboxd would publish them.
+    """
     last_watched = dict(
         Viewing.objects.filter(user_id=user_id)
         .order_by()
         .values_list("movie_id")
-        .annotate(last=Max("watched_at"))
+        .annotate(last=Max("watched_on"))
     )
-    rated = set()
+    written: set[int] = set()
     for row in _iterate_ratings(user_id):
-        rated.add(row.movie_id)
+        written.add(row.movie_id)
         day = _format_day(last_watched.get(row.movie_id))
         yield [*_letterboxd_movie_cells(row), _format_score(row.score), day, row.review]
+    in_rating = {movie_id: day for movie_id, day in last_watched.items() if movie_id in written}
     for row in _iterate_viewings(user_id):
-        if row.movie_id not in rated or row.watched_at != last_watched[row.movie_id]:
-            yield [*_letterboxd_movie_cells(row), "", _format_day(row.watched_at), ""]
+        # Those on unknown days are the last.
+        if row.watched_on is None:
+            is_written = row.movie_id in written
+        else:
+            is_written = in_rating.get(row.movie_id) == row.watched_on
+        if is_written:
+            in_rating.pop(row.movie_id, None)
+            continue
+        written.add(row.movie_id)
+        yield [*_letterboxd_movie_cells(row), "", _format_day(row.watched_on), ""]
 
 
 # --- Payloads of the JSON files and cells of the tables ------------------------------------------
@@ -339,7 +357,12 @@ def _feedback_payload(row: Any) -> dict[str, Any]:
 
 
 def _viewing_payload(row: Any) -> dict[str, Any]:
-    return {"movie": _movie_payload(row), "watched_at": _format_datetime(row.watched_at)}
+    return {
+        "movie": _movie_payload(row),
+        "watched_on": _format_day(row.watched_on) or None,
+        "watched_at": _format_datetime(row.watched_at),
+        "note": row.note,
+    }
 
 
 def _item_payload(row: Any) -> dict[str, Any]:
@@ -378,7 +401,8 @@ def _watchlist_cells(row: Any) -> Sequence[Any]:
 
 
 def _viewing_cells(row: Any) -> Sequence[Any]:
-    return (*_movie_cells(row), _format_datetime(row.watched_at))
+    cells = (_format_day(row.watched_on), _format_datetime(row.watched_at), row.note)
+    return (*_movie_cells(row), *cells)
 
 
 def _item_cells(row: Any) -> Sequence[Any]:
@@ -449,8 +473,8 @@ def _format_datetime(value: datetime | None) -> str | None:
     return value.isoformat().replace("+00:00", "Z") if value is not None else None
 
 
-def _format_day(value: datetime | None) -> str:
-    return value.date().isoformat() if value is not None else ""
+def _format_day(value: date | None) -> str:
+    return value.isoformat() if value is not None else ""
 
 
 def _format_score(value: float) -> str:

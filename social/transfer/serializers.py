@@ -130,6 +130,9 @@ class ImportRowSerializer(serializers.Serializer[Any]):
     score = serializers.SerializerMethodField()
     review = serializers.SerializerMethodField()
     at = serializers.SerializerMethodField()
+    watched_on = serializers.SerializerMethodField(
+        help_text="The day of a viewing, or of a review's; null if it is unknown."
+    )
     verdict = serializers.ChoiceField(choices=ImportRow.Verdict.values)
     code = serializers.CharField(
         help_text="The reason for the verdict as a code: conflict, not_in_catalogue, …"
@@ -156,6 +159,11 @@ class ImportRowSerializer(serializers.Serializer[Any]):
         names = ("rated_at", "watched_at", "added_at", "created_at", "since")
         date = next((row.values[name] for name in names if row.values.get(name)), None)
         return date and date.replace("+00:00", "Z")
+
+    @swagger_serializer_method(serializers.DateField(allow_null=True))
+    def get_watched_on(self, row: ImportRow) -> str | None:
+        day: str | None = row.values.get("watched_on")
+        return day
 
     @swagger_serializer_method(RowMovieSerializer(allow_null=True))
     def get_movie(self, row: ImportRow) -> Any:

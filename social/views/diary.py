@@ -74,8 +74,8 @@ class HistoryViewSet(ApiViewSet):
 
     @contract(query=ViewingListQuery, responses={200: PageOf(ViewingSerializer)})
     def list(self, request: Request) -> Response:
-        """List the caller's viewings, newest first."""
-        viewings = Viewing.objects.with_movie().filter(user_id=self.member_id)
+        """List the caller's viewings, newest first; those of unknown days come last."""
+        viewings = Viewing.objects.with_movie().with_moment().filter(user_id=self.member_id)
         if "movie" in self.query:
             viewings = viewings.filter(movie_id=self.query["movie"])
         return paginate(request, self.query, viewings, VIEWINGS_NEWEST_FIRST, _serialize_viewings)
@@ -83,10 +83,13 @@ class HistoryViewSet(ApiViewSet):
     @contract(
         body=ViewingWriteSerializer,
         responses={201: ViewingSerializer, 200: ViewingSerializer},
-        errors={409: "A quota is full, or another request removed the viewing at the same time."},
+        errors={409: "A quota is full: `too_many_viewings`, `too_many_viewing_notes`."},
     )
     def create(self, request: Request) -> Response:
-        """Record a viewing; 200 if the same movie is already recorded at the same moment."""
+        """Record a viewing; 200 if the same movie is already recorded at the same moment.
+
+        If only the day is known, it is the same viewing on the same day.
+        """
         body = dict(self.body)
         viewing, created = viewing_add(user_id=self.member_id, movie_id=body.pop("movie"), **body)
         return Response(ViewingSerializer(viewing).data, status=201 if created else 200)

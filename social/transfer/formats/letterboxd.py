@@ -36,6 +36,7 @@ from social.transfer.formats.values import (
     parse_imdb_id,
     parse_score,
     parse_title,
+    parse_viewing_time,
     parse_year,
 )
 
@@ -114,11 +115,13 @@ def _parse_row(
         "year": parse_year(row.get("year")),
     }
     logged_at, _ = parse_datetime(row.get("date"), today=today)
-    watched_at, day_only = parse_datetime(row.get("watched date"), today=today)
+    # Letterboxd has no times, and the day an entry was logged is not that of the viewing.
+    viewing = parse_viewing_time(row.get("watched date"), today=today)
     score = row.get("rating")
     values: dict[str, Any]
     if table == "ratings" or (table == "diary" and score and not contents.has_ratings):
         stars, note = parse_score(score, out_of=5)
+        watched_at = parse_datetime(row.get("watched date"), today=today)[0] if viewing else None
         rated_at = logged_at if table == "ratings" else watched_at or logged_at
         values = {"score": stars, "rated_at": rated_at, "note": note}
         yield Record(RecordKind.RATING, file, line, **movie, values=values)
@@ -133,20 +136,16 @@ def _parse_row(
         values = {
             "score": stars_or_none,
             "review": review,
-            "rated_at": logged_at or watched_at,
+            "rated_at": logged_at,
             "note": note,
+            **viewing,
             **texts.get_values(),
         }
         yield Record(RecordKind.REVIEW, file, line, **movie, values=values)
-    if table == "diary" or (table == "reviews" and watched_at and not contents.has_diary):
-        values = {
-            "watched_at": watched_at or logged_at,
-            "day_only": day_only or watched_at is None,
-        }
-        yield Record(RecordKind.VIEWING, file, line, **movie, values=values)
+    if table == "diary" or (table == "reviews" and viewing and not contents.has_diary):
+        yield Record(RecordKind.VIEWING, file, line, **movie, values=viewing)
     if table == "watched":
-        values = {"watched_at": logged_at, "day_only": True}
-        yield Record(RecordKind.SEEN, file, line, **movie, values=values)
+        yield Record(RecordKind.SEEN, file, line, **movie)
     if table == "watchlist":
         yield Record(RecordKind.WATCHLIST, file, line, **movie, values={"added_at": logged_at})
 
@@ -242,7 +241,8 @@ def _parse_import_row(row: CsvRow, file: str, line: int, today: date) -> Iterato
         "tmdb_id": parse_id(row.get("tmdbid")),
         "imdb_id": parse_imdb_id(row.get("imdbid")),
     }
-    watched_at, day_only = parse_datetime(row.get("watcheddate"), today=today)
+    viewing = parse_viewing_time(row.get("watcheddate"), today=today)
+    rated_at = parse_datetime(row.get("watcheddate"), today=today)[0] if viewing else None
     texts = MemberTexts()
     review = texts.clean(
         unescape_formula(row.get("review")).strip(), name="review", max_length=MAX_REVIEW_LENGTH
@@ -255,7 +255,13 @@ def _parse_import_row(row: CsvRow, file: str, line: int, today: date) -> Iterato
         score, note = parse_score(row.get("rating10"), out_of=10)
     values: dict[str, Any]
     if score is not None:
-        values = {"score": score, "rated_at": watched_at, "note": note, **texts.get_values()}
+        values = {
+            "score": score,
+            "rated_at": rated_at,
+            "note": note,
+            **viewing,
+            **texts.get_values(),
+        }
         if review:
             values["review"] = review
         yield Record(RecordKind.RATING, file, line, **movie, values=values)
@@ -263,12 +269,12 @@ def _parse_import_row(row: CsvRow, file: str, line: int, today: date) -> Iterato
         values = {
             "score": None,
             "review": review,
-            "rated_at": watched_at,
+            "rated_at": rated_at,
+            **viewing,
             **texts.get_values(),
         }
         yield Record(RecordKind.REVIEW, file, line, **movie, values=values)
-    if watched_at is not None:
-        values = {"watched_at": watched_at, "day_only": day_only}
-        yield Record(RecordKind.VIEWING, file, line, **movie, values=values)
+    if viewing:
+        yield Record(RecordKind.VIEWING, file, line, **movie, values=viewing)
     elif score is None and not review:
-        yield Record(RecordKind.SEEN, file, line, **movie, values={"watched_at": None})
+        yield Record(RecordKind.SEEN, file, line, **movie)

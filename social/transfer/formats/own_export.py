@@ -30,16 +30,20 @@ from social.transfer.formats.values import (
     MemberTexts,
     clean_text,
     parse_datetime,
+    parse_day,
     parse_id,
     parse_imdb_id,
     parse_score,
     parse_title,
+    parse_viewing_time,
     parse_year,
 )
 
 #: The file that marks an archive as our export, and its content.
 MANIFEST = "nexus-export.json"
-FORMAT, VERSION = "nexus-export", 1
+FORMAT, VERSION = "nexus-export", 2
+# Version 1 had no days of viewings, no notes of them and no reviews without a score.
+READABLE_VERSIONS = (1, VERSION)
 MOVIE_COLUMNS = ("movie_id", "tmdb_id", "imdb_id", "title", "year")
 MAX_MOVIE_ID = 2**63 - 1
 VISIBILITIES = ("public", "unlisted", "private")
@@ -49,16 +53,20 @@ MAX_USERNAME_LENGTH = 150
 
 
 def check_manifest(text: str) -> None:
-    """Check the version of an archive. Raises FileError for another one than VERSION."""
+    """Check the version of an archive. Raises FileError unless it is one of READABLE_VERSIONS."""
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError):
         manifest = None
-    if not isinstance(manifest, dict) or (manifest.get("format"), manifest.get("version")) != (
-        FORMAT,
-        VERSION,
-    ):
-        raise FileError("unknown_version", f"Only version {VERSION} of our export can be imported.")
+    is_readable = (
+        isinstance(manifest, dict)
+        and manifest.get("format") == FORMAT
+        and manifest.get("version") in READABLE_VERSIONS
+    )
+    if not is_readable:
+        raise FileError(
+            "unknown_version", f"Only versions 1 to {VERSION} of our export can be imported."
+        )
 
 
 def read(chunks: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
@@ -138,11 +146,31 @@ def _parse_feedback(
 def _parse_viewing(
     element: dict[str, Any], file: str, number: int, today: date
 ) -> Iterator[Record]:
-    values = _parse_dates(element, today, ("watched_at",))
-    if values["watched_at"] is None:
-        raise RowError("no_date", "The viewing has no date.")
+    texts = MemberTexts()
+    note = texts.clean(to_text(element.get("note")), name="note", max_length=MAX_REVIEW_LENGTH)
+    values = {
+        **_parse_viewing_time(element, today),
+        "viewing_note": note,
+        **texts.get_values(),
+    }
     movie = _parse_movie(element.get("movie"))
     yield Record(RecordKind.VIEWING, file, number, **movie, values=values)
+
+
+def _parse_viewing_time(values: Mapping[str, Any], today: date) -> dict[str, str | None]:
+    """Return the time of a viewing, which has no `watched_on` in exports of version 1."""
+    day, moment = (to_text(values.get(name)).strip() for name in ("watched_on", "watched_at"))
+    if "watched_on" not in values:
+        if not moment:
+            raise RowError("no_date", "The viewing has no date.")
+        # Version 1 wrote a day as midnight.
+        return {**parse_viewing_time(moment.removesuffix("T00:00:00Z"), today=today)}
+    return {
+        "watched_on": None,
+        "watched_at": None,
+        **(parse_viewing_time(moment, today=today) if moment else {}),
+        **({"watched_on": parse_day(day, today=today)} if day else {}),
+    }
 
 
 def _parse_playlist(
@@ -305,9 +333,12 @@ def _parse_row(
         }
         yield Record(RecordKind.RATING, file, line, **movie, values=values)
     elif "watched_at" in cells:
-        values = {**_parse_dates(cells, today, ("watched_at",))}
-        if values["watched_at"] is None:
-            raise RowError("no_date", "The viewing has no date.")
+        note = unescape_formula(cells.get("note", ""))
+        values = {
+            **_parse_viewing_time(cells, today),
+            "viewing_note": texts.clean(note, name="note", max_length=MAX_REVIEW_LENGTH),
+            **texts.get_values(),
+        }
         yield Record(RecordKind.VIEWING, file, line, **movie, values=values)
     elif "playlist" in cells:
         name = texts.clean(

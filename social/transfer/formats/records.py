@@ -53,8 +53,9 @@ class Record:
     `values` is plain JSON data. Its keys by kind ("?" marks optional ones; every date is ISO 8601):
 
     rating         score, review?, contains_spoilers?, rated_at?, updated_at?, reviewed_at?, note?
-    review         review, score?, rated_at?, note?
-    viewing, seen  watched_at?, day_only?
+    review         review, score?, rated_at?, watched_on?, note?
+    viewing        watched_on?, watched_at?, viewing_note?
+    seen
     watchlist      added_at?
     feedback       feedback (hide, less or more), created_at?, updated_at?
     playlist       list, name, description, visibility?, created_at?, published_at?
@@ -63,8 +64,10 @@ class Record:
     follow, block  username, since?
 
     Each kind with texts of the member may have `changes`, which says how they were cleaned. `list`
-    identifies a playlist within the file. The `note` of a rating or review says how parsing
-    changed its score; the `note` of a playlist item is the member's own text.
+    identifies a playlist within the file. A viewing whose `watched_at` is null is not the same as one
+    at a moment of its day; if the key is missing, it may be. `watched_on` of a review is the day of its viewing. The
+    `note` of a rating or review says how parsing changed its score; the `note` of a playlist item and
+    `viewing_note` are the member's own texts.
     """
 
     kind: RecordKind | None

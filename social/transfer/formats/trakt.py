@@ -17,6 +17,7 @@ from social.transfer.formats.values import (
     parse_imdb_id,
     parse_score,
     parse_title,
+    parse_viewing_time,
     parse_year,
 )
 
@@ -58,10 +59,8 @@ def _parse_element(element: dict[str, Any], file: str, number: int, today: date)
     if "listed_at" in element:
         added_at, _ = parse_datetime(to_text(element.get("listed_at")), today=today)
         return Record(RecordKind.WATCHLIST, file, number, **movie, values={"added_at": added_at})
-    watched_at, day_only = parse_datetime(
-        to_text(element.get("watched_at") or element.get("last_watched_at")), today=today
-    )
-    if watched_at is None:
+    text = to_text(element.get("watched_at") or element.get("last_watched_at"))
+    if not text:
         raise RowError("no_date", "The viewing has no date.")
-    values = {"watched_at": watched_at, "day_only": day_only}
+    values = parse_viewing_time(text, today=today)
     return Record(RecordKind.VIEWING, file, number, **movie, values=values)

@@ -17,6 +17,7 @@ MAX_DESCRIPTION_LENGTH = 2_000
 MAX_NOTE_LENGTH = 500
 # The same first year as for a movie's release.
 EARLIEST_DATE = date(FIRST_YEAR, 1, 1)
+UNKNOWN_DAY = date(1970, 1, 1)
 
 
 def clean_text(text: str, *, name: str, max_length: int) -> str:
@@ -132,6 +133,29 @@ _MONTHS = {
 }
 
 
+def parse_day(text: str, *, today: date) -> str:
+    """Return a date as ISO 8601. Raises RowError for a time."""
+    moment, day_only = parse_datetime(text, today=today)
+    if moment is None or not day_only:
+        raise RowError("bad_date", f"“{sanitize(text)[:40]}” is not a date.")
+    return moment[:10]
+
+
+def parse_viewing_time(text: str, *, today: date) -> dict[str, str]:
+    """Return the values `watched_on` and `watched_at` of a viewing, as far as they are known.
+
+    The day is that of the moment's own offset. An empty text and 1970-01-01, which other services store
+    for an unknown day, are unknown. Accepts what parse_datetime accepts.
+    """
+    moment, day_only = parse_datetime(text, today=today)
+    if moment is None or datetime.fromisoformat(moment).date() == UNKNOWN_DAY:
+        return {}
+    if day_only:
+        return {"watched_on": moment[:10]}
+    day = _parse_datetime(text.strip())[0].date()
+    return {"watched_on": day.isoformat(), "watched_at": moment}
+
+
 def parse_datetime(text: str, *, today: date) -> tuple[str | None, bool]:
     """Return a date or time as ISO 8601 in UTC, and whether only the day is known.
 
@@ -144,6 +168,7 @@ def parse_datetime(text: str, *, today: date) -> tuple[str | None, bool]:
         return None, False
     try:
         value, day_only = _parse_datetime(text)
+        value = value.astimezone(UTC)
     except (ValueError, OverflowError):
         raise RowError("bad_date", f"“{sanitize(text)[:40]}” is not a date.") from None
     if value.date() < EARLIEST_DATE:
@@ -154,6 +179,7 @@ def parse_datetime(text: str, *, today: date) -> tuple[str | None, bool]:
 
 
 def _parse_datetime(text: str) -> tuple[datetime, bool]:
+    """Return the moment in its own offset, and whether only the day is known."""
     if len(text) > 40 or not text.isascii():
         raise ValueError
     parts = text.lower().split()
@@ -165,4 +191,4 @@ def _parse_datetime(text: str) -> tuple[datetime, bool]:
     if text.lower().endswith(" utc"):
         text = text[:-4]
     value = datetime.fromisoformat(text)
-    return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)), False
+    return (value.replace(tzinfo=UTC) if value.tzinfo is None else value), False

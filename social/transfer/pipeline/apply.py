@@ -42,13 +42,18 @@ from social.services.ratings import get_hidden_at
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
 from social.transfer.pipeline.batch import lock_import, retry_on_conflict
 from social.transfer.pipeline.comparisons import (
+    FURTHER_REVIEW,
+    ViewingTime,
+    find_viewing,
     get_feedback,
     get_feedback_rows,
     get_playlist_ids,
     get_profile_changes,
-    get_viewing_times,
+    get_viewing_note,
+    get_viewing_time,
+    get_viewings,
     has_new_values,
-    is_viewing_in,
+    merge_notes,
     to_datetime,
 )
 
@@ -57,10 +62,12 @@ BATCH_SIZE = 250
 Outcome = ImportRow.Outcome
 Verdict = ImportRow.Verdict
 NO_PLAYLIST = "no_playlist"
+NOTE_TOO_LONG = "note_too_long"
 #: Codes of rows that were matched but not written.
 REFUSALS = frozenset(
     {
         NO_PLAYLIST,
+        NOTE_TOO_LONG,
         "following_too_many",
         "throttled",
         *(f"too_many_{name}" for name in settings.MEMBER_QUOTAS),
@@ -92,8 +99,9 @@ def apply_batch(import_id: int) -> Import:
             if row.code in REFUSALS:
                 # The import is applied again.
                 row.code, row.reason = "", ""
-        _write_ratings(job, select_kinds(writable, RecordKind.RATING, RecordKind.REVIEW))
-        _write_viewings(job, select_kinds(writable, RecordKind.VIEWING, RecordKind.SEEN))
+        ratings = select_kinds(writable, RecordKind.RATING, RecordKind.REVIEW)
+        _write_ratings(job, [row for row in ratings if row.code != FURTHER_REVIEW])
+        _write_viewings(job, [row for row in writable if describes_viewing(row)])
         _write_watchlist(job, select_kinds(writable, RecordKind.WATCHLIST))
         _write_feedback(job, select_kinds(writable, RecordKind.FEEDBACK))
         _write_playlists(job, select_kinds(writable, RecordKind.PLAYLIST))
@@ -118,6 +126,10 @@ def _select_writable(rows: Sequence[ImportRow]) -> list[ImportRow]:
 
 def select_kinds(rows: Sequence[ImportRow], *kinds: RecordKind) -> list[ImportRow]:
     return [row for row in rows if row.kind in kinds]
+
+
+def describes_viewing(row: ImportRow) -> bool:
+    return row.kind in (RecordKind.VIEWING, RecordKind.SEEN) or row.code == FURTHER_REVIEW
 
 
 def _refuse(row: ImportRow, error: APIException) -> None:
@@ -238,29 +250,86 @@ def serialize_rating(rating: Rating) -> dict[str, Any]:
 
 def _write_viewings(job: Import, rows: Sequence[ImportRow]) -> None:
     movie_ids = {get_movie_id(row) for row in rows}
-    times_by_movie = get_viewing_times(job.user_id, movie_ids)
+    viewings_by_movie = get_viewings(job.user_id, movie_ids)
     rated = set(
         Rating.objects.filter(user_id=job.user_id, movie_id__in=movie_ids).values_list(
             "movie_id", flat=True
         )
     )
+    own = Viewing.objects.filter(user_id=job.user_id)
     created: list[Viewing] = []
-    free = count_free_rows("viewings", Viewing.objects.filter(user_id=job.user_id))
+    annotated: dict[int, Viewing] = {}
+    free = count_free_rows("viewings", own)
+    free_notes = count_free_rows("viewing_notes", own.exclude(note=""))
     for row in rows:
         movie_id = get_movie_id(row)
-        times = times_by_movie.setdefault(movie_id, set())
-        if row.kind == RecordKind.SEEN and (times or movie_id in rated):
+        viewings = viewings_by_movie.setdefault(movie_id, [])
+        if row.kind == RecordKind.SEEN and (viewings or movie_id in rated):
             continue
-        if row.kind == RecordKind.VIEWING and is_viewing_in(times, row):
+        viewing = None if row.kind == RecordKind.SEEN else find_viewing(viewings, row)
+        note = get_viewing_note(row)
+        if note and (viewing is None or not viewing.note):
+            if not free_notes:
+                _refuse(row, make_quota_problem("viewing_notes"))
+                continue
+            free_notes -= 1
+        if viewing is not None:
+            _annotate_viewing(viewing, row)
+            if row.outcome == Outcome.UPDATED and viewing.pk is not None:
+                annotated[viewing.pk] = viewing
             continue
         if len(created) >= free:
             _refuse(row, make_quota_problem("viewings"))
             continue
-        watched_at = to_datetime(row.values.get("watched_at")) or job.created_at
-        times.add(watched_at)
-        created.append(Viewing(user_id=job.user_id, movie_id=movie_id, watched_at=watched_at))
-        row.outcome, row.undo = Outcome.CREATED, {"after": watched_at.isoformat()}
+        time = ViewingTime() if row.kind == RecordKind.SEEN else get_viewing_time(row.values)
+        viewing = Viewing(user_id=job.user_id, movie_id=movie_id, note=note, **time._asdict())
+        viewings.append(viewing)
+        created.append(viewing)
+        row.outcome = Outcome.CREATED
+        row.undo = {"before": None, "after": serialize_viewing(viewing)}
     Viewing.objects.bulk_create(created, ignore_conflicts=True)
+    Viewing.objects.bulk_update(annotated.values(), ["note"], batch_size=125)
+    _take_off_watchlist(job, [row for row in rows if row.outcome == Outcome.CREATED])
+
+
+def _annotate_viewing(viewing: Viewing, row: ImportRow) -> None:
+    """Add the note of a row to a viewing that exists."""
+    note = get_viewing_note(row)
+    merged = merge_notes(viewing.note, note)
+    if merged is None:
+        row.outcome, row.code = Outcome.KEPT, NOTE_TOO_LONG
+        row.reason = "The viewing has another note, and both together are too long."
+    elif merged != viewing.note:
+        before = serialize_viewing(viewing)
+        viewing.note = merged
+        row.outcome = Outcome.UPDATED
+        row.undo = {"before": before, "after": serialize_viewing(viewing)}
+
+
+def serialize_viewing(viewing: Viewing) -> dict[str, Any]:
+    """Return the fields of a viewing as JSON data, to find it again and to restore it."""
+    watched_on, watched_at = viewing.watched_on, viewing.watched_at
+    return {
+        "watched_on": watched_on and watched_on.isoformat(),
+        "watched_at": watched_at and watched_at.isoformat(),
+        "note": viewing.note,
+    }
+
+
+def _take_off_watchlist(job: Import, rows: Sequence[ImportRow]) -> None:
+    """Take watched movies off the watchlist, except those that the file has on it."""
+    row_by_movie = {get_movie_id(row): row for row in reversed(rows)}
+    kept = ImportRow.objects.filter(
+        of_id=job.pk, kind=RecordKind.WATCHLIST, movie_id__in=row_by_movie
+    )
+    items = WatchlistItem.objects.filter(
+        user_id=job.user_id,
+        movie_id__in=row_by_movie.keys() - set(kept.values_list("movie_id", flat=True)),
+    )
+    for item in items:
+        row = row_by_movie[item.movie_id]
+        row.undo = {**(row.undo or {}), "watchlisted_at": item.added_at.isoformat()}
+    items.delete()
 
 
 def _write_watchlist(job: Import, rows: Sequence[ImportRow]) -> None:

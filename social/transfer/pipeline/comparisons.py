@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from accounts.models import User
-from social.models import ImportRow, Rating, Viewing
+from social.models import MAX_REVIEW_LENGTH, ImportRow, Rating, Viewing
 from social.transfer.formats.records import RecordKind
 
+#: The code of a review of a movie of which the file has another review: it is its viewing's note.
+FURTHER_REVIEW = "further_review"
 #: The profile fields an import can set, with the values of a new account.
 PROFILE_DEFAULTS = {
     "display_name": "",
@@ -23,13 +25,68 @@ PROFILE_DEFAULTS = {
 }
 
 
-def get_viewing_times(user_id: int, movie_ids: Iterable[int]) -> dict[int, set[datetime]]:
-    """Return the times at which a member watched each of these movies."""
-    times: dict[int, set[datetime]] = {}
-    viewings = Viewing.objects.filter(user_id=user_id, movie_id__in=movie_ids)
-    for movie_id, watched_at in viewings.values_list("movie_id", "watched_at"):
-        times.setdefault(movie_id, set()).add(watched_at)
-    return times
+class ViewingTime(NamedTuple):
+    """When a member watched a movie, as far as it is known."""
+
+    watched_on: date | None = None
+    watched_at: datetime | None = None
+
+
+def get_viewing_time(values: Mapping[str, Any]) -> ViewingTime:
+    """Return the time of a row or of its undo data."""
+    moment = to_datetime(values.get("watched_at"))
+    day = values.get("watched_on")
+    if values.get("day_only") and moment is not None:
+        # The previous release has read the row.
+        return ViewingTime(moment.date())
+    if day is None:
+        return ViewingTime(moment and moment.date(), moment)
+    return ViewingTime(date.fromisoformat(day), moment)
+
+
+def get_viewings(user_id: int, movie_ids: Iterable[int]) -> dict[int, list[Viewing]]:
+    """Return a member's viewings of these movies, by movie, in the order they were recorded."""
+    viewings: dict[int, list[Viewing]] = {}
+    own = Viewing.objects.filter(user_id=user_id, movie_id__in=movie_ids)
+    for viewing in own.order_by("id"):
+        viewings.setdefault(viewing.movie_id, []).append(viewing)
+    return viewings
+
+
+def find_viewing(viewings: Iterable[Viewing], row: ImportRow) -> Viewing | None:
+    """Return that of the viewings which a row describes.
+
+    A row of a day is any viewing of the day, unless its file has times and the row none. Viewings on
+    unknown days are the same if their notes are.
+    """
+    time, note = get_viewing_time(row.values), get_viewing_note(row)
+    has_no_moment = "watched_at" in row.values
+    for viewing in viewings:
+        if time.watched_at is not None:
+            is_same = viewing.watched_at == time.watched_at
+        elif time.watched_on is not None:
+            is_same = viewing.watched_on == time.watched_on and not (
+                has_no_moment and viewing.watched_at is not None
+            )
+        else:
+            is_same = viewing.watched_on is None and viewing.note == note
+        if is_same:
+            return viewing
+    return None
+
+
+def get_viewing_note(row: ImportRow) -> str:
+    """Return the note of a viewing; for a further review of a movie, its text."""
+    name = "review" if row.code == FURTHER_REVIEW else "viewing_note"
+    return row.values.get(name) or ""
+
+
+def merge_notes(note: str, added: str) -> str | None:
+    """Return the note with this text appended, as it is if it contains it, None if it gets too long."""
+    if added in note:
+        return note
+    merged = f"{note}\n\n{added}" if note else added
+    return merged if len(merged) <= MAX_REVIEW_LENGTH else None
 
 
 def has_new_values(row: ImportRow, rating: Rating) -> bool:
@@ -40,16 +97,6 @@ def has_new_values(row: ImportRow, rating: Rating) -> bool:
         or values.get("review") not in (None, "", rating.review)
         or (bool(values.get("contains_spoilers")) and not rating.contains_spoilers)
     )
-
-
-def is_viewing_in(times: set[datetime], row: ImportRow) -> bool:
-    """Return whether a viewing is among these times: on its day if it has no time."""
-    watched_at = to_datetime(row.values.get("watched_at"))
-    if watched_at is None:
-        return bool(times)
-    if row.values.get("day_only"):
-        return any(watched_at <= time < watched_at + timedelta(days=1) for time in times)
-    return watched_at in times
 
 
 def to_datetime(text: str | None) -> datetime | None:

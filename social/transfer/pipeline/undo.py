@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,14 +19,17 @@ from social.services.follows import block_remove, follow_remove
 from social.services.members import member_update
 from social.services.playlists import playlist_delete, playlist_items_remove
 from social.transfer.formats.records import RecordKind
+from social.transfer.formats.values import UNKNOWN_DAY
 from social.transfer.pipeline.apply import (
     RATING_FIELDS,
+    describes_viewing,
     get_movie_id,
     select_kinds,
     serialize_rating,
+    serialize_viewing,
 )
 from social.transfer.pipeline.batch import lock_import, retry_on_conflict
-from social.transfer.pipeline.comparisons import get_feedback_rows, to_datetime
+from social.transfer.pipeline.comparisons import get_feedback_rows, get_viewings, to_datetime
 
 BATCH_SIZE = 250
 
@@ -51,8 +54,9 @@ def undo_batch(import_id: int) -> Import:
         _undo_playlists(user_id, select_kinds(written, RecordKind.PLAYLIST))
         _undo_feedback(user_id, select_kinds(written, RecordKind.FEEDBACK))
         _undo_watchlist(user_id, select_kinds(written, RecordKind.WATCHLIST))
-        _undo_viewings(user_id, select_kinds(written, RecordKind.VIEWING, RecordKind.SEEN))
-        _undo_ratings(user_id, select_kinds(written, RecordKind.RATING, RecordKind.REVIEW))
+        viewings = [row for row in written if describes_viewing(row)]
+        _undo_viewings(user_id, viewings)
+        _undo_ratings(user_id, [row for row in written if _describes_rating(row)])
         for row in written:
             row.undo = None
         ImportRow.store_results(written)
@@ -61,6 +65,10 @@ def undo_batch(import_id: int) -> Import:
             job.finish(Import.State.UNDONE)
             job.undone_at = timezone.now()
     return job
+
+
+def _describes_rating(row: ImportRow) -> bool:
+    return row.kind in (RecordKind.RATING, RecordKind.REVIEW) and not describes_viewing(row)
 
 
 def _get_undo(row: ImportRow) -> dict[str, Any]:
@@ -110,14 +118,52 @@ def _undo_ratings(user_id: int, rows: Sequence[ImportRow]) -> None:
 
 
 def _undo_viewings(user_id: int, rows: Sequence[ImportRow]) -> None:
-    viewings = Viewing.objects.filter(
-        user_id=user_id, movie_id__in={get_movie_id(row) for row in rows}
-    )
-    ids = {
-        (movie_id, watched_at): pk
-        for pk, movie_id, watched_at in viewings.values_list("id", "movie_id", "watched_at")
-    }
-    Viewing.objects.filter(id__in=_take_ids(rows, ids)).delete()
+    """Delete new viewings and restore notes, if the viewings still are as the import wrote them.
+
+    Movies that the viewings took off the watchlist return to it.
+    """
+    viewings_by_movie = get_viewings(user_id, {get_movie_id(row) for row in rows})
+    restored: dict[int, Viewing] = {}
+    deleted_ids: list[int] = []
+    watchlisted: list[WatchlistItem] = []
+    for row in rows:
+        movie_id, undo = get_movie_id(row), _get_undo(row)
+        viewings = viewings_by_movie.get(movie_id, [])
+        viewing = _find_written_viewing(viewings, undo["after"])
+        if viewing is None:
+            continue
+        row.outcome = Outcome.UNDONE
+        if undo.get("before") is None:
+            viewings.remove(viewing)
+            deleted_ids.append(viewing.pk)
+            restored.pop(viewing.pk, None)
+        else:
+            viewing.note = undo["before"]["note"]
+            restored[viewing.pk] = viewing
+        if added_at := to_datetime(undo.get("watchlisted_at")):
+            watchlisted.append(WatchlistItem(user_id=user_id, movie_id=movie_id, added_at=added_at))
+    Viewing.objects.filter(id__in=deleted_ids).delete()
+    Viewing.objects.bulk_update(restored.values(), ["note"], batch_size=125)
+    WatchlistItem.objects.bulk_create(watchlisted, ignore_conflicts=True)
+
+
+def _find_written_viewing(
+    viewings: Sequence[Viewing], after: dict[str, Any] | str
+) -> Viewing | None:
+    """Return the viewing that is as a row has left it."""
+    if isinstance(after, str):
+        # The previous release has written it, at this moment; migration 0021 made days of midnights.
+        moment = datetime.fromisoformat(after)
+        times: list[tuple[date | None, datetime | None]] = [
+            (moment.date(), moment),
+            (moment.date(), None),
+        ]
+        if moment.date() == UNKNOWN_DAY:
+            times.append((None, None))
+        found = [each for each in viewings if (each.watched_on, each.watched_at) in times]
+        return next(iter(found), None)
+    written = (each for each in viewings if serialize_viewing(each) == after)
+    return next(written, None)
 
 
 def _undo_feedback(user_id: int, rows: Sequence[ImportRow]) -> None:

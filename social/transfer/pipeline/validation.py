@@ -23,12 +23,14 @@ from social.models import (
 )
 from social.transfer.formats.records import MOVIE_KINDS, RecordKind
 from social.transfer.pipeline.comparisons import (
+    find_viewing,
     get_feedback,
     get_playlist_ids,
     get_profile_changes,
-    get_viewing_times,
+    get_viewing_note,
+    get_viewings,
     has_new_values,
-    is_viewing_in,
+    merge_notes,
 )
 
 Verdict = ImportRow.Verdict
@@ -92,7 +94,7 @@ class MemberLibrary:
             rating.movie_id: rating
             for rating in Rating.objects.filter(user_id=self._user_id, movie_id__in=movie_ids)
         }
-        self._viewings = get_viewing_times(self._user_id, movie_ids)
+        self._viewings = get_viewings(self._user_id, movie_ids)
         self._watchlist = set(
             WatchlistItem.objects.filter(user_id=self._user_id, movie_id__in=movie_ids).values_list(
                 "movie_id", flat=True
@@ -182,10 +184,13 @@ class MemberLibrary:
     def _contains(self, row: ImportRow) -> bool:
         """Return whether the member already has the object of a row; not for ratings, feedback and members."""
         movie_id = row.movie_id or 0
-        viewings = self._viewings.get(movie_id, set())
+        viewings = self._viewings.get(movie_id, [])
         match row.kind:
             case RecordKind.VIEWING:
-                return is_viewing_in(viewings, row)
+                viewing = find_viewing(viewings, row)
+                return viewing is not None and (
+                    merge_notes(viewing.note, get_viewing_note(row)) == viewing.note
+                )
             case RecordKind.SEEN:
                 return bool(viewings) or movie_id in self._ratings
             case RecordKind.WATCHLIST:

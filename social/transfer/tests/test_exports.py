@@ -32,7 +32,7 @@ from social.transfer.tasks import delete_old_exports
 from social.transfer.tests.helpers import run_action, upload_and_read
 
 MOMENT = datetime(2020, 2, 3, 4, 5, 6, 789012, UTC)
-ROWS = 29
+ROWS = 33
 # One of them counts the rows.
 QUERIES = 26
 
@@ -99,6 +99,22 @@ def ann(make_user, movies):
         Viewing(user=ann, movie=movies[0], watched_at=MOMENT + timedelta(hours=hours))
         for hours in (0, 1, 30)
     )
+    day = MOMENT.date()
+    Viewing.objects.bulk_create(
+        [
+            Viewing(user=ann, movie=movies[0], watched_on=day, note="=With Ben,\n twice."),
+            Viewing(user=ann, movie=movies[0], note="Long ago."),
+            Viewing(user=ann, movie=movies[0]),
+            # At home it was still the day before.
+            Viewing(
+                user=ann,
+                movie=movies[1],
+                watched_on=day - timedelta(days=1),
+                watched_at=MOMENT,
+                note="At the Rex.",
+            ),
+        ]
+    )
     for number, visibility in enumerate(("public", "unlisted", "private")):
         playlist = playlist_create(
             owner=ann,
@@ -159,11 +175,12 @@ def test_letterboxd_file_has_a_row_for_each_viewing(files):
         "2020-02-04",
         "2020-02-03",
         "2020-02-03",
+        "2020-02-03",
     ]
 
 
 def test_archive_names_its_format_and_the_followed_and_blocked_members(files):
-    assert json.loads(files["nexus-export.json"]) == {"format": "nexus-export", "version": 1}
+    assert json.loads(files["nexus-export.json"]) == {"format": "nexus-export", "version": 2}
     assert json.loads(files["following.json"])[0]["username"] == "bob"
     assert json.loads(files["blocks.json"])[0]["username"] == "Eve"
 
@@ -272,7 +289,7 @@ def test_feedback_of_an_export_does_not_replace_the_members_own(client, carl, cl
 
 
 @pytest.mark.parametrize(
-    ("table", "rows"), [("ratings", 5), ("history", 3), ("watchlist", 1), ("playlists", 6)]
+    ("table", "rows"), [("ratings", 5), ("history", 7), ("watchlist", 1), ("playlists", 6)]
 )
 def test_table_of_an_export_can_be_imported_alone(files, carl, client_of, table, rows):
     client = client_of(carl)

@@ -111,12 +111,12 @@ def test_imdb_list_with_either_header_is_a_watchlist(content):
         (
             {"id": 1, "watched_at": "2024-01-02T20:15:00.000Z", "action": "watch", "type": "movie"},
             "viewing",
-            {"watched_at": "2024-01-02T20:15:00+00:00", "day_only": False},
+            {"watched_on": "2024-01-02", "watched_at": "2024-01-02T20:15:00+00:00"},
         ),
         (
             {"plays": 3, "last_watched_at": "2024-01-02T20:15:00.000Z"},
             "viewing",
-            {"watched_at": "2024-01-02T20:15:00+00:00", "day_only": False},
+            {"watched_on": "2024-01-02", "watched_at": "2024-01-02T20:15:00+00:00"},
         ),
         (
             {"rank": 1, "listed_at": "2024-01-02T20:15:00.000Z", "type": "movie"},
@@ -169,7 +169,7 @@ def test_letterboxd_archive_is_read_without_deleted_and_liked_movies(folder):
     # Half a star is below the lowest score; the review has the score of ratings.csv.
     assert (rating.values["score"], review.values["score"]) == (1.0, 1.0)
     assert "became 1" in rating.values["note"]
-    assert viewing.values == {"watched_at": "2023-12-31T00:00:00+00:00", "day_only": True}
+    assert viewing.values == {"watched_on": "2023-12-31"}
     assert review.values["review"] == 'Two\nlines, “quotes” and "more".'
     assert playlist.values["description"] == "For\nrain."
     assert (item.values["note"], item.line) == ("Loud.", 7)

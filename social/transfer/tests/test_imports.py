@@ -1,6 +1,6 @@
 """Imports over HTTP, from the file to the account and back."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -203,6 +203,91 @@ def test_undone_archive_leaves_nothing(client, ann, movies, letterboxd_archive):
     assert list(Playlist.objects.values_list("name", "movie_count")) == [("Nights", 1)]
     nights.refresh_from_db()
     assert nights.version > version
+
+
+WATCHED = "Date,Name,Year,Letterboxd URI\n2020-01-05,Alien,1979,u"
+DIARY = (
+    "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n"
+    "2026-07-21,Alien,1979,u,,,,2026-07-20"
+)
+
+
+def test_movie_ticked_off_on_signing_up_is_seen_on_an_unknown_day(client, movies):
+    job = run_action(client, upload_and_read(client, WATCHED, "watched.csv"), "apply")
+
+    assert get_outcomes(job) == ["created"]
+    (viewing,) = client.get("/history/").json()["results"]
+    assert (viewing["watched_on"], viewing["watched_at"]) == (None, None)
+    assert client.get("/profiles/stats/?year=2020").json()["viewing_count"] == 0
+    assert client.get("/profiles/stats/").json()["viewing_count"] == 1
+
+    run_action(client, job, "undo")
+
+    assert not Viewing.objects.exists()
+
+
+def test_day_of_a_diary_is_a_day_and_takes_the_movie_off_the_watchlist(client, movies):
+    client.post("/watchlist/", {"movie": movies["Alien"].pk})
+    listed = client.get("/watchlist/").json()["results"]
+
+    job = run_action(client, upload_and_read(client, DIARY, "diary.csv"), "apply")
+
+    (viewing,) = client.get("/history/").json()["results"]
+    assert (viewing["watched_on"], viewing["watched_at"]) == ("2026-07-20", None)
+    assert job["rows"]["results"][0]["watched_on"] == "2026-07-20"
+    assert client.get("/watchlist/").json()["results"] == []
+
+    run_action(client, job, "undo")
+
+    assert client.get("/watchlist/").json()["results"] == listed
+    assert not Viewing.objects.exists()
+
+
+def test_import_of_the_previous_release_is_applied_and_undone(client, movies):
+    job = upload_and_read(client, DIARY, "diary.csv")
+    row = ImportRow.objects.get()
+    row.values = {"watched_at": "2026-07-20T00:00:00+00:00", "day_only": True}
+    row.save()
+    job = run_action(client, job, "apply")
+    viewing = Viewing.objects.values_list("watched_on", "watched_at").get()
+    assert viewing == (date(2026, 7, 20), None)
+    ImportRow.objects.update(undo={"after": "2026-07-20T00:00:00+00:00"})
+
+    job = run_action(client, job, "undo")
+
+    assert get_outcomes(job) == ["undone"]
+    assert not Viewing.objects.exists()
+
+
+def test_further_reviews_become_the_notes_of_their_viewings(client, movies):
+    header = "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Review,Tags,Watched Date\n"
+    rows = [
+        "2018-05-01,Alien,1979,u,5,,Loud and fun.,,2018-05-01",
+        "2020-04-05,Alien,1979,u,4,Yes,Too long.,,2020-04-05",
+        "2021-01-01,Alien,1979,u,4,Yes,Too long.,,2020-12-31",
+    ]
+    job = upload_and_read(client, header + "\n".join(rows), "reviews.csv")
+
+    verdicts = [
+        (row["verdict"], row["code"]) for row in job["rows"]["results"] if row["kind"] == "review"
+    ]
+    assert verdicts == [
+        ("matched", "further_review"),
+        ("duplicate", "same_as"),
+        ("matched", ""),
+    ]
+    for _ in range(2):
+        job = run_action(client, job, "apply")
+        assert Rating.objects.get().review == "Too long."
+        notes = {viewing["watched_on"]: viewing["note"] for viewing in get_viewings(client)}
+        assert notes == {"2020-12-31": "", "2020-04-05": "", "2018-05-01": "Loud and fun."}
+        job = run_action(client, job, "undo")
+        assert not Rating.objects.exists()
+        assert not Viewing.objects.exists()
+
+
+def get_viewings(client):
+    return client.get("/history/").json()["results"]
 
 
 def test_undo_leaves_playlist_items_the_member_has_changed_since(client, ann, movies):
