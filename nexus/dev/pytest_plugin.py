@@ -213,16 +213,18 @@ def get_database_url() -> str:
     return replace_database(os.environ["DATABASE_URL"], connection.settings_dict["NAME"])
 
 
-@pytest.fixture
-def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
-    """Return a function that starts the service on the test database and returns its URL.
+class GunicornStarter:
+    """Starts the service on the test database; ends it with the fixture that made this object."""
 
-    `app` is another WSGI application to serve, and `env` are environment variables. One web worker
-    serves it, unless `env` says otherwise: each takes a second of the processor to start.
-    """
-    running: list[subprocess.Popen[bytes]] = []
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(app: str = "nexus.wsgi", **env: str) -> str:
+    def __call__(self, app: str = "nexus.wsgi", **env: str) -> str:
+        """Return the URL of a new service.
+
+        `app` is another WSGI application to serve, and `env` are environment variables. One web
+        worker serves it, unless `env` says otherwise: each takes a second of the processor to start.
+        """
         port = find_free_port()
         process = subprocess.Popen(
             [
@@ -238,7 +240,7 @@ def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
             },
             cwd=embedded.ROOT,
         )
-        running.append(process)
+        self.processes.append(process)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and process.poll() is None:
             with socket.socket() as probe:
@@ -247,8 +249,46 @@ def gunicorn(transactional_db: None) -> Iterator[Callable[..., str]]:
             time.sleep(0.05)
         raise RuntimeError("gunicorn did not start")
 
-    start.processes = running  # type: ignore[attr-defined]
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(timeout=30)
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(timeout=30)
+
+
+@pytest.fixture
+def gunicorn(transactional_db: None) -> Iterator[GunicornStarter]:
+    """Start the service for one test: `url = gunicorn(LOG_LEVEL="WARNING")`."""
+    starter = GunicornStarter()
+    yield starter
+    starter.stop()
+
+
+@pytest.fixture(scope="module")
+def module_gunicorn(django_db_setup: None) -> Iterator[GunicornStarter]:
+    """Start a service that all tests of a module share. They need `transactional_db`."""
+    starter = GunicornStarter()
+    yield starter
+    starter.stop()
+
+
+@pytest.fixture
+def idle_database(transactional_db: None) -> Iterator[None]:
+    """After the test, wait until a service that lives on has finished its requests.
+
+    Emptying the tables would otherwise wait for them, or end in a deadlock.
+    """
+    from django.db import connection
+
+    yield
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state NOT IN ('idle', 'disabled')"
+            )
+            if cursor.fetchone() == (0,):
+                return
+        time.sleep(0.05)
+    raise RuntimeError("Other sessions use the test database for more than 10 s after the test.")

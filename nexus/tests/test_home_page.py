@@ -14,6 +14,7 @@ from nexus.tests.test_pages import (
     chromium,  # noqa: F401 (fixture)
     home,  # noqa: F401 (fixture)
     pytestmark,  # noqa: F401 (skips without Chromium)
+    service,  # noqa: F401 (fixture)
 )
 from recommendations.tests.community import made_up
 from social.models import Rating
@@ -224,7 +225,6 @@ def test_the_page_is_small(browser, home):  # noqa: F811
         ".filter((entry) => entry.initiatorType !== 'fetch')"
         ".map((entry) => [entry.name, entry.transferSize])"
     )
-    browser.driver.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": False})
 
     assert len(sizes) >= 5
     assert all(size for _, size in sizes)

@@ -73,19 +73,30 @@ def chromium(tmp_path_factory):
 
 
 @pytest.fixture
-def browser(chromium):
-    browser = Browser(chromium)
-    # Leave Chromium's own start page, whose requests are not the service's.
-    browser.open("about:blank", "body")
+def browser(chromium, idle_database):
+    """A new tab, without what earlier pages have stored. It is closed before the tables are emptied."""
+    first_tab = chromium.current_window_handle
+    chromium.switch_to.new_window("tab")
+    chromium.execute_cdp_cmd("Network.clearBrowserCache", {})
     chromium.delete_all_cookies()
+    browser = Browser(chromium)
+    # Forget Chromium's own start page, whose requests are not the service's.
+    browser.open("about:blank", "body")
     browser.requests.clear()
     browser.errors.clear()
-    return browser
+    yield browser
+    chromium.close()
+    chromium.switch_to.window(first_tab)
+
+
+@pytest.fixture(scope="module")
+def service(module_gunicorn):
+    return module_gunicorn(HTTPS="0", RATE_LIMIT_SCALE="1000")
 
 
 @pytest.fixture
-def home(gunicorn):
-    return gunicorn(HTTPS="0", RATE_LIMIT_SCALE="1000")
+def home(service, idle_database):
+    return service
 
 
 def _assert_clean(browser, home):

@@ -42,9 +42,14 @@ def ben(make_user, client_of, movies):
     return ben
 
 
+@pytest.fixture(scope="module")
+def service(module_gunicorn):
+    return module_gunicorn(HTTPS="0")
+
+
 @pytest.fixture
-def client(gunicorn, ben):
-    return CountingClient(gunicorn(HTTPS="0"), family_create(user=ben).access)
+def client(service, idle_database, ben):
+    return CountingClient(service, family_create(user=ben).access)
 
 
 def test_a_list_screen_takes_two_requests(client, movies):
