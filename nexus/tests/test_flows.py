@@ -121,12 +121,14 @@ def test_a_feed_enters_at_most_10_modules(client_of, query):
     assert len(modules) <= 10, sorted(modules)
 
 
-def test_a_training_enters_at_most_21_modules():
-    made_up(members=40, movies=45)
+def test_a_training_enters_at_most_16_modules():
+    # So many that some members are held out, whose figures take two modules more.
+    made_up(members=120, movies=45)
     command = "recommendations.management.commands.train_recommender"
 
     _, modules = record_modules_below(
         lambda: call_command("train_recommender", force=True), (command, "handle")
     )
 
-    assert len(modules) <= 21, sorted(modules)
+    assert "recommendations.evaluation.metrics" in modules
+    assert len(modules) <= 16, sorted(modules)

@@ -26,8 +26,7 @@ from implicit.als import AlternatingLeastSquares
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from recommendations.algorithms.encoding import Encoded, interest_values
-from recommendations.algorithms.types import Array, Floats
+from recommendations.algorithms.types import Array, Encoded, Floats
 
 IMPLICIT_ITERATIONS, RESIDUAL_ITERATIONS = 15, 8
 THREADS = 2
@@ -52,7 +51,7 @@ def fit_implicit(
         use_gpu=False,
     )
     with threadpool_limits(1, user_api="blas"):
-        model.fit(encoded.matrix(interest_values(encoded)), show_progress=False)
+        model.fit(encoded.matrix(encoded.interest()), show_progress=False)
     vectors: Floats = np.asarray(model.item_factors, dtype=np.float32)
     return vectors
 

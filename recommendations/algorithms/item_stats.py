@@ -9,16 +9,14 @@ Shapes: r ratings, u members, m movies.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from recommendations.algorithms.encoding import Encoded, interest_values
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.types import LIKED, Array, MovieContent, Movies
+from recommendations.algorithms.types import LIKED, Array, Encoded, MovieContent, Movies
 
 # TMDb's mean of v votes counts for v / (v + VOTES_SHRINKAGE) of its distance from VOTES_CENTER; a
 # point of ten is VOTES_SLOPE on the logit scale of a like, and VOTES_STARS stars.
@@ -56,13 +54,6 @@ class Totals:
     #: Means over ratings of the quality and of the log count of the rated movie.
     quality: float = 0.0
     log_count: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Totals:
-        return cls(**values)
 
 
 def votes_above_average(content: MovieContent) -> Array:
@@ -179,7 +170,7 @@ def rated_movies(
     prior_count = parameters.quality_prior
     prior = prior_count * prior_probability(described, liked_share)
     quality = logit((likes + prior) / (count + prior_count))
-    interest = np.bincount(encoded.movies, interest_values(encoded), minlength=m)
+    interest = np.bincount(encoded.movies, encoded.interest(), minlength=m)
     rate = interest / max(u, 1)
     movies = Movies(
         ids=encoded.movie_ids,

@@ -2,27 +2,28 @@
 
     score = 100 * sigmoid(b_0 + sum_i b_i * signal_i)
 
-Each signal is a formula of the member's own ratings; the coefficients are those of
-algorithms.calibration. The three parts get their exact Shapley values on the percent scale.
+Each signal is a formula of the member's own ratings. The coefficients are a logistic regression drawn
+towards stated defaults, fitted on the simulated members of algorithms.fit. The three parts get their
+exact Shapley values on the percent scale.
 
 A residual is the stars beyond the community's mean, the movie's and the member's bias. Sums are
 shrunk: one movie is no taste. What a signal counts for may grow with the history: those of the history
 also come times c = n / (n + 10) and d = n / (n + 100), those of the movie times c, under names that end
 in TRUSTED and SETTLED.
 
-Shapes: n movies of the history, m movies to score, g genres, k factors.
+Shapes: n movies of the history, m movies to score, g genres, k factors or coefficients, r observations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from recommendations.algorithms import shapley
-from recommendations.algorithms.calibration import Coefficients
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.types import (
     LIKED,
@@ -209,6 +210,68 @@ def compute_signals(
     return values
 
 
+# --- The coefficients ------------------------------------------------------------------------------
+
+#: The coefficients without data. They serve until the first training, and small trainings lean on
+#: them. Fitted on simulated members of 43 small communities (1,000, 4,000 and 16,000 ratings, whole
+#: members drawn from a training part of MovieLens latest-small), with a prior of 2,000 observations
+#: at zero, and rounded. Those of the factorization are set: so few ratings do not teach it.
+DEFAULTS = {
+    "intercept": 0.0,
+    "quality": 0.22,
+    "quality_trusted": -0.04,
+    "count": 0.17,
+    "count_trusted": 0.0,
+    "bias": 0.89,
+    "bias_trusted": 0.47,
+    "genre": 1.25,
+    "genre_trusted": 1.04,
+    "genre_settled": 1.48,
+    "period": 1.07,
+    "period_trusted": 0.94,
+    "period_settled": 0.83,
+    "generosity": 1.58,
+    "generosity_trusted": 1.46,
+    "generosity_settled": 3.51,
+    "leaning": 0.11,
+    "leaning_trusted": -0.1,
+    "leaning_settled": 0.24,
+    "taste": 1.28,
+    "taste_trusted": 0.61,
+    "taste_settled": 0.38,
+    "factors": 0.0,
+    "factors_trusted": 0.3,
+    "factors_settled": 0.3,
+    "feed": 0.08,
+    "feed_trusted": 0.02,
+    "feed_settled": -0.1,
+    "trusted": 0.02,
+    "settled": -0.02,
+    "unrated": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """An intercept, a weight for each signal, and what the signals are centered and shrunk by."""
+
+    intercept: float
+    weights: dict[str, float]
+    totals: Totals = field(default_factory=Totals)
+    residual_ridge: float = 12.0
+
+    @classmethod
+    def default(cls) -> Coefficients:
+        """Return the coefficients that serve until the first training."""
+        weights = {name: value for name, value in DEFAULTS.items() if name != "intercept"}
+        return cls(DEFAULTS["intercept"], weights)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Coefficients:
+        """Return the coefficients of a stored training."""
+        return cls(**{**values, "totals": Totals(**values["totals"])})
+
+
 # --- The score -----------------------------------------------------------------------------------
 
 
@@ -327,3 +390,68 @@ def _links_without(links: Links, place: int) -> Links:
     keep = links.rated != place
     rated: Places = links.rated[keep]
     return Links(links.movies[keep], rated - (rated > place), links.weights[keep])
+
+
+# --- Fitting the coefficients ----------------------------------------------------------------------
+
+MAX_STEPS = 50
+#: A signal that varies less counts as varying so much in the pull towards the defaults. In a small
+#: community the ridge nearly erases the factorization of residuals (a spread of .001 stars). Without
+#: the floor it gets coefficients of hundreds, which are wrong once more ratings let it vary.
+MIN_SPREAD = 0.02
+# How many observations say that the level is right already. Measured with cuts at 60 and 70 % of the
+# ratings of latest-small: the ECE after the cut is .012 and .037, without the refit .058 and .060.
+LEVEL_PRIOR = 1000.0
+
+
+def fit_coefficients(
+    values: Array, liked: Array, weight: Array, defaults: Array, prior: float | Array
+) -> tuple[Array, float]:
+    """Return the (k,) coefficients and the mean log loss of a weighted logistic regression.
+
+    `values` are (r, k), the first column ones for the intercept; `liked` and `weight` (r,). Each
+    coefficient is drawn to its default as if `prior` observations (for each, if (k,)) said so: a
+    ridge on the distance in units of the signal's spread, or of MIN_SPREAD if that is greater.
+    Newton's method; the loss is convex.
+    """
+    spread = np.maximum(np.sqrt((weight @ values**2) / max(weight.sum(), 1e-12)), MIN_SPREAD)
+    pull = 0.25 * prior * spread**2 + 1e-6
+    coefficients = defaults.astype(np.float64).copy()
+    for _ in range(MAX_STEPS):
+        probability = expit(values @ coefficients)
+        slope = values.T @ (weight * (probability - liked)) + pull * (coefficients - defaults)
+        curvature = weight * probability * (1 - probability)
+        hessian = (values * curvature[:, None]).T @ values + np.diag(pull)
+        step = np.linalg.solve(hessian, slope)
+        # A step of more than a logit is cut: Newton overshoots where the loss is flat.
+        coefficients -= step / max(1.0, float(np.abs(step * spread).max()))
+        if np.abs(step * spread).max() < 1e-8:
+            break
+    probability = np.clip(expit(values @ coefficients), 1e-12, 1 - 1e-12)
+    losses = -(liked * np.log(probability) + (1 - liked) * np.log(1 - probability))
+    return coefficients, float(weight @ losses / max(weight.sum(), 1e-12))
+
+
+@dataclass(frozen=True)
+class NewestOutcomes:
+    """The newest ratings beside what was predicted before they were made; r in parallel."""
+
+    logits: Array  # (r,)
+    is_unrated: Array  # (r,), 1 if nobody had rated the movie
+    liked: Array  # (r,), 1 for 4 stars or more
+    weight: Array  # (r,), how many ratings each stands for
+
+
+def refit_level(coefficients: Coefficients, outcomes: NewestOutcomes) -> Coefficients:
+    """Return the coefficients corrected on the newest ratings.
+
+    The logit becomes shift + slope * logit + unrated * (1 if nobody has rated the movie).
+    """
+    values = np.stack([np.ones(len(outcomes.logits)), outcomes.logits, outcomes.is_unrated], axis=1)
+    level, _ = fit_coefficients(
+        values, outcomes.liked, outcomes.weight, np.array([0.0, 1.0, 0.0]), LEVEL_PRIOR
+    )
+    shift, slope, unrated = level.tolist()
+    weights = {name: slope * weight for name, weight in coefficients.weights.items()}
+    weights["unrated"] = weights.get("unrated", 0.0) + unrated
+    return replace(coefficients, intercept=shift + slope * coefficients.intercept, weights=weights)

@@ -1,21 +1,26 @@
-"""What a training learns: rows of movies, the lists of what speaks for what, and coefficients."""
+"""What a training learns: rows of movies, the lists of what speaks for what, and coefficients.
+
+`fit_movies` learns all but the coefficients, which are those of algorithms.fit.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommendations.algorithms import factorization
-from recommendations.algorithms.calibration import Coefficients
+from recommendations.algorithms import factorization, item_stats, neighbors
 from recommendations.algorithms.item_stats import Totals, unrated_movies
-from recommendations.algorithms.neighbors import transpose
+from recommendations.algorithms.match_score import Coefficients
+from recommendations.algorithms.neighbors import Executor, choose_sources, transpose
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import (
     Array,
+    Encoded,
     Floats,
     History,
     Ids,
@@ -26,6 +31,9 @@ from recommendations.algorithms.types import (
     Places,
     positions,
 )
+
+#: Takes the step and the share of it that is done.
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -99,3 +107,60 @@ def _select(
     entry_columns = place[chosen.indices]
     is_wanted = entry_columns >= 0
     return entry_rows[is_wanted], entry_columns[is_wanted], chosen.data[is_wanted]
+
+
+def fit_movies(
+    encoded: Encoded,
+    content: MovieContent,
+    parameters: Parameters,
+    coefficients: Coefficients,
+    executor: Executor,
+    *,
+    as_of: float,
+    targets: Places | None = None,
+    progress: Progress,
+    stage: str = "learning",
+) -> Model:
+    """Fit rows, vectors and lists. Only the movies at the places of `targets` get lists."""
+    mean, user_bias, movie_bias = item_stats.fit_biases(encoded, content, parameters.bias_ridge)
+    movies, totals = item_stats.rated_movies(encoded, content, movie_bias, parameters, as_of)
+    residuals = neighbors.residuals_of(encoded, mean, user_bias, movie_bias)
+    sources = choose_sources(movies.count.astype(np.int64), least=parameters.min_source_ratings)
+    if targets is None:
+        targets = np.arange(len(movies))
+    ranking = neighbors.fit_ranking_lists(
+        encoded,
+        sources,
+        targets,
+        parameters,
+        executor=executor,
+        progress=lambda part: progress(stage, 0.6 * part),
+    )
+    taste = neighbors.fit_taste_lists(
+        encoded,
+        sources,
+        targets,
+        residuals,
+        parameters,
+        executor=executor,
+        progress=lambda part: progress(stage, 0.6 + 0.3 * part),
+    )
+    movies = movies.with_vectors(
+        factorization.fit_implicit(
+            encoded,
+            factors=parameters.als_factors,
+            alpha=parameters.als_alpha,
+            ridge=parameters.als_ridge,
+            seed=parameters.seed,
+        ),
+        factorization.fit_residual(
+            encoded,
+            residuals,
+            factors=parameters.residual_factors,
+            ridge=parameters.residual_ridge,
+            seed=parameters.seed,
+        ),
+    )
+    progress(stage, 1.0)
+    known = replace(coefficients, totals=totals, residual_ridge=parameters.residual_ridge)
+    return Model(movies, ranking, taste, totals, known, parameters)

@@ -6,7 +6,11 @@ each. For target j with the K sources N most similar to it:
     (G_NN + diag(lambda + p / (1 - p) * g_kk)) w = G_Nj
 
 This is EASE (Steck, WWW 2019) with the dropout ridge of EDLAE (Steck, NeurIPS 2020), restricted to
-neighbors as fsSLIM is (Ning and Karypis, ICDM 2011). Targets do not depend on each other.
+neighbors as fsSLIM is (Ning and Karypis, ICDM 2011). Targets do not depend on each other. G are the
+products of movies by the scaled interest of their ratings: member u is scaled by (n_u / mean n)^-power,
+so that a member who rated everything does not outvote hundreds, and movie i by its summed
+interest^-power, so that the most popular movies do not speak for everything (Steck, "Markov random
+fields for collaborative filtering", NeurIPS 2019, scales items likewise).
 
 *Match score*: the movies whose residuals agree, by shrunk cosine.
 
@@ -33,15 +37,10 @@ from scipy import sparse
 from scipy.linalg.lapack import sposv
 from threadpoolctl import threadpool_limits
 
-from recommendations.algorithms.encoding import (
-    Encoded,
-    interest_values,
-    member_scale,
-    movie_scale,
-)
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import (
     Array,
+    Encoded,
     Floats,
     NeighborLists,
     Places,
@@ -86,6 +85,21 @@ class ThreadExecutor:
                 result = running.pop(0).result()
                 running.extend(pool.submit(compute, block) for block in islice(rest, 1))
                 yield result
+
+
+def member_scale(encoded: Encoded, power: float) -> Floats:
+    """(u,) Return (n_u / mean n)^-power, which is 1 for a member of mean activity."""
+    counts = np.maximum(np.bincount(encoded.users, minlength=encoded.shape[0]), 1)
+    mean = max(len(encoded.stars), 1) / max(len(counts), 1)
+    scale: Floats = ((counts / mean) ** -power).astype(np.float32)
+    return scale
+
+
+def movie_scale(encoded: Encoded, power: float) -> Floats:
+    """(m,) Return (sum of interest)^-power."""
+    totals = np.bincount(encoded.movies, encoded.interest(), minlength=encoded.shape[1])
+    scale: Floats = (np.maximum(totals, 0.1) ** -power).astype(np.float32)
+    return scale
 
 
 def cosine(
@@ -301,7 +315,7 @@ def fit_ranking_lists(
     """Return for each target what interest in another movie says for it; others have no list."""
     scale = movie_scale(encoded, parameters.movie_power)
     members = member_scale(encoded, parameters.member_power)
-    values = interest_values(encoded) * members[encoded.users] * scale[encoded.movies]
+    values = encoded.interest() * members[encoded.users] * scale[encoded.movies]
     gram = Gram(encoded.matrix(values), sources)
     source_gram = gram.among_sources(executor)
     progress(0.3)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 #: Stored with each training. A training of another version is never read.
 VERSION = "edlae-2"
@@ -116,11 +115,3 @@ class Parameters:
             pair_shrinkage=share * self.pair_shrinkage,
             taste_shrinkage=share * self.taste_shrinkage,
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Parameters:
-        """Return the parameters of a stored training."""
-        return cls(**values)

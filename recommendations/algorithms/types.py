@@ -1,15 +1,20 @@
 """What goes into a training and into a score: ratings, what movies are, and a member's history.
 
-Shapes: r ratings, m movies, n movies of one member's history, g genres, e links.
+Shapes: r ratings, u members, m movies, n movies of one member's history, g genres, e links.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from nexus.core.genres import GENRE_NAMES
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -18,6 +23,7 @@ Places = NDArray[np.intp]
 
 LIKED = 4.0
 LOWEST_STARS, HIGHEST_STARS = 0.5, 5.0
+_GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}
 
 
 class BadRatings(ValueError):  # noqa: N818
@@ -55,6 +61,45 @@ class Ratings:
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """The ratings by place, ordered by member and movie."""
+
+    user_ids: Ids  # (u,) ascending
+    movie_ids: Ids  # (m,) ascending
+    users: NDArray[np.int32]  # (r,) row of the member
+    movies: NDArray[np.int32]  # (r,) column of the movie
+    stars: Floats  # (r,)
+    times: NDArray[np.int64] | None  # (r,) seconds since 1970, None if unknown
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.user_ids), len(self.movie_ids)
+
+    def only(self, chosen: NDArray[np.bool_]) -> Encoded:
+        """Return some of the ratings, without the members and movies that have none left."""
+        user_ids, users = np.unique(self.users[chosen], return_inverse=True)
+        movie_ids, movies = np.unique(self.movies[chosen], return_inverse=True)
+        return Encoded(
+            self.user_ids[user_ids],
+            self.movie_ids[movie_ids],
+            users.astype(np.int32),
+            movies.astype(np.int32),
+            self.stars[chosen],
+            None if self.times is None else self.times[chosen],
+        )
+
+    def matrix(self, values: Floats) -> sparse.csr_matrix:
+        """(u, m) Return the sparse matrix with these (r,) values."""
+        counts = np.bincount(self.users, minlength=self.shape[0])
+        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        return sparse.csr_matrix((values, self.movies, starts), shape=self.shape)
+
+    def interest(self) -> Floats:
+        """(r,) Return the interest of each rating."""
+        return interest(self.stars).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class MovieContent:
     """What the catalogue says of movies, rated or not; a row each, ids ascending.
 
@@ -67,29 +112,34 @@ class MovieContent:
     vote_average: Floats  # (m,)
     vote_count: Floats  # (m,)
 
+    @classmethod
+    def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> MovieContent:
+        """Return rows that begin with id, genre names, year, vote average and vote count as arrays."""
+        genres = np.zeros((len(rows), len(GENRE_NAMES)), dtype=np.float32)
+        for place, row in enumerate(rows):
+            for name in row[1]:
+                # Genres that TMDb has added since the release of this model count for nothing.
+                if name in _GENRE_COLUMN:
+                    genres[place, _GENRE_COLUMN[name]] = 1.0
+        return cls(
+            movie_ids=np.array([row[0] for row in rows], dtype=np.int64),
+            genres=genres,
+            years=np.array([row[2] or 0 for row in rows], dtype=np.int64),
+            vote_average=np.array([row[3] for row in rows], dtype=np.float32),
+            vote_count=np.array([row[4] for row in rows], dtype=np.float32),
+        )
+
     def __len__(self) -> int:
         return len(self.movie_ids)
 
     def of(self, movie_ids: Ids) -> MovieContent:
         """Return the rows of these movies, in their order; unknown movies have no content."""
-        places, held = positions(self.movie_ids, movie_ids)
-        if not len(self):
-            width = self.genres.shape[1] if self.genres.ndim == 2 else 0
-            nothing = np.zeros(len(movie_ids), dtype=np.float32)
-            return MovieContent(
-                movie_ids,
-                np.zeros((len(movie_ids), width), np.float32),
-                np.zeros(len(movie_ids), np.int64),
-                nothing,
-                nothing,
-            )
-        return MovieContent(
-            movie_ids=movie_ids,
-            genres=np.where(held[:, None], self.genres[places], np.float32(0)),
-            years=np.where(held, self.years[places], 0),
-            vote_average=np.where(held, self.vote_average[places], np.float32(0)),
-            vote_count=np.where(held, self.vote_count[places], np.float32(0)),
-        )
+        places, is_known = positions(self.movie_ids, movie_ids)
+        at, columns = np.flatnonzero(is_known), {}
+        for name, values in vars(self).items():
+            columns[name] = np.zeros((len(movie_ids), *values.shape[1:]), dtype=values.dtype)
+            columns[name][at] = values[places[at]]
+        return MovieContent(**(columns | {"movie_ids": movie_ids}))
 
     def without_votes(self) -> MovieContent:
         """Return the same movies without TMDb's votes."""
@@ -148,11 +198,6 @@ class Links:
     movies: Places  # (e,) place among the movies to score
     rated: Places  # (e,) place in the history
     weights: Floats  # (e,)
-
-    @classmethod
-    def none(cls) -> Links:
-        nothing = np.zeros(0, dtype=np.intp)
-        return cls(nothing, nothing, np.zeros(0, dtype=np.float32))
 
     def of_rated(self, chosen: Places, n: int) -> Links:
         """Return the links from these of the n rated movies, which become the whole history."""
@@ -214,6 +259,31 @@ class History:
             self.rated[keep],
             self.recency[keep],
         )
+
+
+def encode(ratings: Ratings) -> Encoded:
+    """Order the ratings by member and movie, so that sums of floats do not depend on their order.
+
+    Raises BadRatings if a member rates a movie twice.
+    """
+    user_ids, users = np.unique(ratings.users, return_inverse=True)
+    movie_ids, movies = np.unique(ratings.movies, return_inverse=True)
+    key = users.astype(np.int64) * max(len(movie_ids), 1) + movies
+    users, movies = users.astype(np.int32), movies.astype(np.int32)
+    stars, times = np.asarray(ratings.stars, dtype=np.float32), ratings.times
+    if (np.diff(key) <= 0).any():
+        order = np.argsort(key, kind="stable")
+        key, users, movies, stars = key[order], users[order], movies[order], stars[order]
+        times = None if times is None else times[order]
+        is_repeated = np.diff(key) == 0
+        if is_repeated.any():
+            row = int(is_repeated.argmax())
+            raise BadRatings(
+                f"Member {user_ids[users[row]]} rates movie {movie_ids[movies[row]]} twice."
+            )
+    return Encoded(
+        user_ids.astype(np.int64), movie_ids.astype(np.int64), users, movies, stars, times
+    )
 
 
 def interest(stars: NDArray[np.floating]) -> Array:

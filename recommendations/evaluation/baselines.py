@@ -12,7 +12,6 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from recommendations.algorithms import factorization
-from recommendations.algorithms.encoding import encode
 from recommendations.algorithms.item_stats import SECONDS_A_DAY, decayed_counts
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.ranking import fold_in
@@ -21,6 +20,7 @@ from recommendations.algorithms.types import (
     Floats,
     MovieContent,
     Ratings,
+    encode,
     interest,
     positions,
 )

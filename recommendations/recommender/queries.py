@@ -30,8 +30,8 @@ from accounts.models import User
 from movies.models import Movie, MovieQuerySet
 from movies.serializers import SUMMARY_COLUMNS
 from nexus.core.genres import GENRE_NAMES
-from recommendations.algorithms.calibration import Coefficients
 from recommendations.algorithms.item_stats import RatingSums, Totals, untrained_movies
+from recommendations.algorithms.match_score import Coefficients
 from recommendations.algorithms.parameters import VERSION, Parameters
 from recommendations.algorithms.ranking import recency_weights
 from recommendations.algorithms.types import (
@@ -106,8 +106,7 @@ def _fetch_rows(sql: str, params: Any) -> list[tuple[Any, ...]]:
 
 # --- The stored model ----------------------------------------------------------------------------
 
-_GENRE_COLUMN = {name: column for column, name in enumerate(GENRE_NAMES)}
-_GENRE_BITS = np.arange(len(GENRE_NAMES), dtype=np.uint32)
+GENRE_BITS = np.arange(len(GENRE_NAMES), dtype=np.uint32)
 #: What a training knows of each of its movies, 38 bytes; in the memory of each process.
 MOVIE = np.dtype(
     [
@@ -122,7 +121,8 @@ MOVIE = np.dtype(
         ("trend", "<f4"),
     ]
 )
-_NUMBERS = ("quality", "bias", "count", "rate", "recent_rate", "trend")
+#: The columns that Movies has under the same names.
+NUMBERS = ("quality", "bias", "count", "rate", "recent_rate", "trend")
 #: An entry of a movie's list: the place of another movie in the model, and its weight.
 ENTRY = np.dtype([("place", "<i4"), ("weight", "<f4")])
 
@@ -166,9 +166,9 @@ class ModelHeader:
         rows, k = self.table[places], self.parameters.als_factors
         return Movies(
             ids=rows["id"].astype(np.int64),
-            genres=((rows["genres"][:, None] >> _GENRE_BITS) & 1).astype(np.float32),
+            genres=((rows["genres"][:, None] >> GENRE_BITS) & 1).astype(np.float32),
             years=rows["year"].astype(np.int64),
-            **{name: rows[name].astype(np.float64) for name in _NUMBERS},
+            **{name: rows[name].astype(np.float64) for name in NUMBERS},
             factors=vectors[:, :k],
             residual_factors=vectors[:, k:],
         )
@@ -189,17 +189,6 @@ class ModelHeader:
         empty = bytes(4 * width)
         table: Floats = np.frombuffer(b"".join(row or empty for row in rows), "<f4")
         return table.reshape(len(rows), width)
-
-
-def pack_movies(movies: Movies) -> NDArray[np.void]:
-    """(m,) Return the table of a ModelHeader."""
-    table = np.empty(len(movies), dtype=MOVIE)
-    bits = (movies.genres > 0).astype(np.uint32) << _GENRE_BITS
-    table["genres"] = bits.sum(axis=1, dtype=np.uint32)
-    table["id"], table["year"] = movies.ids, movies.years
-    for name in _NUMBERS:
-        table[name] = getattr(movies, name)
-    return table
 
 
 @dataclass(frozen=True)
@@ -243,9 +232,9 @@ def load_header(training_id: int) -> ModelHeader:
         training_id=training_id,
         algorithm=training.algorithm,
         factor_gram=np.frombuffer(training.factor_gram, "<f8").reshape(k, k),
-        totals=Totals.from_dict(training.totals),
+        totals=Totals(**training.totals),
         coefficients=Coefficients.from_dict(training.coefficients),
-        parameters=Parameters.from_dict(training.parameters),
+        parameters=Parameters(**training.parameters),
     )
 
 
@@ -288,19 +277,7 @@ def describe_movies(rows: Sequence[tuple[Any, ...]]) -> MovieContent:
 
     TMDb's votes are zero unless RECOMMEND_WITH_TMDB_VOTES is on.
     """
-    genres = np.zeros((len(rows), len(GENRE_NAMES)), dtype=np.float32)
-    for place, row in enumerate(rows):
-        for name in row[1]:
-            # Genres that TMDb has added since the release of this model count for nothing.
-            if name in _GENRE_COLUMN:
-                genres[place, _GENRE_COLUMN[name]] = 1.0
-    content = MovieContent(
-        movie_ids=np.array([row[0] for row in rows], dtype=np.int64),
-        genres=genres,
-        years=np.array([row[2] or 0 for row in rows], dtype=np.int64),
-        vote_average=np.array([row[3] for row in rows], dtype=np.float32),
-        vote_count=np.array([row[4] for row in rows], dtype=np.float32),
-    )
+    content = MovieContent.of_rows(rows)
     return content if settings.RECOMMEND_WITH_TMDB_VOTES else content.without_votes()
 
 

@@ -126,7 +126,7 @@ def test_a_counterfactual_is_what_the_score_becomes_when_the_rating_goes(ann, cl
 
 
 def test_the_answer_is_that_of_the_model_in_memory(trained):
-    users, movies = trained
+    users, _ = trained
     header, stored = load_active_header(), model_from_training(load_active_header())
     feed, taste = (
         NeighborLists(lists.indptr, header.movie_ids[lists.indices], lists.data)
@@ -134,7 +134,7 @@ def test_the_answer_is_that_of_the_model_in_memory(trained):
     )
     rows = header.movies(np.arange(len(header.movie_ids)), stored.vectors)
     model = Model(rows, feed, taste, header.totals, header.coefficients, header.parameters)
-    content = content_read(np.array([movie.pk for movie in movies]))
+    content = content_read()
     for user in users[:3]:
         rows = user.ratings.order_by("-created_at", "-id").values_list("movie_id", "score")
         rated = np.array([row[0] for row in rows])

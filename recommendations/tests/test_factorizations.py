@@ -4,10 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommendations.algorithms import factorization
-from recommendations.algorithms.encoding import encode
 from recommendations.algorithms.match_score import predict_residual, residual_shares
 from recommendations.algorithms.ranking import fold_in
-from recommendations.algorithms.types import Ratings, interest
+from recommendations.algorithms.types import Ratings, encode, interest
 
 
 def make_community(u=40, m=12, seed=1):

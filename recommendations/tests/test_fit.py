@@ -1,14 +1,13 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
-from recommendations.algorithms.calibration import Coefficients
-from recommendations.algorithms.fit import DEFAULTS, fit
-from recommendations.algorithms.item_stats import Totals
-from recommendations.algorithms.match_score import percents, score
+from recommendations.algorithms.fit import NAMES, fit
+from recommendations.algorithms.match_score import DEFAULTS, Coefficients, percents, score
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.ranking import rank
-from recommendations.algorithms.simulation import NAMES
 from recommendations.algorithms.types import BadRatings, History, MovieContent, Ratings
 
 NOW = 1_700_000_000.0
@@ -97,9 +96,7 @@ def test_the_same_ratings_in_another_order_make_the_same_model(model):
 
 
 def test_coefficients_and_parameters_survive_json(model):
-    assert Coefficients.from_dict(model.coefficients.as_dict()) == model.coefficients
-    assert Parameters.from_dict(model.parameters.as_dict()) == model.parameters
-    assert Totals.from_dict(model.totals.as_dict()) == model.totals
+    assert Coefficients.from_dict(asdict(model.coefficients)) == model.coefficients
 
 
 @pytest.mark.parametrize(
@@ -133,10 +130,12 @@ def test_what_is_not_a_number_stops_the_training():
         fit_model(Ratings(ratings.users, ratings.movies, stars))
 
 
-def test_progress_goes_forward_through_both_stages():
+def test_progress_goes_forward_through_all_steps():
     reports = []
     fit_model(community(), progress=lambda stage, share: reports.append((stage, share)))
-    for stage in ("calibrating", "learning"):
+    steps = list(dict.fromkeys(name for name, _ in reports))
+    assert [*steps[:1], steps[-1]] == ["calibrating, round 1 of 5", "learning"]
+    for stage in steps:
         shares = [share for name, share in reports if name == stage]
         assert shares == sorted(shares)
         assert 0 <= shares[0] <= shares[-1] <= 1 + 1e-9

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from recommendations.algorithms.encoding import encode, member_scale, movie_scale
 from recommendations.algorithms.item_stats import (
     RatingSums,
     Totals,
@@ -11,8 +10,9 @@ from recommendations.algorithms.item_stats import (
     unrated_movies,
     untrained_movies,
 )
+from recommendations.algorithms.neighbors import member_scale, movie_scale
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.types import BadRatings, MovieContent, Ratings, interest
+from recommendations.algorithms.types import BadRatings, MovieContent, Ratings, encode, interest
 
 
 def ratings(rows):

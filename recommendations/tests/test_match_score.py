@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from recommendations.algorithms import calibration, match_score, shapley
-from recommendations.algorithms.calibration import Coefficients
+from recommendations.algorithms import match_score, shapley
 from recommendations.algorithms.item_stats import Totals
 from recommendations.algorithms.match_score import (
+    Coefficients,
     percents,
     percents_without,
     rating_contributions,
@@ -38,6 +38,8 @@ WEIGHTS = {
     "trusted": -0.1,
 }
 COEFFICIENTS = Coefficients(-0.2, WEIGHTS, TOTALS)
+
+NO_LINKS = Links(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32))
 
 
 def movies(m, *, seed=0, first=1):
@@ -128,7 +130,7 @@ def test_signals_by_hand():
 
 def test_nobody_gets_the_quality_of_the_movie_alone():
     history, asked = member(0), movies(5)
-    scores = score(history, asked, Links.none(), Links.none(), COEFFICIENTS)
+    scores = score(history, asked, NO_LINKS, NO_LINKS, COEFFICIENTS)
     assert not scores.parts["rating_history"].any()
     assert not scores.parts["genre_affinity"].any()
     assert scores.baseline == pytest.approx(100 * float(expit(-0.2)))
@@ -138,7 +140,7 @@ def test_nobody_gets_the_quality_of_the_movie_alone():
 def test_a_favourite_genre_counts_before_the_first_rating():
     asked = movies(5)
     named = History.of(movies(0), [], np.array([1.0, 0, 0, 0]))
-    scores = score(named, asked, Links.none(), Links.none(), COEFFICIENTS)
+    scores = score(named, asked, NO_LINKS, NO_LINKS, COEFFICIENTS)
     raised = scores.parts["genre_affinity"]
     assert ((raised > 0) == (asked.genres[:, 0] > 0)).all()
 
@@ -266,7 +268,7 @@ def test_the_order_leans_on_the_chance_less_and_less():
     for n in (0, 10, 1000):
         history = History.of(movies(n), np.full(n, 4.0))
         bare = popularity_weight(n) * two.rate
-        order = rank(history, two, Links.none(), percent, np.eye(3), alone) / bare
+        order = rank(history, two, NO_LINKS, percent, np.eye(3), alone) / bare
         shares.append(float(np.log(order[0] / order[1]) / np.log(4.0)))
     assert shares == pytest.approx([1.0, 0.75, 0.505], abs=0.001)
 
@@ -297,7 +299,7 @@ def test_calibration_recovers_known_chances():
     values = np.column_stack((np.ones(40_000), dice.normal(0, 1, (40_000, 2))))
     true = np.array([-0.4, 1.2, 0.0])
     liked = (dice.random(40_000) < expit(values @ true)).astype(float)
-    found, _ = calibration.fit_coefficients(values, liked, np.ones(40_000), np.zeros(3), 100.0)
+    found, _ = match_score.fit_coefficients(values, liked, np.ones(40_000), np.zeros(3), 100.0)
     assert found == pytest.approx(true, abs=0.05)
     chance = expit(values @ found)
     for low in np.arange(0.1, 0.9, 0.1):
@@ -309,10 +311,10 @@ def test_little_data_leaves_the_defaults_nearly_as_they_are():
     values = np.array([[1.0, 1.0], [1.0, -1.0]])
     defaults = np.array([0.3, 0.8])
     args = values, np.array([0.0, 1.0]), np.ones(2), defaults
-    found, _ = calibration.fit_coefficients(*args, 1000.0)
+    found, _ = match_score.fit_coefficients(*args, 1000.0)
     assert found == pytest.approx(defaults, abs=0.01)
     nothing = np.zeros((0, 2)), np.zeros(0), np.zeros(0), defaults
-    assert calibration.fit_coefficients(*nothing, 100.0)[0] == pytest.approx(defaults)
+    assert match_score.fit_coefficients(*nothing, 100.0)[0] == pytest.approx(defaults)
 
 
 def test_a_signal_that_hardly_varies_gets_no_great_coefficient():
@@ -320,7 +322,7 @@ def test_a_signal_that_hardly_varies_gets_no_great_coefficient():
     values = np.column_stack((np.ones(5_000), dice.normal(0, 0.001, 5_000)))
     liked = (dice.random(5_000) < expit(300 * values[:, 1])).astype(float)
 
-    fitted, _ = calibration.fit_coefficients(
+    fitted, _ = match_score.fit_coefficients(
         values, liked, np.ones(5_000), np.zeros(2), np.array([30.0, 2_800.0])
     )
 
@@ -331,6 +333,6 @@ def test_a_signal_that_hardly_varies_gets_no_great_coefficient():
 def test_separable_data_do_not_run_away():
     values = np.column_stack((np.ones(50), np.linspace(-9, 9, 50)))
     liked = (values[:, 1] > 0).astype(float)
-    found, loss = calibration.fit_coefficients(values, liked, np.ones(50), np.zeros(2), 10.0)
+    found, loss = match_score.fit_coefficients(values, liked, np.ones(50), np.zeros(2), 10.0)
     assert np.isfinite(found).all()
     assert loss < 0.3

@@ -2,23 +2,19 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recommendations.algorithms.encoding import (
-    encode,
-    interest_values,
-    member_scale,
-    movie_scale,
-)
 from recommendations.algorithms.neighbors import (
     Gram,
     ThreadExecutor,
     choose_sources,
     fit_ranking_lists,
     fit_taste_lists,
+    member_scale,
+    movie_scale,
     solve_weights,
     transpose,
 )
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.types import Ratings
+from recommendations.algorithms.types import Ratings, encode
 
 
 def community(u=60, m=25, seed=1, share=0.4):
@@ -66,7 +62,7 @@ def test_a_target_with_one_neighbour_by_hand():
 def test_ranking_weights_agree_with_a_dense_reference(k, alone):
     given = encode(community())
     m = given.shape[1]
-    x = interest_values(given).astype(float)
+    x = given.interest().astype(float)
     scale = movie_scale(given, 0.1).astype(float)
     users = member_scale(given, 0.5).astype(float)
     matrix = given.matrix(x).toarray() * users[:, None] * scale[None, :]

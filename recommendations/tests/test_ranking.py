@@ -17,6 +17,8 @@ candidates = st.tuples(
     st.sampled_from([0, 0, 7, 8]),
 )
 
+NO_LINKS = Links(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32))
+
 
 def make_movies(m, **columns):
     values = {
@@ -43,7 +45,7 @@ def make_history(n, **columns):
 def order_of(history, movies, parameters, *, feed=None, percent=50.0):
     percents = np.broadcast_to(np.asarray(percent, dtype=float), (len(movies),))
     gram = movies.factors.T.astype(float) @ movies.factors
-    return rank(history, movies, feed or Links.none(), percents, gram, parameters)
+    return rank(history, movies, feed or NO_LINKS, percents, gram, parameters)
 
 
 def test_movies_under_the_floor_come_last_and_keep_their_order():

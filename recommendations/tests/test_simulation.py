@@ -3,14 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommendations.algorithms import simulation
-from recommendations.algorithms.calibration import Coefficients, NewestOutcomes, refit_level
-from recommendations.algorithms.encoding import encode
-from recommendations.algorithms.fit import fit, fit_movies
+from recommendations.algorithms import fit as simulation
+from recommendations.algorithms.fit import REGULAR, Community, count_rounds, fit, simulate
+from recommendations.algorithms.match_score import Coefficients, NewestOutcomes, refit_level
 from recommendations.algorithms.neighbors import ThreadExecutor
 from recommendations.algorithms.parameters import Parameters
-from recommendations.algorithms.simulation import REGULAR, count_rounds, simulate
-from recommendations.algorithms.types import MovieContent, Ratings, positions
+from recommendations.algorithms.types import MovieContent, Ratings, encode
 
 
 def community(u=60, m=40):
@@ -26,25 +24,22 @@ def catalogue(m=40):
     return MovieContent(np.arange(1, m + 1), np.ones((m, 1), np.float32), years, nothing, nothing)
 
 
-def played(given, seed=1):
-    """What came of it, and the ratings each movies' side was made of."""
-    met = []
+class RecordingCommunity(Community):
+    """Records what the movies of each round are fitted on."""
 
-    def learn(rest, wanted, report):
-        met.append(rest)
-        targets, held = positions(rest.movie_ids, wanted)
-        return fit_movies(
-            rest,
-            catalogue(),
-            Parameters(),
-            Coefficients(0.0, {}),
-            ThreadExecutor(),
-            as_of=0.0,
-            targets=targets[held],
-            progress=lambda stage, share: report(share),
-        )
+    def fit_part(self, chosen, *args):
+        fitted_on.append(self.encoded.only(chosen))
+        return super().fit_part(chosen, *args)
 
-    return simulate(given, catalogue(), seed, learn, lambda share: None), met
+
+fitted_on = []
+
+
+def played(given):
+    """Return the observations, and the ratings that the movies of each round were fitted on."""
+    fitted_on.clear()
+    whole = RecordingCommunity(given, catalogue(), Parameters(), 0.0, ThreadExecutor())
+    return simulate(whole, lambda step, share: None), [*fitted_on]
 
 
 def test_every_round_has_other_strangers_and_the_fit_is_without_them():

@@ -145,7 +145,7 @@ def _learn(
     force: bool,
 ) -> tuple[Model, TrainingReport]:
     """Return the model with its figures. Raises WorseError if it should not serve."""
-    content = content_read(np.unique(ratings.movies))
+    content = content_read()
     is_held_out = draw_held_out(ratings.users, members=training.member_count)
     parameters = Parameters.for_size(len(ratings), use_votes=settings.RECOMMEND_WITH_TMDB_VOTES)
     as_of = time.time()
@@ -184,7 +184,7 @@ def fit_as_of(moment: datetime, *, progress: Progress) -> Model:
         raise TooFewRatingsError(f"There are no ratings before {moment:%Y-%m-%d %H:%M} UTC.")
     return fit(
         ratings,
-        content_read(np.unique(ratings.movies)),
+        content_read(),
         Parameters.for_size(len(ratings), use_votes=False),
         as_of=moment.timestamp(),
         progress=progress,

@@ -6,12 +6,13 @@ What a request reads of it, and the format of its columns, is in recommendations
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from django.db import connection
+from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -24,6 +25,7 @@ from recommendations.algorithms.types import (
     Floats,
     Ids,
     MovieContent,
+    Movies,
     NeighborLists,
     Places,
     Ratings,
@@ -33,12 +35,13 @@ from recommendations.models import MovieFactors, Training
 from recommendations.recommender.queries import (
     CATALOGUE_COLUMNS,
     ENTRY,
+    GENRE_BITS,
+    MOVIE,
     NO_TRAINING,
+    NUMBERS,
     CatalogueRow,
     ModelHeader,
     SparseRows,
-    describe_movies,
-    pack_movies,
 )
 from social.models import Rating
 
@@ -128,9 +131,12 @@ def catalogue_rows(movie_ids: Sequence[int]) -> list[CatalogueRow]:
     return list(movies.values_list(*CATALOGUE_COLUMNS))
 
 
-def content_read(movie_ids: Ids) -> MovieContent:
-    """Return what the catalogue says of these movies; deleted ones are left out. One query."""
-    return describe_movies(catalogue_rows(movie_ids.tolist()))
+def content_read() -> MovieContent:
+    """Return what the catalogue says of the movies that somebody has rated. One query."""
+    is_rated = Exists(Rating.objects.filter(movie=OuterRef("pk")))
+    with long_transaction():
+        rows = Movie.objects.filter(is_rated).order_by("id").values_list(*CATALOGUE_COLUMNS)
+        return MovieContent.of_rows(list(rows))
 
 
 # --- Storing -------------------------------------------------------------------------------------
@@ -155,13 +161,24 @@ def model_store(*, training: Training, model: Model, progress: Progress) -> None
             copy.write_row((training.pk, int(movies.ids[place]), *lists, vectors[place].tobytes()))
             if place % 1000 == 0:
                 progress("storing", place / m)
-    training.movies = pack_movies(movies).tobytes()
+    training.movies = _pack_movies(movies).tobytes()
     training.factor_gram = model.factor_gram.astype("<f8").tobytes()
-    training.totals = model.totals.as_dict()
-    training.coefficients = model.coefficients.as_dict()
-    training.parameters = model.parameters.as_dict()
+    training.totals = asdict(model.totals)
+    training.coefficients = asdict(model.coefficients)
+    training.parameters = asdict(model.parameters)
     training.movie_count = m
     progress("storing", 1.0)
+
+
+def _pack_movies(movies: Movies) -> NDArray[np.void]:
+    """(m,) Return the table of a ModelHeader."""
+    table = np.empty(len(movies), dtype=MOVIE)
+    bits = (movies.genres > 0).astype(np.uint32) << GENRE_BITS
+    table["genres"] = bits.sum(axis=1, dtype=np.uint32)
+    table["id"], table["year"] = movies.ids, movies.years
+    for name in NUMBERS:
+        table[name] = getattr(movies, name)
+    return table
 
 
 def factors_analyze() -> None:
@@ -234,7 +251,7 @@ def model_in_memory(model: Model) -> InMemoryModel:
     """Return a model that is not stored as if it had been read from the database."""
     movies = model.movies
     header = ModelHeader.of_table(
-        pack_movies(movies),
+        _pack_movies(movies),
         training_id=NO_TRAINING,
         algorithm=VERSION,
         factor_gram=model.factor_gram,
