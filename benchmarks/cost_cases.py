@@ -38,15 +38,20 @@ from nexus.core.genres import GENRE_NAMES
 from recommendations.models import Feedback
 from social.models import (
     Follow,
+    GroupMembership,
+    GroupVote,
     Import,
     ImportRow,
+    MovieGroup,
     Playlist,
     PlaylistItem,
     Rating,
     Viewing,
     WatchlistItem,
 )
+from social.models.groups import MAX_GROUP_MEMBERS
 from social.queries import copy_items
+from social.services.groups import group_create
 from social.transfer.prepared_exports import MAX_ROWS_OF_A_REQUEST
 from tmdb.fake.server import FIRST_ID
 
@@ -91,6 +96,9 @@ class World:
     movie_ids: list[int]
     person_id: int
     collection_id: int
+    group_id: int
+    join_code: str
+    group_username: str
 
     def get_path(self, template: str) -> str:
         """Return the path of a route, with the ids that its resource has here."""
@@ -103,6 +111,7 @@ class World:
             "/auth/access-tokens/": self.access_token_id,
             "/people/": self.person_id,
             "/collections/": self.collection_id,
+            "/groups/": self.group_id,
         }
         pk = next((pk for start, pk in ids.items() if template.startswith(start)), self.movie_id)
         if template.endswith("/report/"):
@@ -309,6 +318,22 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     ),
     "GET /blocks/": _PAGE,
     "GET /feed/": _PAGE,
+    "GET /groups/": (CostCase(f"{settings.MEMBER_QUOTAS['groups']} groups", _LARGE_PAGE),),
+    "POST /groups/": (CostCase(body=lambda world: {"name": "x" * 100}, is_of_other=True),),
+    "POST /groups/join/": (
+        CostCase(body=lambda world: {"join_code": world.join_code}, is_of_guest=True),
+    ),
+    "GET /groups/{pk}/": _PLAIN,
+    "PATCH /groups/{pk}/": _send(name="x" * 100),
+    "DELETE /groups/{pk}/": _PLAIN,
+    "POST /groups/{pk}/leave/": _PLAIN,
+    "POST /groups/{pk}/join_code/": _PLAIN,
+    "DELETE /groups/{pk}/members/{username}/": (
+        CostCase(path=lambda world: f"/groups/{world.group_id}/members/{world.group_username}/"),
+    ),
+    "GET /groups/{pk}/votes/": _PAGE,
+    "PUT /groups/{pk}/votes/{movie_id}/": _send(vote="veto"),
+    "DELETE /groups/{pk}/votes/{movie_id}/": _PLAIN,
     "GET /watchlist/": _PAGE,
     "POST /watchlist/": _send_movie(),
     "PUT /watchlist/{movie_id}/": (
@@ -587,6 +612,7 @@ def create_world() -> World:
     series = Collection.objects.create(tmdb_id=1, name="The longest series")
     Movie.objects.filter(pk__in=movie_ids[:SERIES_MOVIES]).update(collection=series)
     by_credits = Credit.objects.order_by().values("person_id").annotate(n=Count("id"))
+    group, group_username = create_groups(member, movie_ids, popular.pk)
     for number in range(settings.MEMBER_QUOTAS["access_tokens"] - 1):
         access_token, _ = access_token_create(user=member, name=f"Token {number}", scopes=["read"])
     for _ in range(settings.MEMBER_QUOTAS["sessions"]):
@@ -621,4 +647,33 @@ def create_world() -> World:
         movie_ids=movie_ids,
         person_id=by_credits.order_by("-n")[0]["person_id"],
         collection_id=series.pk,
+        group_id=group.pk,
+        join_code=group.join_code,
+        group_username=group_username,
     )
+
+
+def create_groups(member: User, movie_ids: list[int], voted_id: int) -> tuple[MovieGroup, str]:
+    """Give the member as many groups as allowed, with all votes in one of them.
+
+    Return it and the name of another member. It has a place left.
+    """
+    votes = settings.MEMBER_QUOTAS["group_votes"]
+    others = list(
+        User.objects.annotate(n=Count("ratings"))
+        .exclude(pk=member.pk)
+        .order_by("-n")[: MAX_GROUP_MEMBERS - 2]
+    )
+    for number in range(settings.MEMBER_QUOTAS["groups"]):
+        group = group_create(user_id=member.pk, name=f"Group {number}")
+        memberships = GroupMembership.objects.bulk_create(
+            GroupMembership(group=group, user=user) for user in others
+        )
+    own = GroupMembership.objects.get(group=group, user=member)
+    GroupVote.objects.bulk_create(
+        GroupVote(membership=membership, movie_id=pk, vote="yes", voted_at=timezone.now())
+        for membership in (own, *memberships)
+        # As many as possible on movies of their own, of which each is an entry of the list.
+        for pk in {voted_id, *movie_ids[membership.pk % 40 * 200 :][: votes - 2]}
+    )
+    return group, others[0].username

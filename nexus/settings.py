@@ -329,6 +329,7 @@ API_TAGS = {
     "genres": "TMDb's genres.",
     "people": "Directors and casts, and their movies.",
     "collections": "Series of movies.",
+    "groups": "A few members who choose a movie together. Begin with `POST /groups/join/`.",
     "feedback": "Movies that the caller has hidden, or wants more or less of.",
     "ratings": "The caller's ratings and reviews.",
     "watchlist": "Movies that the caller wants to see.",
@@ -408,6 +409,8 @@ RATE_LIMITS = {
     "account_deletion": (10, 3600),
     # Changes of a member's visibility.
     "visibility": (5, 86_400),
+    # Join codes that a client address, and a member, may try.
+    "group_join": (20, 3600),
 }
 # How many rows of each table one member may own. Beyond it a request is a 409 that names the quota,
 # except for sessions and known addresses, of which the oldest end.
@@ -422,6 +425,9 @@ MEMBER_QUOTAS = {
     # it takes at most 50 ms.
     "follows": 2_000,
     "blocks": 5_000,
+    "groups": 20,
+    # In one group.
+    "group_votes": 200,
     "reports": 1_000,
     "playlists": 500,
     # In one playlist, and in all of a member's.
@@ -513,6 +519,18 @@ REQUEST_UNITS = {
     "DELETE /profiles/{username}/block/": 1,
     "GET /blocks/": 1,
     "GET /feed/": 5,
+    "GET /groups/": 1,
+    "POST /groups/": 1,
+    "POST /groups/join/": 1,
+    "GET /groups/{pk}/": 1,
+    "PATCH /groups/{pk}/": 1,
+    "DELETE /groups/{pk}/": 1,
+    "POST /groups/{pk}/leave/": 1,
+    "POST /groups/{pk}/join_code/": 1,
+    "DELETE /groups/{pk}/members/{username}/": 1,
+    "GET /groups/{pk}/votes/": 2,
+    "PUT /groups/{pk}/votes/{movie_id}/": 1,
+    "DELETE /groups/{pk}/votes/{movie_id}/": 1,
     "GET /watchlist/": 2,
     "POST /watchlist/": 1,
     "PUT /watchlist/{movie_id}/": 1,

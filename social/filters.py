@@ -46,6 +46,7 @@ VIEWINGS_NEWEST_FIRST = Ordering(
         Key("id", descending=True),
     )
 )
+GROUPS_NEWEST_FIRST = Ordering((Key("joined_at", descending=True), Key("id", descending=True)))
 BY_POSITION = Ordering((Key("position"),))
 
 

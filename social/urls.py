@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from social.views.collections import CollectionViewSet
 from social.views.diary import HistoryViewSet, WatchlistViewSet
+from social.views.groups import GroupViewSet, GroupVoteViewSet
 from social.views.members import (
     BlockViewSet,
     FeedViewSet,
@@ -100,6 +101,30 @@ urlpatterns = [
         "playlists/<uuid:pk>/items/<id:movie_id>/",
         PlaylistItemViewSet.as_view({"patch": "partial_update", "delete": "destroy"}),
         name="playlist-item",
+    ),
+    path("groups/", GroupViewSet.as_view(_LIST), name="group-list"),
+    path("groups/join/", GroupViewSet.as_view({"post": "join"}), name="group-join"),
+    path(
+        "groups/<id:pk>/",
+        GroupViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="group-detail",
+    ),
+    path("groups/<id:pk>/leave/", GroupViewSet.as_view({"post": "leave"}), name="group-leave"),
+    path(
+        "groups/<id:pk>/join_code/",
+        GroupViewSet.as_view({"post": "renew_join_code"}),
+        name="group-join-code",
+    ),
+    path(
+        "groups/<id:pk>/members/<username:username>/",
+        GroupViewSet.as_view({"delete": "remove_member"}),
+        name="group-member",
+    ),
+    path("groups/<id:pk>/votes/", GroupVoteViewSet.as_view({"get": "list"}), name="group-votes"),
+    path(
+        "groups/<id:pk>/votes/<id:movie_id>/",
+        GroupVoteViewSet.as_view(_PUT_DELETE),
+        name="group-vote",
     ),
     path("", include("social.transfer.urls")),
 ]

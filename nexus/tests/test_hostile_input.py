@@ -93,6 +93,7 @@ def world(make_user, make_movie, client_of, settings):
     ]
     ids = [movie.pk, other.pk]
     playlist = client.post("/playlists/", {"name": "Nights", "movie_ids": ids}).json()["id"]
+    group = client.post("/groups/", {"name": "Friday"}).json()
     sent = Import.objects.create(user=ann, format="imdb", sha256="x", state="ready", step="")
     ImportRow.objects.create(
         of=sent, number=1, file="r.csv", line=2, kind="watchlist", movie_id=movie.pk
@@ -118,6 +119,10 @@ def world(make_user, make_movie, client_of, settings):
         "/ratings/": {"movie": other.pk, "score": 3.5},
         "/ratings/{id}/": {"score": 3.5},
         "/ratings/{id}/report/": {"reason": "spam"},
+        "/groups/": {"name": "Friday"},
+        "/groups/{id}/": {"name": "Saturday"},
+        "/groups/join/": {"join_code": group["join_code"]},
+        "/groups/{id}/votes/{movie_id}/": {"vote": "yes"},
         "/watchlist/": {"movie": movie.pk},
         "/history/": {
             "movie": movie.pk,
@@ -144,6 +149,7 @@ def world(make_user, make_movie, client_of, settings):
             "/playlists/": playlist,
             "/ratings/": rating,
             "/imports/": sent.pk,
+            "/groups/": group["id"],
             "/auth/sessions/": session,
         }
         matching = [value for start, value in pk.items() if template.startswith(start)]

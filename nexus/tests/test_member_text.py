@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from nexus.core.validators import validate_line, validate_public_url, validate_text
 from nexus.tests.test_admin_forms import belongs_to_a_member
-from social.models import Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.models import Import, MovieGroup, Playlist, PlaylistItem, Rating, ReviewReport
 from social.transfer.tests.helpers import make_zip, run_action, upload_and_read
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +39,7 @@ EXCUSED = {
     "social.ReviewReport.state": "a choice",
     "social.ReviewReport.review": "a copy of a validated review",
     "recommendations.Feedback.kind": "a choice",
+    "social.GroupVote.vote": "a choice",
 }
 # Only the member sees them, as they are in the file.
 EXCUSED_MODELS = {"social.Import", "social.ImportRow"}
@@ -75,6 +76,7 @@ def test_every_text_of_a_member_has_the_rule_or_an_excuse(field):
         (Playlist, "description"),
         (PlaylistItem, "note"),
         (Rating, "review"),
+        (MovieGroup, "name"),
         (ReviewReport, "comment"),
     ],
     ids=str,
@@ -118,6 +120,7 @@ def test_the_api_refuses_invisible_characters_in_every_text(
         ("patch", f"{playlist}items/{movie.pk}/", "note", {}),
         ("post", "/ratings/", "review", {"movie": movie.pk, "score": 4}),
         ("post", "/history/", "note", {"movie": movie.pk}),
+        ("post", "/groups/", "name", {}),
         ("post", f"/ratings/{rating_id}/report/", "comment", {"reason": "spam"}),
     ]
 

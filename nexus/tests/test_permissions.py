@@ -97,6 +97,15 @@ MATRIX = {
     "/profiles/{username}/block/": {"PUT": _FOLLOW, "DELETE": (401, 204, 204, 204, 401, 401)},
     "/blocks/": {"GET": _MEMBERS},
     "/feed/": {"GET": _MEMBERS},
+    "/groups/": {"GET": _MEMBERS, "POST": _CREATE},
+    "/groups/join/": {"POST": _MEMBERS},
+    "/groups/{pk}/": {"GET": _OWNER, "PATCH": _OWNER, "DELETE": _DELETE_OWN},
+    "/groups/{pk}/leave/": {"POST": _DELETE_OWN},
+    "/groups/{pk}/join_code/": {"POST": _OWNER},
+    # Nobody removes themselves. social/tests/test_group_views.py has the matrix of a group's members.
+    "/groups/{pk}/members/{username}/": {"DELETE": (401, 404, 403, 404, 401, 401)},
+    "/groups/{pk}/votes/": {"GET": _OWNER},
+    "/groups/{pk}/votes/{movie_id}/": {"PUT": _OWNER, "DELETE": _DELETE_OWN},
     "/watchlist/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},
     "/watchlist/{movie_id}/": {"PUT": (401, 201, 200, 201, 401, 401), "DELETE": _DELETE_OWN},
     "/history/": {"GET": _MEMBERS, "POST": _CREATE},
@@ -153,7 +162,7 @@ HIDDEN_FROM = {
 
 
 @pytest.fixture
-def world(make_user, make_movie):
+def world(make_user, make_movie, client_of):
     """Return the callers with their clients, and the resources of the owner."""
     movie, other = make_movie("Alien", directors=["Ada Quill"]), make_movie("Brazil")
     people = {
@@ -188,6 +197,10 @@ def world(make_user, make_movie):
         ).json()["id"]
         for visibility in Playlist.Visibility.values
     }
+    group = owner.post("/groups/", {"name": "Friday"}).json()
+    fellow = client_of(make_user("fellow"))
+    assert fellow.post("/groups/join/", {"join_code": group["join_code"]}).status_code == 200
+    owner.put(f"/groups/{group['id']}/votes/{movie.pk}/", {"vote": "yes"})
     viewing = owner.post("/history/", {"movie": movie.pk}).json()["id"]
     owner.post("/watchlist/", {"movie": movie.pk})
     imports = {
@@ -202,6 +215,7 @@ def world(make_user, make_movie):
         imports={state: job.pk for state, job in imports.items()},
         movie=movie,
         other=other,
+        group=group,
         person=Person.objects.get().pk,
         collection=Collection.objects.create(tmdb_id=1, name="A series").pk,
         people=people,
@@ -259,6 +273,10 @@ def _make_body(world, template, method):
         ("POST", "/ratings/"): {"movie": world.movie.pk, "score": 3},
         ("PUT", "/ratings/{pk}/"): {"score": 3},
         ("POST", "/ratings/{pk}/report/"): {"reason": "spam"},
+        ("POST", "/groups/"): {"name": "Mine"},
+        ("PATCH", "/groups/{pk}/"): {"name": "Mine"},
+        ("POST", "/groups/join/"): {"join_code": world.group["join_code"]},
+        ("PUT", "/groups/{pk}/votes/{movie_id}/"): {"vote": "veto"},
         ("POST", "/watchlist/"): {"movie": world.movie.pk},
         ("POST", "/history/"): {"movie": world.movie.pk},
         ("PATCH", "/imports/{pk}/rows/{number}/"): {"skip": True},
@@ -284,6 +302,8 @@ def _make_path(world, template, playlist):
         pk = world.imports["applied" if template.endswith("/undo/") else "ready"]
     elif template.startswith("/auth/sessions/"):
         pk = world.session
+    elif template.startswith("/groups/"):
+        pk = world.group["id"]
     elif template.startswith("/people/"):
         pk = world.person
     elif template.startswith("/collections/"):

@@ -23,6 +23,7 @@ from accounts.tokens import family_create, refresh_token_rotate
 from nexus.dev.pytest_plugin import PASSWORD
 from social.models import Follow, Playlist, Rating, ReviewReport
 from social.services.follows import block_set, follow_set
+from social.services.groups import group_create, vote_set
 from social.services.moderation import playlist_hide, review_hide, review_report
 from social.transfer.tests.helpers import make_zip, run_action, upload_and_read
 
@@ -36,6 +37,7 @@ EXPORTED = {
     "recommendations.Feedback.user": "feedback.json",
     "social.Block.blocker": "blocks.json",
     "social.Follow.follower": "following.json",
+    "social.GroupMembership.user": "groups.json",
     "social.HiddenReview.user": "hidden_reviews.json",
     "social.Import.user": "imports.json",
     "social.Playlist.owner": "playlists.json",
@@ -142,6 +144,8 @@ def zeb(make_user, movies, client_of, admin_client, admin_user):
     client.post("/watchlist/", {"movie": brazil.pk})
     client.post("/history/", {"movie": ran.pk})
     client.put(f"/movies/{ran.pk}/feedback/", {"kind": "less"})
+    group_id = group_create(user_id=zeb.pk, name=f"{DISPLAY_NAME}'s night").pk
+    vote_set(group_id=group_id, user_id=zeb.pk, movie_id=ran.pk, vote="yes")
     follow_set(follower_id=zeb.pk, followed_id=bob.pk)
     block_set(blocker_id=zeb.pk, blocked_id=make_user("eve").pk)
     known_address_record(user_id=zeb.pk, address="192.0.2.1")

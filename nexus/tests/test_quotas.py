@@ -22,6 +22,8 @@ QUOTAS = {
     "social.Block": ["blocks"],
     "social.Playlist": ["playlists"],
     "social.PlaylistItem": ["playlist_items", "all_playlist_items"],
+    "social.GroupMembership": ["groups"],
+    "social.GroupVote": ["group_votes"],
     "social.Import": ["imports"],
     "social.ImportRow": ["import_rows"],
     "social.ImportFilePiece": ["imports"],

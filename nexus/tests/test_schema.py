@@ -19,6 +19,7 @@ from nexus.dev.jobs import run_waiting_jobs
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.openapi_document import Document
 from nexus.tests.routes import list_api_routes
+from social.models import GroupMembership
 from tmdb import cache as tmdb_cache
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
 
@@ -470,6 +471,27 @@ def _iterate_calls(world, api):
     yield "GET", "/history/", None, 200
     viewing = world["client"].get("/history/").json()["results"][0]["id"]
     yield "DELETE", f"/history/{viewing}/", None, 204
+    yield "POST", "/groups/", {"name": "Friday"}, 201
+    yield "GET", "/groups/", None, 200
+    group = world["client"].get("/groups/").json()["results"][0]
+    path = f"/groups/{group['id']}/"
+    yield "GET", path, None, 200
+    yield "PATCH", path, {"name": "Saturday"}, 200
+    yield "POST", "/groups/join/", {"join_code": group["join_code"]}, 200
+    yield "POST", "/groups/join/", {"join_code": "nobody"}, 404
+    yield "PUT", f"{path}votes/{movie}/", {"vote": "yes"}, 200
+    yield "GET", f"{path}votes/", None, 200
+    yield "DELETE", f"{path}votes/{movie}/", None, 204
+    yield "POST", f"{path}join_code/", None, 200
+    fellow = GroupMembership(group_id=group["id"], user=User.objects.get(username="bob"))
+    fellow.save()
+    yield "DELETE", f"{path}members/bob/", None, 204
+    yield "DELETE", f"{path}members/ann/", None, 403
+    yield "POST", f"{path}leave/", None, 204
+    yield "DELETE", path, None, 404
+    yield "POST", "/groups/", {"name": "Friday"}, 201
+    group = world["client"].get("/groups/").json()["results"][0]
+    yield "DELETE", f"/groups/{group['id']}/", None, 204
     report = {"reason": "other", "comment": "Dull."}
     yield "POST", f"/ratings/{world['reviewed']}/report/", report, 201
     yield "POST", f"/ratings/{world['reviewed']}/report/", report, 200

@@ -1,4 +1,4 @@
-"""Ratings, reviews, reports, follows, blocks, playlists, watchlists, viewings and imports."""
+"""Ratings, reviews, reports, follows, blocks, playlists, watchlists, viewings, imports and groups."""
 
 from social.models.diary import EARLIEST_VIEWING, Viewing, WatchlistItem
 from social.models.exports import Export, ExportPiece
@@ -8,6 +8,7 @@ from social.models.follows import (
     Follow,
     members_visible_to,
 )
+from social.models.groups import GroupMembership, GroupVote, MovieGroup
 from social.models.imports import Import, ImportFilePiece, ImportRow
 from social.models.moderation import MAX_COMMENT_LENGTH, HiddenReview, ReviewReport
 from social.models.playlists import (
@@ -40,10 +41,13 @@ __all__ = [
     "ExportPiece",
     "FiguresCheck",
     "Follow",
+    "GroupMembership",
+    "GroupVote",
     "HiddenReview",
     "Import",
     "ImportFilePiece",
     "ImportRow",
+    "MovieGroup",
     "Playlist",
     "PlaylistItem",
     "PlaylistQuerySet",

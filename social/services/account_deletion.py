@@ -20,6 +20,7 @@ from nexus.core.db.lookups import without_case
 from social.models import Block, Follow, ImportRow, Rating
 from social.models.imports import MEMBER_KINDS
 from social.services.figures import figures_apply
+from social.services.groups import groups_leave_all
 
 
 @transaction.atomic
@@ -35,6 +36,7 @@ def account_delete(*, user: User) -> None:
     for model, sides in ((Follow, ("follower", "followed")), (Block, ("blocker", "blocked"))):
         rows = model.objects.filter(Q(**{sides[0]: user}) | Q(**{sides[1]: user}))
         list(rows.select_for_update().order_by("id").values_list("id"))
+    groups_leave_all(user_id=user.pk)
     _delete_log_entries(user)
     end_sessions([user.pk])
     # The rows of other members' imports that follow or block this member.

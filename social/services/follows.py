@@ -14,6 +14,8 @@ from accounts.models import User
 from nexus.core.api.exceptions import AccountNotFound, NotFound, Problem
 from nexus.core.quotas import check_quota
 from social.models import Block, Follow, members_visible_to
+from social.selectors.groups import has_shared_group
+from social.services.groups import groups_leave_shared
 
 
 @transaction.atomic
@@ -43,18 +45,22 @@ def follow_remove(*, follower_id: int, followed_id: int) -> bool:
 
 @transaction.atomic
 def block_set(*, blocker_id: int, blocked_id: int) -> None:
-    """Hide two members from each other and end their follows in both directions.
+    """Hide two members from each other, and end their follows in both directions.
 
-    Blocking a blocked member again changes nothing. Raises Problem (403) if the two are the same
-    member, Problem (409) if the blocker has as many blocks as the quota allows, NotFound if the blocker may not see the other member.
+    The blocker leaves the groups they share, in which they may block members whose profiles they may
+    not see. Blocking a blocked member again changes nothing. Raises Problem (403) if the two are the
+    same member, Problem (409) if the blocker has as many blocks as the quota allows, NotFound if the
+    blocker may not see the other member.
     """
     _lock_pair(blocker_id, blocked_id, "You cannot block yourself.")
     if Block.objects.filter(blocker_id=blocker_id, blocked_id=blocked_id).exists():
         return
-    if not members_visible_to(blocker_id).filter(pk=blocked_id).exists():
+    is_visible = members_visible_to(blocker_id).filter(pk=blocked_id).exists()
+    if not (is_visible or has_shared_group(blocker_id, blocked_id)):
         raise NotFound
     check_quota("blocks", Block.objects.filter(blocker_id=blocker_id))
     Block.objects.create(blocker_id=blocker_id, blocked_id=blocked_id)
+    groups_leave_shared(leaver_id=blocker_id, other_id=blocked_id)
     Follow.objects.filter(
         follower_id__in=[blocker_id, blocked_id], followed_id__in=[blocker_id, blocked_id]
     ).delete()

@@ -24,6 +24,8 @@ from nexus.core.db.transactions import read_only_snapshot
 from social.models import (
     Block,
     Follow,
+    GroupMembership,
+    GroupVote,
     HiddenReview,
     Import,
     Playlist,
@@ -41,7 +43,7 @@ CHUNK_SIZE = 2000
 #: The files about the account that an import does not read, beside account.json.
 ABOUT_FILES = (
     *("sessions.json", "known_addresses.json", "imports.json", "access_tokens.json"),
-    *("reports.json", "hidden_reviews.json"),
+    *("reports.json", "hidden_reviews.json", "groups.json"),
 )
 # The date of every file, so that the same content makes the same archive.
 _FILE_DATE = (1980, 1, 1, 0, 0, 0)
@@ -112,6 +114,7 @@ def write_export(*, user_id: int, file: IO[bytes]) -> None:
         _write_json(archive, "imports.json", _iterate_imports(user_id))
         _write_json(archive, "reports.json", _iterate_reports(user_id))
         _write_json(archive, "hidden_reviews.json", _iterate_hidden_reviews(user_id))
+        _write_json(archive, "groups.json", _iterate_groups(user_id))
 
 
 # --- Queries -------------------------------------------------------------------------------------
@@ -261,6 +264,22 @@ def _iterate_hidden_reviews(user_id: int) -> Iterator[dict[str, Any]]:
     hidden = HiddenReview.objects.filter(user_id=user_id).order_by("hidden_at", "id")
     for row in _iterate(hidden, "hidden_at"):
         yield {"movie": _movie_payload(row), "hidden_at": _format_datetime(row.hidden_at)}
+
+
+def _iterate_groups(user_id: int) -> Iterator[dict[str, Any]]:
+    """Yield the member's groups with their own votes, without the other members."""
+    votes: dict[int, list[dict[str, Any]]] = {}
+    own = GroupVote.objects.filter(membership__user_id=user_id).order_by("voted_at", "id")
+    for row in _iterate(own, "membership_id", "vote", "voted_at"):
+        vote = {"vote": row.vote, "voted_at": _format_datetime(row.voted_at)}
+        votes.setdefault(row.membership_id, []).append({"movie": _movie_payload(row), **vote})
+    memberships = GroupMembership.objects.filter(user_id=user_id).select_related("group")
+    for membership in memberships.order_by("joined_at", "id"):
+        yield {
+            "name": membership.group.name,
+            "joined_at": _format_datetime(membership.joined_at),
+            "votes": votes.get(membership.pk, []),
+        }
 
 
 def _iterate_letterboxd(user_id: int) -> Iterator[list[Any]]:

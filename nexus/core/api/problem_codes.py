@@ -42,11 +42,13 @@ _CODES = frozenset(
         "hidden_by_moderator",
         # 404 to 406
         "not_found",
+        "bad_join_code",
         "method_not_allowed",
         "not_acceptable",
         # 409
         "conflict",
         "following_too_many",
+        "group_too_small",
         "not_ready",
         "not_applied",
         "busy",

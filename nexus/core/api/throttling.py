@@ -44,7 +44,7 @@ DATABASE_SCOPES = frozenset(
         *("verification_mail", "visibility"),
     }
 )
-FALLBACK_SCOPES = frozenset({"login", "register", "guest", "password_reset", "email"})
+FALLBACK_SCOPES = frozenset({"login", "register", "guest", "password_reset", "email", "group_join"})
 
 UNKNOWN_ADDRESS = "unknown"
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")

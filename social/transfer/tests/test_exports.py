@@ -34,7 +34,7 @@ from social.transfer.tests.helpers import run_action, upload_and_read
 MOMENT = datetime(2020, 2, 3, 4, 5, 6, 789012, UTC)
 ROWS = 33
 # One of them counts the rows.
-QUERIES = 26
+QUERIES = 28
 
 
 def download_export(client):
