@@ -218,7 +218,7 @@ class CompleteMovieViewSet(MovieDetailViewSet):
         errors={401: "`append=state` without a valid token, or `append=reviews` with a bad one."},
     )
     def retrieve(self, request: Request, pk: int) -> Response:
-        """Get a movie with its people, keywords and provenance, and with what `append` names.
+        """Get a movie with its people, keywords and provenance, and with what is appended.
 
         Details that are missing or older than TMDb's terms allow are fetched from TMDb first. If
         that fails, `provenance.stale` is true and TMDb's texts and images are left out.

@@ -10,6 +10,7 @@ from django.urls import reverse
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from accounts.tokens import family_create
 from movies.views import MovieViewSet
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.chromium import needs_chromium, open_chromium
@@ -31,10 +32,19 @@ class Browser:
     def open(self, url, selector):
         """Load a page and wait for an element."""
         self.driver.get(url)
-        WebDriverWait(self.driver, WAIT_S).until(
-            lambda driver: driver.find_elements(By.CSS_SELECTOR, selector)
-        )
+        self.wait_for(selector)
         self.collect_logs()
+
+    def wait_for(self, selector):
+        """Return the first element, once there is one."""
+        return WebDriverWait(self.driver, WAIT_S).until(
+            lambda driver: driver.find_elements(By.CSS_SELECTOR, selector)
+        )[0]
+
+    def click(self, selector):
+        """Click the first element, also if it is outside of the window."""
+        script = "arguments[0].scrollIntoView(); arguments[0].click()"
+        self.driver.execute_script(script, self.wait_for(selector))
 
     def collect_logs(self):
         """Collect what the browser has logged since the last call."""
@@ -118,14 +128,54 @@ def test_swagger_ui_shows_every_operation_and_loads_from_no_other_host(browser, 
 def test_swagger_ui_executes_a_request(browser, home, make_movie):
     make_movie("Alien")
     browser.open(f"{home}/swagger/", ".opblock")
+    for selector in (".opblock-summary-control", ".try-out__btn", ".execute"):
+        browser.click(f"#operations-movies-movies_list {selector}")
+    WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.has_text('"title": "Alien"'))
+    _assert_clean(browser, home)
+
+
+def test_swagger_ui_takes_a_raw_token_and_keeps_it_across_a_reload(browser, home, make_user):
+    access = family_create(user=make_user("ann")).access
+    operation = "#operations-profiles-profiles_me_read"
+
+    browser.open(f"{home}/swagger/", ".opblock")
+    browser.click(".auth-wrapper .authorize")
+    browser.wait_for(".auth-container input").send_keys(access)
+    browser.click(".auth-container .auth.authorize")
+    browser.open(f"{home}/swagger/", ".opblock")
+    for selector in (".opblock-summary-control", ".try-out__btn", ".execute"):
+        browser.click(f"{operation} {selector}")
+
+    WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.has_text('"username": "ann"'))
+    browser.driver.execute_script("localStorage.clear()")
+    _assert_clean(browser, home)
+
+
+def test_swagger_ui_fits_a_phone(browser, home, make_movie):
+    make_movie("Alien")
     driver = browser.driver
-    driver.find_element(By.CSS_SELECTOR, "#operations-movies-movies_list .opblock-summary").click()
-    for selector in (".try-out__btn", ".execute"):
-        target = f"#operations-movies-movies_list {selector}"
-        WebDriverWait(driver, WAIT_S).until(lambda _, target=target: browser.count(target))
-        button = driver.find_element(By.CSS_SELECTOR, target)
-        driver.execute_script("arguments[0].scrollIntoView(); arguments[0].click()", button)
-    WebDriverWait(driver, WAIT_S).until(lambda _: browser.has_text('"title": "Alien"'))
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        browser.open(f"{home}/swagger/", ".opblock")
+        for selector in (".opblock-summary-control", ".try-out__btn", ".execute"):
+            browser.click(f"#operations-movies-movies_list {selector}")
+        WebDriverWait(driver, WAIT_S).until(lambda _: browser.has_text('"title": "Alien"'))
+
+        widths = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        assert widths == [390, 390]
+        # Text has most of the width: words are not broken into a column of letters.
+        for selector in (
+            ".opblock-summary-path-description-wrapper",
+            "td.parameters-col_description",
+            ".responses-table .highlight-code",
+        ):
+            element = browser.wait_for(f"#operations-movies-movies_list {selector}")
+            box = element.rect
+            assert box["width"] > 250, selector
+            assert box["x"] + box["width"] <= 390, selector
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     _assert_clean(browser, home)
 
 

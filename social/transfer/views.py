@@ -199,10 +199,11 @@ class ExportViewSet(ApiViewSet):
         response_headers={202: ["Retry-After"]},
     )
     def retrieve(self, request: Request) -> Any:
-        """Export everything the caller owns as a ZIP of JSON and CSV files; `POST /imports/` reads it.
+        """Export everything the caller owns as a ZIP of JSON and CSV files.
 
-        202 if that takes a while, because the caller owns much: send the same request again after the
-        seconds of `Retry-After`, until it is 200. The archive is at most 15 minutes old then.
+        `POST /imports/` reads it. The status is 202 if that takes a while, because the caller owns much:
+        send the same request again after the seconds of `Retry-After`, until it is 200. The archive is
+        at most 15 minutes old then.
         """
         export = None
         if is_large_account(self.member_id):

@@ -102,13 +102,19 @@ class PlaylistViewSet(PlaylistAccess):
         response_headers={201: ["Location"]},
     )
     def create(self, request: Request) -> Response:
-        """Create a playlist, optionally with movies. `Location` is its URL."""
+        """Create a playlist, optionally with movies.
+
+        `Location` is its URL.
+        """
         playlist = playlist_create(owner=cast(User, request.user), **self.body)
         return self._build_created_response(playlist)
 
     @contract(responses={200: PlaylistSerializer})
     def retrieve(self, request: Request, pk: UUID) -> Response:
-        """Return a playlist. Its `ETag` carries the version that a reorder must match."""
+        """Return a playlist.
+
+        Its `ETag` carries the version that a reorder must match.
+        """
         playlist = self._get_readable(pk)
         response = Response(self._serialize(playlist))
         response.version = playlist.version  # type: ignore[attr-defined]
@@ -175,7 +181,10 @@ class PlaylistViewSet(PlaylistAccess):
 class PlaylistItemViewSet(PlaylistAccess):
     @contract(query=PageQuery, responses={200: PageOf(PlaylistItemSerializer)})
     def list(self, request: Request, pk: UUID) -> Response:
-        """List a playlist's items in order. `ETag` carries the version that a reorder must match."""
+        """List a playlist's items in order.
+
+        The `ETag` carries the version that a reorder must match.
+        """
         playlist = self._get_readable(pk)
         items = PlaylistItem.objects.with_movie().filter(playlist_id=playlist.id)
         response = paginate(request, self.query, items, BY_POSITION, _serialize_items)
