@@ -12,6 +12,7 @@ from django.conf import settings
 from jsonschema import Draft202012Validator
 
 from nexus.core.api.exceptions import PROBLEM_JSON
+from nexus.core.api.field_docs import EXAMPLES
 from nexus.core.api.problem_codes import list_problem_codes
 from nexus.dev.embedded import ROOT
 from nexus.tests.openapi_document import Document
@@ -188,6 +189,19 @@ def test_every_json_body_has_an_example_that_is_valid(document):
                 count += 1
 
     assert count > 500
+
+
+def test_examples_of_single_fields_are_those_of_fields_that_exist(document):
+    for place in EXAMPLES:
+        component, field = place.split(".")
+        assert field in document.schemas[component]["properties"], place
+
+
+def test_declared_examples_of_bodies_are_used(document):
+    """One id must be sent, not both, which the schema cannot say."""
+    examples = document.raw["components"]["examples"]
+
+    assert examples["TmdbImportWrite"]["value"] == {"tmdb_id": 603}
 
 
 def test_pages_have_names(document):

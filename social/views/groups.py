@@ -74,7 +74,10 @@ class GroupViewSet(ApiViewSet):
         response_headers={201: ["Location"]},
     )
     def create(self, request: Request) -> Response:
-        """Create a group whose only member is the caller. `Location` is its URL."""
+        """Create a group whose only member is the caller.
+
+        `Location` is its URL.
+        """
         group = group_create(user_id=self.member_id, **self.body)
         location = request.build_absolute_uri(reverse("group-detail", args=[group.pk]))
         return Response(self._get(group.pk), status=201, headers={"Location": location})

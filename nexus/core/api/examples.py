@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nexus.core.api.field_docs import FIELD_DOCS
+from nexus.core.api.field_docs import EXAMPLES, FIELD_DOCS
 
 _BY_FORMAT = {
-    "date": "1979-05-25",
+    "date": "2026-01-31",
     "date-time": "2026-01-31T20:15:00.000Z",
     "uuid": "6f1c2d3e-4b5a-4c6d-8e7f-9a0b1c2d3e4f",
     "uri": "https://api.example.org/movies/?page=2",
@@ -16,16 +16,18 @@ _BY_FORMAT = {
 _BY_TYPE: dict[str, Any] = {"string": "text", "integer": 1, "number": 1.5, "boolean": True}
 
 
-def build_example(schema: Any, schemas: Any, name: str = "") -> Any:
+def build_example(schema: Any, schemas: Any, name: str = "", component: str = "") -> Any:
     """Return an example of a schema, which is the value of the field `name`.
 
-    `schemas` are those that it may refer to. An example that a schema declares, or its field's in
-    FIELD_DOCS, goes before one made up from the type.
+    `schemas` are those that it may refer to, and `component` is its own name among them. An example
+    that a schema declares, or its field's in EXAMPLES or FIELD_DOCS, goes before one made up from the
+    type.
     """
     if "$ref" in schema:
-        return build_example(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
-    if "example" in schema:
-        return schema["example"]
+        target = schema["$ref"].rpartition("/")[2]
+        return build_example(schemas[target], schemas, name, target)
+    if "examples" in schema:
+        return schema["examples"][0]
     for key in ("allOf", "oneOf"):
         if key in schema:
             return build_example(schema[key][0], schemas, name)
@@ -40,8 +42,15 @@ def build_example(schema: Any, schemas: Any, name: str = "") -> Any:
         return known if isinstance(known, list) and _is_plain(schema["items"]) else items
     if kind == "object":
         properties = schema.get("properties", {})
-        example = {key: build_example(child, schemas, key) for key, child in properties.items()}
+        example = {
+            key: EXAMPLES[place]
+            if (place := f"{component}.{key}") in EXAMPLES
+            else build_example(child, schemas, key)
+            for key, child in properties.items()
+        }
         example.pop("count_is_lower_bound", None)
+        if "results" in example:
+            example["previous"] = None
         more = schema.get("additionalProperties")
         if not properties and isinstance(more, dict):
             example = known if isinstance(known, dict) else {"4.0": build_example(more, schemas)}

@@ -1,7 +1,7 @@
 """Descriptions and examples of fields whose name means the same in every request and response.
 
 The `help_text` of a field goes before its description here. Tests demand one of the two for every field
-and parameter of the OpenAPI schema.
+and parameter of the OpenAPI schema. EXAMPLES are those of single fields.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIELD_DOCS: dict[str, FieldDoc] = {
     "added": FieldDoc("The ids that were added.", [4]),
     "added_at": FieldDoc("When it was added."),
     "adult": FieldDoc("Whether TMDb marks it as adult.", False),
-    "algorithm": FieldDoc("The version of the algorithm that made the scores.", "hybrid-4"),
+    "algorithm": FieldDoc("The version of the algorithm that made the scores.", "edlae-2"),
     "ambiguous": FieldDoc("Rows with several possible movies.", 0),
     "applied_at": FieldDoc("When it was applied; null before."),
     "at": FieldDoc("When it happened."),
@@ -70,7 +70,10 @@ FIELD_DOCS: dict[str, FieldDoc] = {
     "duplicate": FieldDoc("Rows that another row repeats.", 1),
     "email": FieldDoc("An e-mail address.", "ann@example.org"),
     "email_verified": FieldDoc("Whether the e-mail address is verified.", True),
-    "evidence": FieldDoc("What this part rests on.", ["Horror"]),
+    "evidence": FieldDoc(
+        "What this part rests on.",
+        ["You gave 4 Science Fiction movies 4.8 stars on average, more than expected."],
+    ),
     "existing": FieldDoc("The ids that were there before.", [5]),
     "expires_at": FieldDoc("When it expires; null if it does not."),
     "favorite_genres": FieldDoc("The names of the member's favorite genres.", ["Drama", "Crime"]),
@@ -204,4 +207,29 @@ FIELD_DOCS: dict[str, FieldDoc] = {
     "year": FieldDoc("The year.", 1979),
     "year_gte": FieldDoc("Only movies released in this year or later."),
     "year_lte": FieldDoc("Only movies released in this year or earlier."),
+}
+
+#: By component and field: examples of fields whose name stands for different things.
+EXAMPLES: dict[str, Any] = {
+    "AccessToken.name": "Living room",
+    "CacheCounts.hit_rate": 0.93,
+    "Collection.name": "Alien Collection",
+    "Component.points": 21.9,
+    "Component.weight": 0.49,
+    "CreatedAccessToken.name": "Living room",
+    "CreatedAccessToken.token": "nxs_…",
+    "Group.name": "Friday night",
+    "Group.join_code": "HX4KD9WMTC",
+    "Import.reason": "",
+    "ImportDetail.reason": "",
+    "ImportProgress.total": 120,
+    "ImportProgress.done": 40,
+    "ImportRow.code": "",
+    "ImportRow.reason": "",
+    "ImportRow.verdict": "matched",
+    "Playlist.name": "Best after midnight",
+    "RatedEvent.id": "rated:31",
+    "RecommendationPage.intra_list_similarity": 0.21,
+    "RecommendationPage.promoted_count": 4,
+    "Series.name": "Alien Collection",
 }

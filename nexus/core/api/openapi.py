@@ -218,6 +218,9 @@ class ContractSchema(AutoSchema):
             # Its own docstring, not a base class's. Further paragraphs are for readers of the code.
             docstring = inspect.cleandoc(vars(type(serializer)).get("__doc__") or "")
             schema["description"] = split_docstring(docstring)[0]
+            extra = getattr(getattr(serializer, "Meta", None), "swagger_schema_fields", {})
+            if "example" in extra:
+                schema["examples"] = [extra["example"]]
             return {key: value for key, value in schema.items() if value != ""}
         references = {
             value: self.resolve_serializer(variant, direction).ref

@@ -9,6 +9,7 @@ The declaration both parses the request (`self.query`, `self.body`) and makes th
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -75,7 +76,8 @@ def _make_page_serializer(
         "previous": serializers.URLField(
             allow_null=True, help_text="The page before; null on the first and with a cursor."
         ),
-        **dict(extra_fields),
+        # Copies, because the order of creation is that of the fields.
+        **copy.deepcopy(dict(extra_fields)),
         "results": serializer(many=True, help_text="The items of this page."),
     }
     return type(f"{name}Serializer", (serializers.Serializer,), {**fields, "__doc__": "A page."})
