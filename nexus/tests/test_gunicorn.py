@@ -3,6 +3,8 @@
 import socket
 from urllib.parse import urlsplit
 
+import pytest
+
 #: Malformed requests, and the status gunicorn gives each.
 MALFORMED_REQUESTS = {
     b"GET /movies/?search=" + b"x" * 8000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n": 414,
@@ -22,6 +24,11 @@ MALFORMED_REQUESTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def url(module_gunicorn):
+    return module_gunicorn(LOG_LEVEL="WARNING")
+
+
 def _send(url, request):
     """Send these bytes and return the status and the body of the response."""
     address = urlsplit(url)
@@ -35,8 +42,7 @@ def _send(url, request):
     return int(head.split()[1]), body
 
 
-def test_a_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(gunicorn):
-    url = gunicorn()
+def test_a_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(url):
     request = (
         b"POST /auth/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -48,9 +54,7 @@ def test_a_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(gunicorn):
     assert '"code": "length_required"' in body
 
 
-def test_malformed_requests_are_refused_and_the_worker_lives_on(gunicorn):
-    url = gunicorn(LOG_LEVEL="WARNING")
-
+def test_malformed_requests_are_refused_and_the_worker_lives_on(url):
     responses = {request: _send(url, request) for request in MALFORMED_REQUESTS}
 
     assert {request: status for request, (status, _) in responses.items()} == MALFORMED_REQUESTS

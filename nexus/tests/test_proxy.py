@@ -57,19 +57,22 @@ class Proxy:
         return context.wrap_socket(plain, server_hostname="localhost")
 
 
-@pytest.fixture
-def proxy(gunicorn, tmp_path):
+@pytest.fixture(scope="module")
+def proxy(module_gunicorn, tmp_path_factory):
     """Caddy, started as in compose.yaml, in front of gunicorn."""
     entry = read_compose()["services"]["proxy"]
     web = read_compose()["services"]["web"]["environment"]
-    url = gunicorn(TRUSTED_PROXIES=web["TRUSTED_PROXIES"], ALLOWED_HOSTS="localhost", HTTPS="1")
+    folder = tmp_path_factory.mktemp("caddy")
+    url = module_gunicorn(
+        TRUSTED_PROXIES=web["TRUSTED_PROXIES"], ALLOWED_HOSTS="localhost", HTTPS="1"
+    )
     proxy = Proxy()
-    proxy.write_configuration(tmp_path / "Caddyfile", url.removeprefix("http://"))
-    command = entry["command"].replace("/etc/caddy/Caddyfile", str(tmp_path / "Caddyfile"))
+    proxy.write_configuration(folder / "Caddyfile", url.removeprefix("http://"))
+    command = entry["command"].replace("/etc/caddy/Caddyfile", str(folder / "Caddyfile"))
     process = subprocess.Popen(
         command.split(),
-        cwd=tmp_path,
-        env={"HOME": str(tmp_path), **entry["environment"], "DOMAIN": "localhost"},
+        cwd=folder,
+        env={"HOME": str(folder), **entry["environment"], "DOMAIN": "localhost"},
         executable=shutil.which("caddy"),
         stderr=subprocess.DEVNULL,
     )

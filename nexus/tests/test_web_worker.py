@@ -153,10 +153,17 @@ def test_a_worker_serves_others_while_it_waits_for_tmdb_over_https(gunicorn, cer
     assert late.elapsed.total_seconds() < 5
 
 
-def test_a_hundred_requests_at_once_are_all_served(gunicorn, make_user, client_of, make_movie):
+@pytest.fixture(scope="module")
+def two_workers(module_gunicorn):
+    return module_gunicorn(WEB_CONCURRENCY="2", RATE_LIMIT_SCALE="1000", LOG_LEVEL="WARNING")
+
+
+def test_a_hundred_requests_at_once_are_all_served(
+    two_workers, idle_database, make_user, client_of, make_movie
+):
+    url = two_workers
     make_movie("Alien")
     token = client_of(make_user("ann"))._credentials["HTTP_AUTHORIZATION"]
-    url = gunicorn(WEB_CONCURRENCY="2", RATE_LIMIT_SCALE="1000")
     fetch(f"{url}/health/live/")
     paths = ("/movies/", "/movies/top_rated/", "/ratings/", "/movies/?search=alien", "/feed/")
     request = [{"path": path, "headers": {"Authorization": token}} for path in paths]
@@ -164,6 +171,20 @@ def test_a_hundred_requests_at_once_are_all_served(gunicorn, make_user, client_o
     results = start_load(url, request * 20, rate_s=None, connections=100)()
 
     assert [result.status for result in results] == [200] * 100
+
+
+def test_a_head_request_has_no_body_and_logs_no_warning(
+    two_workers, idle_database, capfd, make_movie
+):
+    url = two_workers
+    make_movie("Alien")
+    get = requests.get(f"{url}/movies/", headers={"Accept-Encoding": ""}, timeout=30)
+
+    head = requests.head(f"{url}/movies/", headers={"Accept-Encoding": ""}, timeout=30)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(get.content))
+    assert "WARNING" not in capfd.readouterr().err
 
 
 def test_a_stopping_worker_does_not_wait_for_idle_connections(gunicorn):
@@ -184,11 +205,13 @@ def test_a_stopping_worker_does_not_wait_for_idle_connections(gunicorn):
 
 
 @pytest.mark.clocked
-def test_slow_clients_do_not_delay_others(gunicorn, make_user, client_of, make_movie):
+def test_slow_clients_do_not_delay_others(
+    two_workers, idle_database, make_user, client_of, make_movie
+):
     for number in range(100):
         make_movie(f"Movie {number}", overview="long " * 100)
     token = client_of(make_user("ann"))._credentials["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
-    url = gunicorn(WEB_CONCURRENCY="2", RATE_LIMIT_SCALE="1000")
+    url = two_workers
     paths = ["/movies/?page_size=5", "/genres/", "/health/live/", "/movies/?search=movie"]
 
     def measure_p95():
@@ -247,15 +270,3 @@ def test_password_hashes_do_not_delay_others(gunicorn, make_user):
 
     assert {result.status for result in finish_logins()} == {401}
     assert compute_percentile([result.latency_s for result in results], 0.95) < 0.1
-
-
-def test_a_head_request_has_no_body_and_logs_no_warning(gunicorn, capfd, make_movie):
-    make_movie("Alien")
-    url = gunicorn(LOG_LEVEL="WARNING")
-    get = requests.get(f"{url}/movies/", headers={"Accept-Encoding": ""}, timeout=30)
-
-    head = requests.head(f"{url}/movies/", headers={"Accept-Encoding": ""}, timeout=30)
-
-    assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["Content-Length"] == str(len(get.content))
-    assert "WARNING" not in capfd.readouterr().err
