@@ -87,42 +87,34 @@ def test_a_restored_database_has_the_same_rows_and_serves(other_database, tmp_pa
     assert requests.get(f"{url}/movies/?search=alien", timeout=10).json()["count"] > 0
 
 
-def test_restoring_removes_everything_that_the_backup_does_not_have(backup, other_database):
+def test_restoring_removes_what_the_backup_does_not_have_and_changes_nothing_if_it_fails(
+    backup, other_database
+):
     run_command("restore", backup, "--no-input", database_url=other_database)
     with connect(other_database) as database:
         database.execute("CREATE TABLE table_of_a_later_version (id int)")
         database.execute("UPDATE movies_movie SET title = 'Aliens'")
 
-    process = run_command("restore", backup, "--no-input", database_url=other_database)
-
-    assert (process.returncode, process.stderr) == (0, "")
-    assert read_contents(other_database) == read_contents(get_database_url())
-
-
-def test_a_truncated_backup_changes_nothing(backup, other_database):
-    run_command("restore", backup, "--no-input", database_url=other_database)
+    again = run_command("restore", backup, "--no-input", database_url=other_database)
     before = read_contents(other_database)
     backup.write_bytes(backup.read_bytes()[:5_000])
+    truncated = run_command("restore", backup, "--no-input", database_url=other_database)
 
-    process = run_command("restore", backup, "--no-input", database_url=other_database)
-
-    assert process.returncode == 1
-    assert "pg_restore" in process.stderr
+    assert (again.returncode, again.stderr) == (0, "")
+    assert before == read_contents(get_database_url())
+    assert truncated.returncode == 1
+    assert "pg_restore" in truncated.stderr
     assert read_contents(other_database) == before
 
 
-def test_a_backup_is_readable_for_its_owner_only_and_is_never_overwritten(backup):
+def test_a_backup_is_private_and_neither_overwritten_nor_restored_without_consent(backup):
     again = run_command("backup", backup, database_url=get_database_url())
+    restore = run_command("restore", backup, database_url=get_database_url())
 
     assert backup.stat().st_mode & 0o777 == 0o600
     assert again.returncode == 1
     assert f"{backup} exists" in again.stderr
     assert [path.name for path in backup.parent.iterdir()] == ["nexus.dump"]
-
-
-def test_restoring_needs_consent(backup):
-    process = run_command("restore", backup, database_url=get_database_url())
-
-    assert process.returncode == 1
-    assert "Replace everything" in process.stdout
-    assert process.stderr == "CommandError: Nothing was changed.\n"
+    assert restore.returncode == 1
+    assert "Replace everything" in restore.stdout
+    assert restore.stderr == "CommandError: Nothing was changed.\n"
