@@ -102,6 +102,20 @@ def _delete_committed_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
         delete_jobs()
 
 
+@pytest.fixture(scope="module")
+def module_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Give the fixtures of a module access to the database.
+
+    Their rows are undone after the module; each test undoes its own changes before. Not for modules
+    with tests that commit.
+    """
+    from django.db import transaction
+
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
 def api() -> APIClient:
     """An anonymous client."""

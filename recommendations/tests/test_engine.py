@@ -6,7 +6,6 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from django.core.management import call_command
-from django.db import connection
 
 from movies.models import Collection, Movie
 from recommendations.algorithms.match_score import score
@@ -24,7 +23,7 @@ from recommendations.recommender.queries import (
     load_header,
     read_members,
 )
-from recommendations.tests.community import made_up, quiet
+from recommendations.tests.community import quiet
 from recommendations.training.pipeline import training_run
 from recommendations.training.store import content_read, model_from_training
 from social.models import Rating
@@ -32,16 +31,6 @@ from social.services.diary import viewing_add
 from social.services.ratings import rating_set
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def trained():
-    """(members, movies), learned from; movies 0, 3, 6 … are horror, 1, 4, … romance."""
-    users, movies = made_up(members=50, movies=60)
-    training_run(progress=quiet, force=True)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-    return users, movies
 
 
 @pytest.fixture
@@ -277,9 +266,9 @@ def test_the_engine_takes_three_queries_however_long_the_history(
 
 @pytest.mark.parametrize("ratings", [0, 1, 40])
 def test_the_engine_takes_three_queries_before_the_first_training(
-    ann, django_assert_num_queries, ratings
+    ann, untrained, django_assert_num_queries, ratings
 ):
-    movies = made_up(members=20, movies=60)[1]
+    movies = untrained[1]
     for movie in movies[:ratings]:
         rating_set(user_id=ann.pk, movie_id=movie.pk, score=4)
 
@@ -292,8 +281,8 @@ def test_the_engine_takes_three_queries_before_the_first_training(
     assert feed.algorithm == match.algorithm == VERSION
 
 
-def test_before_the_first_training_likes_in_a_genre_raise_its_movies(ann):
-    movies = made_up(members=20, movies=60)[1]
+def test_before_the_first_training_likes_in_a_genre_raise_its_movies(ann, untrained):
+    movies = untrained[1]
     horror, western = movies[48], movies[50]
     for n in range(15):
         rating_set(user_id=ann.pk, movie_id=movies[n].pk, score=5 if n % 3 == 0 else 2)

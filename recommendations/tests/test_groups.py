@@ -17,10 +17,7 @@ from recommendations.evaluation.protocol import Case, KnownRatings
 from recommendations.models import Feedback
 from recommendations.recommender.group import recommend_to_group
 from recommendations.recommender.match_score import compute_matches
-from recommendations.recommender.queries import load_active_header
 from recommendations.services import feedback_set
-from recommendations.tests.community import made_up, quiet
-from recommendations.training.pipeline import training_run
 from social.models import Rating
 from social.services.diary import viewing_add
 from social.services.ratings import rating_set
@@ -58,13 +55,8 @@ def test_movies_of_equal_product_keep_their_sequence():
 
 
 @pytest.fixture
-def movies(db):
-    """Movies 0, 3, 6, … are horror, 1, 4, … romance, 2, 5, … western."""
-    _, movies = made_up(members=50, movies=60)
-    training_run(progress=quiet, force=True)
-    # Reads the training once a process, which is not part of a request.
-    load_active_header()
-    return movies
+def movies(trained):
+    return trained[1]
 
 
 @pytest.fixture
@@ -176,14 +168,15 @@ def test_a_group_without_any_rating_is_a_cold_start(movies, make_user):
     assert feed.items[0].reasons[0].startswith("Weighted rating")
 
 
-def test_a_group_is_recommended_to_before_the_first_training(make_user, make_movie):
+def test_a_group_is_recommended_to_before_the_first_training(untrained, make_user, make_movie):
     users = [make_user("ann"), make_user("bob")]
-    make_movie("One", genres=["Horror"], release_year=1990)
+    one = make_movie("One", genres=["Horror"], release_year=1990)
     other = make_movie("Two", genres=["Horror"], release_year=1991)
     for user in users:
         rating_set(user_id=user.pk, movie_id=other.pk, score=5.0)
 
-    items = recommend(users).items[:]
+    both = Movie.objects.filter(pk__in=[one.pk, other.pk])
+    items = recommend_to_group(users, both, name_ratings=True).items[:]
 
     assert [item.reasons[0] for item in items] == ["All of you liked Two."]
 

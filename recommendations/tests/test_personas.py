@@ -48,8 +48,8 @@ def title(kind, n):
     return f"{kind} {n}"
 
 
-@pytest.fixture
-def catalogue():
+@pytest.fixture(scope="module")
+def catalogue(module_db):
     """The movies by title, and a training on members who love one kind and the blockbusters."""
     collections = {
         kind: Collection.objects.create(tmdb_id=number, name=f"{kind} Collection")
@@ -92,7 +92,7 @@ def catalogue():
     return movies
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def feeds(catalogue):
     """For each persona the ratings by title, and the first 20 (title, match score, reasons)."""
     titles = {movie.pk: movie.title for movie in catalogue.values()}
