@@ -331,6 +331,11 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "DELETE /groups/{pk}/members/{username}/": (
         CostCase(path=lambda world: f"/groups/{world.group_id}/members/{world.group_username}/"),
     ),
+    "GET /groups/{pk}/recommendations/": (
+        CostCase("nine members, page of 100", _LARGE_PAGE),
+        CostCase("with seen ones", {"include_seen": "true", **_LARGE_PAGE}),
+        CostCase("20 choices of 18 genres", {"genre": _CHOICES, **_LARGE_PAGE}),
+    ),
     "GET /groups/{pk}/votes/": _PAGE,
     "PUT /groups/{pk}/votes/{movie_id}/": _send(vote="veto"),
     "DELETE /groups/{pk}/votes/{movie_id}/": _PLAIN,

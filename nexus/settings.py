@@ -528,6 +528,7 @@ REQUEST_UNITS = {
     "POST /groups/{pk}/leave/": 1,
     "POST /groups/{pk}/join_code/": 1,
     "DELETE /groups/{pk}/members/{username}/": 1,
+    "GET /groups/{pk}/recommendations/": 9,
     "GET /groups/{pk}/votes/": 2,
     "PUT /groups/{pk}/votes/{movie_id}/": 1,
     "DELETE /groups/{pk}/votes/{movie_id}/": 1,

@@ -37,6 +37,21 @@ class FeedQuery(MovieFilters, PageQuery):
     )
 
 
+class GroupFeedQuery(MovieFilters, PageQuery):
+    """The catalogue's filters without those that name a certain movie.
+
+    By these a member could ask whether somebody in the group has seen it.
+    """
+
+    # DRF removes a declared field whose name is None in a subclass.
+    ids = search = title = tmdb_id = imdb_id = None  # type: ignore[assignment]
+    include_seen = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Whether movies that a member has rated or watched may show.",
+    )
+
+
 class SimilarQuery(PageQuery):
     exclude_seen = serializers.BooleanField(
         required=False,

@@ -62,6 +62,22 @@ class RecommendationSerializer(SharedFieldsSerializer):
     reasons = serializers.ListField(child=serializers.CharField())
 
 
+class MemberScoreSerializer(SharedFieldsSerializer):
+    username = serializers.CharField()
+    match_score = serializers.FloatField()
+
+
+class GroupRecommendationSerializer(SharedFieldsSerializer):
+    movie = MovieSummarySerializer()
+    group_score = serializers.FloatField(
+        help_text="0 to 100: the probability in percent that all members give 4 stars or more."
+    )
+    members = MemberScoreSerializer(
+        many=True, help_text="The match score of each member, in the order of joining."
+    )
+    reasons = serializers.ListField(child=serializers.CharField())
+
+
 class SimilarSerializer(SharedFieldsSerializer):
     movie = MovieSummarySerializer()
     similarity = serializers.FloatField(help_text="0 to 1.")

@@ -3,6 +3,7 @@ from django.urls import path
 from recommendations.views import (
     CompleteMovieViewSet,
     FeedbackViewSet,
+    GroupRecommendationViewSet,
     MovieStateViewSet,
     RecommendationViewSet,
     SimilarViewSet,
@@ -31,6 +32,11 @@ urlpatterns = [
         "movies/<id:pk>/feedback/",
         FeedbackViewSet.as_view({"put": "update", "delete": "destroy"}),
         name="feedback",
+    ),
+    path(
+        "groups/<id:pk>/recommendations/",
+        GroupRecommendationViewSet.as_view({"get": "list"}),
+        name="group-recommendations",
     ),
     path("feedback/", FeedbackViewSet.as_view({"get": "list"}), name="feedback-list"),
 ]

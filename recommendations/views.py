@@ -20,18 +20,21 @@ from accounts.models import User
 from movies.filters import filter_movies
 from movies.models import Movie
 from movies.serializers import movie_summary_payload
+from nexus.core.api.exceptions import Problem
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import DEFAULT_PAGE_SIZE, PageQuery
 from nexus.core.api.views import NO_STORE, PUBLIC, ApiViewSet, ListOf, PageOf, contract
 from recommendations.filters import (
     NEWEST_FEEDBACK_FIRST,
     FeedQuery,
+    GroupFeedQuery,
     MovieDetailQuery,
     MovieStatesQuery,
     SimilarQuery,
 )
 from recommendations.models import Feedback
 from recommendations.recommender.feed import build_feed
+from recommendations.recommender.group import GroupRecommendation, recommend_to_group
 from recommendations.recommender.match_score import compute_matches
 from recommendations.recommender.onboarding import choose_onboarding_movies
 from recommendations.recommender.similar import find_similar
@@ -39,6 +42,7 @@ from recommendations.selectors import get_movie_states
 from recommendations.serializers import (
     FeedbackSerializer,
     FeedbackWriteSerializer,
+    GroupRecommendationSerializer,
     MatchScoreSerializer,
     MovieDetailSerializer,
     MovieStateSerializer,
@@ -47,11 +51,25 @@ from recommendations.serializers import (
     SimilarSerializer,
 )
 from recommendations.services import feedback_delete, feedback_set
+from social.models.groups import MIN_GROUP_MEMBERS
+from social.selectors.groups import can_see_all, get_group, read_votes
 from social.views.ratings import list_reviews
 from tmdb.views import MovieDetailViewSet
 
 #: The page that `append` adds.
 FIRST_PAGE = {"page_size": DEFAULT_PAGE_SIZE}
+#: The keys of a group's recommendations beside their page.
+GROUP_KEYS: dict[str, serializers.Field[Any, Any, Any, Any]] = {
+    "strategy": serializers.ChoiceField(
+        choices=("personalized", "cold_start"),
+        help_text="`personalized` if any member has rated a movie, else `cold_start`.",
+    ),
+    "algorithm": serializers.CharField(),
+    "members_without_ratings": serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Members who are scored by popularity and favorite genres alone.",
+    ),
+}
 #: The keys of the feed beside its page.
 FEED_KEYS: dict[str, serializers.Field[Any, Any, Any, Any]] = {
     "strategy": serializers.ChoiceField(
@@ -123,6 +141,48 @@ class RecommendationViewSet(ApiViewSet):
         """
         movies = choose_onboarding_movies(cast(User, request.user))
         return paginate_list(request, self.query, movies, _serialize_items)
+
+
+class GroupRecommendationViewSet(ApiViewSet):
+    permission_classes = [IsAuthenticated]
+
+    @contract(
+        query=GroupFeedQuery,
+        responses={
+            200: PageOf(GroupRecommendationSerializer, GROUP_KEYS, name="GroupRecommendationPage")
+        },
+        errors={409: "The group has fewer than two members: `group_too_small`."},
+    )
+    def list(self, request: Request, pk: int) -> Response:
+        """What all members of a group will like.
+
+        It contains no movie that a member has rated, watched or hidden, wants less of or has vetoed.
+        Movies that members voted for come first. A reason names ratings only if the caller may see those
+        of all members on their profiles.
+        """
+        caller = cast(User, request.user)
+        group = get_group(group_id=pk, viewer_id=caller.pk)
+        if len(group.members) < MIN_GROUP_MEMBERS:
+            detail = "Recommendations need two members. Let somebody join with the group's code."
+            raise Problem(409, "group_too_small", detail)
+        votes = read_votes(group)
+        vetoed = [each.movie_id for each in votes if each.is_vetoed]
+        feed = recommend_to_group(
+            group.users,
+            filter_movies(Movie.objects.all(), self.query).exclude(id__in=vetoed),
+            name_ratings=can_see_all(group, viewer_id=caller.pk),
+            include_seen=self.query["include_seen"],
+            yes_votes={each.movie_id: each.yes_count for each in votes if not each.is_vetoed},
+        )
+        return paginate_list(
+            request,
+            self.query,
+            feed.items,
+            _serialize_group_items,
+            strategy=feed.strategy,
+            algorithm=feed.algorithm,
+            members_without_ratings=feed.members_without_ratings,
+        )
 
 
 class MovieStateViewSet(ApiViewSet):
@@ -265,6 +325,13 @@ def _serialize_items(items: Iterable[Any]) -> list[dict[str, Any]]:
             **{name: vars(item)[name] for name in vars(item) if name not in ("movie", "movie_id")},
         }
         for item in items
+    ]
+
+
+def _serialize_group_items(items: list[GroupRecommendation]) -> list[dict[str, Any]]:
+    return [
+        {**item, "members": [dataclasses.asdict(member) for member in item["members"]]}
+        for item in _serialize_items(items)
     ]
 
 

@@ -104,6 +104,7 @@ MATRIX = {
     "/groups/{pk}/join_code/": {"POST": _OWNER},
     # Nobody removes themselves. social/tests/test_group_views.py has the matrix of a group's members.
     "/groups/{pk}/members/{username}/": {"DELETE": (401, 404, 403, 404, 401, 401)},
+    "/groups/{pk}/recommendations/": {"GET": _OWNER},
     "/groups/{pk}/votes/": {"GET": _OWNER},
     "/groups/{pk}/votes/{movie_id}/": {"PUT": _OWNER, "DELETE": _DELETE_OWN},
     "/watchlist/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},

@@ -485,8 +485,11 @@ def _iterate_calls(world, api):
     yield "POST", f"{path}join_code/", None, 200
     fellow = GroupMembership(group_id=group["id"], user=User.objects.get(username="bob"))
     fellow.save()
+    yield "GET", f"{path}recommendations/", None, 200
+    yield "GET", f"{path}recommendations/?search=alien", None, 400
     yield "DELETE", f"{path}members/bob/", None, 204
     yield "DELETE", f"{path}members/ann/", None, 403
+    yield "GET", f"{path}recommendations/", None, 409
     yield "POST", f"{path}leave/", None, 204
     yield "DELETE", path, None, 404
     yield "POST", "/groups/", {"name": "Friday"}, 201

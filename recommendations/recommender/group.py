@@ -1,13 +1,13 @@
 """Recommendations for a group that wants to see one movie together.
 
-`recommend_to_group` is what the endpoints of groups call, which are the next issue; until then its
-tests do. It reads the members and the candidates (queries), scores them for each member, and ranks them
-by the probability that all like them (algorithms.groups).
+A view calls `recommend_to_group`. It reads the members and the candidates (queries), scores them for
+each member, and ranks them by the members' votes and the probability that all like them
+(algorithms.groups).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,12 +36,16 @@ from recommendations.recommender.queries import (
     Member,
     MovieRow,
     leave_out_seen,
+    leave_out_unwanted,
     read_candidates,
     read_members,
     read_rows,
 )
+from social.models.groups import MAX_GROUP_MEMBERS, MIN_GROUP_MEMBERS
 
-MIN_MEMBERS, MAX_MEMBERS = 2, 10
+#: At most so many movies come first because members voted for them.
+MAX_VOTED = 100
+NO_VOTES: Mapping[int, int] = {}
 
 
 @dataclass(frozen=True)
@@ -68,55 +72,78 @@ class GroupFeed:
     items: ExplainedList[GroupRecommendation]
     strategy: str
     algorithm: str
+    #: The usernames of those who are scored without any rating of their own.
+    members_without_ratings: list[str]
 
 
 def recommend_to_group(
-    users: Sequence[User], movies: MovieQuerySet, *, name_ratings: bool
+    users: Sequence[User],
+    movies: MovieQuerySet,
+    *,
+    name_ratings: bool,
+    include_seen: bool = False,
+    yes_votes: Mapping[int, int] = NO_VOTES,
 ) -> GroupFeed:
     """Return at most FEED_DEPTH of these movies, most likely to be liked by all members first.
 
     Two queries and one for each page, whatever the number of members. It contains no movie that any of
-    them has rated, watched or hidden, or wants less of. Movies under the probability floor for any
-    member come last. A member without ratings is scored as in their own feed: by popularity and favorite
-    genres. With `name_ratings` reasons name movies that all members liked; without it, if the reader
+    them has hidden or wants less of and, unless `include_seen`, none that any has rated or watched.
+    Movies with `yes_votes` (their number by id) come first, the most votes before fewer. Movies under the
+    probability floor for any member come last. A member without ratings is scored as in their own feed:
+    by popularity and favorite genres. With `name_ratings` reasons name movies that all members liked; without it, if the reader
     may not see the ratings of them all, they only say that there are some.
 
-    Raises ValueError for fewer than MIN_MEMBERS or more than MAX_MEMBERS different members.
+    Raises ValueError for fewer than MIN_GROUP_MEMBERS or more than MAX_GROUP_MEMBERS different members.
     """
-    if not MIN_MEMBERS <= len({user.pk for user in users}) <= MAX_MEMBERS:
-        raise ValueError(f"A group has {MIN_MEMBERS} to {MAX_MEMBERS} members.")
+    if not MIN_GROUP_MEMBERS <= len({user.pk for user in users}) <= MAX_GROUP_MEMBERS:
+        raise ValueError(f"A group has {MIN_GROUP_MEMBERS} to {MAX_GROUP_MEMBERS} members.")
     members = read_members(users, targets=True)
-    candidates = _read_group_candidates(users, members, movies)
+    leave_out = leave_out_unwanted if include_seen else leave_out_seen
+    voted = sorted(yes_votes, key=lambda movie_id: -yes_votes[movie_id])[:MAX_VOTED]
+    ranked_ids = _merge_orders(members, include_rated=include_seen)
+    candidates = _read_group_candidates(
+        users,
+        members,
+        leave_out(movies, users),
+        ranked=np.concatenate(
+            [np.array(voted, dtype=np.int64), ranked_ids[~np.isin(ranked_ids, voted)]]
+        ),
+    )
     header = members[0].header
     percent = np.array([_score(member, candidates) for member in members])
     ranked = rank_for_group(percent / 100, floor=header.parameters.probability_floor)
+    votes = np.array([yes_votes.get(movie_id, 0) for movie_id in candidates.movies.ids.tolist()])
+    ranked = ranked[np.argsort(-votes[ranked], kind="stable")]
     items = GroupItems(
         ranked[:FEED_DEPTH].tolist(), users, members, candidates, percent, name_ratings=name_ratings
     )
-    has_ratings = any(member.history.n for member in members)
-    return GroupFeed(items, "personalized" if has_ratings else "cold_start", header.algorithm)
+    without = [
+        user.username for user, member in zip(users, members, strict=True) if not member.history.n
+    ]
+    strategy = "cold_start" if len(without) == len(users) else "personalized"
+    return GroupFeed(items, strategy, header.algorithm, without)
 
 
 def _read_group_candidates(
-    users: Sequence[User], members: Sequence[Member], movies: MovieQuerySet
+    users: Sequence[User], members: Sequence[Member], shown: MovieQuerySet, *, ranked: Ids
 ) -> Candidates:
-    """Return the movies worth scoring: those first in the members' own feeds, by turns. One query."""
+    """Return the movies worth scoring: the first of `ranked` that are in `shown`. One query."""
     header = members[0].header
     favorites = {name for user in users for name in user.favorite_genres}
     return read_candidates(
         header,
-        leave_out_seen(movies, users),
-        ranked=_merge_orders(members),
+        shown,
+        ranked=ranked,
         favorites=sort_genres(favorites & set(GENRE_NAMES)),
         is_short=not len(header.movie_ids)
         or any(member.history.n < SHORT_HISTORY for member in members),
     )
 
 
-def _merge_orders(members: Sequence[Member]) -> Ids:
+def _merge_orders(members: Sequence[Member], *, include_rated: bool = False) -> Ids:
     """Return the ids of the first movie of each member, then of the second of each, and so on.
 
-    They are at most MAX_PRESELECTED, without those that a member has rated.
+    They are at most MAX_PRESELECTED and, unless `include_rated`, without those that a member has rated.
     """
     movie_ids = members[0].header.movie_ids
     best_rank = np.full(len(movie_ids), np.iinfo(np.int32).max, dtype=np.int32)
@@ -126,8 +153,10 @@ def _merge_orders(members: Sequence[Member]) -> Ids:
         best_rank[places] = np.minimum(best_rank[places], np.arange(len(places)))
     ranked = np.flatnonzero(best_rank < np.iinfo(np.int32).max)
     ranked = ranked[np.argsort(best_rank[ranked], kind="stable")]
-    rated = [member.history.movies.ids[member.history.rated] for member in members]
     ids: Ids = movie_ids[ranked]
+    if include_rated:
+        return ids[:MAX_PRESELECTED]
+    rated = [member.history.movies.ids[member.history.rated] for member in members]
     return ids[~np.isin(ids, np.concatenate(rated))][:MAX_PRESELECTED]
 
 

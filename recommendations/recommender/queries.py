@@ -301,11 +301,16 @@ def build_movies(header: ModelHeader, rows: Sequence[Any], vectors: Floats) -> M
     return header.movies(places, vectors).with_rows(~is_known, unknown)
 
 
+def leave_out_unwanted(movies: MovieQuerySet, users: Sequence[User]) -> MovieQuerySet:
+    """Return the movies that none of the members has hidden or wants less of."""
+    unwanted = Feedback.objects.exclude(kind=Feedback.Kind.MORE).filter(user__in=users)
+    return movies.exclude(id__in=unwanted.values("movie"))
+
+
 def leave_out_judged(movies: MovieQuerySet, users: Sequence[User]) -> MovieQuerySet:
     """Return the movies that none of the members has rated, hidden or wants less of."""
-    unwanted = Feedback.objects.exclude(kind=Feedback.Kind.MORE).filter(user__in=users)
     movies = movies.exclude(id__in=Rating.objects.filter(user__in=users).values("movie"))
-    return movies.exclude(id__in=unwanted.values("movie"))
+    return leave_out_unwanted(movies, users)
 
 
 def leave_out_seen(

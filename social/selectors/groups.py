@@ -9,7 +9,7 @@ from datetime import datetime
 
 from accounts.models import User
 from nexus.core.api.exceptions import NotFound
-from social.models import GroupMembership, GroupVote, MovieGroup
+from social.models import GroupMembership, GroupVote, MovieGroup, members_visible_to
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ def read_groups(group_ids: Iterable[int]) -> list[GroupWithMembers]:
         group = groups.setdefault(membership.group_id, GroupWithMembers(membership.group, []))
         group.members.append(GroupMember(membership.user, membership.joined_at))
     return [groups[group_id] for group_id in ids if group_id in groups]
+
+
+def can_see_all(group: GroupWithMembers, *, viewer_id: int) -> bool:
+    """Return whether the viewer may see the profiles, and so the ratings, of all members."""
+    visible = members_visible_to(viewer_id).filter(pk__in=[user.pk for user in group.users])
+    return visible.count() == len(group.users)
 
 
 def has_shared_group(user_id: int, other_id: int) -> bool:
