@@ -99,20 +99,21 @@ def fit(
 
 
 def refit_movies(
-    model: Model,
     ratings: Ratings,
     content: MovieContent,
+    parameters: Parameters,
+    coefficients: Coefficients,
     *,
     as_of: float,
     progress: Progress,
     executor: Executor | None = None,
 ) -> Model:
-    """Fit the movies on these ratings, with the model's coefficients and parameters.
+    """Fit the movies on these ratings, with the coefficients of an earlier fit.
 
     For members whom the model did not learn from while it was validated.
     """
-    community = Community.of(ratings, content, model.parameters, as_of, executor)
-    return community.fit_movies(model.coefficients, progress)
+    community = Community.of(ratings, content, parameters, as_of, executor)
+    return community.fit_movies(coefficients, progress)
 
 
 @dataclass(frozen=True)

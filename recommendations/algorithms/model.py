@@ -16,7 +16,7 @@ from scipy import sparse
 from recommendations.algorithms import factorization, item_stats, neighbors
 from recommendations.algorithms.item_stats import Totals, unrated_movies
 from recommendations.algorithms.match_score import Coefficients
-from recommendations.algorithms.neighbors import Executor, choose_sources, transpose
+from recommendations.algorithms.neighbors import Executor, choose_sources
 from recommendations.algorithms.parameters import Parameters
 from recommendations.algorithms.types import (
     Array,
@@ -27,7 +27,6 @@ from recommendations.algorithms.types import (
     Links,
     MovieContent,
     Movies,
-    NeighborLists,
     Places,
     positions,
 )
@@ -39,8 +38,10 @@ Progress = Callable[[str, float], None]
 @dataclass(frozen=True)
 class Model:
     movies: Movies  # all movies with ratings, ids ascending
-    feed: NeighborLists  # by target: what speaks for movies[k] in the ranking
-    taste: NeighborLists  # by target: the movies most like movies[k] by who liked them
+    #: (m, m) Row j has what speaks for movie j in the ranking.
+    feed: sparse.csr_array
+    #: (m, m) Row j has the movies most like movie j by who liked them.
+    taste: sparse.csr_array
     totals: Totals
     coefficients: Coefficients
     parameters: Parameters
@@ -77,10 +78,9 @@ class Model:
 class _Lists:
     """The lists of all movies, read from the side that has fewer of them to read."""
 
-    def __init__(self, lists: NeighborLists, ids: Ids) -> None:
+    def __init__(self, by_target: sparse.csr_array, ids: Ids) -> None:
         self._ids = ids
-        self._by_source = transpose(lists, ids)
-        self._by_target = self._by_source.T.tocsr()
+        self._by_target, self._by_source = by_target, by_target.T.tocsr()
 
     def links(self, history: History, movies: Movies) -> Links:
         sources, source_known = positions(self._ids, history.movies.ids)

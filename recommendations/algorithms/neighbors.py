@@ -42,7 +42,6 @@ from recommendations.algorithms.types import (
     Array,
     Encoded,
     Floats,
-    NeighborLists,
     Places,
     positions,
 )
@@ -311,8 +310,8 @@ def fit_ranking_lists(
     *,
     executor: Executor,
     progress: Progress,
-) -> NeighborLists:
-    """Return for each target what interest in another movie says for it; others have no list."""
+) -> sparse.csr_array:
+    """(m, m) Return for each target what interest in another movie says for it; other rows are empty."""
     scale = movie_scale(encoded, parameters.movie_power)
     members = member_scale(encoded, parameters.member_power)
     values = encoded.interest() * members[encoded.users] * scale[encoded.movies]
@@ -334,8 +333,8 @@ def fit_taste_lists(
     *,
     executor: Executor,
     progress: Progress,
-) -> NeighborLists:
-    """Return for each target the movies whose (r,) residuals agree with its own."""
+) -> sparse.csr_array:
+    """(m, m) Return for each target the movies whose (r,) residuals agree with its own."""
     gram = Gram(encoded.matrix(residuals.astype(np.float32)), sources)
     blocks = TasteBlocks(gram, parameters)
     return _join_blocks(encoded, sources, targets, blocks, executor, progress)
@@ -359,31 +358,22 @@ def _join_blocks(
     compute: Callable[[Places], Block],
     executor: Executor,
     progress: Progress,
-) -> NeighborLists:
-    """Compute the lists of all targets and put them together."""
-    counts = np.zeros(encoded.shape[1], dtype=np.int64)
-    movies, weights = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
+) -> sparse.csr_array:
+    """(m, m) Compute the lists of all targets and put them together: row j is that of movie j."""
+    m = encoded.shape[1]
+    counts = np.zeros(m, dtype=np.int32)
+    movies, weights = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.float32)]
     blocks = split_blocks(targets)
     for number, (lengths, columns, values) in enumerate(executor.map(compute, blocks)):
         counts[blocks[number]] = lengths
-        movies.append(encoded.movie_ids[sources[columns]])
+        movies.append(sources[columns].astype(np.int32))
         weights.append(values.astype(np.float32))
         progress((number + 1) / len(blocks))
-    return NeighborLists(
-        starts=np.concatenate(([0], np.cumsum(counts))),
-        movies=np.concatenate(movies),
-        weights=np.concatenate(weights),
-    )
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    return sparse.csr_array((np.concatenate(weights), np.concatenate(movies), starts), shape=(m, m))
 
 
 def residuals_of(encoded: Encoded, mean: float, user_bias: Array, movie_bias: Array) -> Array:
     """(r,) Return the stars beyond what the movie's and the member's bias predict."""
     rest: Array = encoded.stars - mean - user_bias[encoded.users] - movie_bias[encoded.movies]
     return rest
-
-
-def transpose(lists: NeighborLists, ids: NDArray[np.int64]) -> sparse.csr_array:
-    """(m, m) Return the lists by source: row i holds what movie i speaks for."""
-    sources, _ = positions(ids, lists.movies)
-    by_target = sparse.csr_array((lists.weights, sources, lists.starts), shape=(len(ids), len(ids)))
-    return by_target.T.tocsr()

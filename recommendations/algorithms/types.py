@@ -183,15 +183,6 @@ class Movies:
 
 
 @dataclass(frozen=True)
-class NeighborLists:
-    """A list of movies with weights for each of f movies: list k is [starts[k]:starts[k + 1]]."""
-
-    starts: NDArray[np.int64]  # (f + 1,)
-    movies: Ids  # (e,) ids
-    weights: Floats  # (e,)
-
-
-@dataclass(frozen=True)
 class Links:
     """The weights of the rated movies for the movies to score: a sparse matrix, e entries in parallel."""
 

@@ -64,9 +64,9 @@ def test_a_model_fitted_on_two_workers_equals_that_of_one_process(cluster, monke
 
     for name in ("feed", "taste"):
         one, other = getattr(alone, name), getattr(spread, name)
-        assert other.starts.tolist() == one.starts.tolist()
-        assert other.movies.tolist() == one.movies.tolist()
-        assert other.weights == pytest.approx(one.weights, abs=1e-6)
+        assert other.indptr.tolist() == one.indptr.tolist()
+        assert other.indices.tolist() == one.indices.tolist()
+        assert other.data == pytest.approx(one.data, abs=1e-6)
     assert spread.coefficients.weights == pytest.approx(alone.coefficients.weights, abs=1e-6)
     assert spread.coefficients.intercept == pytest.approx(alone.coefficients.intercept, abs=1e-6)
     for name in ("quality", "bias", "trend", "factors", "residual_factors"):

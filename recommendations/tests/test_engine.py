@@ -11,7 +11,7 @@ from movies.models import Collection, Movie
 from recommendations.algorithms.match_score import score
 from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import VERSION
-from recommendations.algorithms.types import History, NeighborLists
+from recommendations.algorithms.types import History
 from recommendations.export import Batch
 from recommendations.models import Feedback
 from recommendations.recommender import queries
@@ -117,12 +117,10 @@ def test_a_counterfactual_is_what_the_score_becomes_when_the_rating_goes(ann, cl
 def test_the_answer_is_that_of_the_model_in_memory(trained):
     users, _ = trained
     header, stored = load_active_header(), model_from_training(load_active_header())
-    feed, taste = (
-        NeighborLists(lists.indptr, header.movie_ids[lists.indices], lists.data)
-        for lists in (stored.feed, stored.taste)
-    )
     rows = header.movies(np.arange(len(header.movie_ids)), stored.vectors)
-    model = Model(rows, feed, taste, header.totals, header.coefficients, header.parameters)
+    model = Model(
+        rows, stored.feed, stored.taste, header.totals, header.coefficients, header.parameters
+    )
     content = content_read()
     for user in users[:3]:
         rows = user.ratings.order_by("-created_at", "-id").values_list("movie_id", "score")

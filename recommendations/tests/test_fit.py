@@ -91,8 +91,8 @@ def test_the_same_ratings_in_another_order_make_the_same_model(model):
     again = fit_model(mixed, Parameters.for_size(2000))
     assert again.coefficients == model.coefficients
     assert again.movies.factors.tobytes() == model.movies.factors.tobytes()
-    assert again.feed.weights.tobytes() == model.feed.weights.tobytes()
-    assert again.taste.weights.tobytes() == model.taste.weights.tobytes()
+    assert again.feed.data.tobytes() == model.feed.data.tobytes()
+    assert again.taste.data.tobytes() == model.taste.data.tobytes()
 
 
 def test_coefficients_and_parameters_survive_json(model):

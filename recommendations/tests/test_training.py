@@ -120,9 +120,9 @@ def test_what_is_stored_is_what_was_learned(community, monkeypatch):
     assert rows.factors.tolist() == model.movies.factors.tolist()
     assert rows.residual_factors.tolist() == model.movies.residual_factors.tolist()
     for matrix, lists in ((stored.feed, model.feed), (stored.taste, model.taste)):
-        assert matrix.indptr.tolist() == lists.starts.tolist()
-        assert header.movie_ids[matrix.indices].tolist() == lists.movies.tolist()
-        assert np.allclose(matrix.data, lists.weights)
+        assert matrix.indptr.tolist() == lists.indptr.tolist()
+        assert matrix.indices.tolist() == lists.indices.tolist()
+        assert np.allclose(matrix.data, lists.data)
     # Of a small community all weights are stored by source too.
     assert (stored.feed != stored.targets.T).nnz == 0
 
@@ -306,7 +306,7 @@ def test_a_model_that_is_no_number_is_not_stored(community, monkeypatch):
 
     def spoiled(*args, **more):
         model = real(*args, **more)
-        model.feed.weights[5] = np.nan
+        model.feed.data[5] = np.nan
         return model
 
     monkeypatch.setattr(service, "fit", spoiled)

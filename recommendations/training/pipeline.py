@@ -145,18 +145,11 @@ def _learn(
     force: bool,
 ) -> tuple[Model, TrainingReport]:
     """Return the model with its figures. Raises WorseError if it should not serve."""
-    content = content_read()
-    is_held_out = draw_held_out(ratings.users, members=training.member_count)
+    content, as_of = content_read(), time.time()
     parameters = Parameters.for_size(len(ratings), use_votes=settings.RECOMMEND_WITH_TMDB_VOTES)
-    as_of = time.time()
-    model = fit(
-        ratings[~is_held_out],
-        content,
-        parameters,
-        as_of=as_of,
-        progress=progress,
-        executor=executor,
-    )
+    is_held_out = draw_held_out(ratings.users, members=training.member_count)
+    shared: dict[str, Any] = {"as_of": as_of, "progress": progress, "executor": executor}
+    model = fit(ratings[~is_held_out], content, parameters, **shared)
     _check(model)
     progress("trying", 0.0)
     report = _measure(training, model, ratings[is_held_out], content)
@@ -166,8 +159,10 @@ def _learn(
     training.duration_s = round(time.monotonic() - started, 2)
     if not force and (reason := _explain_rejection(report)):
         raise WorseError(reason)
-    # The held-out members are learned from too.
-    model = refit_movies(model, ratings, content, as_of=as_of, progress=progress, executor=executor)
+    # The held-out members are learned from too. The model that was tried makes room for the next.
+    coefficients = model.coefficients
+    del model
+    model = refit_movies(ratings, content, parameters, coefficients, **shared)
     _check(model)
     training.movie_count = len(model.movies)
     return model, report
@@ -246,13 +241,13 @@ def _check(model: Model) -> None:
             movie = movies.ids[int(wrong.argmax())]
             raise BadModelError(f"The {name} learned of movie {movie} is not a number.")
     for name, lists in (("feed", model.feed), ("taste", model.taste)):
-        wrong = ~np.isfinite(lists.weights)
+        wrong = ~np.isfinite(lists.data)
         if wrong.any():
             entry = int(wrong.argmax())
-            place = int(np.searchsorted(lists.starts, entry, side="right")) - 1
+            source = movies.ids[lists.indices[entry]]
+            target = movies.ids[int(np.searchsorted(lists.indptr, entry, side="right")) - 1]
             raise BadModelError(
-                f"The {name} weight of movie {lists.movies[entry]} for movie {movies.ids[place]} "
-                "is not a number."
+                f"The {name} weight of movie {source} for movie {target} is not a number."
             )
     values = {"intercept": model.coefficients.intercept, **model.coefficients.weights}
     if wrong_names := [name for name, value in values.items() if not np.isfinite(value)]:

@@ -23,13 +23,10 @@ from recommendations.algorithms.model import Model
 from recommendations.algorithms.parameters import VERSION
 from recommendations.algorithms.types import (
     Floats,
-    Ids,
     MovieContent,
     Movies,
-    NeighborLists,
     Places,
     Ratings,
-    positions,
 )
 from recommendations.models import MovieFactors, Training
 from recommendations.recommender.queries import (
@@ -145,8 +142,7 @@ def content_read() -> MovieContent:
 def model_store(*, training: Training, model: Model, progress: Progress) -> None:
     """Write a model's rows beside the ones that serve. To be called in a transaction."""
     movies, m = model.movies, len(model.movies)
-    feed, taste = _to_matrix(model.feed, movies.ids), _to_matrix(model.taste, movies.ids)
-    targets = _transpose_strongest(feed)
+    targets = _transpose_strongest(model.feed)
     vectors = np.hstack([movies.factors, movies.residual_factors]).astype("<f4")
     columns = "training_id, movie_id, feed_sources, feed_targets, taste, vectors"
     with (
@@ -157,7 +153,7 @@ def model_store(*, training: Training, model: Model, progress: Progress) -> None
     ):
         copy.set_types(["int8", "int8", "bytea", "bytea", "bytea", "bytea"])
         for place in range(m):
-            lists = (_pack_row(matrix, place) for matrix in (feed, targets, taste))
+            lists = (_pack_row(matrix, place) for matrix in (model.feed, targets, model.taste))
             copy.write_row((training.pk, int(movies.ids[place]), *lists, vectors[place].tobytes()))
             if place % 1000 == 0:
                 progress("storing", place / m)
@@ -185,12 +181,6 @@ def factors_analyze() -> None:
     """Let PostgreSQL count the rows of a new training; else the first requests are planned for none."""
     with long_transaction(), connection.cursor() as cursor:
         cursor.execute(f"ANALYZE {MovieFactors._meta.db_table}")
-
-
-def _to_matrix(lists: NeighborLists, ids: Ids) -> sparse.csr_array:
-    """(m, m) Return the lists as a sparse matrix by places; row i is the list of movie i."""
-    places, _ = positions(ids, lists.movies)
-    return sparse.csr_array((lists.weights, places, lists.starts), shape=(len(ids), len(ids)))
 
 
 def _transpose_strongest(feed: sparse.csr_array) -> sparse.csr_array:
@@ -259,13 +249,12 @@ def model_in_memory(model: Model) -> InMemoryModel:
         coefficients=model.coefficients,
         parameters=model.parameters,
     )
-    feed = _to_matrix(model.feed, movies.ids)
     return InMemoryModel(
         header,
         np.hstack([movies.factors, movies.residual_factors]),
-        feed,
-        _transpose_strongest(feed),
-        _to_matrix(model.taste, movies.ids),
+        model.feed,
+        _transpose_strongest(model.feed),
+        model.taste,
     )
 
 
