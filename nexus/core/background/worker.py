@@ -69,7 +69,8 @@ def _build_worker_app(*, connections: int) -> App:
     """
     connector = PsycopgConnector(
         kwargs=connector_params(),
-        min_size=1,
+        # With a minimum, opening the pool would wait 30 s for a database that is down.
+        min_size=0,
         max_size=connections,
         timeout=CONNECTION_TIMEOUT_S,
     )

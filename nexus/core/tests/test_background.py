@@ -68,40 +68,26 @@ def test_job_is_undone_with_the_transaction_that_deferred_it():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_worker_runs_a_job_at_once(worker):
-    worker("mail")
+def test_worker_runs_a_job_at_once_survives_a_lost_connection_and_ends_after_sigterm(worker):
+    process = worker("mail", "imports")
     wait_for(lambda: "mail" in list_listened_queues())
 
     started = time.monotonic()
     send_password_reset_mail.defer(user_id=0)
     wait_for(lambda: get_job().status == "succeeded")
-
-    assert time.monotonic() - started < 2
-
-
-@pytest.mark.django_db(transaction=True)
-def test_worker_ends_after_sigterm(worker):
-    process = worker("mail", "imports")
-    wait_for(lambda: "mail" in list_listened_queues())
-
-    process.send_signal(signal.SIGTERM)
-
-    assert process.wait(timeout=20) == 0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_worker_survives_a_lost_connection_to_the_database(worker):
-    worker("mail")
-    wait_for(lambda: "mail" in list_listened_queues())
-
+    duration_s = time.monotonic() - started
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+    ProcrastinateJob.objects.all().delete()
     send_password_reset_mail.defer(user_id=0)
-
     wait_for(lambda: get_job().status == "succeeded", 10)
+    process.send_signal(signal.SIGTERM)
+
+    assert duration_s < 2
+    assert process.wait(timeout=20) == 0
 
 
 @pytest.mark.django_db(transaction=True)
