@@ -1,3 +1,4 @@
+import logging
 from importlib import import_module
 
 from django.apps import AppConfig
@@ -15,3 +16,5 @@ class CoreConfig(AppConfig):
         # The module registers its lookups on Django's field classes when it is imported.
         import_module("nexus.core.db.lookups")
         register_collector(JobCollector())
+        # Warnings of Python become log lines, which are JSON in production.
+        logging.captureWarnings(True)

@@ -102,6 +102,10 @@ CORE = {
 }
 
 
+# Members report the reviews of others.
+_OF_ANOTHER_CALLER = {"POST /ratings/{id}/report/"}
+
+
 def check_rejection(context: CheckContext, response: Response, case: Case) -> None:
     """Assert that data that violates the schema is rejected.
 
@@ -368,6 +372,16 @@ LINKS: list[tuple[str, str, str, dict[str, Any]]] = [
         )
     ),
     ("get /auth/sessions/", "200", "post /auth/logout/all/", {}),
+    # A new list in the order that it has; any version of it.
+    (
+        "post /playlists/",
+        "201",
+        _ORDER,
+        {
+            "parameters": {"id": "$response.body#/id", "If-Match": "*"},
+            "requestBody": {"movie_ids": "$request.body#/movie_ids"},
+        },
+    ),
 ]  # fmt: skip
 
 # Path parameters whose values come from an earlier response.
@@ -464,9 +478,12 @@ def build_state_machine(schema: Any, service: ServiceUnderTest, ledger: Ledger) 
 
         def step(self, step_input: Any) -> Any:
             self.number += 1
-            # Every fourth request is another caller's: to report, to follow, to be refused.
-            caller = next(turns) if self.number % 4 == 0 else self.caller
+            # Every fourth request is another caller's: to follow, to be refused.
             case = step_input.case
+            is_of_another = case.operation.label in _OF_ANOTHER_CALLER
+            caller = next(turns) if is_of_another or self.number % 4 == 0 else self.caller
+            if is_of_another and caller == self.caller:
+                caller = next(turns)
             response = service.send(case, caller)
             self.after_call(response, case)
             ledger.check(case, response, [*CHECKS, use_after_free], recorder=self.recorder)

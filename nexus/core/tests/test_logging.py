@@ -1,6 +1,8 @@
 import json
 import logging
+import os
 import re
+import subprocess
 import sys
 import threading
 from datetime import datetime
@@ -12,6 +14,7 @@ from nexus.core.observability.logging import (
     ReadableFormatter,
     current_request_id,
 )
+from nexus.dev.embedded import ROOT
 
 
 @pytest.fixture
@@ -139,3 +142,19 @@ def test_a_traceback_follows_the_readable_line(write_readable_line):
 
     assert lines[0].endswith("INFO    Failed.")
     assert lines[-1] == "ValueError: on purpose"
+
+
+def test_a_warning_of_python_is_a_log_line():
+    code = "import django, warnings; django.setup(); warnings.warn('on purpose', RuntimeWarning)"
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "nexus.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    (line,) = process.stderr.splitlines()
+
+    assert re.search(r"^\d\d:\d\d:\d\d WARNING .*RuntimeWarning: on purpose", line)
