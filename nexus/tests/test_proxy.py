@@ -149,7 +149,7 @@ def test_health_check_of_the_proxy_succeeds(proxy):
     assert process.returncode == 0
 
 
-@pytest.mark.clocked
+# Not `clocked`: it waits for half a minute, in which other tests use the processors.
 def test_slow_clients_are_cut_off(proxy):
     durations = {}
 

@@ -238,7 +238,7 @@ def test_slow_clients_do_not_delay_others(
     assert max(p95_s.values()) < 0.1, p95_s
 
 
-@pytest.mark.clocked
+# Not `clocked`: it waits for half a minute, in which other tests use the processors.
 def test_a_client_that_stalls_in_its_body_is_refused_after_thirty_seconds(gunicorn):
     url = gunicorn()
     fetch(f"{url}/health/live/")

@@ -127,7 +127,7 @@ def test_states_are_private(member, make_movie):
 
 @pytest.mark.clocked
 def test_states_of_100_movies_take_at_most_60_ms_of_cpu(client_of):
-    users, movies = made_up(members=300, movies=600)
+    users, movies = made_up(members=60, movies=600)
     training_run(progress=quiet, force=True)
     counted = Rating.objects.values_list("user").annotate(n=Count("id"))
     user_id, ratings = min(counted, key=lambda row: abs(row[1] - 200))
