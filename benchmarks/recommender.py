@@ -60,7 +60,8 @@ def measure_all(most_ratings: int, rounds: int) -> None:
 
     def read_by_orm() -> None:
         active = Training.objects.filter(active=True).only("id").first()
-        ratings = Rating.objects.filter(user=user).order_by("-created_at", "-id")
+        scored = Rating.objects.filter(user=user, score__isnull=False)
+        ratings = scored.order_by("-created_at", "-id")
         rows = list(ratings.values_list("movie", "score", "created_at")[:HISTORY_LIMIT])
         feedback = Feedback.objects.filter(user=user).exclude(kind="hide").order_by("-updated_at")
         list(feedback.values_list("movie", "kind")[:FEEDBACK_LIMIT])

@@ -121,8 +121,14 @@ class Batch:
             changed = {} if self._before is None else {"updated_at__lt": self._before}
             seen = Q() if self._before is None else _build_seen_before(self._before)
             rated = Rating.objects.filter(**of_members, **changed).order_by("-created_at", "-id")
-            for user_id, *rating in rated.values_list("user", "movie", "score", _RATED_AT):
-                ratings[user_id].append((rating[0], rating[1], rating[2]))
+            for user_id, movie_id, score, at in rated.values_list(
+                "user", "movie", "score", _RATED_AT
+            ):
+                if score is None:
+                    # A review alone says that the member has seen it.
+                    watched[user_id].append(movie_id)
+                else:
+                    ratings[user_id].append((movie_id, score, at))
             judged = Feedback.objects.filter(**of_members, **changed).order_by("-updated_at", "-id")
             for user_id, movie_id, kind in judged.values_list("user", "movie", "kind"):
                 feedback[user_id][movie_id] = kind

@@ -21,7 +21,7 @@ class RatingState:
     """The member's rating of a movie."""
 
     id: int
-    score: float
+    score: float | None
     has_review: bool
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import CharField, DateTimeField, Subquery, UUIDField
@@ -19,21 +20,24 @@ from social.models import MAX_SCORE, MIN_SCORE, PlaylistQuerySet, RatingQuerySet
 from social.selectors.feed import FEED_START, KINDS, PUBLISHED, FeedPosition
 
 
-def _build_orderings(*names: str) -> dict[str, Ordering]:
+def _build_orderings(*names: str, nullable: Collection[str] = ()) -> dict[str, Ordering]:
     """Return an ascending and, with `-`, a descending ordering for every column.
 
     Ids have the same direction as the column, so that one index serves both orderings.
     """
     return {
         sign + name: Ordering(
-            (Key(name, descending=sign == "-"), Key("id", descending=sign == "-"))
+            (
+                Key(name, descending=sign == "-", nullable=name in nullable),
+                Key("id", descending=sign == "-"),
+            )
         )
         for name in names
         for sign in ("", "-")
     }
 
 
-RATING_ORDERINGS = _build_orderings("created_at", "score")
+RATING_ORDERINGS = _build_orderings("created_at", "score", nullable=("score",))
 PLAYLIST_ORDERINGS = _build_orderings("created_at", "updated_at", "name", "movie_count")
 NEWEST_FIRST = RATING_ORDERINGS["-created_at"]
 FOLLOWS_NEWEST_FIRST = Ordering((Key("created_at", descending=True), Key("id", descending=True)))

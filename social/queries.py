@@ -71,7 +71,7 @@ def copy_items(*, source_id: UUID, copy_id: UUID) -> int:
 _MEMBER_EVENTS = """
     (SELECT created_at AS at, 0 AS kind, id AS rating_id, NULL::uuid AS playlist_id
      FROM social_rating
-     WHERE user_id = {member} AND (created_at, id) < (%(before)s, %(rated_before)s::bigint)
+     WHERE user_id = {member} AND score IS NOT NULL AND (created_at, id) < (%(before)s, %(rated_before)s::bigint)
      ORDER BY created_at DESC, id DESC LIMIT {limit})
     UNION ALL
     (SELECT reviewed_at, 1, id, NULL
@@ -304,9 +304,9 @@ def fetch_member_stats(
         return [StatsRow(kind, key, int(n), total) for kind, key, n, total in cursor.fetchall()]
 
 
-# A rated movie without a viewing counts as watched once, at the time of its rating.
+# A rated or reviewed movie without a viewing counts as watched once, at the time of its rating.
 _MEMBER_STATS_SQL = """
-    WITH rated AS MATERIALIZED (
+    WITH judged AS MATERIALIZED (
         SELECT rating.id, rating.movie_id, rating.score, rating.created_at,
                movie.genres, movie.runtime, movie.release_year,
                movie.rating_count - rating.is_counted::int AS others,
@@ -320,6 +320,7 @@ _MEMBER_STATS_SQL = """
         JOIN movies_movie AS movie ON movie.id = rating.movie_id
         WHERE rating.user_id = %(user_id)s {rated_in_period}
     ),
+    rated AS (SELECT * FROM judged WHERE score IS NOT NULL),
     watched AS MATERIALIZED (
         SELECT viewing.movie_id, viewing.watched_on AS day, movie.runtime
         FROM social_viewing AS viewing
@@ -327,7 +328,7 @@ _MEMBER_STATS_SQL = """
         WHERE viewing.user_id = %(user_id)s {watched_in_period}
         UNION ALL
         SELECT movie_id, (created_at AT TIME ZONE 'UTC')::date, runtime
-        FROM rated WHERE has_no_viewing
+        FROM judged WHERE has_no_viewing
     ),
     streaks AS (
         -- Of consecutive days, the day minus its row number is the same.

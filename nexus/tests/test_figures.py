@@ -28,8 +28,15 @@ pytestmark = pytest.mark.django_db
 MEMBERS, MOVIES = range(3), range(3)
 SCORES = st.sampled_from([half / 2 for half in range(2, 11)])
 WRITES = st.one_of(
-    st.tuples(st.just("set"), st.sampled_from(MEMBERS), st.sampled_from(MOVIES), SCORES),
-    st.tuples(st.just("update"), st.sampled_from(MEMBERS), st.sampled_from(MOVIES), SCORES),
+    *(
+        st.tuples(
+            st.just(kind),
+            st.sampled_from(MEMBERS),
+            st.sampled_from(MOVIES),
+            st.one_of(st.none(), SCORES),
+        )
+        for kind in ("set", "update")
+    ),
     *(
         st.tuples(st.just(kind), st.sampled_from(MEMBERS), st.sampled_from(MOVIES))
         for kind in ("delete", "hide", "restore", "feedback", "list", "unlist")
@@ -77,7 +84,8 @@ class Community:
         rating_set(user_id=member.pk, movie_id=self.movies[movie].pk, score=score, review="So.")
 
     def _update(self, member, movie, score):
-        if rating := self._get_rating(member, movie):
+        rating = self._get_rating(member, movie)
+        if rating and (rating.review or score is not None):
             rating_update(rating_id=rating.pk, score=score)
 
     def _delete(self, member, movie):

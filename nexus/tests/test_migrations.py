@@ -41,6 +41,7 @@ REVIEWED = {
     ("social", "0020_days_of_viewings"): "a trigger and a NOT NULL, in the system catalog only",
     ("social", "0021_days_of_existing_viewings"): "updates of 1,000 rows each",
     ("social", "0022_indexes_of_viewings"): "concurrent indexes",
+    ("social", "0024_reviews_without_a_score"): "drops a NOT NULL, in the system catalog only",
     ("social", "0013_index_of_unfinished_imports"): "indexes, and changes of the state alone",
 }
 SAFE_OPERATIONS = (

@@ -308,7 +308,7 @@ def leave_out_unwanted(movies: MovieQuerySet, users: Sequence[User]) -> MovieQue
 
 
 def leave_out_judged(movies: MovieQuerySet, users: Sequence[User]) -> MovieQuerySet:
-    """Return the movies that none of the members has rated, hidden or wants less of."""
+    """Return the movies that none of the members has rated, reviewed, hidden or wants less of."""
     movies = movies.exclude(id__in=Rating.objects.filter(user__in=users).values("movie"))
     return leave_out_unwanted(movies, users)
 
@@ -374,7 +374,8 @@ CROSS JOIN unnest(%(users)s::bigint[]) AS member(id)
 LEFT JOIN LATERAL (
     WITH rated AS MATERIALIZED (
         SELECT movie_id, score, created_at, id FROM social_rating
-        WHERE user_id = member.id ORDER BY created_at DESC, id DESC LIMIT %(ratings)s
+        WHERE user_id = member.id AND score IS NOT NULL
+        ORDER BY created_at DESC, id DESC LIMIT %(ratings)s
     ),
     feedback AS MATERIALIZED (
         SELECT movie_id, kind, updated_at FROM recommendations_feedback

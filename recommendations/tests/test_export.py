@@ -46,6 +46,22 @@ def test_the_export_holds_what_each_members_feed_shows(members, client_of, tmp_p
         ]
 
 
+def test_review_without_a_score_is_seen_and_changes_no_score(members, tmp_path):
+    users, movies = members
+    out, after = tmp_path / "out.csv", tmp_path / "after.csv"
+    call_command("export_recommendations", "--top", "8", "--out", str(out))
+
+    rating_set(user_id=users[0].pk, movie_id=movies[7].pk, review="Tense.")
+    call_command("export_recommendations", "--top", "8", "--out", str(after))
+
+    def read_scores(path):
+        return {(row["username"], int(row["movie_id"])): row["match_score"] for row in read(path)}
+
+    expected = read_scores(out)
+    assert expected.pop((users[0].username, movies[7].pk))
+    assert read_scores(after) == expected
+
+
 def test_only_the_named_members_are_exported_and_unknown_names_told(members, tmp_path, capsys):
     names, out = tmp_path / "names.txt", tmp_path / "out.csv"
     names.write_text("bob\n\nnobody\n")

@@ -39,6 +39,7 @@ from recommendations.training.cluster import ClusterError
 from recommendations.training.store import model_from_training, ratings_read
 from social.models import Rating
 from social.services.figures import member_ratings_recount
+from social.services.ratings import rating_set
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +92,18 @@ def test_ratings_of_private_members_are_not_read(community):
 
     assert members[0].pk not in read.users
     assert len(read.users) == Rating.objects.exclude(user=members[0]).count()
+
+
+def test_reviews_without_a_score_are_not_read(community):
+    rating = Rating.objects.first()
+    rating_set(
+        user_id=rating.user_id, movie_id=rating.movie_id, score=None, review="I do not rate."
+    )
+
+    read = ratings_read(since=None, progress=quiet).ratings
+
+    assert len(read.users) == Rating.objects.count() - 1
+    assert np.isfinite(read.stars).all()
 
 
 def test_of_no_rating_nothing_is_read(db):

@@ -116,7 +116,8 @@ def _report_rows(rows: Iterator[Any], expected: int, progress: Progress) -> Iter
 def _find_sample_members_to_leave_out() -> list[int]:
     """Return the made-up members if the others have ratings enough to learn from, else none."""
     sample = User.objects.filter(origin=User.Origin.SAMPLE)
-    real = Rating.objects.exclude(user__in=sample).values("pk")[:ENOUGH_REAL_RATINGS]
+    scored = Rating.objects.filter(score__isnull=False)
+    real = scored.exclude(user__in=sample).values("pk")[:ENOUGH_REAL_RATINGS]
     if real.count() < ENOUGH_REAL_RATINGS:
         return []
     return list(sample.values_list("pk", flat=True))

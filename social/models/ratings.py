@@ -44,11 +44,18 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         return self.filter(user_id=user_id).exclude(review="")
 
     def counted_wrongly(self) -> Self:
-        """Keep ratings that are counted although their member is not, and the other way round."""
-        member_counted = build_counted_filter("user")
+        """Keep ratings that are counted although their member is not, and the other way round.
+
+        A rating without a score never counts.
+        """
+        member_counted = build_counted_filter("user") & Q(score__isnull=False)
         return self.filter(
             (Q(is_counted=True) & ~member_counted) | (Q(is_counted=False) & member_counted)
         )
+
+    def without_hidden(self) -> Self:
+        """Leave out ratings of which a moderator has hidden everything: the review, without a score."""
+        return self.exclude(score=None, hidden_at__isnull=False)
 
     def reviews_visible_to(self, viewer_id: int | None) -> Self:
         """Keep reviews that are not hidden, by members whom the viewer may see."""
@@ -60,22 +67,24 @@ def _list_columns_except(*names: str) -> list[str]:
 
 
 class Rating(models.Model):
-    """A member's score for a movie, with an optional review."""
+    """A member's score for a movie, or a review of it, or both."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="ratings")
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="ratings")
-    score = models.FloatField("stars, 1 to 5 in halves")
+    score = models.FloatField("stars, 1 to 5 in halves", null=True, blank=True)
     review = models.TextField(
         blank=True, validators=[MaxLengthValidator(MAX_REVIEW_LENGTH), validate_text]
     )
     contains_spoilers = models.BooleanField(default=False)
-    #: Whether public figures and trainings count the score: User.is_counted when it was created. After
-    #: a change of visibility social.services.figures brings it up to date, with the movie's figures.
+    #: Whether public figures and trainings count the score: there is one, and User.is_counted when it
+    #: was written. After a change of visibility social.services.figures brings it up to date, with the
+    #: movie's figures.
     is_counted = models.BooleanField(default=True, db_default=True, editable=False)
     #: When a moderator hid the review, copied from HiddenReview. That does not change whether the
     #: score counts.
     hidden_at = models.DateTimeField(null=True, blank=True, editable=False)
-    #: When the review was written, if that was after the score. The feed shows it at this time.
+    #: When the review was written, if that was after the score or there is none. The feed shows it at
+    #: this time.
     reviewed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -90,6 +99,13 @@ class Rating(models.Model):
                     score__gte=MIN_SCORE, score__lte=MAX_SCORE, score=Floor(F("score") * 2) / 2
                 ),
                 name="rating_score_half_stars",
+            ),
+            models.CheckConstraint(
+                condition=Q(score__isnull=False) | ~Q(review=""), name="rating_score_or_review"
+            ),
+            models.CheckConstraint(
+                condition=Q(score__isnull=False) | Q(is_counted=False),
+                name="rating_counted_has_score",
             ),
         ]
         indexes = [
@@ -124,6 +140,26 @@ class Rating(models.Model):
 
     def __str__(self) -> str:
         return f"Rating {self.pk}"
+
+    @property
+    def counted_score(self) -> float | None:
+        """The score as public figures count it: None if they do not."""
+        return self.score if self.is_counted else None
+
+    def set_score(self, score: float | None, *, is_member_counted: bool) -> None:
+        """Set the score, and whether it counts: if it is the first one, as the member does."""
+        if score is None or self.score is None:
+            self.is_counted = score is not None and is_member_counted
+        self.score = score
+
+    def settle_reviewed_at(self) -> None:
+        """Set `reviewed_at` after the score or the review has changed."""
+        if not self.review:
+            self.reviewed_at = None
+        elif self.score is None and self.reviewed_at is None:
+            self.reviewed_at = self.created_at
+        elif self.score is not None and self.reviewed_at == self.created_at:
+            self.reviewed_at = None
 
     @property
     def public_review(self) -> str:

@@ -122,11 +122,13 @@ def get_feed_page(*, user_id: int, after: FeedPosition = FEED_START, limit: int)
 def _count_events(member_ids: Sequence[int]) -> int:
     """Count these members' events, up to MAX_LIST_DEPTH + 1, in one query."""
     maximum = MAX_LIST_DEPTH + 1
+    # A review without a score is an event of a review.
     ratings = Rating.objects.filter(user_id__in=member_ids)
+    scored = ratings.filter(score__isnull=False)
     rated, reviewed, published = (
         queryset.order_by().values(row=Value(1))[:maximum]
         for queryset in (
-            ratings,
+            scored,
             ratings.filter(reviewed_at__isnull=False, hidden_at__isnull=True),
             Playlist.objects.filter(
                 owner_id__in=member_ids,

@@ -59,7 +59,9 @@ class RatingEditSerializer(serializers.Serializer[Any]):
     movie: IdField = RatedMovieField(
         required=False, help_text="The rated movie's id. It cannot change."
     )
-    score = ScoreField()
+    score = ScoreField(
+        allow_null=True, help_text="1 to 5 in steps of 0.5. Null removes it, if there is a review."
+    )
     review = TextField(required=False, allow_blank=True, max_length=MAX_REVIEW_LENGTH)
     contains_spoilers = serializers.BooleanField(required=False)
 
@@ -70,9 +72,14 @@ class RatingEditSerializer(serializers.Serializer[Any]):
 
 
 class RatingWriteSerializer(RatingEditSerializer):
-    """The body of POST of a rating."""
+    """The body of POST of a rating: a score or a review, or both."""
 
     movie = IdField(help_text="A movie's id.")
+    score = ScoreField(
+        required=False,
+        allow_null=True,
+        help_text="1 to 5 in steps of 0.5. Null removes it, if there is a review.",
+    )
     keep_in_watchlist = serializers.BooleanField(
         default=False, help_text="A rated movie leaves the caller's watchlist, unless this is true."
     )
@@ -89,7 +96,7 @@ class RatingWriteSerializer(RatingEditSerializer):
 
 
 class ReviewSerializer(SharedFieldsSerializer):
-    """A review of a movie, with its score."""
+    """A review of a movie, with its score if it has one."""
 
     id = serializers.IntegerField()
     user = serializers.CharField(source="user.username")

@@ -73,7 +73,10 @@ def _recount_member_batch(user_id: int) -> int:
         member = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
         if member is None:
             return 0
-        outdated = Rating.objects.filter(user=member, is_counted=not member.is_counted)
+        # Without a score a rating never counts.
+        outdated = Rating.objects.filter(
+            user=member, score__isnull=False, is_counted=not member.is_counted
+        )
         batch = list(
             outdated.select_for_update()
             .order_by("movie_id")

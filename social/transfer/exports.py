@@ -496,5 +496,5 @@ def _format_day(value: date | None) -> str:
     return value.isoformat() if value is not None else ""
 
 
-def _format_score(value: float) -> str:
-    return f"{value:g}"
+def _format_score(value: float | None) -> str:
+    return f"{value:g}" if value is not None else ""

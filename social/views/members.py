@@ -98,6 +98,8 @@ class MemberViewSet(ApiViewSet):
         """List a member's ratings with their reviews."""
         member = self._get_member(username)
         ratings = Rating.objects.with_movie_and_author().filter(user_id=member.pk)
+        if member.pk != request.user.pk:
+            ratings = ratings.without_hidden()
         ratings = filter_ratings(ratings, self.query)
         ordering = RATING_ORDERINGS[self.query["ordering"]]
         return paginate(request, self.query, ratings, ordering, _serialize_ratings)

@@ -74,10 +74,10 @@ class RatingViewSet(ApiViewSet):
         errors={409: "A quota is full: `too_many_ratings`, `too_many_reviews`."},
     )
     def create(self, request: Request) -> Response:
-        """Rate a movie, or replace the caller's rating of it.
+        """Rate or review a movie, or change the caller's rating of it.
 
-        201 for a new rating, 200 for a replaced one, which keeps its review and spoiler mark if
-        they are not sent. Repeating the request is safe.
+        201 for a new rating, 200 for a changed one, which keeps what is not sent. It needs a score or a
+        review: without a score it counts as seen and in no figure. Repeating the request is safe.
         """
         body = dict(self.body)
         rating, created = rating_set(user_id=self.member_id, movie_id=body.pop("movie"), **body)

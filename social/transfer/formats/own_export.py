@@ -104,14 +104,15 @@ def _parse_dates(
 
 
 def _parse_rating(element: dict[str, Any], file: str, number: int, today: date) -> Iterator[Record]:
-    stars, note = parse_score(to_text(element.get("score")), out_of=5)
     spoilers = element.get("contains_spoilers", False)
     texts = MemberTexts()
+    review = texts.clean(
+        to_text(element.get("review")), name="review", max_length=MAX_REVIEW_LENGTH
+    )
+    stars, note = _parse_stars(to_text(element.get("score")), review)
     values = {
         "score": stars,
-        "review": texts.clean(
-            to_text(element.get("review")), name="review", max_length=MAX_REVIEW_LENGTH
-        ),
+        "review": review,
         "contains_spoilers": _parse_bool(spoilers, "contains_spoilers"),
         "note": note,
         **_parse_dates(element, today, ("rated_at", "updated_at", "reviewed_at")),
@@ -119,6 +120,13 @@ def _parse_rating(element: dict[str, Any], file: str, number: int, today: date) 
     }
     movie = _parse_movie(element.get("movie"))
     yield Record(RecordKind.RATING, file, number, **movie, values=values)
+
+
+def _parse_stars(text: str, review: str) -> tuple[float | None, str]:
+    """Return the score and its note, as parse_score does; None for a review without a score."""
+    if not text and review:
+        return None, ""
+    return parse_score(text, out_of=5)
 
 
 def _parse_watchlist_item(
@@ -321,11 +329,12 @@ def _parse_row(
     cells, texts = row.cells, MemberTexts()
     values: dict[str, Any]
     if "score" in cells:
-        stars, note = parse_score(row.get("score"), out_of=5)
-        review = unescape_formula(cells.get("review", ""))
+        text = unescape_formula(cells.get("review", "")).strip()
+        review = texts.clean(text, name="review", max_length=MAX_REVIEW_LENGTH)
+        stars, note = _parse_stars(row.get("score"), review)
         values = {
             "score": stars,
-            "review": texts.clean(review.strip(), name="review", max_length=MAX_REVIEW_LENGTH),
+            "review": review,
             "contains_spoilers": row.get("contains_spoilers").strip().lower() == "true",
             "note": note,
             **_parse_dates(cells, today, ("rated_at", "updated_at", "reviewed_at")),

@@ -150,7 +150,7 @@ def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
         user_id=job.user_id, movie_id__in={get_movie_id(row) for row in rows}
     )
     ratings = {rating.movie_id: rating for rating in locked.order_by("movie_id")}
-    old_scores = {movie_id: rating.score for movie_id, rating in ratings.items()}
+    old_scores = {movie_id: rating.counted_score for movie_id, rating in ratings.items()}
     created: dict[int, Rating] = {}
     updated: dict[int, Rating] = {}
     free_ratings = count_free_rows("ratings", Rating.objects.filter(user_id=job.user_id))
@@ -158,8 +158,7 @@ def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
     for row in rows:
         movie_id = get_movie_id(row)
         rating = ratings.get(movie_id)
-        if rating is None and row.values.get("score") is None:
-            # A review without a score waits for a row that rates the movie.
+        if rating is None and row.values.get("score") is None and not row.values.get("review"):
             continue
         adds_review = bool(row.values.get("review")) and (rating is None or not rating.review)
         if adds_review and not free_reviews:
@@ -185,12 +184,14 @@ def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
     # Not an upsert: a rating the member has created meanwhile must raise IntegrityError, so that
     # the batch is retried and sees it.
     Rating.objects.bulk_create(created.values())
-    Rating.objects.bulk_update(updated.values(), RATING_FIELDS, batch_size=125)
+    Rating.objects.bulk_update(updated.values(), [*RATING_FIELDS, "is_counted"], batch_size=125)
     figures_apply(
         changes=[
-            RatingChange(movie_id, old_scores.get(movie_id), rating.score, rating.created_at)
+            RatingChange(
+                movie_id, old_scores.get(movie_id), rating.counted_score, rating.created_at
+            )
             for movie_id, rating in {**created, **updated}.items()
-            if rating.is_counted and old_scores.get(movie_id) != rating.score
+            if old_scores.get(movie_id) != rating.counted_score
         ]
     )
 
@@ -198,17 +199,18 @@ def _write_ratings(job: Import, rows: Sequence[ImportRow]) -> None:
 def _make_rating(job: Import, row: ImportRow) -> Rating:
     values = row.values
     rated_at = to_datetime(values.get("rated_at")) or timezone.now()
-    return Rating(
+    rating = Rating(
         user_id=job.user_id,
         movie_id=get_movie_id(row),
-        score=values["score"],
         review=values.get("review") or "",
         contains_spoilers=bool(values.get("contains_spoilers")),
-        is_counted=job.user.is_counted,
         created_at=rated_at,
         updated_at=to_datetime(values.get("updated_at")) or rated_at,
         reviewed_at=to_datetime(values.get("reviewed_at")),
     )
+    rating.set_score(values.get("score"), is_member_counted=job.user.is_counted)
+    rating.settle_reviewed_at()
+    return rating
 
 
 def _merge_rating(job: Import, rating: Rating, row: ImportRow) -> Outcome:
@@ -223,8 +225,8 @@ def _merge_rating(job: Import, rating: Rating, row: ImportRow) -> Outcome:
         and dated_at > rating.updated_at
     )
     before = (rating.score, rating.review, rating.contains_spoilers)
-    if row_wins and values.get("score") is not None:
-        rating.score = values["score"]
+    if values.get("score") is not None and (row_wins or rating.score is None):
+        rating.set_score(values["score"], is_member_counted=job.user.is_counted)
     review = values.get("review") or ""
     if review and (row_wins or not rating.review):
         rating.review = review
@@ -234,6 +236,7 @@ def _merge_rating(job: Import, rating: Rating, row: ImportRow) -> Outcome:
     if (rating.score, rating.review, rating.contains_spoilers) == before:
         return Outcome.KEPT
     rating.updated_at = max(rating.updated_at, dated_at or timezone.now())
+    rating.settle_reviewed_at()
     return Outcome.UPDATED
 
 

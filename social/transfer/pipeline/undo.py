@@ -56,7 +56,7 @@ def undo_batch(import_id: int) -> Import:
         _undo_watchlist(user_id, select_kinds(written, RecordKind.WATCHLIST))
         viewings = [row for row in written if describes_viewing(row)]
         _undo_viewings(user_id, viewings)
-        _undo_ratings(user_id, [row for row in written if _describes_rating(row)])
+        _undo_ratings(job.user, [row for row in written if _describes_rating(row)])
         for row in written:
             row.undo = None
         ImportRow.store_results(written)
@@ -77,13 +77,13 @@ def _get_undo(row: ImportRow) -> dict[str, Any]:
     return undo
 
 
-def _undo_ratings(user_id: int, rows: Sequence[ImportRow]) -> None:
+def _undo_ratings(user: User, rows: Sequence[ImportRow]) -> None:
     """Restore the former ratings, or delete new ones, if they still are as the import wrote them."""
     locked = Rating.objects.select_for_update().filter(
-        user_id=user_id, movie_id__in={get_movie_id(row) for row in rows}
+        user=user, movie_id__in={get_movie_id(row) for row in rows}
     )
     ratings = {rating.movie_id: rating for rating in locked.order_by("movie_id")}
-    old_scores = {movie_id: rating.score for movie_id, rating in ratings.items()}
+    old_scores = {movie_id: rating.counted_score for movie_id, rating in ratings.items()}
     restored: dict[int, Rating] = {}
     deleted: dict[int, Rating] = {}
     for row in rows:
@@ -96,23 +96,21 @@ def _undo_ratings(user_id: int, rows: Sequence[ImportRow]) -> None:
             deleted[movie_id] = ratings.pop(movie_id)
             restored.pop(movie_id, None)
             continue
-        for name, value in undo["before"].items():
+        before = dict(undo["before"])
+        rating.set_score(before.pop("score"), is_member_counted=user.is_counted)
+        for name, value in before.items():
             setattr(rating, name, to_datetime(value) if name.endswith("_at") else value)
         restored[movie_id] = rating
     Rating.objects.filter(id__in=[rating.pk for rating in deleted.values()]).delete()
-    Rating.objects.bulk_update(restored.values(), RATING_FIELDS, batch_size=125)
+    Rating.objects.bulk_update(restored.values(), [*RATING_FIELDS, "is_counted"], batch_size=125)
+    new_scores = {movie_id: rating.counted_score for movie_id, rating in restored.items()}
     figures_apply(
         changes=[
-            *(
-                RatingChange(movie_id, old_scores[movie_id], None, rating.created_at)
-                for movie_id, rating in deleted.items()
-                if rating.is_counted
-            ),
-            *(
-                RatingChange(movie_id, old_scores[movie_id], rating.score)
-                for movie_id, rating in restored.items()
-                if rating.is_counted and rating.score != old_scores[movie_id]
-            ),
+            RatingChange(
+                movie_id, old_scores[movie_id], new_scores.get(movie_id), rating.created_at
+            )
+            for movie_id, rating in {**deleted, **restored}.items()
+            if old_scores[movie_id] != new_scores.get(movie_id)
         ]
     )
 

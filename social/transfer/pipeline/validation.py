@@ -101,16 +101,6 @@ class MemberLibrary:
             )
         )
         self._feedback = get_feedback(self._user_id, movie_ids)
-        #: The movies that a row of the same import rates.
-        self._rated_in_import = {
-            row.movie_id for row in rows if row.kind == RecordKind.RATING and row.movie_id
-        }
-        if any(row.kind == RecordKind.REVIEW for row in rows):
-            stored = ImportRow.objects.filter(
-                of_id=rows[0].of_id, kind=RecordKind.RATING, movie_id__in=movie_ids
-            )
-            stored_ids = stored.values_list("movie_id", flat=True)
-            self._rated_in_import.update(movie_id for movie_id in stored_ids if movie_id)
 
     def _load_playlists(self, rows: Sequence[ImportRow]) -> None:
         """Load the member's playlists, and set `playlist_id` of rows that name one of them."""
@@ -211,19 +201,16 @@ class MemberLibrary:
         score = row.values.get("score")
         matched = RowVerdict(Verdict.MATCHED, reason=row.values.get("note") or "")
         if rating is None:
-            if score is None and movie_id not in self._rated_in_import:
-                return RowVerdict(
-                    Verdict.INVALID,
-                    "no_score",
-                    "A review needs a score, and the file has none for this movie.",
-                )
             return matched
         if not has_new_values(row, rating):
             return _UNCHANGED
-        if score in (None, rating.score) and not rating.review:
+        has_same_score = score in (None, rating.score) or rating.score is None
+        has_same_review = row.values.get("review") in (None, "", rating.review) or not rating.review
+        if has_same_score and has_same_review:
             return matched
-        reason = f"You have rated this movie {rating.score:g} stars"
-        reason += " and reviewed it" if rating.review else ""
+        own = [f"rated this movie {rating.score:g} stars"] if rating.score is not None else []
+        own += ["reviewed it" if own else "reviewed this movie"] if rating.review else []
+        reason = f"You have {' and '.join(own)}"
         return RowVerdict(
             Verdict.MATCHED, "conflict", f"{reason}. on_conflict decides which stays."
         )

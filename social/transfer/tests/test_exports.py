@@ -7,6 +7,7 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -94,6 +95,10 @@ def ann(make_user, movies):
         )
         for number, movie in enumerate(movies)
     )
+    # A review alone, written when it was created, and one whose score was removed later.
+    Rating.objects.filter(user=ann, movie__in=movies[3:]).update(score=None, is_counted=False)
+    Rating.objects.filter(user=ann, movie=movies[3]).update(reviewed_at=F("created_at"))
+    Rating.objects.filter(user=ann, movie=movies[4]).update(reviewed_at=MOMENT)
     WatchlistItem.objects.create(user=ann, movie=movies[0], added_at=MOMENT)
     Viewing.objects.bulk_create(
         Viewing(user=ann, movie=movies[0], watched_at=MOMENT + timedelta(hours=hours))

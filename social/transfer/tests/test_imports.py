@@ -286,6 +286,36 @@ def test_further_reviews_become_the_notes_of_their_viewings(client, movies):
         assert not Viewing.objects.exists()
 
 
+def test_review_without_stars_is_imported_as_a_review_alone(client, movies):
+    header = "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Review,Tags,Watched Date\n"
+    row = "2018-05-02,Alien,1979,u,,,I do not rate films.,,2018-05-01"
+    job = upload_and_read(client, header + row, "reviews.csv")
+
+    assert {row["verdict"] for row in job["rows"]["results"]} == {"matched"}
+    job = run_action(client, job, "apply")
+
+    assert get_outcomes(job) == ["created", "created"]
+    (rating,) = client.get("/ratings/").json()["results"]
+    assert (rating["score"], rating["review"]) == (None, "I do not rate films.")
+    assert rating["movie"]["rating_count"] == 0
+    assert [viewing["watched_on"] for viewing in get_viewings(client)] == ["2018-05-01"]
+
+    again = upload_and_read(client, HEADER + "2024-01-01,Alien,1979,u,4", "ratings.csv")
+    again = run_action(client, again, "apply", on_conflict="keep")
+
+    assert get_outcomes(again) == ["updated"]
+    assert client.get("/ratings/").json()["results"][0]["score"] == 4.0
+    movies["Alien"].refresh_from_db()
+    assert movies["Alien"].rating_count == 1
+
+    run_action(client, again, "undo")
+    run_action(client, job, "undo")
+
+    movies["Alien"].refresh_from_db()
+    assert (movies["Alien"].rating_count, movies["Alien"].trend_day) == (0, None)
+    assert not Rating.objects.exists()
+
+
 def get_viewings(client):
     return client.get("/history/").json()["results"]
 

@@ -117,7 +117,8 @@ async function openTrial(user) {
     api.get("/movies/onboarding/?page_size=30"),
     user ?? api.get("/profiles/me/"),
   ]);
-  scores = new Map(rated.results.map((rating) => [rating.movie.id, rating.score]));
+  const withStars = rated.results.filter((rating) => rating.score !== null);
+  scores = new Map(withStars.map((rating) => [rating.movie.id, rating.score]));
   const movies = [...rated.results, ...onboarding.results].map((entry) => entry.movie);
   byId("rate").replaceChildren(...movies.map(makeRateCard));
   showRateCards(Math.max(RATE_CARDS, scores.size + 3));
