@@ -96,6 +96,8 @@ class User(AbstractUser):
     avatar_url = models.URLField(max_length=500, blank=True, validators=[validate_public_url])
     favorite_genres = models.JSONField(default=list, blank=True)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
+    #: The BCP 47 tag of the language in which the member reads of movies; empty is English.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="")
 
     objects: ClassVar[UserManager] = UserManager()
 

@@ -21,7 +21,13 @@ from accounts.models import (
 from accounts.selectors import is_email_taken
 from accounts.validators import validate_member_username, validate_username
 from nexus.core.api.exceptions import field_error
-from nexus.core.api.fields import LineField, StrictCharField, TextField, UTCDateTimeField
+from nexus.core.api.fields import (
+    LanguageField,
+    LineField,
+    StrictCharField,
+    TextField,
+    UTCDateTimeField,
+)
 from nexus.core.db.lookups import without_case
 from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
 from nexus.core.validators import validate_public_url
@@ -317,6 +323,12 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
         help_text="Names of genres, as in /genres/.",
     )
     visibility = serializers.ChoiceField(choices=Visibility.choices, required=False)
+    language = LanguageField(
+        allow_blank=True,
+        required=False,
+        help_text="BCP 47, such as `de` or `pt-BR`: the language of movies in responses about the "
+        "member. Empty is English.",
+    )
 
     class Meta:
         swagger_schema_fields = {
@@ -325,6 +337,7 @@ class ProfileWriteSerializer(serializers.Serializer[Any]):
                 "bio": "Mostly at the late show.",
                 "favorite_genres": ["Drama", "Crime"],
                 "visibility": "public",
+                "language": "de",
             }
         }
 
@@ -374,6 +387,7 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
             "avatar_url",
             "favorite_genres",
             "visibility",
+            "language",
             "date_joined",
             "is_guest",
             "followers",

@@ -144,7 +144,7 @@ def build_cases() -> list[tuple[str, Params]]:
         ("deep page", (one, *DEEP_PAGE))
         for one in (
             ("genre", "Drama"),
-            ("language", "en"),
+            ("original_language", "en"),
             ("year_gte", "1990"),
             ("min_rating", "5"),
         )
@@ -188,7 +188,7 @@ def pick_values() -> dict[str, list[str]]:
         "min_popularity": ["0.1", "3", "100", "99999"],
         "min_runtime": ["60", "150", "500", "90000"],
         "max_runtime": ["120", "15", "1"],
-        "language": ["en", "ja", "mt", "qq"],
+        "original_language": ["en", "ja", "mt", "qq"],
         "person": [*people, "999999999"],
         "keyword": [*keywords, "no such keyword"],
         "tmdb_id": ["77"],

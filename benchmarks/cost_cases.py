@@ -165,7 +165,7 @@ MOVIE_FILTERS = (
     CostCase("a search of 20 words", {"search": _WORDS, "title": _WORDS, **_LARGE_PAGE}),
     CostCase(
         "every filter",
-        {"title": "t", "genre": _CHOICES, "exclude_genre": "War", "language": "en", **_RANGES, **_LARGE_PAGE},
+        {"title": "t", "genre": _CHOICES, "exclude_genre": "War", "original_language": "en", **_RANGES, **_LARGE_PAGE},
     ),
 )  # fmt: skip
 

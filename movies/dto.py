@@ -13,6 +13,8 @@ MAX_POPULARITY = 1e9
 MAX_RUNTIME_MIN = 100_000
 FIRST_YEAR, LAST_YEAR = 1870, 2200
 MAX_TMDB_ID = 2_147_483_647
+#: Of one movie. TMDb has some 80 of the best known.
+MAX_TRANSLATIONS = 150
 #: Collections that are not TMDb's have ids from here on. TMDb's are below 10 million.
 FIRST_OWN_COLLECTION_ID = 2_000_000_000
 
@@ -31,6 +33,18 @@ class CollectionData:
 
     tmdb_id: int
     name: str
+
+
+@dataclass(frozen=True)
+class TranslationData:
+    """The texts of a movie in one language; those that the source lacks are empty."""
+
+    #: ISO 639-1, and ISO 3166-1 or empty.
+    language: str
+    region: str
+    title: str = ""
+    overview: str = ""
+    tagline: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,10 +75,18 @@ class MovieData:
     popularity: float = 0.0
     directors: tuple[PersonData, ...] = ()
     cast: tuple[PersonData, ...] = ()
+    #: None if the source says nothing of translations.
+    translations: tuple[TranslationData, ...] | None = None
     #: None if the source says nothing of offers, videos and releases.
     availability: AvailabilityData | None = None
     #: Whether this is an entry of a list, in which only LIST_ENTRY_FIELDS are known.
     is_list_entry: bool = False
+
+    @property
+    def translated_titles(self) -> list[tuple[str, str]]:
+        """The languages and titles of the translations, as they are read once stored."""
+        ordered = sorted(self.translations or (), key=lambda one: (one.language, one.region))
+        return [(one.language, one.title) for one in ordered if one.title]
 
     @property
     def people(self) -> tuple[PersonData, ...]:

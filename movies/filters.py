@@ -188,8 +188,8 @@ class MovieFilters(QuerySerializer):
     max_runtime = StrictIntegerField(
         required=False, min_value=0, max_value=MAX_RUNTIME_MIN, help_text="Minutes."
     )
-    language = serializers.RegexField(
-        r"\A[A-Za-z]{2,3}\Z", required=False, help_text="ISO 639-1 code of the original language."
+    original_language = serializers.RegexField(
+        r"\A[A-Za-z]{2,3}\Z", required=False, help_text="ISO 639-1 code."
     )
     person = serializers.CharField(
         required=False,
@@ -285,8 +285,9 @@ def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySe
     excluded = {name for _, names in params.get("exclude_genre", ()) for name in names}
     if excluded:
         conditions &= ~Q(genres__has_any_keys=sort_genres(excluded))
-    if "language" in params:
-        conditions &= Q(Exact(column_of("original_language"), params["language"].lower()))
+    if "original_language" in params:
+        code = params["original_language"].lower()
+        conditions &= Q(Exact(column_of("original_language"), code))
     if "keyword" in params:
         conditions &= Q(keywords__contains=[params["keyword"].strip().lower()])
     if "search" in params:
@@ -310,15 +311,20 @@ def narrow_to_tokens(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuer
 
 
 def rank_movies(
-    movies: MovieQuerySet, text: str, count: int, *, by_words: bool = True
+    movies: MovieQuerySet,
+    text: str,
+    count: int,
+    *,
+    by_words: bool = True,
+    language: str | None = None,
 ) -> tuple[MovieQuerySet, Ordering]:
     """Annotate the movies that match a search with `rank`; return them and their ordering.
 
-    Movies whose whole title is the text come first, then those of the year in the text. Popularity
+    Movies whose whole title, or its translation into a language, is the text come first, then those of the year in the text. Popularity
     orders movies of the same rank; `by_words` ranks the others by their words before. `count` is the
     number of movies, counted up to MAX_LIST_DEPTH + 1: more than can be sorted are not ranked by words.
     """
-    conditions = _list_leading_conditions(text)
+    conditions = _list_leading_conditions(text, language)
     leading = [
         When(condition, then=Value(float(len(conditions) - place)))
         for place, condition in enumerate(conditions)
@@ -337,18 +343,19 @@ def rank_movies(
     return movies.annotate(rank=rank), _BY_RELEVANCE
 
 
-def _list_leading_conditions(text: str) -> tuple[Q, ...]:
+def _list_leading_conditions(text: str, language: str | None) -> tuple[Q, ...]:
     """Return the conditions for movies that a search lists first, the best first."""
     words, year = search.split_year(text)
     if year is None:
-        return (_has_title(text),)
+        return (_has_title(text, language),)
     is_of_year = Q(release_year=year)
-    return _has_title(text) | (_has_title(words) & is_of_year), _has_title(words), is_of_year
+    has_words = _has_title(words, language)
+    return _has_title(text, language) | (has_words & is_of_year), has_words, is_of_year
 
 
-def _has_title(text: str) -> Q:
+def _has_title(text: str, language: str | None) -> Q:
     # PostgreSQL looks up the few movies once instead of reading the words of each movie.
-    query = LiteralSearchQuery(search.build_title_tsquery(text))
+    query = LiteralSearchQuery(search.build_title_tsquery(text, language))
     return Q(id__in=Movie.objects.filter(search_vector=query).values("id"))
 
 

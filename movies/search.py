@@ -13,7 +13,7 @@ PostgreSQL's parser and dictionaries are not used, so that texts and queries are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,17 +78,22 @@ _NUMBERS = _ROMAN_NUMBERS | {
 
 
 def build_search_vector(
-    *, title: str, original_title: str, people: list[str], translated_titles: Iterable[str] = ()
+    *,
+    title: str,
+    original_title: str,
+    people: list[str],
+    translated_titles: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Return the tsvector literal of a movie.
 
-    Words of the title weigh A, of the original and translated titles B, of people C. A prefix of up
-    to MAX_PREFIX letters weighs A if a word of the title begins with it, else D. The whole
-    title is a lexeme too.
+    `translated_titles` are languages and titles. Words of the title weigh A, of the original and
+    translated titles B, of people C. A prefix of up to MAX_PREFIX letters weighs A if a word of the
+    title begins with it, else D. Each whole title is a lexeme too, with the language if translated.
     """
     positions: dict[str, list[str]] = {}
     position = 0
     title_lexemes = _list_lexemes(title)
+    other_titles = {other for _, other in translated_titles} - {title, original_title}
     texts = [
         (title_lexemes, TITLE),
         (
@@ -96,7 +101,7 @@ def build_search_vector(
             OTHER_TITLE,
         ),
         *((_list_lexemes(person), PEOPLE) for person in people),
-        *((_list_lexemes(other), OTHER_TITLE) for other in translated_titles),
+        *((_list_lexemes(other), OTHER_TITLE) for other in sorted(other_titles)),
     ]
     for text_lexemes, weight in texts:
         for lexemes in text_lexemes:
@@ -113,7 +118,6 @@ def build_search_vector(
         prefixes = title_prefixes if lexeme_positions[0][-1] == TITLE else other_prefixes
         for length in range(1, MAX_PREFIX + 1):
             prefixes[lexeme[:length]] = None
-    title_key = _make_title_key(title)
     # A lexeme without a position would match queries of any weight.
     return " ".join(
         [f"'{lexeme}':{','.join(placed)}" for lexeme, placed in positions.items()]
@@ -123,7 +127,7 @@ def build_search_vector(
             for prefix in other_prefixes
             if prefix not in title_prefixes
         ]
-        + ([f"'{_TITLE_MARK}{title_key}':1{TITLE}"] if title_key else [])
+        + [f"'{lexeme}':1{TITLE}" for lexeme in _list_title_lexemes(title, translated_titles)]
     )
 
 
@@ -158,9 +162,11 @@ def build_ranking_tsquery(text: str) -> str:
     return " & ".join([*(f"'{word}'" for word in whole), f"('{last}' | {prefix})"])
 
 
-def build_title_tsquery(text: str) -> str:
-    """Return the tsquery literal for the movies whose whole title is the text."""
-    return f"'{_TITLE_MARK}{_make_title_key(text)}'"
+def build_title_tsquery(text: str, language: str | None = None) -> str:
+    """Return the tsquery literal for the movies whose whole title is the text, also in a language."""
+    key = _make_title_key(text)
+    query = f"'{_TITLE_MARK}{key}'"
+    return f"{query} | '{_TITLE_MARK}{language}:{key}'" if language else query
 
 
 def build_whole_words_tsquery(text: str, *, weights: str) -> str:
@@ -186,6 +192,17 @@ def split_year(text: str) -> tuple[str, int | None]:
 def make_sort_title(title: str) -> str:
     """Return the folded words of a title without a leading English article."""
     return " ".join(_drop_article(split_words(title)))[:600] or title[:600]
+
+
+def _list_title_lexemes(title: str, translated_titles: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the lexemes of the whole title and of its translations. Words contain no colon."""
+    title_key = _make_title_key(title)
+    lexemes = [f"{_TITLE_MARK}{title_key}"] if title_key else []
+    for language, translated in translated_titles:
+        key = _make_title_key(translated)
+        if key and key != title_key:
+            lexemes.append(f"{_TITLE_MARK}{language}:{key}")
+    return list(dict.fromkeys(lexemes))
 
 
 def _make_title_key(title: str) -> str:
@@ -353,7 +370,7 @@ def build_token_condition(params: Mapping[str, Any]) -> Q:
         low = max((params[name] for name in lows if name in params), default=None)
         high = min((params[name] for name in highs if name in params), default=None)
         tokens += token_range.find_tokens(low, high)
-    if "language" in params:
-        code = params["language"].lower()
+    if "original_language" in params:
+        code = params["original_language"].lower()
         tokens.append(_LANGUAGES + ord(code[0]) * 128 + ord(code[1]))
     return Q(ArrayContains(SEARCH_TOKENS, tokens)) if tokens else Q()

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from django.db.models import Count
 
-from movies.models import Credit, Movie, MovieExtras, Offers, Person
+from movies.models import Credit, Movie, MovieExtras, Offers, Person, Translation
 from nexus.core.cache.client import TTL_S
 from nexus.core.cache.computed import get_or_compute
 from nexus.core.genres import TMDB_GENRES
@@ -65,13 +65,13 @@ def read_roles(person_id: int, movie_ids: Collection[int]) -> dict[int, list[Rol
 def find_movies_in_use(movie_ids: Collection[int]) -> dict[str, set[int]]:
     """Return which of these movies other apps refer to, by the plural name of what refers to them.
 
-    One query for each kind of thing, such as ratings. Credits and offers do not count: they are part
-    of the movie.
+    One query for each kind of thing, such as ratings. Credits, offers and translations do not count:
+    they are part of the movie.
     """
     used: dict[str, set[int]] = {}
     for relation in Movie._meta.related_objects:
         model, name = relation.field.model, relation.field.name
-        if model in (Credit, MovieExtras, Offers):
+        if model in (Credit, MovieExtras, Offers, Translation):
             continue
         rows = model._default_manager.filter(**{f"{name}__in": movie_ids})
         if referred_ids := set(rows.values_list(name, flat=True)):

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from movies.localization import GenrePayload, MoviePayload
 from movies.models import Collection, Credit, Movie, is_stale
 from nexus.core.api.fields import UTCDateTimeField
 
@@ -29,6 +30,8 @@ class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
     The fields describe the representation for the schema; `movie_summary_payload` makes it. Takes a
     Movie, or a row of `Movie.objects.values(*SUMMARY_COLUMNS)`.
     """
+
+    is_localized = True
 
     genres = serializers.ListField(child=serializers.CharField())
     weighted_rating = serializers.FloatField()
@@ -151,9 +154,14 @@ class FilmographyEntrySerializer(serializers.Serializer[Any]):
 
 
 class GenreSerializer(serializers.Serializer[Any]):
+    is_localized = True
+
     name = serializers.CharField()
     tmdb_id = serializers.IntegerField()
     movie_count = serializers.IntegerField()
+
+    def to_representation(self, instance: Mapping[str, Any]) -> dict[str, Any]:
+        return GenrePayload(super().to_representation(instance))
 
 
 def _select_columns(fields: tuple[str, ...]) -> tuple[str, ...]:
@@ -174,13 +182,13 @@ SUMMARY_COLUMNS = (
 )
 
 
-def movie_summary_payload(row: Mapping[str, Any]) -> dict[str, Any]:
+def movie_summary_payload(row: Mapping[str, Any]) -> MoviePayload:
     """Return the MovieSummary of a row of SUMMARY_COLUMNS.
 
     Most requests are for lists, and DRF's representation of a page, field by field, takes twelve times
     as long.
     """
-    payload = {name: row[name] for name in _PLAIN_SUMMARY_COLUMNS}
+    payload = MoviePayload((name, row[name]) for name in _PLAIN_SUMMARY_COLUMNS)
     released, average = row["release_date"], row["average_score"]
     payload["release_date"] = None if released is None else released.isoformat()
     payload["weighted_rating"] = round(row["weighted_rating"], 3)
@@ -202,7 +210,7 @@ def collection_payload(collection: Collection) -> dict[str, Any]:
     }
 
 
-def movie_payload(movie: Movie) -> dict[str, Any]:
+def movie_payload(movie: Movie) -> MoviePayload:
     """Return the representation of a movie from `Movie.objects.with_credits()`."""
     format_time = UTCDateTimeField().to_representation
     payload = {name: getattr(movie, name) for name in _PLAIN_COLUMNS}
@@ -228,4 +236,4 @@ def movie_payload(movie: Movie) -> dict[str, Any]:
     }
     payload["created_at"] = format_time(movie.created_at)
     payload["updated_at"] = format_time(movie.updated_at)
-    return {name: payload[name] for name in MovieSerializer.Meta.fields}
+    return MoviePayload((name, payload[name]) for name in MovieSerializer.Meta.fields)

@@ -25,6 +25,7 @@ from movies.filters import (
     rank_by_ids,
     rank_movies,
 )
+from movies.localization import localize
 from movies.models import Credit, Movie, Person
 from movies.selectors import count_movies_by_genre, count_movies_by_role, read_roles
 from movies.serializers import (
@@ -37,8 +38,9 @@ from movies.serializers import (
 )
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import PUBLIC, ApiViewSet, ListOf, PageOf, contract
+from nexus.core.api.views import NO_STORE, PUBLIC, ApiViewSet, ListOf, PageOf, contract
 from nexus.core.db.bounded_page import MAX_LIST_DEPTH, count_up_to
+from nexus.core.languages import DEFAULT_LANGUAGE, LanguageTag, parse_language_tag
 
 
 class TopRatedQuery(MovieFilters, PageQuery):
@@ -63,7 +65,10 @@ def list_movies(request: Request, query: dict[str, Any], ordering: str | None) -
         movies, order = rank_by_ids(movies, query["ids"]), BY_IDS
     elif ordering is None or ordering.endswith("relevance"):
         by_words = ordering is not None
-        movies, order = rank_movies(movies, query["search"], count, by_words=by_words)
+        language = query["language"].language if "language" in query else None
+        movies, order = rank_movies(
+            movies, query["search"], count, by_words=by_words, language=language
+        )
     else:
         order = ORDERINGS[ordering]
     return paginate(request, query, movies, order, serialize_movies, count=count)
@@ -74,7 +79,31 @@ def serialize_movies(movies: list[Any]) -> Any:
     return MovieSummarySerializer(movies, many=True).data
 
 
-class MovieViewSet(ApiViewSet):
+class LocalizedViewSet(ApiViewSet):
+    """The base of every view that shows movies: in the language of the request."""
+
+    @property
+    def language(self) -> LanguageTag:
+        """The language that the request asks for, else for responses about the caller the profile's."""
+        if "language" in self.query:
+            tag: LanguageTag = self.query["language"]
+            return tag
+        if self.cache_control == NO_STORE:
+            return (
+                parse_language_tag(getattr(self.request.user, "language", "")) or DEFAULT_LANGUAGE
+            )
+        return DEFAULT_LANGUAGE
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        contract = self.contract
+        if contract is not None and contract.is_localized and response.status_code < 300:
+            response["Content-Language"] = localize(response.data, self.language)
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+class MovieViewSet(LocalizedViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
     queryset = Movie.objects.all()
@@ -97,7 +126,7 @@ class MovieViewSet(ApiViewSet):
         return list_movies(request, self.query, "-weighted_rating")
 
 
-class GenreViewSet(ApiViewSet):
+class GenreViewSet(LocalizedViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
 
@@ -107,7 +136,7 @@ class GenreViewSet(ApiViewSet):
         return Response(GenreSerializer(count_movies_by_genre(), many=True).data)
 
 
-class PersonViewSet(ApiViewSet):
+class PersonViewSet(LocalizedViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
 

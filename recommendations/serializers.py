@@ -39,6 +39,8 @@ class CounterfactualSerializer(serializers.Serializer[Any]):
 
 
 class MatchScoreSerializer(SharedFieldsSerializer):
+    is_localized = True
+
     movie_id = serializers.IntegerField()
     title = serializers.CharField()
     match_score = serializers.FloatField(

@@ -18,8 +18,10 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from movies.filters import filter_movies
+from movies.localization import MoviePayload
 from movies.models import Movie
 from movies.serializers import movie_summary_payload
+from movies.views import LocalizedViewSet
 from nexus.core.api.exceptions import Problem
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import DEFAULT_PAGE_SIZE, PageQuery
@@ -87,7 +89,7 @@ FEED_KEYS: dict[str, serializers.Field[Any, Any, Any, Any]] = {
 }
 
 
-class RecommendationViewSet(ApiViewSet):
+class RecommendationViewSet(LocalizedViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(
@@ -131,7 +133,7 @@ class RecommendationViewSet(ApiViewSet):
         matches = compute_matches(cast(User, request.user), [pk])
         if not matches:
             raise Http404
-        return Response(dataclasses.asdict(matches[0]))
+        return Response(_serialize_match(matches[0]))
 
     @contract(query=PageQuery, responses={200: PageOf(OnboardingSerializer)})
     def onboarding(self, request: Request) -> Response:
@@ -143,7 +145,7 @@ class RecommendationViewSet(ApiViewSet):
         return paginate_list(request, self.query, movies, _serialize_items)
 
 
-class GroupRecommendationViewSet(ApiViewSet):
+class GroupRecommendationViewSet(LocalizedViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(
@@ -198,7 +200,7 @@ class MovieStateViewSet(ApiViewSet):
         return Response(MovieStateSerializer(states, many=True).data)
 
 
-class FeedbackViewSet(ApiViewSet):
+class FeedbackViewSet(LocalizedViewSet):
     """The caller's feedback on recommendations; nobody can read another member's."""
 
     permission_classes = [IsAuthenticated]
@@ -230,7 +232,7 @@ class FeedbackViewSet(ApiViewSet):
         return Response(status=204)
 
 
-class SimilarViewSet(ApiViewSet):
+class SimilarViewSet(LocalizedViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
 
@@ -333,6 +335,14 @@ def _serialize_group_items(items: list[GroupRecommendation]) -> list[dict[str, A
         {**item, "members": [dataclasses.asdict(member) for member in item["members"]]}
         for item in _serialize_items(items)
     ]
+
+
+def _serialize_match(match: Any) -> MoviePayload:
+    """Return a match score, whose own title and those of other movies can be localized."""
+    payload = MoviePayload(dataclasses.asdict(match))
+    for counterfactual in payload["counterfactuals"]:
+        counterfactual["movie"] = MoviePayload(counterfactual["movie"])
+    return payload
 
 
 def _serialize_feedback(rows: list[Any]) -> Any:

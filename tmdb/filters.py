@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from movies.dto import FIRST_YEAR, LAST_YEAR
-from nexus.core.api.fields import StrictIntegerField
+from nexus.core.api.fields import LanguageField, StrictIntegerField
 from nexus.core.api.query_params import PageQuery, QuerySerializer
 from tmdb.trending import TREND_COLUMNS
 
@@ -33,17 +33,12 @@ class TmdbSearchQuery(QuerySerializer):
         help_text="A page has 20 movies.",
     )
     year = StrictIntegerField(required=False, min_value=FIRST_YEAR, max_value=LAST_YEAR)
-    language = serializers.RegexField(
-        r"\A[A-Za-z]{2}(-[A-Za-z]{2})?\Z",
+    language = LanguageField(
         required=False,
         default="en-US",
-        help_text="Language of title and overview, like `en` or `en-US`.",
+        help_text="Language of title and overview, like `de` or `pt-BR`.",
     )
     include_adult = serializers.BooleanField(required=False, default=False)
-
-    def validate_language(self, value: str) -> str:
-        language, _, country = value.partition("-")
-        return f"{language.lower()}-{country.upper()}" if country else language.lower()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "query" in attrs and "q" in attrs:

@@ -31,9 +31,11 @@ from movies.dto import (
     MAX_POPULARITY,
     MAX_RUNTIME_MIN,
     MAX_TMDB_ID,
+    MAX_TRANSLATIONS,
     CollectionData,
     MovieData,
     PersonData,
+    TranslationData,
 )
 from nexus.core.genres import find_genre, find_genre_by_id, sort_genres
 from tmdb.client.errors import TmdbAdultTitle, TmdbInvalidResponse, TmdbNotFound, TmdbVideo
@@ -51,6 +53,7 @@ MAX_LANGUAGE = 10
 MAX_PATH = 200
 MAX_OVERVIEW = 20_000
 MAX_KEYWORD = 200
+MAX_TRANSLATED_OVERVIEW = 4_000
 MAX_GENRE = 100
 MAX_PROVIDER = 200
 MAX_LINK = 300
@@ -64,6 +67,7 @@ MAX_RELEASES = 1_000
 _IMDB_ID = re.compile(r"tt[0-9]{7,10}", re.ASCII)
 _IMAGE_PATH = re.compile(r"/[A-Za-z0-9_.-]+", re.ASCII)
 _REGION = re.compile(r"[A-Z]{2}", re.ASCII)
+_LANGUAGE_TAG = re.compile(r"([a-z]{2,3})-([A-Z]{2})", re.ASCII)
 _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}", re.ASCII)
 _LINK = re.compile(r"https://www\.themoviedb\.org/[\w./%-]*", re.ASCII)
 # What YouTube's and Vimeo's keys consist of: others would lead elsewhere in a URL.
@@ -193,6 +197,21 @@ def parse_genre_names(document: Any) -> dict[int, str]:
         genre_id: find_genre_by_id(genre_id) or find_genre(tmdb_name) or tmdb_name
         for genre_id, tmdb_name in _parse_each(_parse_genre_entry, genres)
     }
+
+
+def parse_genre_list(document: Any) -> list[tuple[int, str]]:
+    """Parse /genre/movie/list in any language: ids and names."""
+    genres = _read_list(_check_object(document, "list of genres"), "genres")
+    return [
+        (genre_id, name[:MAX_GENRE]) for genre_id, name in _parse_each(_parse_genre_entry, genres)
+    ]
+
+
+def parse_primary_translations(document: Any) -> list[tuple[str, str]]:
+    """Parse /configuration/primary_translations, which comes under `results`: languages and regions."""
+    tags = _read_list(_check_object(document, "list of translations"), "results")
+    matches = [_LANGUAGE_TAG.fullmatch(tag) for tag in tags if isinstance(tag, str)]
+    return [(match[1], match[2]) for match in matches if match]
 
 
 def parse_find(document: Any) -> int:
@@ -341,6 +360,7 @@ def parse_movie(document: Any, *, tmdb_id: int) -> MovieData:
         popularity=_read_number(movie, "popularity", highest=MAX_POPULARITY),
         directors=_read_directors(credits_),
         cast=_read_cast(credits_),
+        translations=_read_translations(movie),
         availability=_parse_availability(movie),
     )
 
@@ -412,6 +432,41 @@ def _parse_genre(document: Any) -> str | None:
     """Return the catalogue's name of a genre, or TMDb's own for one that TMDb has added."""
     genre_id, name = _parse_id(document), _read_text(document, "name", MAX_GENRE)
     return find_genre_by_id(genre_id) or find_genre(name) or name or None
+
+
+def _read_translations(movie: dict[str, Any]) -> tuple[TranslationData, ...] | None:
+    """Return the texts in each language that has any but American English; None if TMDb sent none.
+
+    The texts of the movie itself are American English.
+    """
+    if movie.get("translations") is None:
+        return None
+    entries = _read_list(_check_object(movie["translations"], "translations"), "translations")
+    by_language: dict[tuple[str, str], TranslationData] = {}
+    for translation in _parse_each(_parse_translation, entries):
+        by_language.setdefault((translation.language, translation.region), translation)
+    return tuple(
+        translation
+        for key, translation in by_language.items()
+        if key != ("en", "US")
+        and (translation.title or translation.overview or translation.tagline)
+    )[:MAX_TRANSLATIONS]
+
+
+def _parse_translation(document: Any) -> TranslationData:
+    translation = _check_object(document, "translation")
+    language = _read_text(translation, "iso_639_1", MAX_LANGUAGE).lower()
+    region = _read_text(translation, "iso_3166_1", MAX_LANGUAGE).upper()
+    if not _LANGUAGE_CODE.fullmatch(language) or not _REGION.fullmatch(region or "XX"):
+        raise TmdbInvalidResponse("a translation without a language")
+    texts = _check_object(translation.get("data") or {}, "data")
+    return TranslationData(
+        language=language,
+        region=region,
+        title=_read_text(texts, "title", MAX_TITLE),
+        overview=_read_text(texts, "overview", MAX_TRANSLATED_OVERVIEW),
+        tagline=_read_text(texts, "tagline", MAX_TAGLINE),
+    )
 
 
 # --- Offers, videos and releases of a movie ------------------------------------------------------

@@ -13,14 +13,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal
 
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, transaction
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
 
 from movies.dto import MovieData
-from movies.models import Movie
+from movies.models import GenreName, Movie
 from movies.services.catalogue import movie_mark_removed
 from movies.services.upsert import UpsertResult, movies_upsert
 from nexus.core.cache import client as cache_client
@@ -63,7 +66,19 @@ def movie_import(*, tmdb_id: int, refresh: bool = False) -> UpsertResult:
         if isinstance(error, TmdbNotFound):
             movie_mark_removed(movie=stored)
         return UpsertResult(stored, created=False)
-    return movies_upsert(movies=[movie], source=Movie.Source.TMDB)[0]
+    result = movies_upsert(movies=[movie], source=Movie.Source.TMDB)[0]
+    _request_genre_names()
+    return result
+
+
+def _request_genre_names() -> None:
+    """Let the task worker fetch the names of genres in other languages, unless they are stored."""
+    if GenreName.objects.exists():
+        return
+    # By its name, because the tasks import this module.
+    deferrer = app.configure_task("tmdb.tasks.sync_genre_names", queueing_lock="sync_genre_names")
+    with suppress(AlreadyEnqueued), transaction.atomic():
+        deferrer.defer(timestamp=0)
 
 
 def movie_import_by_imdb_id(*, imdb_id: str, refresh: bool = False) -> UpsertResult:

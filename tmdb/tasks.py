@@ -6,9 +6,12 @@ from django.conf import settings
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
+from movies.services.translations import expired_translations_delete
 from nexus.core.background.child import COMMAND_RETRY, run_command
-from nexus.core.background.queues import Queue
+from nexus.core.background.queues import RETRY, Queue
 from tmdb.cache import get_cache
+from tmdb.gateway import build_batch_gateway
+from tmdb.sync.genre_names import genre_names_sync
 
 FIRST_DISCOVERED_YEAR = 1990
 
@@ -18,6 +21,20 @@ FIRST_DISCOVERED_YEAR = 1990
 def refresh_copy(key: str) -> None:
     """Fetch the response with this cache key, whose copy is stale or absent."""
     get_cache().refresh(key)
+
+
+# Mondays, and with the first import.
+@app.periodic(cron="23 4 * * 1")
+@app.task(queue=Queue.PERIODIC, queueing_lock="sync_genre_names", retry=RETRY)
+def sync_genre_names(timestamp: int) -> None:
+    """Store TMDb's names of genres in each language, and delete expired translations."""
+    expired_translations_delete()
+    if settings.TMDB_TOKEN:
+        gateway = build_batch_gateway()
+        try:
+            genre_names_sync(gateway=gateway)
+        finally:
+            gateway.close()
 
 
 @app.periodic(cron="41 3 * * *")

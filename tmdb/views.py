@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from movies.models import Movie
 from movies.serializers import MovieSerializer, MovieSummarySerializer
-from movies.views import serialize_movies
+from movies.views import LocalizedViewSet, serialize_movies
 from nexus.core.api.exceptions import Problem
 from nexus.core.api.fields import UTCDateTimeField
 from nexus.core.api.pagination import get_slice_bounds, paginate, paginate_slice, paginate_upstream
@@ -87,6 +87,7 @@ class TmdbSearchViewSet(TmdbViewSet):
             results=list(SearchHitSerializer(page.results, many=True).data),
         )
         response["Age"] = str(page.age_s)
+        response["Content-Language"] = self.query["language"]
         return response
 
 
@@ -102,7 +103,7 @@ class TmdbStatusViewSet(ApiViewSet):
         return Response(TmdbStatusSerializer(get_tmdb_status()).data)
 
 
-class TmdbImportViewSet(TmdbViewSet):
+class TmdbImportViewSet(LocalizedViewSet, TmdbViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(
@@ -154,7 +155,7 @@ class TmdbBulkImportViewSet(TmdbViewSet):
         return Response(BulkImportResultSerializer(results, many=True).data)
 
 
-class MovieDetailViewSet(ApiViewSet):
+class MovieDetailViewSet(LocalizedViewSet):
     """A movie's detail; it is here because TMDb supplies what is missing or stale.
 
     recommendations.views mounts it, and adds what `append` names.
@@ -177,7 +178,7 @@ class MovieDetailViewSet(ApiViewSet):
         return Response(MovieSerializer(movie).data)
 
 
-class TrendingViewSet(ApiViewSet):
+class TrendingViewSet(LocalizedViewSet):
     permission_classes = [AllowAny]
     cache_control = PUBLIC
 

@@ -250,7 +250,15 @@ def test_profile_has_the_fields_of_the_contract(make_user, client_of):
 
     assert set(profile) == {
         *("id", "username", "email", "email_verified", "display_name", "bio", "avatar_url"),
-        *("favorite_genres", "visibility", "date_joined", "is_guest", "followers", "following"),
+        *(
+            "favorite_genres",
+            "visibility",
+            "language",
+            "date_joined",
+            "is_guest",
+            "followers",
+            "following",
+        ),
     }
 
 

@@ -14,6 +14,7 @@ from movies.models.movies import (
     Person,
     is_stale,
 )
+from movies.models.translations import GenreName, Translation
 
 __all__ = [
     "DETAIL_COLUMNS",
@@ -24,6 +25,7 @@ __all__ = [
     "Collection",
     "Credit",
     "Genre",
+    "GenreName",
     "Language",
     "Movie",
     "MovieExtras",
@@ -33,5 +35,6 @@ __all__ = [
     "Person",
     "Provider",
     "Region",
+    "Translation",
     "is_stale",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -281,11 +282,19 @@ class Movie(models.Model):
     def __str__(self) -> str:
         return f"{self.title} ({self.release_year})" if self.release_year else self.title
 
-    def set_search_fields(self, people: list[str]) -> None:
-        """Set the columns that search reads; `people` are the names of the movie's people. Does not save."""
+    def set_search_fields(
+        self, people: list[str], translated_titles: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Set the columns that search reads. Does not save.
+
+        `people` are the names of the movie's people, `translated_titles` languages and titles.
+        """
         self.sort_title = make_sort_title(self.title)
         self.search_vector = build_search_vector(
-            title=self.title, original_title=self.original_title, people=people
+            title=self.title,
+            original_title=self.original_title,
+            people=people,
+            translated_titles=translated_titles,
         )
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from movies.models import Credit, Movie, Person
+from movies.models import Credit, Movie, Person, Translation
 from movies.selectors import GENRE_COUNTS_KEY
 from nexus.core.cache.computed import invalidate
 from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
@@ -44,7 +44,8 @@ def movie_mark_removed(*, movie: Movie) -> None:
 def movie_reindex(*, movie: Movie) -> None:
     """Update a movie's search words and sort title after an edit of it or its people."""
     names = movie.credits.order_by("-role", "position").values_list("person__name", flat=True)
-    movie.set_search_fields(list(names))
+    titles = Translation.objects.read_titles([movie.pk]).get(movie.pk, [])
+    movie.set_search_fields(list(names), titles)
     movie.save(update_fields=["sort_title", "search_vector", "updated_at"])
     transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
 

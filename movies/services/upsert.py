@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from movies.dto import LIST_ENTRY_FIELDS, CollectionData, MovieData, PersonData
-from movies.models import Collection, Credit, Movie, MovieQuerySet, Person
+from movies.models import Collection, Credit, Movie, MovieQuerySet, Person, Translation
 from movies.selectors import GENRE_COUNTS_KEY
 from movies.services.availability import availability_store, collect_availability
 from nexus.core.cache.computed import invalidate
@@ -83,10 +83,14 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     stored = list(_filter_known(movies).select_for_update())
     # List entries name no people; those of the stored movie stay in its search words.
     credits_by_movie = _read_credits(stored) if any(data.is_list_entry for data in movies) else {}
+    titles_by_movie = {}
+    if any(data.translations is None for data in movies):
+        titles_by_movie = Translation.objects.read_titles(movie.pk for movie in stored)
     index = _MovieIndex(stored)
     now = timezone.now()
     results: list[UpsertResult] = []
     with_credits: list[tuple[Movie, MovieData]] = []
+    translated: list[tuple[Movie, MovieData]] = []
     for data in movies:
         movie = index.find(data)
         created = movie is None
@@ -102,7 +106,12 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
             else:
                 names = [person.name for person in data.people]
                 with_credits.append((movie, data))
-            movie.set_search_fields(names)
+            if data.translations is None:
+                titles = titles_by_movie.get(movie.pk, [])
+            else:
+                titles = data.translated_titles
+                translated.append((movie, data))
+            movie.set_search_fields(names, titles)
         movie.updated_at = now
         results.append(UpsertResult(movie, created))
     # A movie that the data contains twice has two results, and one object.
@@ -112,6 +121,7 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     Movie.objects.bulk_create(new, batch_size=1000)
     Movie.objects.bulk_update(changed, _WRITTEN_FIELDS, batch_size=500)
     _replace_credits(with_credits, person_ids)
+    _replace_translations(translated, now)
     availability_store(
         movies=collect_availability(
             (result.movie, data.availability) for result, data in zip(results, movies, strict=True)
@@ -354,6 +364,22 @@ def _build_credits(
         )
         for position, (person_id, person) in enumerate(by_person_id.items())
     ]
+
+
+def _replace_translations(movies: Iterable[tuple[Movie, MovieData]], now: datetime) -> None:
+    """Replace the translations of movies by those of their data; the last data of a movie counts."""
+    translations = {movie.pk: data.translations or () for movie, data in movies}
+    if not translations:
+        return
+    Translation.objects.filter(movie__in=translations).delete()
+    Translation.objects.bulk_create(
+        [
+            Translation(movie_id=movie_id, synced_at=now, **dataclasses.asdict(translation))
+            for movie_id, of_movie in sorted(translations.items())
+            for translation in of_movie
+        ],
+        batch_size=1000,
+    )
 
 
 def _list_people_by_role(data: MovieData) -> list[tuple[Credit.Role, Sequence[PersonData]]]:

@@ -141,8 +141,8 @@ RESULTS = [
     ({"min_runtime": "125"}, [MATRIX, AWAY]),
     ({"max_runtime": "122"}, [AMELIE, SPEED]),
     ({"min_runtime": "117", "max_runtime": "125"}, [AWAY, AMELIE]),
-    ({"language": "en"}, [MATRIX, SPEED, ALIEN]),
-    ({"language": "JA"}, [AWAY]),
+    ({"original_language": "en"}, [MATRIX, SPEED, ALIEN]),
+    ({"original_language": "JA"}, [AWAY]),
     ({"keyword": "Virtual Reality"}, [MATRIX]),
     ({"keyword": "virtual"}, []),
     ({"tmdb_id": "129"}, [AWAY]),
@@ -244,8 +244,8 @@ def test_up_to_twenty_different_genre_expressions_are_accepted(api):
         ("min_popularity", "-1"),
         ("min_runtime", "-1"),
         ("max_runtime", "1_0"),
-        ("language", "english"),
-        ("language", "e"),
+        ("original_language", "english"),
+        ("original_language", "e"),
         ("person", "٣"),
         ("person", "9223372036854775808"),
         ("person", "0"),
@@ -466,7 +466,12 @@ def test_a_short_list_is_found_by_the_index_of_its_filters(large_table, params, 
 
 
 def test_one_index_serves_words_genres_and_tokens_together(large_table):
-    params = {"search": "film", "genre": [(",", ["Western"])], "year_gte": 2000, "language": "en"}
+    params = {
+        "search": "film",
+        "genre": [(",", ["Western"])],
+        "year_gte": 2000,
+        "original_language": "en",
+    }
 
     movies = narrow_to_tokens(filter_movies(Movie.objects.all(), params), params)
     plan = movies.values("pk").explain()

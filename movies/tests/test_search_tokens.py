@@ -38,8 +38,8 @@ def movies(make_movie):
         *({"max_rating": rating} for rating in (0, 0.4, 0.5, 6.9, 7, 10)),
         *({"min_votes": votes} for votes in (0, 1, 2, 49, 50, 1000)),
         *({"min_popularity": popularity} for popularity in (0, 0.5, 0.6, 3, 50)),
-        *({"language": code} for code in ("en", "EN", "ja", "qq", "enx")),
-        {"language": "en", "min_votes": 0, "year_lte": 2200},
+        *({"original_language": code} for code in ("en", "EN", "ja", "qq", "enx")),
+        {"original_language": "en", "min_votes": 0, "year_lte": 2200},
     ],
 )
 def test_tokens_leave_out_no_movie_that_passes_the_filters(movies, params):

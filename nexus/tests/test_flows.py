@@ -21,6 +21,7 @@ EXCLUDED = {
     "nexus.core.api.url_converters": "belongs to the URL configuration",
     "nexus.core.genres": "is a table of constants",
     "accounts.models": "is a module of models",
+    "movies.availability": "is a module of data classes",
     "movies.dto": "is a module of data classes",
     "movies.models": "is a module of models",
     "recommendations.algorithms.parameters": "is a module of constants",

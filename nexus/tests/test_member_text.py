@@ -24,6 +24,7 @@ EXCUSED = {
     "accounts.User.username": "letters, digits and _ . + - only",
     "accounts.User.email": "an e-mail address, which only its owner and staff see",
     "accounts.User.pending_email": "an e-mail address, which only its owner sees",
+    "accounts.User.language": "a language tag",
     "accounts.User.first_name": "no form or request sets it",
     "accounts.User.last_name": "no form or request sets it",
     "accounts.User.password": "a hash",

@@ -69,7 +69,14 @@ USER_FIELDS = {
             "origin",
         ),
     },
-    "profile.json": {"display_name", "bio", "avatar_url", "favorite_genres", "visibility"},
+    "profile.json": {
+        "display_name",
+        "bio",
+        "avatar_url",
+        "favorite_genres",
+        "visibility",
+        "language",
+    },
 }
 EXCUSED_USER_FIELDS = {
     "id": "an internal number",

@@ -337,6 +337,7 @@ def _profile_payload(user: User) -> dict[str, Any]:
         "avatar_url": user.avatar_url,
         "favorite_genres": user.favorite_genres,
         "visibility": user.visibility,
+        "language": user.language,
     }
 
 

@@ -6,12 +6,13 @@ from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from nexus.core.api.views import NO_STORE, PUBLIC, ApiViewSet, contract
+from movies.views import LocalizedViewSet
+from nexus.core.api.views import NO_STORE, PUBLIC, contract
 from social.selectors.collections import get_series
 from social.serializers.collections import SeriesSerializer, serialize_series
 
 
-class CollectionViewSet(ApiViewSet):
+class CollectionViewSet(LocalizedViewSet):
     permission_classes = [IsAuthenticatedOrReadOnly]
     cache_control = PUBLIC
 

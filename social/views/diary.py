@@ -9,10 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from movies.models import Movie
+from movies.views import LocalizedViewSet
 from nexus.core.api.exceptions import NotFound
 from nexus.core.api.pagination import paginate
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import ApiViewSet, PageOf, contract
+from nexus.core.api.views import PageOf, contract
 from social.filters import VIEWINGS_NEWEST_FIRST, WATCHLIST_NEWEST_FIRST, ViewingListQuery
 from social.models import Viewing, WatchlistItem
 from social.serializers.diary import (
@@ -32,7 +33,7 @@ def _serialize_viewings(rows: list[Any]) -> Any:
     return ViewingSerializer(rows, many=True).data
 
 
-class WatchlistViewSet(ApiViewSet):
+class WatchlistViewSet(LocalizedViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(query=PageQuery, responses={200: PageOf(WatchlistItemSerializer)})
@@ -69,7 +70,7 @@ class WatchlistViewSet(ApiViewSet):
         return Response(status=204)
 
 
-class HistoryViewSet(ApiViewSet):
+class HistoryViewSet(LocalizedViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(query=ViewingListQuery, responses={200: PageOf(ViewingSerializer)})

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
+from movies.views import LocalizedViewSet
 from nexus.core.api.exceptions import NotFound
 from nexus.core.api.pagination import paginate, paginate_list
 from nexus.core.api.query_params import PageQuery
@@ -150,7 +151,7 @@ class GroupViewSet(ApiViewSet):
         return serialize_group(group, viewer_id=self.member_id)
 
 
-class GroupVoteViewSet(ApiViewSet):
+class GroupVoteViewSet(LocalizedViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(query=PageQuery, responses={200: PageOf(MovieVotesSerializer)})

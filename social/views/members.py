@@ -18,6 +18,7 @@ from accounts.serializers import (
     RegisteredSerializer,
 )
 from accounts.views import ProfileViewSet, start_session
+from movies.views import LocalizedViewSet
 from nexus.core.api.exceptions import field_error
 from nexus.core.api.pagination import paginate, paginate_after_cursor
 from nexus.core.api.permissions import HasSession, IsNotGuest
@@ -73,7 +74,7 @@ def _serialize_blocks(rows: list[Any]) -> Any:
     return BlockSerializer(rows, many=True).data
 
 
-class MemberViewSet(ApiViewSet):
+class MemberViewSet(LocalizedViewSet):
     """A member as others see them: 404 if the caller may not see this member."""
 
     permission_classes = [IsAuthenticatedOrReadOnly]
@@ -209,7 +210,7 @@ class BlockViewSet(ApiViewSet):
         return Response(status=204)
 
 
-class FeedViewSet(ApiViewSet):
+class FeedViewSet(LocalizedViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(query=ActivityFeedQuery, responses={200: PageOf(FeedEventSerializer)})
@@ -230,7 +231,7 @@ class FeedViewSet(ApiViewSet):
         )
 
 
-class StatsViewSet(ApiViewSet):
+class StatsViewSet(LocalizedViewSet):
     permission_classes = [IsAuthenticated]
 
     @contract(query=StatsQuery, responses={200: StatsSerializer})

@@ -12,12 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
+from movies.views import LocalizedViewSet
 from nexus.core.api.etag import is_current_version
 from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.api.pagination import paginate
 from nexus.core.api.permissions import IsNotGuestOrReadOnly
 from nexus.core.api.query_params import PageQuery
-from nexus.core.api.views import ApiViewSet, PageOf, contract
+from nexus.core.api.views import PageOf, contract
 from social.filters import (
     BY_POSITION,
     PLAYLIST_ORDERINGS,
@@ -55,7 +56,7 @@ def _serialize_items(rows: list[Any]) -> Any:
     return PlaylistItemSerializer(rows, many=True).data
 
 
-class PlaylistAccess(ApiViewSet):
+class PlaylistAccess(LocalizedViewSet):
     """Finds the playlist of a request and checks that the caller may read or change it."""
 
     permission_classes = [IsAuthenticatedOrReadOnly, IsNotGuestOrReadOnly]

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from movies.models import Movie
+from movies.views import LocalizedViewSet
 from nexus.core.api.exceptions import NotFound, field_error
 from nexus.core.api.pagination import paginate
 from nexus.core.api.permissions import IsNotGuest
@@ -54,7 +55,7 @@ def list_reviews(request: Request, query: Mapping[str, Any], *, movie_id: int) -
     return paginate(request, query, reviews, NEWEST_FIRST, _serialize_reviews)
 
 
-class RatingViewSet(ApiViewSet):
+class RatingViewSet(LocalizedViewSet):
     """The caller's own ratings. Another member's rating is a 404."""
 
     permission_classes = [IsAuthenticated]

@@ -42,7 +42,9 @@ MAX_RETRY_AFTER_S = 3600
 LANGUAGE = "en-US"
 # What a movie's response contains besides the movie, so that an import is one request. TMDb appends
 # at most 20.
-APPENDED = ("credits", "keywords", "watch/providers", "videos", "release_dates")
+APPENDED = (
+    "credits", "keywords", "watch/providers", "videos", "release_dates", "translations",
+)  # fmt: skip
 
 _CHUNK_BYTES = 64 * 1024
 _CREDENTIAL = re.compile(r"[!-~]+")
@@ -133,8 +135,13 @@ def make_changes_request(*, start: date, end: date, page: int) -> TmdbRequest:
     return TmdbRequest("/movie/changes", params)
 
 
-def make_genres_request() -> TmdbRequest:
-    return TmdbRequest("/genre/movie/list", {"language": LANGUAGE})
+def make_genres_request(language: str = LANGUAGE) -> TmdbRequest:
+    return TmdbRequest("/genre/movie/list", {"language": language})
+
+
+def make_primary_translations_request() -> TmdbRequest:
+    """Return the request for the languages that TMDb is translated into, such as `pt-BR`."""
+    return TmdbRequest("/configuration/primary_translations", {}, is_list=True)
 
 
 def make_regions_request() -> TmdbRequest:

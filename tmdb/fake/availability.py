@@ -17,7 +17,7 @@ REGIONS = {
 #: Countries that TMDb lists without any provider.
 OTHER_COUNTRIES = {"AQ": "Antarctica", "KE": "Kenya"}
 LANGUAGES = (("en", "English", "English"), ("de", "German", "Deutsch"), ("fr", "French", "Français"),
-             ("ja", "Japanese", "日本語"), ("xx", "No Language", ""))  # fmt: skip
+             ("ja", "Japanese", "日本語"), ("pt", "Portuguese", "Português"), ("xx", "No Language", ""))  # fmt: skip
 #: Ids and names like TMDb's, each with the regions it is in and what it takes.
 PROVIDERS: tuple[tuple[int, str, tuple[str, ...], str], ...] = (
     (8, "Netflix", ("DE", "FR", "GB", "US"), "flatrate"),

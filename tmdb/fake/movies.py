@@ -13,6 +13,7 @@ from typing import Any
 
 from nexus.core.genres import GENRE_NAMES, TMDB_GENRES
 from tmdb.fake.availability import make_release_dates, make_videos, make_watch_providers
+from tmdb.fake.translations import make_translations
 
 FIRST_GENERATED_ID = 9_100_000
 GENERATED_COUNT = 6_000
@@ -78,11 +79,14 @@ def generate_movie(tmdb_id: int) -> dict[str, Any]:
     released = date(FIRST_YEAR + number % YEAR_COUNT, 1, 1) + timedelta(days=number * 37 % 365)
     genres = sorted({GENRE_NAMES[number % 19], GENRE_NAMES[number * 7 % 19]})
     title = _make_title(number)
+    place = title.rpartition(" of ")[2]
     lead, second, director = (
         _make_person(number * 3),
         _make_person(number * 3 + 1),
         _make_person(number * 11 + 7),
     )
+    overview = f"In {place}, {lead['name']} has one night to put it right."
+    tagline = f"Nobody leaves {place} dry."
     return {
         "adult": False,
         "backdrop_path": f"/backdrop{tmdb_id}.jpg",
@@ -94,14 +98,14 @@ def generate_movie(tmdb_id: int) -> dict[str, Any]:
         "imdb_id": f"tt{tmdb_id}",
         "original_language": ("en", "en", "en", "fr", "de", "ja")[number % 6],
         "original_title": title,
-        "overview": f"In {title.rpartition(' of ')[2]}, {lead['name']} has one night to put it right.",
+        "overview": overview,
         "popularity": round(60.0 / (1 + number / 40), 4),
         "poster_path": f"/poster{tmdb_id}.jpg",
         "release_date": released.isoformat(),
         "revenue": 0,
         "runtime": 80 + number % 71,
         "status": "Released",
-        "tagline": f"Nobody leaves {title.rpartition(' of ')[2]} dry.",
+        "tagline": tagline,
         "title": title,
         "video": False,
         "vote_average": round(4.5 + 4.5 * math.sin(number * 0.7) ** 2, 3),
@@ -126,6 +130,7 @@ def generate_movie(tmdb_id: int) -> dict[str, Any]:
         "watch/providers": make_watch_providers(number, tmdb_id),
         "videos": make_videos(number, tmdb_id),
         "release_dates": make_release_dates(number, released.isoformat()),
+        "translations": make_translations(number, title, overview, tagline),
     }
 
 

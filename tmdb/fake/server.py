@@ -45,6 +45,7 @@ from tmdb.fake.movies import (
     make_list_entry,
     make_page,
 )
+from tmdb.fake.translations import PRIMARY_TRANSLATIONS, make_genre_list, make_translations
 
 CREDENTIAL = "sample-credential-of-the-tmdb-test-server"
 FIRST_ID = 9_000_000
@@ -151,6 +152,7 @@ def _make_movie(number: int) -> dict[str, Any]:
         "watch/providers": make_watch_providers(number, tmdb_id),
         "videos": make_videos(number, tmdb_id),
         "release_dates": make_release_dates(number, released),
+        "translations": make_translations(number, title, overview, ""),
     }
 
 
@@ -196,6 +198,7 @@ def _make_movies() -> dict[int, dict[str, Any]]:
         "vote_count": 0,
         "watch/providers": {"results": {}},
         "videos": {"results": []},
+        "translations": {"translations": []},
         # As TMDb writes a day that is not known yet.
         "release_dates": {
             "results": [
@@ -210,7 +213,9 @@ def _make_movies() -> dict[int, dict[str, Any]]:
 
 
 MOVIES: dict[int, dict[str, Any]] = _make_movies()
-_APPENDABLE = ("credits", "keywords", "watch/providers", "videos", "release_dates")
+_APPENDABLE = (
+    "credits", "keywords", "watch/providers", "videos", "release_dates", "translations",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -391,17 +396,16 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_slowly(document)
         return self._send_json(200, document)
 
-    def _make_document(
-        self, path: str, query: dict[str, str]
-    ) -> dict[str, Any] | list[dict[str, Any]] | None:
+    def _make_document(self, path: str, query: dict[str, str]) -> Any:
+        """Return the JSON document at a path, or None if there is none."""
         if path == "/3/search/movie":
             return search_movies(query)
         if path == "/3/genre/movie/list":
-            genres = {**TMDB_GENRES, **self.fake_server.added_genres}
-            return {"genres": [{"id": number, "name": name} for name, number in genres.items()]}
+            return make_genre_list(query.get("language", ""), self.fake_server.added_genres)
         configuration: dict[str, Callable[[], Any]] = {
             "/3/configuration/countries": make_country_list,
             "/3/configuration/languages": make_language_list,
+            "/3/configuration/primary_translations": lambda: list(PRIMARY_TRANSLATIONS),
             "/3/watch/providers/movie": lambda: make_provider_list(query.get("watch_region")),
             "/3/watch/providers/regions": make_region_list,
         }

@@ -18,6 +18,7 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.serializers import BaseSerializer, Field, Serializer
 from rest_framework.utils.serializer_helpers import BindingDict
 
+from nexus.core.languages import LanguageTag, find_nearest_languages, parse_language_tag
 from nexus.core.validators import validate_line, validate_text
 
 MAX_ID = 2**63 - 1
@@ -82,6 +83,23 @@ class TextField(StrictCharField):
         self.validators.append(validate_text)
 
 
+class LanguageField(StrictCharField):
+    """A known language as a BCP 47 tag; `nexus.core.languages.LanguageTag`, or empty."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=20, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        tag = parse_language_tag(text) if text else LanguageTag()
+        if tag is None:
+            nearest = ", ".join(find_nearest_languages(text))
+            hint = f" Nearest: {nearest}." if nearest else ""
+            message = f"Unknown language {text[:20]!r}. Send a tag such as de or pt-BR.{hint}"
+            raise serializers.ValidationError(message, code="invalid")
+        return tag
+
+
 class UTCDateTimeField(serializers.DateTimeField):
     """ISO 8601 in UTC with `Z`, to the millisecond."""
 
@@ -136,6 +154,22 @@ def make_unknown_field_error(known: Iterable[str]) -> ErrorDetail:
     names = ", ".join(sorted(known))
     hint = f"Use one of: {names}." if names else "Send no body here."
     return ErrorDetail(f"Unknown field. {hint}", "unknown")
+
+
+def has_localized_texts(serializer: BaseSerializer[Any]) -> bool:
+    """Return whether texts in the representation depend on the language of the request.
+
+    The class of the serializer, or of one in it, says so by the attribute `is_localized`.
+    """
+    child = getattr(serializer, "child", serializer)
+    if getattr(child, "is_localized", False):
+        return True
+    fields = getattr(child, "fields", {}).values()
+    return any(has_localized_texts(field) for field in fields if _is_nested(field))
+
+
+def _is_nested(field: Any) -> bool:
+    return isinstance(field, BaseSerializer)
 
 
 def find_read_only_fields(

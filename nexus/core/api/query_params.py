@@ -8,7 +8,12 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
-from nexus.core.api.fields import IdField, SharedFieldsSerializer, StrictIntegerField
+from nexus.core.api.fields import (
+    IdField,
+    LanguageField,
+    SharedFieldsSerializer,
+    StrictIntegerField,
+)
 from nexus.core.db.bounded_page import MAX_LIST_DEPTH
 
 DEFAULT_PAGE_SIZE = 20
@@ -97,6 +102,21 @@ class QuerySerializer(SharedFieldsSerializer):
             raise ValidationError(errors)
         validated: dict[str, Any] = query.validated_data
         return validated
+
+
+class LanguageQuery(QuerySerializer):
+    """The language of titles, overviews, taglines and genre names.
+
+    The contract of each action that shows movies has it (nexus.core.api.views).
+    """
+
+    language = LanguageField(
+        required=False,
+        help_text="BCP 47: `de`, `pt-BR`. Titles, overviews, taglines and names of genres are in this "
+        "language where TMDb has them, else in English; `Content-Language` says what was served. "
+        "Without it responses about the caller are in the language of the profile, and others in "
+        "English.",
+    )
 
 
 class NoQuery(QuerySerializer):

@@ -29,10 +29,11 @@ from rest_framework.throttling import BaseThrottle
 from nexus.core.api.fields import (
     find_read_only_fields,
     find_unknown_fields,
+    has_localized_texts,
     make_unknown_field_error,
 )
 from nexus.core.api.permissions import HasScope
-from nexus.core.api.query_params import NoQuery, QuerySerializer
+from nexus.core.api.query_params import LanguageQuery, NoQuery, QuerySerializer
 from nexus.core.api.throttling import MemberThrottle
 
 SerializerType = type[BaseSerializer[Any]]
@@ -115,6 +116,11 @@ class Contract:
     response_headers: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
+    def is_localized(self) -> bool:
+        """Whether texts of a response depend on the language of the request."""
+        return _is_localized(self.responses)
+
+    @cached_property
     def read_only_fields(self) -> frozenset[str]:
         """The fields of the resource that a body may contain, but that it does not change."""
         names: frozenset[str] = frozenset()
@@ -122,6 +128,22 @@ class Contract:
             if isinstance(response, type):
                 names |= find_read_only_fields(self.body, response)
         return names
+
+
+def _is_localized(responses: Mapping[int, ResponseBody]) -> bool:
+    bodies = [
+        body.serializer if isinstance(body, PageOf | ListOf) else body
+        for body in responses.values()
+    ]
+    return any(isinstance(body, type) and has_localized_texts(body()) for body in bodies)
+
+
+@cache
+def _add_language(query: type[QuerySerializer]) -> type[QuerySerializer]:
+    """Return the query with the parameter `language`."""
+    if query is NoQuery:
+        return LanguageQuery
+    return type(query.__name__, (query, LanguageQuery), {"__doc__": query.__doc__})
 
 
 def contract(
@@ -133,7 +155,12 @@ def contract(
     headers: Mapping[str, str] | None = None,
     response_headers: Mapping[int, Sequence[str]] | None = None,
 ) -> Callable[[Action], Action]:
-    """Declare the query, the body and the responses of an action."""
+    """Declare the query, the body and the responses of an action.
+
+    The query of an action that shows movies gets the parameter `language`.
+    """
+    if _is_localized(responses):
+        query = _add_language(query)
 
     def declare(action: Action) -> Action:
         action.contract = Contract(  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from nexus.core.genres import TMDB_GENRES
+from nexus.core.languages import parse_language_tag
 from nexus.core.visible_text import find_url_problem
 from social.transfer.formats.csv_reader import CsvRow, read_table, unescape_formula
 from social.transfer.formats.json_reader import get_movie_title, read_array, to_dict, to_text
@@ -258,6 +259,7 @@ def _parse_profile(
         "avatar_url": avatar_url,
         "favorite_genres": list(dict.fromkeys(genres)),
         "visibility": visibility,
+        "language": parse_language_tag(to_text(element.get("language"))) or "",
         **texts.get_values(),
     }
     yield Record(RecordKind.PROFILE, file, number, title="Profile", values=values)

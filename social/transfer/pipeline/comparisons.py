@@ -21,6 +21,7 @@ PROFILE_DEFAULTS = {
     "bio": "",
     "avatar_url": "",
     "favorite_genres": [],
+    "language": "",
     "visibility": "public",
 }
 
