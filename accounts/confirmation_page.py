@@ -18,7 +18,9 @@ from nexus.core.api.exceptions import problem_response
 
 TOO_MANY_ATTEMPTS = "Too many attempts. Try again in an hour."
 MAX_TOKEN_LENGTH = 100
-CONTENT_SECURITY_POLICY = "default-src 'none'; img-src 'self'; form-action 'self'; base-uri 'none'"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'"
+)
 
 
 # The token is all that the form needs: it works without a login, so no other page can misuse one.

@@ -14,6 +14,9 @@ FLAGS = [
     *("--disable-domain-reliability", "--no-default-browser-check", "--window-size=1400,1000"),
 ]
 
+#: Of a desktop and of a phone.
+WIDTHS = (1280, 390)
+
 needs_chromium = pytest.mark.skipif(
     not (CHROMIUM and DRIVER),
     reason="needs chromium and chromedriver (apt install chromium chromium-driver)",
@@ -33,3 +36,23 @@ def open_chromium(folder):
         yield driver
     finally:
         driver.quit()
+
+
+@contextmanager
+def emulate(browser, *, width, dark=False):
+    """Give the browser a screen, and phones' touch below 600 px."""
+    driver = browser.driver
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    try:
+        yield
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def fits_the_screen(browser):
+    script = "return document.documentElement.scrollWidth <= innerWidth"
+    return browser.driver.execute_script(script)

@@ -1,12 +1,11 @@
 """The page for people, in Chromium against a running server: from landing to an opened score."""
 
-from contextlib import contextmanager
-
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from nexus.tests.chromium import WIDTHS, emulate, fits_the_screen
 from nexus.tests.test_pages import (
     WAIT_S,
     _assert_clean,
@@ -21,23 +20,7 @@ from social.models import Rating
 
 MAX_PAGE_BYTES = 60_000
 MAX_FIRST_PAINT_MS = 300
-WIDTHS = (1280, 390)
 STARS = (5, 4, 2, 5, 3, 4)
-
-
-@contextmanager
-def emulate(browser, *, width, dark=False):  # noqa: F811
-    """Give the browser a screen, and phones' touch below 600 px."""
-    driver = browser.driver
-    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    try:
-        yield
-    finally:
-        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def wait_for(browser, selector):  # noqa: F811
@@ -71,11 +54,6 @@ def start_as_guest(browser, home):  # noqa: F811
     browser.open(f"{home}/", "#shelf li")
     click(browser, "#start-button")
     wait_for(browser, "#feed li")
-
-
-def fits_the_screen(browser):  # noqa: F811
-    script = "return document.documentElement.scrollWidth <= innerWidth"
-    return browser.driver.execute_script(script)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

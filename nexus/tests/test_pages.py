@@ -1,7 +1,7 @@
 """The HTML pages, in Chromium against a running server."""
 
 import json
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from django.contrib import admin
@@ -10,10 +10,17 @@ from django.urls import reverse
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from accounts.mail_tokens import make_verification_credentials
 from accounts.tokens import family_create
 from movies.views import MovieViewSet
 from nexus.dev.pytest_plugin import PASSWORD
-from nexus.tests.chromium import needs_chromium, open_chromium
+from nexus.tests.chromium import (
+    WIDTHS,
+    emulate,
+    fits_the_screen,
+    needs_chromium,
+    open_chromium,
+)
 from nexus.tests.routes import list_api_routes
 
 WAIT_S = 20
@@ -191,6 +198,26 @@ def test_the_root_and_the_health_page_open(browser, home):
     for path in ("/", "/health/ready/", "/swagger.json"):
         browser.open(home + path, "body")
     _assert_clean(browser, home)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_confirmation_page_verifies_an_address_on_a_click(browser, home, make_user, width):
+    ann = make_user("ann", email_verified=False)
+    uid, token = make_verification_credentials(ann, ann.email)
+    query = urlencode({"uid": uid, "token": token})
+    with emulate(browser, width=width):
+        browser.open(f"{home}/auth/email/confirm/?{query}", "form button")
+        ann.refresh_from_db()
+        was_verified = ann.email_verified
+        fits = [fits_the_screen(browser)]
+        browser.driver.find_element(By.CSS_SELECTOR, "form button").click()
+        WebDriverWait(browser.driver, WAIT_S).until(lambda _: browser.count("[role=status]"))
+        fits.append(fits_the_screen(browser))
+        _assert_clean(browser, home)
+
+    ann.refresh_from_db()
+    assert (was_verified, ann.email_verified) == (False, True)
+    assert fits == [True, True]
 
 
 def test_the_admin_opens_from_login_to_every_list_and_form(
