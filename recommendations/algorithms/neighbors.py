@@ -51,9 +51,9 @@ MAX_SOURCES = 10_000
 BLOCK_ROWS = 1024
 # Targets whose systems are gathered at once: 20 MB of float32 and 41 MB of places at K = 200.
 BATCH = 128
-# A matrix of ratings of at most so many cells is multiplied as a dense one, in a fifth of the time:
-# 100 MB of float32.
-MAX_DENSE_CELLS = 25_000_000
+# A matrix of ratings of at most so many cells (20 MB of float32) is multiplied as a dense one: a fifth
+# of the time at 100,000 ratings. At a million it would take longer.
+MAX_DENSE_CELLS = 5_000_000
 # Threads, each with one BLAS thread, so that they do not compete.
 THREADS = 2
 

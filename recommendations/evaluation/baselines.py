@@ -32,6 +32,7 @@ from recommendations.evaluation.protocol import (
     Places,
     Prediction,
     Progress,
+    Recommender,
 )
 
 #: Ratings that the community's mean counts for in a movie's probability of being liked.
@@ -57,7 +58,7 @@ def interest_matrix(ratings: Ratings, content: MovieContent) -> sparse.csr_matri
     return sparse.csr_matrix((values, (rows, columns)), shape=(len(members), len(content)))
 
 
-class Popularity:
+class Popularity(Recommender):
     """The most rated movies. The probability is the movie's share of likes, shrunk to the mean."""
 
     name = POPULARITY
@@ -74,14 +75,11 @@ class Popularity:
         likes = count_ratings(ratings[liked], content)
         self._probabilities = (likes + PRIOR_RATINGS * mean) / (self._counts + PRIOR_RATINGS)
 
-    def refresh(self, ratings: Ratings, *, as_of: float) -> None:
-        """Do nothing: popularity is that of the fit."""
-
     def predict(self, known: KnownRatings) -> Prediction:
         return Prediction(self._counts, self._probabilities)
 
 
-class DecayedPopularity:
+class DecayedPopularity(Recommender):
     """The most rated movies, a rating counting half after each half-life. It only ranks."""
 
     name = DECAYED_POPULARITY
@@ -115,7 +113,7 @@ class DecayedPopularity:
         return Prediction(self._order, None)
 
 
-class ItemKNN:
+class ItemKNN(Recommender):
     """The sum of the interest in the rated movies times their cosine with the candidate.
 
     A movie keeps its NEIGHBORS nearest. It only ranks. Source: Deshpande and Karypis, TOIS 2004.
@@ -141,9 +139,6 @@ class ItemKNN:
             cosines = (by_movie[start : start + MOVIES_AT_ONCE] @ scaled).tocsr()
             blocks.append(_select_nearest(cosines, first_movie=start, count=NEIGHBORS))
         self._weights = sparse.vstack(blocks).T.tocsr() if blocks else sparse.csr_matrix((0, 0))
-
-    def refresh(self, ratings: Ratings, *, as_of: float) -> None:
-        """Do nothing: the neighbors are those of the fit."""
 
     def predict(self, known: KnownRatings) -> Prediction:
         if not len(known.movies):
@@ -176,7 +171,7 @@ def _select_nearest(
     )
 
 
-class EASE:
+class EASE(Recommender):
     """One linear regression of each movie on all others, in closed form. It only ranks.
 
         B = I - P diag(P)^-1,  P = (X'X + ridge * I)^-1
@@ -210,9 +205,6 @@ class EASE:
         self._weights = inverse / -np.diagonal(inverse)
         self._weights[diagonal, diagonal] = 0.0
 
-    def refresh(self, ratings: Ratings, *, as_of: float) -> None:
-        """Do nothing: the weights are those of the fit."""
-
     def predict(self, known: KnownRatings) -> Prediction:
         if not len(known.movies):
             return Prediction(self._counts, None)
@@ -222,7 +214,7 @@ class EASE:
         return Prediction(order, None)
 
 
-class ImplicitALS:
+class ImplicitALS(Recommender):
     """The engine's implicit matrix factorization (algorithms.factorization) alone. It only ranks."""
 
     name = "iALS"
@@ -250,9 +242,6 @@ class ImplicitALS:
         self._vectors = np.zeros((len(content), factors.shape[1]), dtype=np.float32)
         self._vectors[np.searchsorted(content.movie_ids, encoded.movie_ids)] = factors
         self._gram = factorization.gram(factors)
-
-    def refresh(self, ratings: Ratings, *, as_of: float) -> None:
-        """Do nothing: the vectors are those of the fit."""
 
     def predict(self, known: KnownRatings) -> Prediction:
         if not len(known.movies):

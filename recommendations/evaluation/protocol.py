@@ -130,7 +130,11 @@ class Recommender(Protocol):
         """Learn from the ratings, for the moment `as_of` in seconds since 1970."""
 
     def refresh(self, ratings: Ratings, *, as_of: float) -> None:
-        """Bring to a later moment what needs no fitting, from all ratings before that moment."""
+        """Bring to a later moment what needs no fitting, from all ratings before that moment.
+
+        Does nothing if all that is learned is that of the fit.
+        """
+        return
 
     def predict(self, known: KnownRatings) -> Prediction: ...
 

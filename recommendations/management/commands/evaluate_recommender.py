@@ -7,7 +7,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from functools import partial
@@ -24,6 +23,7 @@ from recommendations.evaluation.datasets import read_movielens, read_own_ratings
 from recommendations.evaluation.protocol import PROTOCOLS, Dataset
 from recommendations.evaluation.report import check_bars, render_ablation, render_markdown
 from recommendations.evaluation.runner import ABLATION_PROTOCOLS, evaluate, make_ablation
+from recommendations.management.arguments import report_steps
 from recommendations.models import Training
 
 try:
@@ -31,7 +31,6 @@ try:
 except ImportError:  # matplotlib is only in requirements-dev.txt
     plots = None  # type: ignore[assignment]
 
-SECONDS_BETWEEN_LINES = 2.0
 MIN_RATINGS = 100
 _LIBRARIES = ("numpy", "scipy")
 
@@ -79,7 +78,7 @@ class Command(BaseCommand):
     def handle(self, *, output: Path, protocol: str, dry_run: bool, **options: Any) -> None:
         if options["folds"] < 2 or options["members"] < 1 or options["seed"] < 0:
             raise CommandError("--folds is at least 2, --members at least 1, --seed at least 0.")
-        self._started = self._last_line = time.monotonic()
+        self._progress = report_steps(self.stderr.write)
         data = self._read(options["data"])
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -128,12 +127,6 @@ class Command(BaseCommand):
                 f"at least {MIN_RATINGS} are needed."
             )
         return data
-
-    def _progress(self, step: str, share: float) -> None:
-        now = time.monotonic()
-        if now - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            self.stderr.write(f"{step}: {share:.0%} ({now - self._started:.0f} s)")
 
     def _write(self, run: dict[str, Any], output: Path) -> None:
         stem = f"{run['data']['name'].replace(' ', '-')}-{run['protocol']}"

@@ -36,9 +36,9 @@ class Command(BaseCommand):
         if options["usernames"]:
             users = users.filter(pk__in=self._read_user_ids(Path(options["usernames"])))
         total = users.count()
-        started = written_at = time.monotonic()
+        started, report = time.monotonic(), report_steps(self.stderr.write)
         try:
-            batch = open_batch(options["as_of"], progress=report_steps(self.stderr.write))
+            batch = open_batch(options["as_of"], progress=report)
         except TrainingError as error:
             raise CommandError(str(error)) from error
         with Path(options["out"]).open("w", encoding="utf-8", newline="") as file:
@@ -49,9 +49,7 @@ class Command(BaseCommand):
             for rows in recommendation_rows(members, top=options["top"], batch=batch):
                 writer.writerows(rows)
                 done += 1
-                if time.monotonic() - written_at >= 1:
-                    written_at = time.monotonic()
-                    self.stderr.write(f"members: {done:,} of {total:,} ({done * 100 // total}%)")
+                report(f"{total:,} members", done / total)
         seconds = time.monotonic() - started
         self.stderr.write(f"Recommendations of {done:,} members in {seconds:.1f} s.")
 

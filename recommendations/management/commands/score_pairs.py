@@ -36,9 +36,9 @@ class Command(BaseCommand):
                 pairs = read_pairs(file)
         except (OSError, UnicodeDecodeError, PairsFormatError, csv.Error) as error:
             raise CommandError(f"{source}: {error}") from error
-        started = written_at = time.monotonic()
+        started, report = time.monotonic(), report_steps(self.stderr.write)
         try:
-            batch = open_batch(options["as_of"], progress=report_steps(self.stderr.write))
+            batch = open_batch(options["as_of"], progress=report)
         except TrainingError as error:
             raise CommandError(str(error)) from error
         done = unknown = 0
@@ -56,10 +56,7 @@ class Command(BaseCommand):
                                 f" {pair.username}, {pair.imdb_id}"
                             )
                 done += len(run)
-                if time.monotonic() - written_at >= 1:
-                    written_at = time.monotonic()
-                    share = done * 100 // max(len(pairs), 1)
-                    self.stderr.write(f"pairs: {done:,} of {len(pairs):,} ({share}%)")
+                report(f"{len(pairs):,} pairs", done / len(pairs))
         self.stderr.write(
             f"Scored {done - unknown:,} of {done:,} pairs in {time.monotonic() - started:.1f} s;"
             f" {unknown:,} left empty."
