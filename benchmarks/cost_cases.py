@@ -401,6 +401,8 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "GET /imports/{pk}/": _PAGE,
     "DELETE /imports/{pk}/": (CostCase(f"{IMPORT_ROWS:,} rows"),),
     "PATCH /imports/{pk}/rows/{number}/": _send(skip=True),
+    "GET /imports/template.csv": _PLAIN,
+    "POST /imports/{pk}/match/": _PLAIN,
     "POST /imports/{pk}/apply/": _send(on_conflict="keep"),
     "POST /imports/{pk}/undo/": (CostCase(REFUSED),),
     "POST /imports/": (CostCase("20 MiB"),),

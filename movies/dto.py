@@ -123,3 +123,18 @@ class MovieReference:
     imdb_id: str | None = None
     #: An id in this catalogue, or in that of another instance.
     movie_id: int | None = None
+
+
+@dataclass(frozen=True)
+class LookupResult:
+    """The movie that a reference means in another source, such as TMDb, or those that it may mean.
+
+    All of them are stored in the catalogue.
+    """
+
+    movie_id: int | None = None
+    candidates: tuple[int, ...] = ()
+    #: What the source was searched for, in words.
+    query: str = ""
+    #: What the source has under the reference's id if that is no movie, such as “a series”.
+    other_media: str = ""

@@ -1,13 +1,14 @@
 """Find the movies of the catalogue that the rows of a file mean.
 
-A movie is looked up by ids first, then by title, then by original title. Titles are compared as search folds them: no
-accents, case, punctuation or leading English article, and & is the same as "and".
+A movie is looked up by ids first, then by title, then by original title. Titles that search folds to the
+same words make candidates: without accents, case, punctuation or a leading English article. Only the
+same title, as movies.titles says, and the same year make a match.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from movies import search
 from movies.dto import MovieReference
 from movies.filters import LiteralSearchQuery
 from movies.models import Movie
+from movies.titles import make_title_key
 from nexus.core.db.transactions import session_settings
 from nexus.core.text import split_words
 
@@ -37,6 +39,8 @@ class ReferenceMatch:
 
     movie_id: int | None = None
     candidates: tuple[int, ...] = ()
+    #: Whether several of the candidates have all that the reference says, its title and year or ids.
+    has_namesakes: bool = False
 
 
 class _Candidate(NamedTuple):
@@ -55,21 +59,48 @@ class _Candidate(NamedTuple):
 def match_references(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
     """Return the match of each reference, in order, in three queries at most.
 
-    A title means a movie if the movie is the only one of this title and year. If there are several,
-    or the only one is of the year before or after or of no known year, these are candidates. A
-    movie with another TMDb or IMDb id than the reference's is never a match.
+    A title and a year mean a movie if it is the only one that has them. If there are several, or only
+    ones with another spelling, of the year before or after or of no known year, these are candidates.
+    So are all movies of a title without a year, those that are not released yet first. A movie with
+    another TMDb or IMDb id than the reference's is never a match.
     """
     matches = _match_by_ids(references)
-    for find_candidates in (_find_by_title, _find_by_original_title):
+    found: dict[int, list[_Candidate]] = {}
+    for find_candidates, get_title in (
+        (_find_by_title, lambda movie: movie.title),
+        (_find_by_original_title, lambda movie: movie.original_title),
+    ):
         unmatched = [
-            position for position, match in enumerate(matches) if match == ReferenceMatch()
+            position
+            for position, match in enumerate(matches)
+            if match.movie_id is None and not match.has_namesakes and references[position].title
         ]
         if not unmatched:
             break
         candidates = find_candidates([references[position] for position in unmatched])
         for position, movies in zip(unmatched, candidates, strict=True):
-            matches[position] = _match_by_title(references[position], movies)
+            found[position] = list(
+                {movie.id: movie for movie in (*found.get(position, ()), *movies)}.values()
+            )
+            matches[position] = _match_by_title(references[position], found[position], get_title)
     return matches
+
+
+def rank_candidates(
+    references: Sequence[MovieReference], candidates: Sequence[Iterable[int]]
+) -> list[tuple[int, ...]]:
+    """Return the candidates of each reference, the likeliest first, in one query."""
+    ids = {movie_id for movie_ids in candidates for movie_id in movie_ids}
+    if not ids:
+        return [()] * len(references)
+    movies = {movie.id: movie for movie in _read_candidates(Movie.objects.filter(id__in=ids))}
+    return [
+        _rank(
+            reference,
+            [movies[movie_id] for movie_id in dict.fromkeys(movie_ids) if movie_id in movies],
+        )
+        for reference, movie_ids in zip(references, candidates, strict=True)
+    ]
 
 
 def _match_by_ids(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
@@ -95,7 +126,7 @@ def _match_by_ids(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
         if len(ids) == 1:
             matches.append(ReferenceMatch(ids[0]))
         elif ids:
-            matches.append(ReferenceMatch(candidates=ids))
+            matches.append(ReferenceMatch(candidates=ids, has_namesakes=True))
         # The same number may be another movie's id in another instance.
         elif own and (own.title, own.release_year) == (reference.title, reference.year):
             matches.append(ReferenceMatch(own.id))
@@ -158,15 +189,38 @@ def _is_about_year(movie: _Candidate, year: int | None) -> bool:
     return year is None or movie.release_year is None or abs(movie.release_year - year) <= 1
 
 
-def _match_by_title(reference: MovieReference, movies: Iterable[_Candidate]) -> ReferenceMatch:
+def _match_by_title(
+    reference: MovieReference,
+    movies: Iterable[_Candidate],
+    get_title: Callable[[_Candidate], str],
+) -> ReferenceMatch:
     possible = [movie for movie in movies if not _has_other_ids(movie, reference)]
-    certain = [movie for movie in possible if reference.year in (None, movie.release_year)]
-    if len(certain) == 1 and (reference.year is not None or len(possible) == 1):
+    key = make_title_key(reference.title)
+    certain = [
+        movie
+        for movie in possible
+        if reference.year is not None
+        and movie.release_year == reference.year
+        and make_title_key(get_title(movie)) == key
+    ]
+    if len(certain) == 1:
         return ReferenceMatch(certain[0].id)
-    possible.sort(
-        key=lambda movie: (movie.release_year != reference.year, -movie.vote_count, movie.id)
+    return ReferenceMatch(candidates=_rank(reference, possible), has_namesakes=len(certain) > 1)
+
+
+def _rank(reference: MovieReference, movies: Iterable[_Candidate]) -> tuple[int, ...]:
+    """Return the likeliest movies first: of the year, or unreleased if there is none; of the title."""
+    key = make_title_key(reference.title)
+    ranked = sorted(
+        movies,
+        key=lambda movie: (
+            movie.release_year != reference.year,
+            key not in (make_title_key(movie.title), make_title_key(movie.original_title)),
+            -movie.vote_count,
+            movie.id,
+        ),
     )
-    return ReferenceMatch(candidates=tuple(movie.id for movie in possible[:MAX_CANDIDATES]))
+    return tuple(movie.id for movie in ranked[:MAX_CANDIDATES])
 
 
 def _has_other_ids(movie: _Candidate, reference: MovieReference) -> bool:

@@ -562,9 +562,11 @@ REQUEST_UNITS = {
     "GET /imports/": 1,
     # A file of 20 MiB.
     "POST /imports/": 25,
+    "GET /imports/template.csv": 1,
     "GET /imports/{pk}/": 2,
     "DELETE /imports/{pk}/": 1,
     "PATCH /imports/{pk}/rows/{number}/": 1,
+    "POST /imports/{pk}/match/": 1,
     "POST /imports/{pk}/apply/": 1,
     "POST /imports/{pk}/undo/": 1,
     # As many rows as are written within the request.

@@ -76,6 +76,13 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,16}Z", re.ASCII)
 _DATE = re.compile(r"([0-9]{4})-[0-9]{2}-[0-9]{2}", re.ASCII)
 # PostgreSQL cannot store these characters.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# The lists of a find result without movies, and what they contain.
+_OTHER_MEDIA = {
+    "tv_results": "a series",
+    "tv_season_results": "a season of a series",
+    "tv_episode_results": "an episode of a series",
+    "person_results": "a person",
+}
 _NO_GENRE_NAMES: Mapping[int, str] = {}
 
 T = TypeVar("T")
@@ -260,6 +267,12 @@ def parse_exported_movie(document: Any) -> ExportedMovie:
         original_title=_read_name(movie, "original_title", MAX_TITLE),
         popularity=_read_number(movie, "popularity", highest=MAX_POPULARITY),
     )
+
+
+def find_other_media(document: Any) -> str:
+    """Return what /find/{imdb_id} has that is no movie, such as “a series”; empty if nothing."""
+    found = _check_object(document, "find result")
+    return next((name for key, name in _OTHER_MEDIA.items() if found.get(key)), "")
 
 
 def _parse_hit(document: Any) -> SearchHit:

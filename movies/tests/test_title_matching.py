@@ -20,6 +20,7 @@ def movies(make_movie):
         "twins_10_votes": make_movie("Twins", release_year=1988, vote_count=10),
         "twins_20_votes": make_movie("Twins", release_year=1988, vote_count=20),
         "undated": make_movie("Undated"),
+        "undated_of_1990": make_movie("Undated", release_year=1990, vote_count=5_000),
         "early": make_movie("Early", release_year=1990),
     }
 
@@ -35,13 +36,12 @@ def match(*references):
         ("ALIEN", 1979, "alien"),
         ("Amelie", 2001, "amelie"),
         ("Le fabuleux destin d’Amelie Poulain", 2001, "amelie"),
-        ("Matrix", 1999, "matrix"),
+        ("The Matrix", 1999, "matrix"),
         ("Matrix, The", 1999, "matrix"),
-        ("A Matrix", 1999, "matrix"),
         ("Fast and Furious", 2009, "fast"),
         ("War & Peace", 1956, "war"),
         ("Spider Man - No Way Home", 2021, "spider"),
-        ("Alien", None, "alien"),
+        ("spider–man: no way home", 2021, "spider"),
     ],
 )
 def test_title_and_year_match_the_only_movie_that_has_them(movies, title, year, name):
@@ -59,6 +59,14 @@ def test_title_and_year_match_the_only_movie_that_has_them(movies, title, year, 
         ("Early", 1991, ["early"]),
         ("Early", 1989, ["early"]),
         ("Undated", 1999, ["undated"]),
+        # A sign or an article makes another title.
+        ("Alien!", 1979, ["alien"]),
+        ("Matrix", 1999, ["matrix"]),
+        ("A Matrix", 1999, ["matrix"]),
+        ("Le Fabuleux Destin d'Amélie Poulain?", 2001, ["amelie"]),
+        # Without a year it is not released yet.
+        ("Alien", None, ["alien"]),
+        ("Undated", None, ["undated", "undated_of_1990"]),
         ("Early", 1992, []),
         ("Alie", 1979, []),
         ("!!!", 1979, []),

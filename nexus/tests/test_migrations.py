@@ -35,6 +35,7 @@ REVIEWED = {
     ("social", "0005_moderators_reports"): "inserts a few rows of groups and permissions",
     ("social", "0009_moderation"): "drops a NOT NULL, in the system catalog only",
     ("social", "0018_clean_texts"): "updates rows with invisible characters, one at a time",
+    ("social", "0027_imports_by_name"): "concurrent operations on indexes alone",
     ("social", "0015_import_feedback"): "updates the few entries of the admin's log",
     ("social", "0011_existing_moderation"): "reads the ratings, and writes the few hidden reviews",
     ("social", "0012_imports_in_the_task_worker"): "copies the few files that are not read yet",

@@ -132,8 +132,10 @@ MATRIX = {
     "/playlists/{pk}/items/{movie_id}/": {"PATCH": _WRITE_SHARED, "DELETE": _DELETE_SHARED},
     # Sent as JSON here; social/transfer/tests/test_imports.py tests who may send a file.
     "/imports/": {"GET": _MEMBERS, "POST": (401, 415, 415, 415, 401, 401)},
+    "/imports/template.csv": {"GET": _MEMBERS},
     "/imports/{pk}/": {"GET": _OWNER, "DELETE": _DELETE_OWN},
     "/imports/{pk}/rows/{number}/": {"PATCH": _OWNER},
+    "/imports/{pk}/match/": {"POST": (401, 404, 202, 404, 401, 401)},
     "/imports/{pk}/apply/": {"POST": (401, 404, 202, 404, 401, 401)},
     "/imports/{pk}/undo/": {"POST": (401, 404, 202, 404, 401, 401)},
     "/exports/": {"GET": _MEMBERS},

@@ -533,6 +533,10 @@ def _iterate_calls(world, api):
     yield "GET", sent, None, 200
     yield "PATCH", sent + "rows/1/", {"movie": bare}, 200
     yield "PATCH", sent + "rows/2/", {"skip": True}, 400
+    yield "GET", "/imports/template.csv", None, 200
+    yield "POST", sent + "match/", None, 202
+    yield "POST", sent + "match/", None, 200
+    assert run_waiting_jobs() == []
     for what in ("apply", "undo"):
         yield "POST", f"{sent}{what}/", {} if what == "apply" else None, 202
         yield "POST", f"{sent}{what}/", {} if what == "apply" else None, 200

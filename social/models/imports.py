@@ -13,7 +13,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Case, Q, Sum, When
+from django.db.models import Case, Q, Sum, Value, When
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
@@ -80,6 +80,8 @@ class Import(models.Model):
     on_conflict = models.CharField(max_length=10, choices=OnConflict, default=OnConflict.NEWER)
     #: Why the import failed.
     reason = models.CharField(max_length=300, blank=True)
+    #: What the file has that is not imported: {"kind", "count", "reason"} of each kind.
+    left_out = models.JSONField(default=list, db_default=Value([], output_field=models.JSONField()))
     created_at = models.DateTimeField(default=timezone.now)
     applied_at = models.DateTimeField(null=True)
     undone_at = models.DateTimeField(null=True)
@@ -91,9 +93,9 @@ class Import(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "sha256"],
+                fields=["user", "sha256", "filename"],
                 condition=Q(applied_at__isnull=True) & ~Q(state="failed"),
-                name="import_file_once_at_a_time",
+                name="import_file_and_name_once",
             ),
         ]
         indexes = [
@@ -103,6 +105,11 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return f"Import {self.pk}"
+
+    @property
+    def is_written(self) -> bool:
+        """Return whether the account has writes of this import that can be undone."""
+        return self.applied_at is not None and self.undone_at is None
 
     def request_step(self, state: State, step: Step) -> None:
         """Set the fields of an import that a step is requested for."""

@@ -36,7 +36,8 @@ from social.models import (
     WatchlistItem,
 )
 from social.transfer.formats.csv_reader import escape_formula
-from social.transfer.formats.own_export import FORMAT, MANIFEST, MOVIE_COLUMNS, VERSION
+from social.transfer.formats.own_export import FORMAT, MANIFEST, VERSION
+from social.transfer.formats.own_table import MOVIE_COLUMNS
 from social.transfer.pipeline.comparisons import get_feedback_rows
 
 CHUNK_SIZE = 2000

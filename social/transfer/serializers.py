@@ -191,9 +191,24 @@ ImportOutcomesSerializer = _make_count_serializer(
 )
 
 
+class ImportLeftOutSerializer(serializers.Serializer[Any]):
+    """One kind of content of the file that is not imported."""
+
+    kind = serializers.CharField(
+        help_text="What it is: tags, likes, collection, …, or the code of invalid rows and cells."
+    )
+    count = serializers.IntegerField(help_text="How often the file has it.")
+    reason = serializers.CharField(
+        help_text="Why it is left out; where the reasons differ, that of the first."
+    )
+
+
 class ImportDetailSerializer(ImportSerializer):
     """An import, the number of its rows by verdict and outcome, and a page of them."""
 
+    left_out = ImportLeftOutSerializer(
+        many=True, help_text="What the file has that is not imported; empty until it is read."
+    )
     verdicts = ImportVerdictsSerializer(help_text="The number of rows by verdict.")
     outcomes = ImportOutcomesSerializer(help_text="The number of rows by outcome.")
     rows = ImportRowPageSerializer()

@@ -6,6 +6,7 @@ Reading, applying and undoing run in the task worker (transfer.tasks); the servi
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from itertools import count
 from typing import IO
 
@@ -27,6 +28,8 @@ from social.transfer.tasks import defer_import, prepare_export
 MAX_FILE_BYTES = 20 * 1024 * 1024
 PIECE_BYTES = 256 * 1024
 MAX_FILENAME_LENGTH = 200
+#: The rows of one movie that one correction covers.
+MAX_CORRECTED_ROWS = 1_000
 
 State = Import.State
 
@@ -34,7 +37,8 @@ State = Import.State
 def import_create(*, user_id: int, filename: str, file: IO[bytes]) -> tuple[Import, bool]:
     """Store a file to be read; return the import and whether it is new.
 
-    The same file is the same import until that is applied. Raises ValidationError (400) on `file`
+    The same file of the same name is the same import until that is applied: the name may say what the
+    file contains. Raises ValidationError (400) on `file`
     for a file of an unknown format, Problem (409) if the member has as many imports or
     import rows as the quotas allow.
     """
@@ -47,7 +51,7 @@ def import_create(*, user_id: int, filename: str, file: IO[bytes]) -> tuple[Impo
     try:
         with transaction.atomic():
             user_lock(user_id=user_id)
-            if existing := _find_unapplied_import(user_id, digest):
+            if existing := _find_unapplied_import(user_id, digest, name):
                 return existing, False
             check_quota("imports", Import.objects.filter(user_id=user_id))
             check_quota("import_rows", Import.objects.count_rows(user_id))
@@ -59,7 +63,7 @@ def import_create(*, user_id: int, filename: str, file: IO[bytes]) -> tuple[Impo
             return job, True
     except IntegrityError:
         # A concurrent request has created it; the constraint allows only one.
-        existing = _find_unapplied_import(user_id, digest)
+        existing = _find_unapplied_import(user_id, digest, name)
         if existing is None:
             raise
         return existing, False
@@ -71,7 +75,8 @@ def import_row_correct(
 ) -> ImportRow:
     """Set a row's movie, or whether the row is skipped.
 
-    Raises NotFound for an unknown row, Problem (409) if the import is not ready, ValidationError
+    A movie is set on all rows of the file with this title and year, at most MAX_CORRECTED_ROWS; skipping
+    is about the one row. Raises NotFound for an unknown row, Problem (409) if the import is not ready, ValidationError
     (400) if the row is invalid, is not about a movie, or the movie is unknown.
     """
     job = _lock_import(import_id)
@@ -84,27 +89,65 @@ def import_row_correct(
         raise NotFound
     if row.verdict == ImportRow.Verdict.INVALID:
         raise field_error("movie" if movie_id else "skip", f"This row is invalid: {row.reason}")
-    old_movie_id = row.movie_id
+    rows = [row] if movie_id is None else _get_rows_of_same_movie(row)
+    affected = {each.movie_id for each in rows}
     if skip:
         row.verdict, row.code = ImportRow.Verdict.SKIPPED, ""
         row.reason = "You have chosen to skip this row."
     else:
         if movie_id is not None:
-            _choose_movie(row, movie_id)
-        set_verdicts(user_id=job.user_id, rows=[row])
-    row.save(update_fields=["verdict", "code", "reason", "movie_id", "chosen", "playlist_id"])
-    affected = [key for key in (old_movie_id, row.movie_id) if key is not None]
-    mark_duplicates(import_id=job.pk, movie_ids=affected)
+            _choose_movie(rows, movie_id)
+        set_verdicts(user_id=job.user_id, rows=rows)
+    ImportRow.objects.bulk_update(
+        rows, ["verdict", "code", "reason", "movie_id", "chosen", "playlist_id"], batch_size=100
+    )
+    affected |= {each.movie_id for each in rows}
+    movie_ids = [movie_id for movie_id in affected if movie_id is not None]
+    mark_duplicates(import_id=job.pk, movie_ids=movie_ids)
     row.refresh_from_db()
     return row
 
 
-def _choose_movie(row: ImportRow, movie_id: int) -> None:
-    if row.kind not in MOVIE_KINDS:
+def _get_rows_of_same_movie(row: ImportRow) -> list[ImportRow]:
+    """Return a row and the others of its title and year that are neither invalid nor skipped."""
+    same = ImportRow.objects.filter(
+        of_id=row.of_id, title=row.title, year=row.year, kind__in=MOVIE_KINDS
+    )
+    others = same.exclude(pk=row.pk).exclude(
+        verdict__in=(ImportRow.Verdict.INVALID, ImportRow.Verdict.SKIPPED)
+    )
+    return [row, *others.order_by("number")[: MAX_CORRECTED_ROWS - 1]]
+
+
+def _choose_movie(rows: Sequence[ImportRow], movie_id: int) -> None:
+    if rows[0].kind not in MOVIE_KINDS:
         raise field_error("movie", "This row is not about a movie.")
     if not Movie.objects.filter(id=movie_id).exists():
         raise field_error("movie", f"There is no movie with the id {movie_id}.", "does_not_exist")
-    row.movie_id, row.chosen = movie_id, True
+    for row in rows:
+        row.movie_id, row.chosen = movie_id, True
+
+
+@transaction.atomic
+def import_match(*, import_id: int) -> bool:
+    """Request that rows without a movie are matched again; return False if they are being matched.
+
+    What is written stays and can be undone; the newly matched rows are written by applying again.
+    Raises Problem (409) while the import writes, and for a failed one.
+    """
+    job = _lock_import(import_id)
+    if job.state == State.READING:
+        return False
+    if job.state not in (State.READY, State.APPLIED, State.UNDONE):
+        raise _make_state_conflict("not_ready", "An import can be matched when it is ready", job)
+    unmatched = ImportRow.objects.filter(
+        of=job, verdict__in=(ImportRow.Verdict.AMBIGUOUS, ImportRow.Verdict.MISSING)
+    )
+    unmatched.update(verdict=ImportRow.Verdict.PENDING, code="", reason="", candidates=[])
+    job.request_step(State.READING, Import.Step.MATCH)
+    job.save()
+    defer_import(import_id=job.pk, user_id=job.user_id)
+    return True
 
 
 @transaction.atomic
@@ -136,7 +179,8 @@ def import_undo(*, import_id: int) -> bool:
     job = _lock_import(import_id)
     if job.state in (State.UNDOING, State.UNDONE):
         return False
-    if job.state != State.APPLIED:
+    # Matched again after it was applied, an import is ready and has written rows.
+    if job.state != State.APPLIED and not (job.state == State.READY and job.is_written):
         raise _make_state_conflict("not_applied", "An import can be undone when it is applied", job)
     job.request_step(State.UNDOING, Import.Step.UNDO)
     job.save()
@@ -187,8 +231,9 @@ def _lock_import(import_id: int) -> Import:
     return job
 
 
-def _find_unapplied_import(user_id: int, digest: str) -> Import | None:
-    unapplied = Import.objects.filter(user_id=user_id, sha256=digest, applied_at=None)
+def _find_unapplied_import(user_id: int, digest: str, name: str) -> Import | None:
+    same = Import.objects.filter(user_id=user_id, sha256=digest, filename=name)
+    unapplied = same.filter(applied_at=None)
     return unapplied.exclude(state=State.FAILED).first()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
-from django.http import FileResponse
+from django.http import FileResponse, HttpResponse
 from django.urls import reverse
 from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import IsAuthenticated
@@ -25,6 +25,7 @@ from nexus.core.db.bounded_page import Key, Ordering
 from nexus.core.db.connection_pool import release_connections
 from social.models import Import, ImportRow
 from social.transfer.exports import write_export
+from social.transfer.formats.own_table import TEMPLATE
 from social.transfer.prepared_exports import copy_export, is_large_account
 from social.transfer.selectors import count_import_rows, get_movies_of_rows
 from social.transfer.serializers import (
@@ -43,6 +44,7 @@ from social.transfer.services import (
     import_apply,
     import_create,
     import_delete,
+    import_match,
     import_row_correct,
     import_undo,
 )
@@ -98,9 +100,10 @@ class ImportListViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Upload a file to import. Nothing is written to the account yet.
 
-        Letterboxd's ZIP or one of its CSV files, IMDb's CSV, Trakt's JSON, TMDb's CSV or our own
-        export; the content decides which. Every row gets a verdict in the background: `GET` the
-        import until its state is `ready`. 200 if the same file is waiting already.
+        An export of Letterboxd, IMDb, Trakt, TMDb, Simkl, Movary, Yamtrack, MovieLens or Netflix, our own
+        export, or a CSV file with the columns of `/imports/template.csv`; the content decides which.
+        Every row gets a verdict in the background: `GET` the import until its state is `ready`. 200 if
+        the same file of the same name is waiting already.
         """
         hit_or_raise(request, "import", str(self.member_id))
         # A client that sends its file slowly must not occupy a connection meanwhile.
@@ -127,7 +130,7 @@ class ImportViewSet(ApiViewSet):
 
     @contract(query=ImportRowsQuery, responses={200: ImportDetailSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
-        """Return an import: its progress, its number of rows by verdict and outcome, and a page of them."""
+        """Return an import: its progress, what it leaves out, its rows by verdict and outcome, a page of them."""
         job = _get_own_import(self.member_id, pk)
         rows: QuerySet[ImportRow] = ImportRow.objects.filter(of_id=job.pk)
         if "verdict" in self.query:
@@ -137,6 +140,7 @@ class ImportViewSet(ApiViewSet):
         return Response(
             {
                 **ImportSerializer(job).data,
+                "left_out": job.left_out,
                 "verdicts": counts.verdicts,
                 "outcomes": counts.outcomes,
                 "rows": page.data,
@@ -155,12 +159,27 @@ class ImportViewSet(ApiViewSet):
         errors={409: _WRONG_STATE},
     )
     def correct(self, request: Request, pk: int, number: int) -> Response:
-        """Choose the movie of a row, or skip the row."""
+        """Choose the movie of a row, or skip the row.
+
+        The movie is set on all rows of the file with the same title and year.
+        """
         job, body = _get_own_import(self.member_id, pk), self.body
         row = import_row_correct(
             import_id=job.pk, number=number, movie_id=body.get("movie"), skip=body.get("skip")
         )
         return Response(_serialize_rows([row])[0])
+
+    @contract(responses={202: ImportSerializer, 200: ImportSerializer}, errors={409: _WRONG_STATE})
+    def match(self, request: Request, pk: int) -> Response:
+        """Match the rows without a movie again, because the catalogue has grown since.
+
+        In the background: `GET` the import until its state is `ready`. What is applied already stays;
+        applying again writes the rows that are matched now. 200 if the rows are being matched.
+        """
+        job = _get_own_import(self.member_id, pk)
+        requested = import_match(import_id=job.pk)
+        job.refresh_from_db()
+        return Response(ImportSerializer(job).data, status=202 if requested else 200)
 
     @contract(
         body=ImportApplySerializer,
@@ -189,6 +208,18 @@ class ImportViewSet(ApiViewSet):
         requested = import_undo(import_id=job.pk)
         job.refresh_from_db()
         return Response(ImportSerializer(job).data, status=202 if requested else 200)
+
+
+class ImportTemplateViewSet(ApiViewSet):
+    """The columns of a file that people write themselves."""
+
+    permission_classes = [IsAuthenticated, HasSession, IsNotGuest]
+
+    @contract(responses={200: Download("text/csv")}, response_headers={200: ["ETag"]})
+    def retrieve(self, request: Request) -> Any:
+        """Return a CSV file with our own column names and no rows, to be filled in and uploaded."""
+        headers = {"Content-Disposition": 'attachment; filename="template.csv"'}
+        return HttpResponse(TEMPLATE, content_type="text/csv", headers=headers)
 
 
 class ExportViewSet(ApiViewSet):

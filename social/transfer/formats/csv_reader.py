@@ -1,6 +1,7 @@
 """CSV files: split lines into rows and cells. Free of Django.
 
-A broken row costs only itself, so one stray quotation mark does not lose the rest of a file.
+Cells are separated by commas, semicolons or tabs; the header decides. A broken row costs only itself,
+so one stray quotation mark does not lose the rest of a file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from nexus.core.text import fold
 from social.transfer.formats.records import FileError, InvalidRow, RowError
 from social.transfer.formats.text_file import MAX_LINE_LENGTH
 
@@ -19,6 +21,15 @@ MAX_ROW_LENGTH = MAX_LINE_LENGTH
 MAX_COLUMNS = 100
 
 _FORMULA_START = re.compile(r"'*[=+\-@\t\r\n]")
+
+
+_DELIMITERS = (",", ";", "\t")
+# What a line without content consists of.
+_BLANKS = ", \t;\ufeff"
+# Excel reads the delimiter from such a first line.
+_DELIMITER_LINE = re.compile(r"\"?sep=([,;|\t])\"?", re.IGNORECASE)
+# Dots stay: Trakt's columns are paths such as movie.ids.imdb.
+_NOT_IN_COLUMN = re.compile(r"[^a-z0-9.]+")
 
 
 @dataclass(frozen=True)
@@ -35,16 +46,27 @@ class CsvRow:
         return ""
 
 
+@dataclass(frozen=True)
+class Header:
+    """The names of a table's columns as written, and normalized."""
+
+    names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
 def normalize_column(name: str) -> str:
-    return " ".join(name.strip().strip("\ufeff").lower().split())
+    """Return a name by its letters and digits: `Your Rating` and `your_rating` are both yourrating."""
+    return _NOT_IN_COLUMN.sub("", fold(name))
 
 
-def read_header(head: str) -> list[str]:
-    """Return the normalized column names from the first line of a file that is not empty."""
-    for line in head.replace("\r", "\n").split("\n"):
-        if line.strip(", \t"):
-            return [normalize_column(cell) for cell in _split_cells(line)[:MAX_COLUMNS]]
-    return []
+def read_header(head: str) -> Header:
+    """Return the header in the first line of a file that is not empty."""
+    source = _Lines(head.replace("\r", "\n").split("\n"))
+    line, delimiter = _take_header(source)
+    if line is None:
+        return Header()
+    names = tuple(" ".join(cell.split()) for cell in _split_cells(line, delimiter)[:MAX_COLUMNS])
+    return Header(names, tuple(normalize_column(name) for name in names))
 
 
 class _Lines:
@@ -79,12 +101,13 @@ def read_table(
 ) -> Iterator[tuple[int, CsvRow] | InvalidRow]:
     """Yield each row of a table with its line number. Raises FileError for an unusable header."""
     source = _Lines(lines)
-    header = source.take()
-    while header is not None and not header.strip(", \t"):
-        header = source.take()
-    columns = [normalize_column(cell) for cell in _split_cells(header or "")]
+    header, delimiter = _take_header(source)
+    columns = [normalize_column(cell) for cell in _split_cells(header or "", delimiter)]
+    while columns and not columns[-1]:
+        # A spreadsheet writes as many cells as its longest row has.
+        columns.pop()
     _check_header(columns, set(required))
-    for index, cells in _split_rows(source, len(columns)):
+    for index, cells in _split_rows(source, len(columns), delimiter):
         line = first_line + index
         if isinstance(cells, RowError):
             yield InvalidRow(line, cells)
@@ -96,6 +119,35 @@ def read_table(
             yield InvalidRow(line, error, ", ".join(cell for cell in cells[:4] if cell.strip()))
             continue
         yield line, CsvRow(dict(zip(columns, cells, strict=False)))
+
+
+def read_date_cells(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the cells of the columns of a table that contain dates."""
+    try:
+        for item in read_table(lines, required=()):
+            if not isinstance(item, InvalidRow):
+                _, row = item
+                yield from (cell for name, cell in row.cells.items() if _is_date_column(name))
+    except FileError:
+        return
+
+
+def _is_date_column(name: str) -> bool:
+    parts = ("date", "watched", "created", "modified", "rated", "added", "time")
+    return any(part in name for part in parts)
+
+
+def _take_header(source: _Lines) -> tuple[str | None, str]:
+    """Go to the first line that is not empty; return it and the delimiter of the table."""
+    line = source.take()
+    while line is not None and not line.strip(_BLANKS):
+        line = source.take()
+    if line is None:
+        return None, _DELIMITERS[0]
+    line = line.lstrip("\ufeff")
+    if match := _DELIMITER_LINE.fullmatch(line.strip(_BLANKS[:2])):
+        return source.take(), match[1]
+    return line, max(_DELIMITERS, key=lambda delimiter: len(_split_cells(line, delimiter)))
 
 
 def _check_header(columns: list[str], required: set[str]) -> None:
@@ -120,7 +172,9 @@ def _find_row_error(cells: list[str], width: int) -> RowError | None:
     return None
 
 
-def _split_rows(lines: _Lines, width: int) -> Iterator[tuple[int, list[str] | RowError]]:
+def _split_rows(
+    lines: _Lines, width: int, delimiter: str
+) -> Iterator[tuple[int, list[str] | RowError]]:
     """Yield the cells of each row with the index of its first line.
 
     A row continues over lines until its quotation marks are even in number. If it does not end
@@ -132,10 +186,10 @@ def _split_rows(lines: _Lines, width: int) -> Iterator[tuple[int, list[str] | Ro
         if len(line) > MAX_ROW_LENGTH:
             yield index, RowError("too_long", f"The row is over {MAX_ROW_LENGTH:,} characters.")
         elif line.count('"') % 2 == 0:
-            yield index, _split_cells(line)
+            yield index, _split_cells(line, delimiter)
         else:
             more = _find_more_lines(line, lines)
-            cells = _split_cells("\n".join([line, *more]))
+            cells = _split_cells("\n".join([line, *more]), delimiter)
             if more and len(cells) == width:
                 lines.take(len(more))
                 yield index, cells
@@ -158,9 +212,9 @@ def _find_more_lines(line: str, lines: _Lines) -> list[str]:
     return []
 
 
-def _split_cells(row: str) -> list[str]:
+def _split_cells(row: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([row]), [])
+        return next(csv.reader([row], delimiter=delimiter), [])
     except csv.Error:
         return []
 

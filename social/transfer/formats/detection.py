@@ -6,17 +6,32 @@ import io
 from enum import Enum, StrEnum, auto
 from typing import IO
 
-from social.transfer.formats import imdb, letterboxd, own_export, tmdb, trakt
+from social.transfer.formats import (
+    imdb,
+    letterboxd,
+    movary,
+    movielens,
+    netflix,
+    own_export,
+    own_table,
+    simkl,
+    tmdb,
+    trakt,
+    yamtrack,
+)
 from social.transfer.formats.csv_reader import read_header
-from social.transfer.formats.json_reader import read_array
-from social.transfer.formats.records import FileError, InvalidRow, RowError
+from social.transfer.formats.json_reader import read_array, read_sections
+from social.transfer.formats.records import FileError, InvalidRow, RowError, sanitize
 from social.transfer.formats.text_file import HEAD_BYTES, TextFile
 from social.transfer.formats.zip_archive import ArchiveFile, ZipArchive
 
 UNKNOWN_FORMAT = (
-    "The file is none of those that can be imported: Letterboxd's ZIP or one of its CSV files,"
-    " IMDb's CSV, Trakt's JSON, TMDb's CSV or our own export."
+    "The file is none of those that can be imported: exports of Letterboxd, IMDb, Trakt, TMDb, Simkl,"
+    " Movary, Yamtrack, MovieLens and Netflix, our own export, and CSV with the columns of"
+    " /imports/template.csv."
 )
+# Of the columns that are named in an error.
+_MAX_NAMED_COLUMNS = 12
 
 
 class FileFormat(StrEnum):
@@ -27,6 +42,11 @@ class FileFormat(StrEnum):
     IMDB = "imdb"
     TRAKT = "trakt"
     TMDB = "tmdb"
+    SIMKL = "simkl"
+    MOVARY = "movary"
+    YAMTRACK = "yamtrack"
+    MOVIELENS = "movielens"
+    NETFLIX = "netflix"
 
 
 class Layout(Enum):
@@ -36,6 +56,13 @@ class Layout(Enum):
     IMDB_TABLE = auto()
     TMDB_TABLE = auto()
     TRAKT_ARRAY = auto()
+    TRAKT_TABLE = auto()
+    SIMKL_TABLE = auto()
+    SIMKL_JSON = auto()
+    MOVARY_TABLE = auto()
+    YAMTRACK_TABLE = auto()
+    MOVIELENS_TABLE = auto()
+    NETFLIX_TABLE = auto()
     LETTERBOXD_LIST = auto()
     LETTERBOXD_IMPORT_TABLE = auto()
     LETTERBOXD_TABLE = auto()
@@ -46,9 +73,30 @@ _FORMATS = {
     Layout.IMDB_TABLE: FileFormat.IMDB,
     Layout.TMDB_TABLE: FileFormat.TMDB,
     Layout.TRAKT_ARRAY: FileFormat.TRAKT,
+    Layout.TRAKT_TABLE: FileFormat.TRAKT,
+    Layout.SIMKL_TABLE: FileFormat.SIMKL,
+    Layout.SIMKL_JSON: FileFormat.SIMKL,
+    Layout.MOVARY_TABLE: FileFormat.MOVARY,
+    Layout.YAMTRACK_TABLE: FileFormat.YAMTRACK,
+    Layout.MOVIELENS_TABLE: FileFormat.MOVIELENS,
+    Layout.NETFLIX_TABLE: FileFormat.NETFLIX,
     Layout.LETTERBOXD_LIST: FileFormat.LETTERBOXD,
     Layout.LETTERBOXD_IMPORT_TABLE: FileFormat.LETTERBOXD,
     Layout.LETTERBOXD_TABLE: FileFormat.LETTERBOXD,
+}
+# The order matters where a service uses the columns of another one and adds its own.
+_TABLES = {
+    Layout.TRAKT_TABLE: trakt.is_table,
+    Layout.IMDB_TABLE: imdb.is_table,
+    Layout.TMDB_TABLE: tmdb.is_table,
+    Layout.SIMKL_TABLE: simkl.is_table,
+    Layout.MOVARY_TABLE: movary.is_table,
+    Layout.YAMTRACK_TABLE: yamtrack.is_table,
+    Layout.MOVIELENS_TABLE: movielens.is_table,
+    Layout.NETFLIX_TABLE: netflix.is_table,
+    Layout.LETTERBOXD_LIST: letterboxd.is_list,
+    Layout.OWN_TABLE: own_table.is_table,
+    Layout.LETTERBOXD_IMPORT_TABLE: letterboxd.is_import_table,
 }
 
 
@@ -58,25 +106,27 @@ def detect_format(file: IO[bytes], *, name: str) -> FileFormat:
     Reads only the start of a file, or of the files of an archive.
     """
     if is_zip(file):
-        file_format = _detect_archive_format(ZipArchive(file))
-    else:
-        head = open_text(file).read_head()
-        if not head.strip("\x00 \t\r\n"):
-            raise FileError("empty_file", "The file is empty.")
-        file_format = _detect_head_format(head, name)
+        return _detect_archive_format(ZipArchive(file))
+    head = open_text(file).read_head()
+    if not head.strip("\x00 \t\r\n\ufeff"):
+        raise FileError("empty_file", "The file is empty.")
+    file_format = _detect_head_format(head, name)
     if file_format is None:
-        raise FileError("unknown_format", UNKNOWN_FORMAT)
+        raise make_unknown_format_error(head)
     return file_format
 
 
-def _detect_archive_format(archive: ZipArchive) -> FileFormat | None:
+def _detect_archive_format(archive: ZipArchive) -> FileFormat:
     if own_export.MANIFEST in archive.names():
         return FileFormat.OWN
+    unknown_head = ""
     for file in get_importable_files(archive):
-        file_format = _detect_head_format(read_head(archive, file), file.name)
+        head = read_head(archive, file)
+        file_format = _detect_head_format(head, file.name)
         if file_format is not None:
             return file_format
-    return None
+        unknown_head = unknown_head or head
+    raise make_unknown_format_error(unknown_head)
 
 
 def _detect_head_format(head: str, name: str) -> FileFormat | None:
@@ -91,22 +141,33 @@ def detect_layout(head: str, name: str) -> Layout | None:
 
     Raises FileError if its name does not say which of Letterboxd's tables it is.
     """
+    match head.lstrip(" \t\r\n\ufeff")[:1]:
+        case "[":
+            return Layout.TRAKT_ARRAY
+        case "{":
+            return Layout.SIMKL_JSON if _has_sections_of_simkl(head) else None
     header = read_header(head)
-    if head.lstrip()[:1] == "[":
-        return Layout.TRAKT_ARRAY
-    if own_export.is_table(header):
-        return Layout.OWN_TABLE
-    if imdb.is_table(header):
-        return Layout.IMDB_TABLE
-    if tmdb.is_table(header):
-        return Layout.TMDB_TABLE
-    if letterboxd.is_list(header):
-        return Layout.LETTERBOXD_LIST
+    for layout, is_layout in _TABLES.items():
+        if is_layout(header):
+            return layout
     if letterboxd.detect_table(header, name) is not None:
         return Layout.LETTERBOXD_TABLE
-    if letterboxd.is_import_table(header):
-        return Layout.LETTERBOXD_IMPORT_TABLE
     return None
+
+
+def make_unknown_format_error(head: str) -> FileError:
+    """Return the error for a file of an unknown format, which names the columns or keys it has."""
+    start = head.lstrip(" \t\r\n\ufeff")[:1]
+    names: list[str] = []
+    if start == "[":
+        first = next(read_array([head]), None)
+        if isinstance(first, tuple) and isinstance(first[1], dict):
+            names = [str(key) for key in first[1]]
+    elif start != "{":
+        names = [name for name in read_header(head).names if name]
+    shown = ", ".join(sanitize(name)[:40] for name in names[:_MAX_NAMED_COLUMNS])
+    found = f" It has the columns {shown}." if shown else ""
+    return FileError("unknown_format", UNKNOWN_FORMAT + found)
 
 
 def _is_trakt_array(head: str) -> bool:
@@ -114,6 +175,18 @@ def _is_trakt_array(head: str) -> bool:
     for item in read_array([head]):
         return isinstance(item, InvalidRow) or trakt.is_element(item[1])
     return True
+
+
+def _has_sections_of_simkl(head: str) -> bool:
+    """Return whether the first array in an object is one of Simkl's backup."""
+    try:
+        for section, item in read_sections([head]):
+            if isinstance(item, InvalidRow) and not section:
+                return False
+            return section in simkl.SECTIONS
+    except FileError:
+        pass
+    return False
 
 
 def is_zip(file: IO[bytes]) -> bool:
@@ -138,14 +211,22 @@ def get_importable_files(archive: ZipArchive) -> list[ArchiveFile]:
     part of the account.
     """
     order = {f"{table}.csv": index for index, table in enumerate(letterboxd.TABLES)}
-    files = [file for file in archive.files if _is_importable(file.name)]
-    return sorted(files, key=lambda file: (order.get(file.name.lower(), len(order)), file.name))
+    files = [file for file in archive.files if is_importable(file.name)]
+    return sorted(
+        files,
+        key=lambda file: (
+            # Trakt's lists before their items.
+            trakt.get_section(file.name) != "lists",
+            order.get(file.name.lower(), len(order)),
+            file.name,
+        ),
+    )
 
 
-def _is_importable(name: str) -> bool:
+def is_importable(name: str) -> bool:
     lower_name = name.lower()
     if lower_name.endswith(".csv"):
-        return "/" not in name or lower_name.startswith("lists/")
+        return lower_name.split("/")[0] not in letterboxd.LEFT_OUT or "/" not in name
     return lower_name.endswith(".json") and not name.startswith(".")
 
 

@@ -38,6 +38,45 @@ def read_array(chunks: Iterable[str]) -> Iterator[tuple[int, Any] | InvalidRow]:
     text = _Text(chunks)
     if text.peek() != "[":
         raise FileError("bad_json", "The JSON is not an array.")
+    yield from _read_elements(text)
+
+
+def read_sections(chunks: Iterable[str]) -> Iterator[tuple[str, tuple[int, Any] | InvalidRow]]:
+    """Yield the elements of each array in an object, with the array's name and their numbers.
+
+    Other values of the object are passed over. After an error nothing more is read. Raises FileError
+    like `read_array`.
+    """
+    text = _Text(chunks)
+    if text.peek() != "{":
+        raise FileError("bad_json", "The JSON is not an object.")
+    text.skip()
+    while text.peek() == '"':
+        try:
+            name = text.decode_value()
+            if text.peek() != ":":
+                raise ValueError
+            text.skip()
+            if text.peek() != "[":
+                text.decode_value()
+        except (ValueError, RecursionError):
+            yield "", InvalidRow(1, _make_not_json_error())
+            return
+        except RowError as error:
+            yield "", InvalidRow(1, error)
+            return
+        if text.peek() == "[":
+            for item in _read_elements(text):
+                yield name, item
+                if isinstance(item, InvalidRow):
+                    return
+            text.skip()
+        if text.peek() == ",":
+            text.skip()
+
+
+def _read_elements(text: _Text) -> Iterator[tuple[int, Any] | InvalidRow]:
+    """Yield the elements of the array at the current position, which stays at its end."""
     text.skip()
     number = 0
     while text.peek() != "]":

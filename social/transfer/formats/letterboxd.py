@@ -8,43 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from itertools import chain, islice
+from pathlib import PurePosixPath
 from typing import Any
 
 from social.transfer.formats.csv_reader import (
     CsvRow,
+    Header,
+    read_header,
     read_table,
     unescape_formula,
 )
 from social.transfer.formats.records import (
     FileError,
     InvalidRow,
+    LeftOut,
     Record,
     RecordKind,
     RowError,
     parse_rows,
 )
-from social.transfer.formats.values import (
-    MAX_DESCRIPTION_LENGTH,
-    MAX_LIST_NAME_LENGTH,
-    MAX_NOTE_LENGTH,
-    MAX_REVIEW_LENGTH,
-    MemberTexts,
-    parse_datetime,
-    parse_id,
-    parse_imdb_id,
-    parse_score,
-    parse_title,
-    parse_viewing_time,
-    parse_year,
-)
+from social.transfer.formats.values import MAX_REVIEW_LENGTH, CellParser, FileContext
 
 #: The files of an export that are tables of movies, in the order they are read.
 TABLES = ("ratings", "diary", "reviews", "watched", "watchlist")
-_LIST_HEADER = "letterboxd list export"
+#: The folders and files of an export that are not read, and why.
+LEFT_OUT = {
+    "likes": "Likes have no place in an account here.",
+    "deleted": "What you deleted at Letterboxd stays deleted.",
+    "orphaned": "Letterboxd itself no longer shows what is in orphaned/.",
+    "comments": "Comments on other members' reviews stay at Letterboxd.",
+    "profile": "A profile here is edited in the profile, not imported from Letterboxd.",
+}
+_LIST_MARK = "letterboxdlistexport"
+_LIST_COLUMNS = frozenset({"name", "url", "description"})
 # The lines about a list before its movies; its description may have many.
 _MAX_LIST_HEAD_LINES = 2_000
+_IMPORT_COLUMNS = frozenset(
+    {
+        *("letterboxduri", "tmdbid", "imdbid", "title", "year", "directors", "watcheddate"),
+        *("rating", "rating10", "tags", "review", "rewatch"),
+    }
+)
+# Columns that other services do not have, as they are written.
+_IMPORT_ID_NAMES = frozenset({"tmdbID", "imdbID"})
+
+_Movie = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -54,24 +63,28 @@ class ExportContents:
     has_ratings: bool = False
     has_diary: bool = False
     #: The scores of ratings.csv by title and year, both as written.
-    scores: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    scores: Mapping[_Movie, str] = field(default_factory=dict)
 
 
-def detect_table(header: list[str], name: str) -> str | None:
+def detect_table(header: Header, name: str) -> str | None:
     """Return which of TABLES a file is, by its columns; None if it is none of them.
 
     watched.csv and watchlist.csv have the same columns, so their names decide. Raises FileError
     if the name does not.
     """
-    columns = set(header)
-    if not {"name", "letterboxd uri"} <= columns:
+    columns = set(header.columns)
+    if not {"name", "letterboxduri"} <= columns:
         return None
     if "review" in columns:
         return "reviews"
-    if "watched date" in columns:
+    if "watcheddate" in columns:
         return "diary"
     if "rating" in columns:
         return "ratings"
+    return _detect_list_of_movies(name)
+
+
+def _detect_list_of_movies(name: str) -> str:
     for table in ("watchlist", "watched"):
         if table in name.lower():
             return table
@@ -82,9 +95,9 @@ def detect_table(header: list[str], name: str) -> str | None:
     )
 
 
-def read_scores(lines: Iterable[str], *, max_rows: int) -> dict[tuple[str, str], str]:
+def read_scores(lines: Iterable[str], *, max_rows: int) -> dict[_Movie, str]:
     """Return the scores of ratings.csv by title and year, all as written, of the first rows."""
-    scores: dict[tuple[str, str], str] = {}
+    scores: dict[_Movie, str] = {}
     try:
         for item in islice(read_table(lines, required=("name", "rating")), max_rows):
             if not isinstance(item, InvalidRow):
@@ -96,185 +109,216 @@ def read_scores(lines: Iterable[str], *, max_rows: int) -> dict[tuple[str, str],
 
 
 def read(
-    lines: Iterable[str], *, file: str, table: str, today: date, contents: ExportContents
-) -> Iterator[Record]:
+    lines: Iterable[str], *, table: str, context: FileContext, contents: ExportContents
+) -> Iterator[Record | LeftOut]:
     """Yield the records of one table; `contents` describes the export the file is part of."""
     return parse_rows(
         read_table(lines, required=("name",)),
-        lambda row, line: _parse_row(row, file, line, table, today, contents),
-        file=file,
+        lambda row, line: _parse_row(row, line, table, context, contents),
+        file=context.file,
         get_title=lambda row: row.get("name"),
     )
 
 
 def _parse_row(
-    row: CsvRow, file: str, line: int, table: str, today: date, contents: ExportContents
-) -> Iterator[Record]:
-    movie: dict[str, Any] = {
-        "title": parse_title(row.get("name")),
-        "year": parse_year(row.get("year")),
-    }
-    logged_at, _ = parse_datetime(row.get("date"), today=today)
-    # Letterboxd has no times, and the day an entry was logged is not that of the viewing.
-    viewing = parse_viewing_time(row.get("watched date"), today=today)
-    score = row.get("rating")
-    values: dict[str, Any]
-    if table == "ratings" or (table == "diary" and score and not contents.has_ratings):
-        stars, note = parse_score(score, out_of=5)
-        watched_at = parse_datetime(row.get("watched date"), today=today)[0] if viewing else None
-        rated_at = logged_at if table == "ratings" else watched_at or logged_at
-        values = {"score": stars, "rated_at": rated_at, "note": note}
-        yield Record(RecordKind.RATING, file, line, **movie, values=values)
-    if table == "reviews":
-        texts = MemberTexts()
-        review = texts.clean(row.get("review").strip(), name="review", max_length=MAX_REVIEW_LENGTH)
-        if not review:
-            raise RowError("no_review", "The review is empty.")
-        # ratings.csv has the member's current score, a review the score at the time.
-        current = contents.scores.get((row.get("name"), row.get("year"))) or score
-        stars_or_none, note = parse_score(current, out_of=5) if current else (None, "")
-        values = {
-            "score": stars_or_none,
-            "review": review,
-            "rated_at": logged_at,
-            "note": note,
-            **viewing,
-            **texts.get_values(),
-        }
-        yield Record(RecordKind.REVIEW, file, line, **movie, values=values)
-    if table == "diary" or (table == "reviews" and viewing and not contents.has_diary):
-        yield Record(RecordKind.VIEWING, file, line, **movie, values=viewing)
-    if table == "watched":
-        yield Record(RecordKind.SEEN, file, line, **movie)
-    if table == "watchlist":
-        yield Record(RecordKind.WATCHLIST, file, line, **movie, values={"added_at": logged_at})
+    row: CsvRow, line: int, table: str, context: FileContext, contents: ExportContents
+) -> Iterator[Record | LeftOut]:
+    parser = CellParser(context)
+    movie = parser.parse_movie(title=row.get("name"), year=row.get("year"))
+    logged_at = parser.parse_time(row.get("date"))
+    watched = parser.parse_moment(row.get("watcheddate"))
+    _leave_out_flags(row, parser)
+    match table:
+        case "ratings":
+            score = parser.require_score(row.get("rating"), out_of=5)
+            values = {"score": score, "rated_at": logged_at, **parser.get_values()}
+            yield Record(RecordKind.RATING, context.file, line, **movie, values=values)
+        case "diary":
+            stars = parser.parse_score(row.get("rating"), out_of=5)
+            if stars is not None and not contents.has_ratings:
+                rated_at = watched.sort_time or logged_at
+                values = {"score": stars, "rated_at": rated_at, **parser.get_values()}
+                yield Record(RecordKind.RATING, context.file, line, **movie, values=values)
+            values = {**watched.get_values(), **parser.get_values()}
+            yield Record(RecordKind.VIEWING, context.file, line, **movie, values=values)
+        case "reviews":
+            review = parser.clean_review(row.get("review"))
+            if not review:
+                raise RowError("no_review", "The review is empty.")
+            # ratings.csv has the member's current score, a review the score at the time.
+            current = contents.scores.get((row.get("name"), row.get("year")), "")
+            score_text = current or row.get("rating")
+            if current.strip() and row.get("rating").strip() not in ("", current.strip()):
+                parser.leave_out("earlier_scores", "A movie has one score here, the current one.")
+            values = {
+                "score": parser.parse_score(score_text, out_of=5),
+                "review": review,
+                "rated_at": logged_at or watched.sort_time,
+                **({"watched_on": watched.day} if watched.day else {}),
+                **parser.get_values(),
+            }
+            yield Record(RecordKind.REVIEW, context.file, line, **movie, values=values)
+            if watched.day and not contents.has_diary:
+                values = {**watched.get_values(), **parser.get_values()}
+                yield Record(RecordKind.VIEWING, context.file, line, **movie, values=values)
+        case "watched":
+            parser.leave_out(
+                "dates_of_marking",
+                "The date in watched.csv is when you marked a movie, not when you saw it.",
+            )
+            values = {**parser.get_values()}
+            yield Record(RecordKind.SEEN, context.file, line, **movie, values=values)
+        case "watchlist":
+            values = {"added_at": logged_at, **parser.get_values()}
+            yield Record(RecordKind.WATCHLIST, context.file, line, **movie, values=values)
+    yield from parser.get_left_out()
+
+
+def _leave_out_flags(row: CsvRow, parser: CellParser) -> None:
+    if row.get("tags"):
+        parser.leave_out("tags", "Tags have no place in an account here.")
+    if row.get("rewatch").strip().lower() in ("yes", "true", "1"):
+        parser.leave_out(
+            "rewatch_flags", "A rewatch is a second viewing here, without a mark of its own."
+        )
 
 
 # --- Lists ---------------------------------------------------------------------------------------
 
 
-def is_list(header: list[str]) -> bool:
-    return bool(header) and header[0].startswith(_LIST_HEADER)
+def is_list(header: Header) -> bool:
+    """Return whether a file is a list: by its first line, or the table about the list."""
+    columns = header.columns
+    if columns and columns[0].startswith(_LIST_MARK):
+        return True
+    return set(columns) >= _LIST_COLUMNS and columns[0] == "date" and "position" not in columns
 
 
-def read_list(lines: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
+def read_list(lines: Iterable[str], *, context: FileContext) -> Iterator[Record | LeftOut]:
     """Yield the records of a list: a line naming the format, a table about the list, its movies.
 
-    Raises FileError if the list has no name or no movies.
+    The first line may be missing. Raises FileError if the list has no table of movies.
     """
     source = iter(lines)
     about: list[str] = []
     for line in islice(source, _MAX_LIST_HEAD_LINES):
-        if line.lower().startswith("position,"):
+        if _is_header_of_movies(line):
             break
         about.append(line)
     else:
         raise FileError("bad_list", "The list has no table of movies.")
-    yield _parse_list(about[1:], file, today)
+    yield from _parse_list(about, context)
     yield from parse_rows(
         read_table(chain([line], source), required=("name",), first_line=len(about) + 1),
-        lambda row, number: [_parse_list_item(row, file, number)],
-        file=file,
+        lambda row, number: _parse_list_item(row, number, context),
+        file=context.file,
         get_title=lambda row: row.get("name"),
     )
 
 
-def _parse_list(lines: list[str], file: str, today: date) -> Record:
-    table = read_table(lines, required=("name",), first_line=2)
-    rows = [row for row in table if not isinstance(row, InvalidRow)]
-    if not rows:
-        raise FileError("bad_list", "The list has no name.")
-    line, row = rows[0]
-    texts = MemberTexts()
-    name = texts.clean(
-        row.get("name").strip(), name="list's name", max_length=MAX_LIST_NAME_LENGTH, is_line=True
+def _is_header_of_movies(line: str) -> bool:
+    return line.lstrip('" ').lower().startswith("position") and {"position", "name"} <= set(
+        read_header(line).columns
     )
-    description = texts.clean(
-        row.get("description").strip(), name="description", max_length=MAX_DESCRIPTION_LENGTH
-    )
-    try:
-        created_at, _ = parse_datetime(row.get("date"), today=today)
-    except RowError as error:
-        raise FileError(error.code, error.reason) from None
-    if not name:
-        raise FileError("no_name", "The list has no name.")
+
+
+def _parse_list(lines: list[str], context: FileContext) -> Iterator[Record | LeftOut]:
+    start = next((n for n, line in enumerate(lines) if line.strip(", ;\t\ufeff")), len(lines))
+    if start < len(lines) and is_list(read_header(lines[start])):
+        start += read_header(lines[start]).columns[0].startswith(_LIST_MARK)
+    table = read_table(lines[start:], required=(), first_line=start + 1)
+    rows = [item for item in table if not isinstance(item, InvalidRow)]
+    line, row = rows[0] if rows else (1, CsvRow({}))
+    parser = CellParser(context)
+    if not row.get("name").strip():
+        parser.add_change("The list has no name; it is named after its file.")
+    name = parser.clean_list_name(row.get("name") or PurePosixPath(context.file).stem or "List")
+    if row.get("tags"):
+        parser.leave_out("tags", "Tags have no place in an account here.")
     values = {
-        "list": file,
+        "list": context.file,
         "name": name,
-        "description": description,
-        "created_at": created_at,
-        **texts.get_values(),
+        "description": parser.clean_description(row.get("description")),
+        "created_at": parser.parse_time(row.get("date")),
+        **parser.get_values(),
     }
-    return Record(RecordKind.PLAYLIST, file, line, title=name, values=values)
+    yield Record(RecordKind.PLAYLIST, context.file, line, title=name, values=values)
+    yield from parser.get_left_out()
 
 
-def _parse_list_item(row: CsvRow, file: str, line: int) -> Record:
-    title, year = parse_title(row.get("name")), parse_year(row.get("year"))
-    texts = MemberTexts()
-    note = texts.clean(row.get("description").strip(), name="note", max_length=MAX_NOTE_LENGTH)
-    values = {"list": file, "note": note, **texts.get_values()}
-    return Record(RecordKind.PLAYLIST_ITEM, file, line, title=title, year=year, values=values)
+def _parse_list_item(row: CsvRow, line: int, context: FileContext) -> Iterator[Record | LeftOut]:
+    parser = CellParser(context)
+    movie = parser.parse_movie(title=row.get("name"), year=row.get("year"))
+    note = parser.clean_note(row.get("description"))
+    values = {"list": context.file, "note": note, **parser.get_values()}
+    yield Record(RecordKind.PLAYLIST_ITEM, context.file, line, **movie, values=values)
+    yield from parser.get_left_out()
 
 
 # --- The import format ---------------------------------------------------------------------------
 
 
-def is_import_table(header: list[str]) -> bool:
-    columns = set(header)
-    known = {"watcheddate", "rating10", "letterboxduri", "tmdbid", "imdbid"}
-    return "title" in columns and bool(columns & known) and "movie_id" not in columns
+def is_import_table(header: Header) -> bool:
+    """Return whether a table is in the import format: no other columns, and some of its own."""
+    columns = set(header.columns)
+    if not columns <= _IMPORT_COLUMNS or not columns & {"title", "tmdbid", "imdbid"}:
+        return False
+    if columns & {"watcheddate", "rating10", "letterboxduri"}:
+        return True
+    has_statement = columns & {"rating", "review", "rewatch"}
+    return bool(has_statement and _IMPORT_ID_NAMES & set(header.names))
 
 
-def read_import_table(lines: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
+def read_import_table(
+    lines: Iterable[str], *, header: Header, context: FileContext
+) -> Iterator[Record | LeftOut]:
+    says_watched = {"watcheddate", "rating", "rating10", "review", "rewatch"}
+    if not says_watched & set(header.columns):
+        is_watchlist = _detect_list_of_movies(context.file) == "watchlist"
+    else:
+        is_watchlist = False
     return parse_rows(
-        read_table(lines, required=("title",)),
-        lambda row, line: _parse_import_row(row, file, line, today),
-        file=file,
+        read_table(lines, required=()),
+        lambda row, line: _parse_import_row(row, line, context, is_watchlist),
+        file=context.file,
         get_title=lambda row: row.get("title"),
     )
 
 
-def _parse_import_row(row: CsvRow, file: str, line: int, today: date) -> Iterator[Record]:
-    movie: dict[str, Any] = {
-        "title": parse_title(unescape_formula(row.get("title"))),
-        "year": parse_year(row.get("year")),
-        "tmdb_id": parse_id(row.get("tmdbid")),
-        "imdb_id": parse_imdb_id(row.get("imdbid")),
-    }
-    viewing = parse_viewing_time(row.get("watcheddate"), today=today)
-    rated_at = parse_datetime(row.get("watcheddate"), today=today)[0] if viewing else None
-    texts = MemberTexts()
-    review = texts.clean(
+def _parse_import_row(
+    row: CsvRow, line: int, context: FileContext, is_watchlist: bool
+) -> Iterator[Record | LeftOut]:
+    parser = CellParser(context)
+    movie = parser.parse_movie(
+        title=unescape_formula(row.get("title")),
+        year=row.get("year"),
+        tmdb_id=row.get("tmdbid"),
+        imdb_id=row.get("imdbid"),
+    )
+    watched = parser.parse_moment(row.get("watcheddate"))
+    review = parser.clean(
         unescape_formula(row.get("review")).strip(), name="review", max_length=MAX_REVIEW_LENGTH
     )
-    score: float | None = None
-    note = ""
-    if row.get("rating"):
-        score, note = parse_score(row.get("rating"), out_of=5)
-    elif row.get("rating10"):
-        score, note = parse_score(row.get("rating10"), out_of=10)
-    values: dict[str, Any]
+    score = parser.parse_score(row.get("rating"), out_of=5)
+    if score is None:
+        score = parser.parse_score(row.get("rating10"), out_of=10)
+    _leave_out_flags(row, parser)
+    values: dict[str, Any] = {
+        "score": score,
+        "rated_at": watched.sort_time,
+        **({"watched_on": watched.day} if watched.day else {}),
+        **parser.get_values(),
+    }
+    if review:
+        values["review"] = review
     if score is not None:
-        values = {
-            "score": score,
-            "rated_at": rated_at,
-            "note": note,
-            **viewing,
-            **texts.get_values(),
-        }
-        if review:
-            values["review"] = review
-        yield Record(RecordKind.RATING, file, line, **movie, values=values)
+        yield Record(RecordKind.RATING, context.file, line, **movie, values=values)
     elif review:
-        values = {
-            "score": None,
-            "review": review,
-            "rated_at": rated_at,
-            **viewing,
-            **texts.get_values(),
-        }
-        yield Record(RecordKind.REVIEW, file, line, **movie, values=values)
-    if viewing:
-        yield Record(RecordKind.VIEWING, file, line, **movie, values=viewing)
+        yield Record(RecordKind.REVIEW, context.file, line, **movie, values=values)
+    if watched.day is not None:
+        values = {**watched.get_values(), **parser.get_values()}
+        yield Record(RecordKind.VIEWING, context.file, line, **movie, values=values)
     elif score is None and not review:
-        yield Record(RecordKind.SEEN, file, line, **movie)
+        kind = RecordKind.WATCHLIST if is_watchlist else RecordKind.SEEN
+        yield Record(kind, context.file, line, **movie, values=parser.get_values())
+    yield from parser.get_left_out()

@@ -52,10 +52,11 @@ class Record:
 
     `values` is plain JSON data. Its keys by kind ("?" marks optional ones; every date is ISO 8601):
 
-    rating         score, review?, contains_spoilers?, rated_at?, updated_at?, reviewed_at?, note?
-    review         review, score?, rated_at?, watched_on?, note?
+    rating         score (null in our own export if there is only a review), review?,
+                   contains_spoilers?, rated_at?, updated_at?, reviewed_at?
+    review         review, score?, contains_spoilers?, rated_at?, watched_on?
     viewing        watched_on?, watched_at?, viewing_note?
-    seen
+    seen           none
     watchlist      added_at?
     feedback       feedback (hide, less or more), created_at?, updated_at?
     playlist       list, name, description, visibility?, created_at?, published_at?
@@ -63,11 +64,12 @@ class Record:
     profile        the fields of the profile
     follow, block  username, since?
 
-    Each kind with texts of the member may have `changes`, which says how they were cleaned. `list`
-    identifies a playlist within the file. A viewing whose `watched_at` is null is not the same as one
-    at a moment of its day; if the key is missing, it may be. `watched_on` of a review is the day of its viewing. The
-    `note` of a rating or review says how parsing changed its score; the `note` of a playlist item and
-    `viewing_note` are the member's own texts.
+    `changes` says how texts, scores and dates of the row were changed or why they were left out.
+    `list` identifies a playlist within the file. A viewing whose `watched_at` is null is not the same as
+    one at a moment of its day; if the key is missing, it may be. `watched_on` of a review is the day of
+    its viewing. The `note` of a playlist item and `viewing_note` are the member's own texts.
+    `must_be_confirmed` is true for a record of an
+    unknown type: it counts only if its id is a movie's.
     """
 
     kind: RecordKind | None
@@ -82,6 +84,15 @@ class Record:
     values: dict[str, Any] | None = None
     #: A code and a sentence.
     error: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something of a file that an account here has no place for, such as tags."""
+
+    kind: str
+    reason: str
+    count: int = 1
 
 
 class RowError(Exception):
@@ -122,11 +133,11 @@ def make_invalid_record(file: str, line: int, error: RowError, *, title: str = "
 
 def parse_rows(
     rows: Iterable[tuple[int, RowT] | InvalidRow],
-    parse_row: Callable[[RowT, int], Iterable[Record]],
+    parse_row: Callable[[RowT, int], Iterable[Record | LeftOut]],
     *,
     file: str,
     get_title: Callable[[RowT], str],
-) -> Iterator[Record]:
+) -> Iterator[Record | LeftOut]:
     """Yield the records of each row; a row that raises RowError becomes one invalid record.
 
     `parse_row` takes a row and its line.

@@ -1,55 +1,64 @@
-"""TMDb's export of an account's ratings or watchlist as CSV."""
+"""TMDb's export of an account's ratings, watchlist or favorites as CSV, all with the same columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date
-from typing import Any
 
-from social.transfer.formats.csv_reader import CsvRow, read_table
-from social.transfer.formats.records import Record, RecordKind, RowError, parse_rows
-from social.transfer.formats.values import (
-    parse_datetime,
-    parse_id,
-    parse_imdb_id,
-    parse_score,
-    parse_title,
-    parse_year,
-)
+from social.transfer.formats.csv_reader import CsvRow, Header, read_table
+from social.transfer.formats.records import LeftOut, Record, RecordKind, RowError, parse_rows
+from social.transfer.formats.values import CellParser, FileContext
 
-_REQUIRED = ("tmdb id", "type", "name")
+_REQUIRED = ("tmdbid", "type", "name")
+_FAVORITES = "Favorites"
 
 
-def is_table(header: list[str]) -> bool:
-    return set(_REQUIRED) <= set(header)
+def is_table(header: Header) -> bool:
+    return set(_REQUIRED) <= set(header.columns)
 
 
-def read(lines: Iterable[str], *, file: str, today: date) -> Iterator[Record]:
-    return parse_rows(
+def read(lines: Iterable[str], *, context: FileContext) -> Iterator[Record | LeftOut]:
+    """Yield the records of a file. A row without a score is of the list that the file's name says."""
+    name = context.file.lower()
+    kind = RecordKind.WATCHLIST
+    if "favorite" in name or "favourite" in name:
+        kind = RecordKind.PLAYLIST_ITEM
+        values = {"list": context.file, "name": _FAVORITES, "description": ""}
+        yield Record(RecordKind.PLAYLIST, context.file, 1, title=_FAVORITES, values=values)
+    elif "rat" in name and "watchlist" not in name:
+        kind = RecordKind.RATING
+    yield from parse_rows(
         read_table(lines, required=_REQUIRED),
-        lambda row, line: [_parse_row(row, file, line, today)],
-        file=file,
+        lambda row, line: _parse_row(row, line, context, kind),
+        file=context.file,
         get_title=lambda row: row.get("name"),
     )
 
 
-def _parse_row(row: CsvRow, file: str, line: int, today: date) -> Record:
+def _parse_row(
+    row: CsvRow, line: int, context: FileContext, list_kind: RecordKind
+) -> Iterator[Record | LeftOut]:
     media_type = row.get("type").strip()
-    if media_type.lower() not in ("", "movie"):
-        raise RowError("not_a_film", f"This is not a movie but: {media_type[:40]}.")
-    movie: dict[str, Any] = {
-        "title": parse_title(row.get("name")),
-        "year": parse_year(row.get("release date").strip()[:4]),
-        "tmdb_id": parse_id(row.get("tmdb id")),
-        "imdb_id": parse_imdb_id(row.get("imdb id")),
-    }
-    if movie["tmdb_id"] is None:
-        raise RowError("no_id", "The row has no TMDb id.")
-    at, _ = parse_datetime(row.get("date rated", "date added"), today=today)
-    if "date rated" not in row.cells:
-        return Record(RecordKind.WATCHLIST, file, line, **movie, values={"added_at": at})
-    if not row.get("your rating"):
-        raise RowError("no_score", "The row has no score.")
-    stars, note = parse_score(row.get("your rating"), out_of=10)
-    values = {"score": stars, "rated_at": at, "note": note}
-    return Record(RecordKind.RATING, file, line, **movie, values=values)
+    if media_type.lower() != "movie":
+        raise RowError("not_a_film", f"This is not a movie but: {media_type[:40] or 'unknown'}.")
+    parser = CellParser(context)
+    movie = parser.parse_movie(
+        title=row.get("name"),
+        year=row.get("releasedate").strip()[:4],
+        tmdb_id=row.get("tmdbid"),
+        imdb_id=row.get("imdbid"),
+    )
+    at = parser.parse_time(row.get("daterated", "dateadded"))
+    score = parser.parse_score(row.get("yourrating"), out_of=10)
+    if score is not None:
+        values = {"score": score, "rated_at": at, **parser.get_values()}
+        yield Record(RecordKind.RATING, context.file, line, **movie, values=values)
+    if list_kind == RecordKind.RATING:
+        if score is None:
+            raise RowError("no_score", "The row has no score.")
+    elif list_kind == RecordKind.PLAYLIST_ITEM:
+        values = {"list": context.file, "note": "", "added_at": at, **parser.get_values()}
+        yield Record(list_kind, context.file, line, **movie, values=values)
+    elif score is None or "watchlist" in context.file.lower():
+        values = {"added_at": at, **parser.get_values()}
+        yield Record(list_kind, context.file, line, **movie, values=values)
+    yield from parser.get_left_out()

@@ -65,7 +65,8 @@ class ZipArchive:
             raise FileError("bad_archive", "The ZIP archive is damaged.") from None
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
         _check_sizes(infos)
-        self._bytes_left = MAX_TOTAL_BYTES
+        #: The sizes of the files that were opened, unpacked.
+        self._sizes: dict[str, int] = {}
         self.files: list[ArchiveFile] = []
         #: Names and errors of files that are not read.
         self.rejected: list[tuple[str, RowError]] = []
@@ -91,7 +92,9 @@ class ZipArchive:
 
     def open_text(self, file: ArchiveFile) -> TextFile:
         """Return a file to be read as a stream. Raises RowError if it is damaged or too large."""
-        limit = min(MAX_FILE_BYTES, self._bytes_left)
+        limit = min(MAX_FILE_BYTES, MAX_TOTAL_BYTES - sum(self._sizes.values()))
+        if file.name in self._sizes:
+            return TextFile(lambda: self._zip.open(file.info))
         size = 0
         try:
             # Unpacked once before, so that a damaged file has no records at all.
@@ -102,7 +105,7 @@ class ZipArchive:
                         raise RowError("file_too_large", "This file of the archive is too large.")
         except _READ_ERRORS:
             raise RowError("damaged_file", "This file of the archive is damaged.") from None
-        self._bytes_left -= size
+        self._sizes[file.name] = size
         return TextFile(lambda: self._zip.open(file.info))
 
 

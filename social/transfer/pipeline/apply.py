@@ -118,7 +118,12 @@ def apply_batch(import_id: int) -> Import:
 
 def _select_writable(rows: Sequence[ImportRow]) -> list[ImportRow]:
     """Return the matched rows whose movie is still in the catalogue, and lock their movies."""
-    matched = [row for row in rows if row.verdict in (Verdict.MATCHED, Verdict.UNCHANGED)]
+    # Rows that can be undone are written: the import is applied again after a new match.
+    matched = [
+        row
+        for row in rows
+        if row.verdict in (Verdict.MATCHED, Verdict.UNCHANGED) and row.undo is None
+    ]
     movie_ids = {row.movie_id for row in matched if row.movie_id is not None}
     existing = lock_existing(Movie, sorted(movie_ids))
     return [row for row in matched if row.kind not in MOVIE_KINDS or row.movie_id in existing]

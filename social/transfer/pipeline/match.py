@@ -39,5 +39,14 @@ def _match_movies(rows: Sequence[ImportRow]) -> None:
         set_match(row, match)
 
 
+def mark_missing(job: Import, reason: str) -> None:
+    """Set the verdict of the rows that are not matched yet, for an import that cannot go on."""
+    pending = ImportRow.objects.filter(of_id=job.pk, verdict=ImportRow.Verdict.PENDING)
+    pending.update(verdict=ImportRow.Verdict.MISSING, code="not_matched", reason=reason[:300])
+
+
 def make_reference(row: ImportRow) -> MovieReference:
+    """Return what a row says about its movie; only its ids if they must confirm that it is one."""
+    if row.values.get("must_be_confirmed"):
+        return MovieReference("", None, row.tmdb_id, row.imdb_id)
     return MovieReference(row.title, row.year, row.tmdb_id, row.imdb_id, row.named_movie_id)

@@ -6,12 +6,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count, islice
-from typing import IO
+from typing import IO, Any
 
 from nexus.core.quotas import count_free_rows, make_quota_problem
 from social.models import Import, ImportFilePiece, ImportRow
 from social.transfer.formats.reader import read_records
-from social.transfer.formats.records import FileError, Record, RecordKind
+from social.transfer.formats.records import FileError, LeftOut, Record, RecordKind
 from social.transfer.pipeline.batch import StepOverError, lock_import
 
 BATCH_SIZE = 1000
@@ -25,10 +25,12 @@ def read_batches(job: Import, *, is_over: Callable[[], bool]) -> Import:
     with tempfile.TemporaryFile() as file:
         if not _copy_file(job.pk, file):
             return _fail_without_file(job.pk)
-        rows = islice(_make_rows(job, file), job.position, None)
+        left_out = LeftOutCounter()
+        # After a restart the file is read from its start, so that `left_out` counts all of it.
+        rows = islice(_make_rows(job, file, left_out), job.position, None)
         position = job.position
         while True:
-            job = _read_batch(job.pk, rows, position=position)
+            job = _read_batch(job.pk, rows, left_out, position=position)
             position = job.position
             if job.step != Import.Step.READ or is_over():
                 return job
@@ -52,7 +54,28 @@ def _fail_without_file(import_id: int) -> Import:
     return job
 
 
-def _read_batch(import_id: int, rows: Iterator[ImportRow], *, position: int) -> Import:
+class LeftOutCounter:
+    """Counts what a file contains that is not imported, by kind."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
+
+    def add(self, left_out: LeftOut) -> None:
+        self._counts[left_out.kind] += left_out.count
+        self._reasons.setdefault(left_out.kind, left_out.reason)
+
+    def get_summary(self) -> list[dict[str, Any]]:
+        """Return each kind with its count, the most frequent first, and the reason of the first."""
+        return [
+            {"kind": kind, "count": count, "reason": self._reasons[kind]}
+            for kind, count in self._counts.most_common()
+        ]
+
+
+def _read_batch(
+    import_id: int, rows: Iterator[ImportRow], left_out: LeftOutCounter, *, position: int
+) -> Import:
     """Store the next rows of the file; after the last ones the import continues with matching."""
     with lock_import(import_id, Import.Step.READ) as job:
         if job.position != position:
@@ -68,7 +91,7 @@ def _read_batch(import_id: int, rows: Iterator[ImportRow], *, position: int) -> 
         ImportRow.objects.bulk_create(batch)
         job.position += len(batch)
         if len(batch) < BATCH_SIZE:
-            job.total = job.position
+            job.total, job.left_out = job.position, left_out.get_summary()
             job.continue_with(Import.Step.MATCH)
             ImportFilePiece.objects.filter(of_id=job.pk).delete()
     return job
@@ -82,12 +105,18 @@ def import_fail(job: Import, reason: str) -> None:
     ImportFilePiece.objects.filter(of_id=job.pk).delete()
 
 
-def _make_rows(job: Import, file: IO[bytes]) -> Iterator[ImportRow]:
+def _make_rows(job: Import, file: IO[bytes], left_out: LeftOutCounter) -> Iterator[ImportRow]:
     playlist_names: Counter[str] = Counter()
-    today = job.created_at.date()
-    for number, record in enumerate(read_records(file, name=job.filename, today=today), 1):
-        row = _make_row(job.pk, number, record)
-        if record.kind == RecordKind.PLAYLIST:
+    number = 0
+    for item in read_records(file, name=job.filename, today=job.created_at.date()):
+        if isinstance(item, LeftOut):
+            left_out.add(item)
+            continue
+        if item.error is not None:
+            left_out.add(LeftOut(*item.error))
+        number += 1
+        row = _make_row(job.pk, number, item)
+        if item.kind == RecordKind.PLAYLIST:
             # The index among the playlists of this name in the file; see MemberLibrary.
             row.values["namesake"] = playlist_names[row.values["name"]]
             playlist_names[row.values["name"]] += 1

@@ -18,8 +18,8 @@ from social.services.figures import figures_apply
 from social.services.follows import block_remove, follow_remove
 from social.services.members import member_update
 from social.services.playlists import playlist_delete, playlist_items_remove
+from social.transfer.formats.dates import UNKNOWN_DAY
 from social.transfer.formats.records import RecordKind
-from social.transfer.formats.values import UNKNOWN_DAY
 from social.transfer.pipeline.apply import (
     RATING_FIELDS,
     describes_viewing,

@@ -36,6 +36,11 @@ from social.transfer.pipeline.comparisons import (
 Verdict = ImportRow.Verdict
 
 
+#: The codes of rows that another source may help to match.
+UNSURE_CODES = ("no_exact_match", "no_year")
+NOT_FOUND_CODES = ("not_in_catalogue", "unknown_type")
+
+
 def set_match(row: ImportRow, match: ReferenceMatch) -> None:
     """Set a row's movie or its candidates; the verdict only if the movie is not certain."""
     row.movie_id = match.movie_id
@@ -43,11 +48,28 @@ def set_match(row: ImportRow, match: ReferenceMatch) -> None:
     if match.movie_id is not None:
         return
     if match.candidates:
-        row.verdict, row.code = Verdict.AMBIGUOUS, "several_films"
-        row.reason = "The row does not identify one movie for certain. Choose a candidate."
+        row.verdict = Verdict.AMBIGUOUS
+        if match.has_namesakes:
+            row.code = "several_films"
+            reason = "Several movies are what the row says. Choose one of the candidates."
+        elif row.year is None:
+            row.code = "no_year"
+            reason = "The row has no year that tells movies of this title apart. Choose one of the candidates."
+        else:
+            row.code = "no_exact_match"
+            reason = "No movie has exactly this title and year. Choose one of the candidates."
+    elif row.values.get("must_be_confirmed"):
+        row.verdict, row.code = Verdict.MISSING, "unknown_type"
+        reason = "The row is of an unknown type, and the catalogue has no movie with its id."
     else:
         row.verdict, row.code = Verdict.MISSING, "not_in_catalogue"
-        row.reason = "The catalogue does not have this movie."
+        reason = "The catalogue does not have this movie."
+    set_reason(row, reason)
+
+
+def set_reason(row: ImportRow, *sentences: str) -> None:
+    """Set the reason for a row's verdict, and what was changed when its cells were parsed."""
+    row.reason = " ".join(filter(None, (*sentences, row.values.get("changes"))))[:300]
 
 
 def set_verdicts(*, user_id: int, rows: Sequence[ImportRow]) -> None:
@@ -62,7 +84,7 @@ def set_verdicts(*, user_id: int, rows: Sequence[ImportRow]) -> None:
                 set_match(row, ReferenceMatch(candidates=tuple(row.candidates)))
         elif row.verdict != Verdict.INVALID:
             row.verdict, row.code, reason = library.get_verdict(row)
-            row.reason = " ".join(filter(None, (reason, row.values.get("changes"))))[:300]
+            set_reason(row, reason)
 
 
 class RowVerdict(NamedTuple):
@@ -199,7 +221,7 @@ class MemberLibrary:
         movie_id = row.movie_id or 0
         rating = self._ratings.get(movie_id)
         score = row.values.get("score")
-        matched = RowVerdict(Verdict.MATCHED, reason=row.values.get("note") or "")
+        matched = RowVerdict(Verdict.MATCHED)
         if rating is None:
             return matched
         if not has_new_values(row, rating):

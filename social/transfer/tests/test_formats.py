@@ -1,4 +1,7 @@
-"""Files of every service, and malicious files; no test needs a database."""
+"""Files in every encoding, broken and malicious ones; no test needs a database.
+
+test_format_table.py tests what each service's files mean.
+"""
 
 import io
 import json
@@ -10,45 +13,14 @@ from datetime import date
 import pytest
 
 from social.transfer.formats import csv_reader, json_reader, text_file, zip_archive
+from social.transfer.formats.dates import DateOrder, detect_date_order, parse_moment
 from social.transfer.formats.detection import detect_format
 from social.transfer.formats.reader import read_records
-from social.transfer.formats.records import FileError, RowError
-from social.transfer.formats.values import parse_datetime, parse_score, parse_year
+from social.transfer.formats.records import FileError, Record, RowError
+from social.transfer.formats.values import parse_id, parse_imdb_id, parse_score, parse_year
 from social.transfer.tests.helpers import make_zip
 
 TODAY = date(2026, 1, 1)
-IMDB_TODAY = (
-    "Const,Your Rating,Date Rated,Title,Original Title,URL,Title Type,IMDb Rating,Runtime (mins),"
-    "Year,Genres,Num Votes,Release Date,Directors\n"
-    "tt0078748,9,2024-01-02,Alien,Alien,https://x,Movie,8.5,117,1979,Horror,1,1979-05-25,R\n"
-    "tt0903747,10,2024-01-02,A show,A show,https://x,TV Series,9.5,49,2008,Drama,1,,\n"
-)
-IMDB_2017 = (
-    "Const,Your Rating,Date Rated,Title,URL,Title Type,IMDb Rating,Runtime (mins),Year,Genres,"
-    "Num Votes,Release Date,Directors\n"
-    "tt0078748,9,2024-01-02,Alien,https://x,movie,8.5,117,1979,Horror,1,1979-05-25,R\n"
-    "tt0903747,10,2024-01-02,A show,https://x,tvSeries,9.5,49,2008,Drama,1,,\n"
-)
-IMDB_OLD = (
-    '"position","const","created","modified","description","Title","Title type","Directors",'
-    '"You rated","IMDb Rating","Runtime (mins)","Year","Genres","Num. Votes",'
-    '"Release Date (month/day/year)","URL"\n'
-    '"1","tt0078748","Tue Jan  2 00:00:00 2024","","","Alien","Feature Film","R","9","8.5","117",'
-    '"1979","horror","1","1979-05-25","https://x"\n'
-    '"2","tt0903747","Tue Jan  2 00:00:00 2024","","","A show","TV Series","","10","9.5","49",'
-    '"2008","drama","1","","https://x"\n'
-)
-IMDB_LIST = (
-    "Position,Const,Created,Modified,Description,Title,Original Title,URL,Title Type,IMDb Rating,"
-    "Runtime (mins),Year,Genres,Num Votes,Release Date,Directors,Your Rating,Date Rated\n"
-    "1,tt0078748,2024-01-02,,,Alien,Alien,https://x,Movie,8.5,117,1979,Horror,1,,R,9,2020-01-01\n"
-)
-IMDB_OLD_LIST = IMDB_OLD.replace('"9","8.5"', '"","8.5"')
-TMDB = (
-    "TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,"
-    "Date Rated\n348,tt0078748,movie,Alien,1979-05-25T00:00:00Z,,,8.1,9.0,2024-01-02T00:00:00Z\n"
-    "1396,,tv,A show,2008-01-20T00:00:00Z,,,8.9,10.0,2024-01-02T00:00:00Z\n"
-)
 MOVIE = {"title": "Alien", "year": 1979, "ids": {"trakt": 1, "imdb": "tt0078748", "tmdb": 348}}
 SHOW = {"title": "A show", "ids": {}}
 TRAKT_RATINGS = json.dumps(
@@ -57,145 +29,22 @@ TRAKT_RATINGS = json.dumps(
         {"rated_at": "2024-01-02T00:00:00.000Z", "rating": 9, "type": "show", "show": SHOW},
     ]
 )
-RATING_VALUES = {"score": 4.5, "rated_at": "2024-01-02T00:00:00+00:00", "note": ""}
+RATINGS_CSV = "Date,Name,Year,Letterboxd URI,Rating\n2024-01-01,Alien,1979,u,0.5\n"
+DIARY_CSV = (
+    "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n"
+    "2024-01-01,Alien,1979,u,5,Yes,,2023-12-31\n"
+)
 
 
 def read(content, name="x.csv"):
     content = content.encode() if isinstance(content, str) else content
-    return list(read_records(io.BytesIO(content), name=name, today=TODAY))
+    items = read_records(io.BytesIO(content), name=name, today=TODAY)
+    return [item for item in items if isinstance(item, Record)]
 
 
 def get_errors(data):
     """Return the file and the code of each invalid record."""
     return {(record.file, record.error[0]) for record in read(data) if record.error}
-
-
-# --- Services ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("service", "content"),
-    [
-        ("imdb", IMDB_TODAY),
-        ("imdb", IMDB_2017),
-        ("imdb", IMDB_OLD),
-        ("tmdb", TMDB),
-        ("trakt", TRAKT_RATINGS),
-    ],
-)
-def test_ratings_of_every_service_are_read(service, content):
-    assert detect_format(io.BytesIO(content.encode()), name="x") == service
-
-    movie, show = read(content)
-
-    assert (movie.kind, movie.title, movie.year, movie.imdb_id) == (
-        "rating",
-        "Alien",
-        1979,
-        "tt0078748",
-    )
-    assert movie.values == RATING_VALUES
-    assert show.error[0] == "not_a_film"
-
-
-@pytest.mark.parametrize("content", [IMDB_LIST, IMDB_OLD_LIST])
-def test_imdb_list_with_either_header_is_a_watchlist(content):
-    record = read(content)[0]
-
-    assert (record.kind, record.values) == ("watchlist", {"added_at": "2024-01-02T00:00:00+00:00"})
-
-
-@pytest.mark.parametrize(
-    ("element", "kind", "values"),
-    [
-        (
-            {"id": 1, "watched_at": "2024-01-02T20:15:00.000Z", "action": "watch", "type": "movie"},
-            "viewing",
-            {"watched_on": "2024-01-02", "watched_at": "2024-01-02T20:15:00+00:00"},
-        ),
-        (
-            {"plays": 3, "last_watched_at": "2024-01-02T20:15:00.000Z"},
-            "viewing",
-            {"watched_on": "2024-01-02", "watched_at": "2024-01-02T20:15:00+00:00"},
-        ),
-        (
-            {"rank": 1, "listed_at": "2024-01-02T20:15:00.000Z", "type": "movie"},
-            "watchlist",
-            {"added_at": "2024-01-02T20:15:00+00:00"},
-        ),
-    ],
-)
-def test_fields_of_a_trakt_element_decide_its_kind(element, kind, values):
-    (record,) = read(json.dumps([{**element, "movie": MOVIE}]))
-
-    assert (record.kind, record.values, record.tmdb_id) == (kind, values, 348)
-
-
-LETTERBOXD = {
-    "profile.csv": "Date Joined,Username\n2020-01-01,ann\n",
-    "ratings.csv": "Date,Name,Year,Letterboxd URI,Rating\n2024-01-01,Alien,1979,u,0.5\n",
-    "diary.csv": "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n"
-    "2024-01-01,Alien,1979,u,5,Yes,,2023-12-31\n",
-    "reviews.csv": "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Review,Tags,Watched Date\n"
-    '2024-01-01,Alien,1979,u,5,,"Two\nlines, “quotes” and ""more"".",,2023-12-31\n',
-    "watched.csv": "Date,Name,Year,Letterboxd URI\n2024-01-01,Alien,1979,u\n",
-    "watchlist.csv": "Date,Name,Year,Letterboxd URI\n2024-01-01,Ran,1985,u\n",
-    "deleted/diary.csv": "Date,Name,Year,Letterboxd URI\n2024-01-01,Gone,1985,u\n",
-    "likes/films.csv": "Date,Name,Year,Letterboxd URI\n2024-01-01,Liked,1985,u\n",
-    "lists/nights.csv": "Letterboxd list export v7\nDate,Name,Tags,URL,Description\n"
-    '2023-05-05,Nights,,https://x,"For\nrain."\n\nPosition,Name,Year,URL,Description\n'
-    "1,Alien,1979,u,Loud.\n2,Ran,1985,u,\n",
-}
-
-
-@pytest.mark.parametrize("folder", ["", "letterboxd-ann-2024/"])
-def test_letterboxd_archive_is_read_without_deleted_and_liked_movies(folder):
-    data = make_zip({folder + name: content for name, content in LETTERBOXD.items()})
-    assert detect_format(io.BytesIO(data), name="x.zip") == "letterboxd"
-
-    records = read(data)
-
-    assert [(record.kind, record.title) for record in records] == [
-        ("rating", "Alien"),
-        ("viewing", "Alien"),
-        ("review", "Alien"),
-        ("seen", "Alien"),
-        ("watchlist", "Ran"),
-        ("playlist", "Nights"),
-        ("playlist_item", "Alien"),
-        ("playlist_item", "Ran"),
-    ]
-    rating, viewing, review, _, _, playlist, item, _ = records
-    # Half a star is below the lowest score; the review has the score of ratings.csv.
-    assert (rating.values["score"], review.values["score"]) == (1.0, 1.0)
-    assert "became 1" in rating.values["note"]
-    assert viewing.values == {"watched_on": "2023-12-31"}
-    assert review.values["review"] == 'Two\nlines, “quotes” and "more".'
-    assert playlist.values["description"] == "For\nrain."
-    assert (item.values["note"], item.line) == ("Loud.", 7)
-
-
-def test_letterboxd_file_alone_has_the_records_of_the_missing_files_too():
-    kinds = {
-        name: [record.kind for record in read(content, name)]
-        for name, content in LETTERBOXD.items()
-        if "/" not in name and name != "profile.csv"
-    }
-
-    assert kinds == {
-        "ratings.csv": ["rating"],
-        "diary.csv": ["rating", "viewing"],
-        "reviews.csv": ["review", "viewing"],
-        "watched.csv": ["seen"],
-        "watchlist.csv": ["watchlist"],
-    }
-
-
-def test_letterboxd_table_whose_name_does_not_say_what_it_is_is_refused():
-    with pytest.raises(FileError) as error:
-        detect_format(io.BytesIO(LETTERBOXD["watched.csv"].encode()), name="export.csv")
-
-    assert error.value.code == "ambiguous_file"
 
 
 # --- Encodings and broken rows -------------------------------------------------------------------
@@ -321,8 +170,6 @@ def test_json_with_too_many_values_is_refused(monkeypatch):
 
 # --- Archives ------------------------------------------------------------------------------------
 
-RATINGS_CSV = LETTERBOXD["ratings.csv"]
-
 
 @pytest.mark.parametrize(
     ("name", "code"),
@@ -346,7 +193,7 @@ def test_file_with_a_dangerous_name_is_an_invalid_record(name, code):
 
 
 def make_two_file_zip():
-    return bytearray(make_zip({"diary.csv": LETTERBOXD["diary.csv"], "ratings.csv": RATINGS_CSV}))
+    return bytearray(make_zip({"diary.csv": DIARY_CSV, "ratings.csv": RATINGS_CSV}))
 
 
 def test_file_twice_in_an_archive_counts_once():
@@ -404,9 +251,7 @@ def test_zip_bomb_is_refused_before_it_is_unpacked(files, code):
 
 def test_file_larger_than_its_directory_entry_says_is_an_invalid_record(monkeypatch):
     monkeypatch.setattr(zip_archive, "MAX_FILE_BYTES", 100)
-    data = bytearray(
-        make_zip({"diary.csv": LETTERBOXD["diary.csv"], "ratings.csv": RATINGS_CSV * 50})
-    )
+    data = bytearray(make_zip({"diary.csv": DIARY_CSV, "ratings.csv": RATINGS_CSV * 50}))
     directory_entry = data.rindex(b"PK\x01\x02")
     struct.pack_into("<L", data, directory_entry + 24, 50)
 
@@ -438,7 +283,7 @@ def test_unusable_archive_is_refused(data):
 @pytest.mark.parametrize(
     ("text", "out_of", "stars"),
     [("10", 10, 5), ("1", 10, 1), ("2", 10, 1), ("7", 10, 3.5), ("8.5", 10, 4.5), ("8.4", 10, 4),
-     ("0.5", 5, 1), ("4.5", 5, 4.5), ("3.", 5, 3)],
+     ("0.5", 5, 1), ("4.5", 5, 4.5), ("3.", 5, 3), ("4,5", 5, 4.5)],
 )  # fmt: skip
 def test_score_becomes_half_stars(text, out_of, stars):
     assert parse_score(text, out_of=out_of)[0] == stars
@@ -455,11 +300,76 @@ def test_text_that_is_not_a_score_is_refused(text):
 @pytest.mark.parametrize(
     "text",
     ["2024-02-30", "99999-01-01", "2024", "x", "2024-01-01T99:00:00Z", "1700-01-01", "2026-01-03",
-     "0000-00-00", "2024-01-01T00:00:00+99:00", "9999-12-31T23:59:59-23:59", "20240101T"],
+     "0000-00-00", "2024-01-01T00:00:00+99:00", "9999-12-31T23:59:59-23:59", "20240101T",
+     "31/31/2024", "03/04/2024", "30 Foo 2024", "31.02.2024", "1/2/3"],
 )  # fmt: skip
 def test_text_that_is_not_a_date_is_refused(text):
     with pytest.raises(RowError):
-        parse_datetime(text, today=TODAY)
+        parse_moment(text, today=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "time"),
+    [
+        ("2024-01-31", "2024-01-31", None),
+        ("2024-01-31T20:15:00.000Z", "2024-01-31", "2024-01-31T20:15:00+00:00"),
+        ("2024-01-31 20:15:00 UTC", "2024-01-31", "2024-01-31T20:15:00+00:00"),
+        ("2024-01-31 20:15:00", "2024-01-31", "2024-01-31T20:15:00+00:00"),
+        ("2024-01-31T22:30:00-07:00", "2024-01-31", "2024-02-01T05:30:00+00:00"),
+        ("Wed Jan 31 00:00:00 2024", "2024-01-31", None),
+        ("2024/1/31", "2024-01-31", None),
+        ("31/1/2024", "2024-01-31", None),
+        ("1/31/2024", "2024-01-31", None),
+        ("1/31/24 8:15 PM", "2024-01-31", None),
+        ("31.01.2024", "2024-01-31", None),
+        ("3.4.2024", "2024-04-03", None),
+        ("31-01-2024", "2024-01-31", None),
+        ("2/2/2024", "2024-02-02", None),
+        ("31 Jan 2024", "2024-01-31", None),
+        ("January 31, 2024", "2024-01-31", None),
+        ("31-Jan-24", "2024-01-31", None),
+        ("7/4/68", "1968", None),
+        ("", None, None),
+    ],
+)
+def test_day_and_moment_of_a_text_are_parsed(text, day, time):
+    order = DateOrder.MONTH_FIRST if text == "7/4/68" else None
+
+    moment = parse_moment(text, today=TODAY, order=order)
+
+    assert (moment.day or "").startswith(day or "")
+    assert (moment.day is None, moment.time) == (day is None, time)
+
+
+@pytest.mark.parametrize(
+    ("texts", "order"),
+    [
+        (["1/2/2024", "1/13/2024"], DateOrder.MONTH_FIRST),
+        (["1/2/2024", "13/1/2024", "2024-01-01", "Alien"], DateOrder.DAY_FIRST),
+        (["1/2/2024", "3/4/2024"], None),
+        (["13/1/2024", "1/13/2024"], None),
+        (["1.2.2024"], DateOrder.DAY_FIRST),
+        # In the other order it is in the future.
+        (["1/12/2025", "1/2/2026"], DateOrder.MONTH_FIRST),
+        ([], None),
+    ],
+)
+def test_order_of_numeric_dates_follows_if_they_read_one_way_only(texts, order):
+    assert detect_date_order(texts, today=TODAY) == order
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (parse_year, "1979.0", 1979),
+        (parse_year, "(1979)", 1979),
+        (parse_id, "348.0", 348),
+        (parse_imdb_id, "https://www.imdb.com/title/tt0078748/", "tt0078748"),
+        (parse_imdb_id, "tt0078748", "tt0078748"),
+    ],
+)
+def test_numbers_and_ids_are_read_as_programs_write_them(parse, text, value):
+    assert parse(text) == value
 
 
 def test_year_is_parsed_without_surrounding_space():
@@ -473,9 +383,10 @@ def test_text_that_is_not_a_release_year_is_refused(text):
 
 
 def test_column_names_are_normalized():
-    header = csv_reader.read_header("\n\n Date , Letterboxd  URI\nx,y")
+    header = csv_reader.read_header("\ufeff\n\n Date , Letterboxd  URI,your_Rating\nx,y")
 
-    assert header == ["date", "letterboxd uri"]
+    assert header.columns == ("date", "letterboxduri", "yourrating")
+    assert header.names == ("Date", "Letterboxd URI", "your_Rating")
 
 
 # --- Streams -------------------------------------------------------------------------------------
