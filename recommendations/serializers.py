@@ -66,7 +66,9 @@ class RecommendationSerializer(SharedFieldsSerializer):
 
 class MemberScoreSerializer(SharedFieldsSerializer):
     username = serializers.CharField()
-    match_score = serializers.FloatField()
+    match_score = serializers.FloatField(
+        help_text="0 to 100: the probability in percent that the member gives 4 stars or more."
+    )
 
 
 class GroupRecommendationSerializer(SharedFieldsSerializer):

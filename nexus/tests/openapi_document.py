@@ -11,7 +11,7 @@ from nexus.core.api.exceptions import PROBLEM_JSON
 
 _URI = "urn:openapi"
 # Headers that a response of this service has only if the document declares them.
-CHECKED_HEADERS = ("ETag", "Location", "Retry-After", "WWW-Authenticate")
+CHECKED_HEADERS = ("Content-Language", "ETag", "Location", "Retry-After", "WWW-Authenticate")
 
 
 class Document:
@@ -57,7 +57,7 @@ class Document:
         ]
         mismatches += [
             f"header {name} is declared for {status} and missing"
-            for name in ("ETag", "Location")
+            for name in ("Content-Language", "ETag", "Location")
             if name in declared["headers"] and name not in response
         ]
         content = declared.get("content", {})

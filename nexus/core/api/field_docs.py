@@ -99,6 +99,7 @@ FIELD_DOCS: dict[str, FieldDoc] = {
     "is_guest": FieldDoc("Whether the account is a guest's.", False),
     "keywords": FieldDoc("TMDb's keywords.", ["space", "android"]),
     "kind": FieldDoc("What kind it is."),
+    "language": FieldDoc("A language as BCP 47, such as `de` or `pt-BR`.", "en"),
     "last_used_at": FieldDoc("When it was last used."),
     "last_watched_at": FieldDoc("When the caller last watched it; null if never."),
     "longest_days": FieldDoc("The length of the longest streak in days.", 9),

@@ -51,6 +51,7 @@ _SECURITY_SCHEME = {
 }
 # Header: (JSON type, description).
 _HEADERS = {
+    "Content-Language": ("string", "The language of titles, texts and names of genres."),
     "ETag": ("string", "The version of the response, for If-None-Match and If-Match."),
     "Location": ("string", "The URL of the resource."),
     "RateLimit": ("string", "What is left of each limit, and when it is full again."),
@@ -98,6 +99,9 @@ class ContractSchema(AutoSchema):
         is_file = isinstance(self.contract.responses.get(status), Download)
         if self.method == "GET" and status == 200 and not is_file:
             names.add("ETag")
+        shows_movies = self.contract.is_localized or "language" in self.contract.query().fields
+        if status < 300 and shows_movies:
+            names.add("Content-Language")
         return sorted(names)
 
     def get_operation_id(self) -> str:
