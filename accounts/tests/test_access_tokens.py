@@ -24,11 +24,6 @@ PATTERN = re.compile(r"nxs_[0-9A-Za-z]{38}")
 PATH = "/auth/access-tokens/"
 
 
-@pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
 def make_client(token):
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")

@@ -30,11 +30,6 @@ class BrokenBackend(EmailBackend):
         raise ConnectionRefusedError(messages[0].body)
 
 
-@pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
 def make_client(pair):
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {pair.access}")

@@ -23,16 +23,6 @@ def get_profile_status(pair):
     return make_client(pair).get("/profiles/me/").status_code
 
 
-@pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
-def bob(make_user):
-    return make_user("bob")
-
-
 def test_sessions_of_the_caller_are_listed_last_used_first(ann, bob):
     phone = family_create(user=ann, user_agent="Phone/1")
     family_create(user=ann, user_agent="Laptop/2")

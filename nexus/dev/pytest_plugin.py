@@ -138,6 +138,16 @@ def make_user(db: None) -> Callable[..., User]:
 
 
 @pytest.fixture
+def ann(make_user: Callable[..., User]) -> User:
+    return make_user("ann")
+
+
+@pytest.fixture
+def bob(make_user: Callable[..., User]) -> User:
+    return make_user("bob")
+
+
+@pytest.fixture
 def client_of() -> Callable[[User], APIClient]:
     """Return a function that creates a client with an access token of a member."""
     from rest_framework.test import APIClient

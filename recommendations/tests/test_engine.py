@@ -33,11 +33,6 @@ from social.services.ratings import rating_set
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
 def rate(api, movie, score):
     assert api.post("/ratings/", {"movie": movie.pk, "score": score}).status_code in (200, 201)
 

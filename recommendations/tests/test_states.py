@@ -23,11 +23,6 @@ NOTHING_SAID = {
 
 
 @pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
 def member(ann, client_of):
     return client_of(ann)
 

@@ -48,11 +48,6 @@ def community(make_user, catalogue):
     ratings_recount()
 
 
-@pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
 def rate(api, movie, score):
     assert api.post("/ratings/", {"movie": movie.pk, "score": score}).status_code in (200, 201)
 

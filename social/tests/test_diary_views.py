@@ -8,11 +8,6 @@ from social.tests.helpers import run_concurrently
 
 
 @pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
 def client(ann, client_of):
     return client_of(ann)
 

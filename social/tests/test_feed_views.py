@@ -14,11 +14,6 @@ from social.services.follows import follow_set
 
 
 @pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
 def bob(make_user):
     return make_user("Bob")
 

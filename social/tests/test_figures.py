@@ -19,16 +19,6 @@ from social.tests.helpers import assert_rating_counters_match, run_concurrently
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
-def bob(make_user):
-    return make_user("bob")
-
-
 def read_figures(movie):
     movie.refresh_from_db()
     return movie.rating_count, movie.rating_sum, movie.trend_day, movie.trend_week

@@ -22,11 +22,6 @@ def movie(make_movie):
 
 
 @pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
 def review(ann, movie):
     """A review of ann's that bob has reported."""
     return rating_set(user_id=ann.pk, movie_id=movie.pk, score=1, review="Rude words.")[0]

@@ -18,11 +18,6 @@ RATING_FIELDS = {
 
 
 @pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
 def client(ann, client_of):
     return client_of(ann)
 

@@ -11,11 +11,6 @@ from social.tests.helpers import assert_rating_counters_match
 
 
 @pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
 def client(ann, client_of):
     return client_of(ann)
 

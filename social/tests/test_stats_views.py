@@ -32,11 +32,6 @@ EMPTY = {
 
 
 @pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
 def client(ann, client_of):
     return client_of(ann)
 

@@ -16,16 +16,6 @@ from social.transfer.tests.helpers import run_action, upload_and_read
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
-def bob(make_user):
-    return make_user("bob")
-
-
 def read_scores(movie):
     movie.refresh_from_db()
     return movie.rating_count, movie.average_score

@@ -2,11 +2,6 @@ import pytest
 
 
 @pytest.fixture
-def ann(make_user):
-    return make_user("ann")
-
-
-@pytest.fixture
 def client(ann, client_of):
     """Ann's client."""
     return client_of(ann)
