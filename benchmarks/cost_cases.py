@@ -319,7 +319,7 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "GET /blocks/": _PAGE,
     "GET /feed/": _PAGE,
     "GET /groups/": (CostCase(f"{settings.MEMBER_QUOTAS['groups']} groups", _LARGE_PAGE),),
-    "POST /groups/": (CostCase(body=lambda world: {"name": "x" * 100}, is_of_other=True),),
+    "POST /groups/": (CostCase(body=lambda world: {"name": "x" * 100}, is_of_guest=True),),
     "POST /groups/join/": (
         CostCase(body=lambda world: {"join_code": world.join_code}, is_of_guest=True),
     ),

@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 #: The newest ratings and feedback of a member that count; older ones say little more.
 HISTORY_LIMIT, FEEDBACK_LIMIT = 1000, 200
+#: The same for all members of a group together, so that ten cost little more than two.
+GROUP_HISTORY_LIMIT, GROUP_FEEDBACK_LIMIT = 2 * HISTORY_LIMIT, 2 * FEEDBACK_LIMIT
 #: The length of a feed.
 FEED_DEPTH = 300
 #: Feedback as interest, beside a rating's 0.1 to 1: "more" is as much as 4 stars, and "less" takes
@@ -407,8 +409,8 @@ def read_members(users: Sequence[User], *, targets: bool) -> list[Member]:
     )
     params = {
         "users": list({user.pk for user in users}),
-        "ratings": HISTORY_LIMIT,
-        "feedback": FEEDBACK_LIMIT,
+        "ratings": min(HISTORY_LIMIT, GROUP_HISTORY_LIMIT // len(users)),
+        "feedback": min(FEEDBACK_LIMIT, GROUP_FEEDBACK_LIMIT // len(users)),
         "version": VERSION,
     }
     rows = _fetch_rows(sql, params)

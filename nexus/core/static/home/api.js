@@ -57,6 +57,14 @@ export class Api extends EventTarget {
     return this.#sendSigned("POST", path, body);
   }
 
+  put(path, body) {
+    return this.#sendSigned("PUT", path, body);
+  }
+
+  delete(path) {
+    return this.#sendSigned("DELETE", path);
+  }
+
   /** Send with the access token. When it has expired, refresh it and send once more. */
   async #sendSigned(method, path, body) {
     try {

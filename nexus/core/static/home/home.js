@@ -1,7 +1,10 @@
 // The page at `/`: a shelf of movies, and a trial in which a guest rates six and watches the feed.
+// The movie night below it is in night.js.
 
 import { Api } from "./api.js";
-import { drawBar, drawPoster, drawRing } from "./drawings.js";
+import { drawBar, drawRing } from "./drawings.js";
+import { announce, byId, describe, html, makePoster, pluralize, showError, showNotice } from "./elements.js";
+import { MovieNight } from "./night.js";
 
 const RATINGS_WANTED = 6;
 // Whole rows: of three on wide screens, of two on phones.
@@ -18,53 +21,9 @@ const PARTS = {
 };
 
 const api = new Api();
-const byId = (id) => document.getElementById(id);
-const pluralize = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
-
-/** Create an element. Children that are strings become text nodes: no text of the API is ever markup. */
-function html(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value === true) element.setAttribute(key, "");
-    else if (value !== false && value !== null) element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function announce(text) {
-  byId("status").textContent = text;
-}
-
-function showNotice(text, notice = byId("notice")) {
-  notice.textContent = text;
-  notice.hidden = !text;
-}
-
-function showError(error) {
-  const wait = error.retryAfter ? ` Try again in ${error.retryAfter} s.` : "";
-  showNotice(error.message.includes("Try again") ? error.message : error.message + wait);
-}
+const night = new MovieNight(api, startTrial);
 
 // --- Movies ---------------------------------------------------------------------------------------
-
-/** Return the movie's picture, or a drawn poster if it has none or it does not load. */
-function makePoster(movie) {
-  const frame = html("div", { class: "poster" });
-  if (movie.poster_url) {
-    const image = html("img", { src: movie.poster_url, alt: "", loading: "lazy", width: 200, height: 300 });
-    image.addEventListener("error", () => image.replaceWith(drawPoster(movie)));
-    frame.append(image);
-  } else {
-    frame.append(drawPoster(movie));
-  }
-  return frame;
-}
-
-function describe(movie) {
-  return [movie.release_year, movie.genres[0]].filter(Boolean).join(" · ");
-}
 
 async function showShelf() {
   const shelf = byId("shelf");
@@ -103,7 +62,6 @@ async function startTrial() {
   try {
     const user = await api.startAsGuest();
     await openTrial(user);
-    byId("try-title").focus();
   } catch (error) {
     showError(error);
   }
@@ -126,10 +84,11 @@ async function openTrial(user) {
   byId("start").hidden = true;
   byId("trial").hidden = false;
   showProgress();
-  await showFeed();
+  await Promise.all([showFeed(), night.open(profile.username)]);
 }
 
 function closeTrial() {
+  night.close();
   byId("trial").hidden = true;
   byId("start").hidden = false;
   shownScores = new Map();
@@ -181,7 +140,7 @@ async function rateMovie(movie, score) {
     await api.post("/ratings/", { movie: movie.id, score });
     scores.set(movie.id, score);
     showProgress();
-    await showFeed();
+    await Promise.all([showFeed(), night.refresh()]);
   } catch (error) {
     showError(error);
   }
@@ -323,7 +282,10 @@ api.addEventListener("signedout", ({ detail: error }) => {
   closeTrial();
   showError(error);
 });
-byId("start-button").addEventListener("click", startTrial);
+byId("start-button").addEventListener("click", async () => {
+  await startTrial();
+  if (api.isSignedIn) byId("try-title").focus();
+});
 byId("more-button").addEventListener("click", () => {
   const hidden = byId("rate").querySelector("[hidden]");
   showRateCards(Infinity);
