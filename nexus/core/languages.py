@@ -229,11 +229,8 @@ class LanguageTag(str):
         return (0 if region == self.region else 1 if region == main else 2), region
 
     def describe_region(self, region: str) -> str:
-        """Return the tag of a text in this language that was written for a region."""
-        main = _MAIN_REGIONS.get(self.language, self.language.upper())
-        if not region or (region == main and region != self.region):
-            return self.language
-        return f"{self.language}-{region}"
+        """Return the tag of a text that was written for a region: this one, or the language alone."""
+        return str(self) if region == self.region else self.language
 
 
 DEFAULT_LANGUAGE = LanguageTag("en")

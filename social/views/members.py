@@ -91,7 +91,7 @@ class MemberViewSet(LocalizedViewSet):
     @contract(query=StatsQuery, responses={200: StatsSerializer})
     def stats(self, request: Request, username: str) -> Response:
         """Return the statistics of a member's ratings and viewings."""
-        stats = get_member_stats(user_id=self._get_member(username).pk, **self.query)
+        stats = get_member_stats(user_id=self._get_member(username).pk, year=self.query.get("year"))
         return Response(StatsSerializer(stats).data)
 
     @contract(query=RatingListQuery, responses={200: PageOf(PublicRatingSerializer)})
@@ -240,7 +240,7 @@ class StatsViewSet(LocalizedViewSet):
 
         A rated movie without a viewing counts as watched once, at the time of its rating.
         """
-        stats = get_member_stats(user_id=self.member_id, **self.query)
+        stats = get_member_stats(user_id=self.member_id, year=self.query.get("year"))
         return Response(StatsSerializer(stats).data)
 
 
