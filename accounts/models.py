@@ -98,6 +98,10 @@ class User(AbstractUser):
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
     #: The BCP 47 tag of the language in which the member reads of movies; empty is English.
     language = models.CharField(max_length=10, blank=True, default="", db_default="")
+    #: Where the member watches movies: an ISO 3166-1 code, or empty.
+    region = models.CharField(max_length=2, blank=True, default="", db_default="")
+    #: TMDb's ids of the services the member subscribes to.
+    providers = ArrayField(models.PositiveIntegerField(), default=list, blank=True, db_default=[])
 
     objects: ClassVar[UserManager] = UserManager()
 

@@ -369,6 +369,12 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
 
     avatar_url = serializers.CharField(read_only=True)
     favorite_genres = serializers.ListField(child=serializers.CharField(), read_only=True)
+    region = serializers.CharField(
+        read_only=True, help_text="ISO 3166-1 code of where the member watches, or empty."
+    )
+    providers = serializers.ListField(
+        child=serializers.IntegerField(), read_only=True, help_text="TMDb's ids of providers."
+    )
     date_joined = UTCDateTimeField(read_only=True)
     email = serializers.CharField(read_only=True, help_text="Empty for guests.")
     is_guest = serializers.BooleanField(read_only=True)
@@ -386,6 +392,8 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
             "bio",
             "avatar_url",
             "favorite_genres",
+            "region",
+            "providers",
             "visibility",
             "language",
             "date_joined",

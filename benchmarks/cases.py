@@ -32,6 +32,12 @@ SLOW_MS = 1_000
 DEEP_PAGE = (("page", "500"), ("page_size", "20"))
 
 Params = tuple[tuple[str, str], ...]
+# One provider, one of few movies, and eight with every kind of payment.
+OFFERS: tuple[Params, ...] = (
+    (("provider", "8"), ("region", "DE"), ("monetization", "flatrate")),
+    (("provider", "613"), ("region", "DE")),
+    (("provider", "2|3|10|68|9|8|30|178"), ("region", "DE")),
+)
 
 
 @dataclass
@@ -139,6 +145,11 @@ def build_cases() -> list[tuple[str, Params]]:
         for one, other in combinations(filters, 2)
         if one[0] != other[0] and not is_rejected(dict((one, other)))
     ]
+    for offer in OFFERS:
+        cases += [("offers", offer)]
+        cases += [("offers, ordering", (*offer, ("ordering", name))) for name in orderings]
+        cases += [("offers, filter", (*offer, one)) for one in filters]
+        cases += [("deep page", (*offer, *DEEP_PAGE))]
     cases += [("deep page", (("ordering", name), *DEEP_PAGE)) for name in orderings]
     cases += [
         ("deep page", (one, *DEEP_PAGE))

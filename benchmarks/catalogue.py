@@ -152,6 +152,7 @@ def prepare_catalogue(movies: int, members: int | None = None) -> str:
         ).fetchone()
         if comment and comment[0] == version_comment:
             _migrate(url)
+            _renew_offers(url, movies)
             return url
         started = time.monotonic()
         identifier = sql.Identifier(name)
@@ -160,11 +161,47 @@ def prepare_catalogue(movies: int, members: int | None = None) -> str:
         _migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             _fill(connection, movies, members)
+        _renew_offers(url, movies)
         server.execute(
             sql.SQL("COMMENT ON DATABASE {} IS {}").format(identifier, sql.Literal(version_comment))
         )
     report_progress(f"{name}: made in {time.monotonic() - started:.0f} s")
     return url
+
+
+# The most popular movies are offered in most regions, one of which is Germany (number 82). The rows are
+# the number of a kind of payment, a provider, and the share of the movies that it offers.
+_OFFERS = """
+INSERT INTO movies_offers (movie_id, region, keys, link, synced_at)
+SELECT id, '', ARRAY(
+    SELECT ((((CASE WHEN region = 1 THEN 82 ELSE 100 + region END) << 3) | kind) << 18) | provider
+    FROM generate_series(
+        1, CASE WHEN place <= %(movies)s * 0.02 THEN 60 WHEN place <= %(movies)s * 0.06 THEN 20 ELSE 5 END
+    ) AS region
+    CROSS JOIN (VALUES
+        (0, 8, 0.05), (0, 337, 0.01), (0, 9, 0.12), (0, 178, 0.03), (0, 30, 0.02), (2, 613, 0.02),
+        (1, 219, 0.01), (3, 2, 0.6), (3, 3, 0.6), (3, 10, 0.5), (4, 2, 0.6), (4, 3, 0.6),
+        (4, 10, 0.5), (3, 68, 0.2), (4, 68, 0.2)
+    ) AS offered (kind, provider, share)
+    WHERE hashint8(id * 1000003 + region * 1009 + provider * 17 + kind)::bigint + 2147483648
+        < share * 4294967295
+    ORDER BY 1
+), '', now() - (id %% 6) * interval '1 day'
+FROM (SELECT id, row_number() OVER (ORDER BY popularity DESC, id) AS place FROM movies_movie) AS movie
+WHERE place <= %(movies)s * 0.12
+"""
+
+
+def _renew_offers(url: str, movies: int) -> None:
+    """Let providers offer an eighth of the movies, seen within a week, so that filters count them."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        newest = connection.execute("SELECT max(synced_at) FROM movies_offers").fetchone()
+        if newest and newest[0] and newest[0] > datetime.now(UTC) - timedelta(hours=12):
+            return
+        report_progress("offers")
+        connection.execute("TRUNCATE movies_offers")
+        connection.execute(_OFFERS, {"movies": movies})
+        connection.execute("VACUUM ANALYZE movies_offers")
 
 
 def _migrate(url: str) -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,17 @@ from accounts.mail_tokens import make_password_reset_credentials, make_verificat
 from accounts.models import TokenFamily, User
 from accounts.services import access_token_create, guest_create
 from accounts.tokens import family_create
-from movies.models import Collection, Credit, Movie
+from movies.availability import (
+    MONETIZATIONS,
+    RELEASE_KINDS,
+    AvailabilityData,
+    Offer,
+    ProviderData,
+    ReleaseData,
+    VideoData,
+)
+from movies.models import Collection, Credit, Movie, Offers
+from movies.services.availability import availability_store, provider_list_replace
 from nexus.core.genres import GENRE_NAMES
 from recommendations.models import Feedback
 from social.models import (
@@ -51,6 +61,8 @@ from social.models import (
 )
 from social.models.groups import MAX_GROUP_MEMBERS
 from social.queries import copy_items
+from social.selectors.calendar import MAX_MOVIES
+from social.services.calendar import calendar_feed_renew
 from social.services.groups import group_create
 from social.transfer.prepared_exports import MAX_ROWS_OF_A_REQUEST
 from tmdb.fake.server import FIRST_ID
@@ -63,6 +75,9 @@ MAX_REPEATS = 7
 SECONDS_A_CASE = 2.0
 FOLLOWED_MEMBERS = 1_900
 IMPORT_ROWS = 20_000
+# So many providers of each kind offer a movie, in so many regions.
+OFFERS_OF_A_KIND = 4
+_REGIONS = ("DE", "US", "FR", "GB", "ES", "IT", "JP", "BR", "MX", "CA", "AU", "NL", "SE", "PL")
 # The longest series at TMDb has some 60 movies.
 SERIES_MOVIES = 60
 REVIEW = "A review. " * 1_000
@@ -96,6 +111,7 @@ class World:
     movie_ids: list[int]
     person_id: int
     collection_id: int
+    calendar_secret: str
     group_id: int
     join_code: str
     group_username: str
@@ -156,9 +172,11 @@ _RANGES = {
     "year_gte": "1900", "year_lte": "2100", "min_rating": "0", "max_rating": "10", "min_votes": "0",
     "min_popularity": "0", "min_runtime": "0", "max_runtime": "100000",
 }  # fmt: skip
+_PROVIDERS = "|".join(map(str, range(1, 21)))
 MOVIE_FILTERS = (
     CostCase("one genre", {"genre": "Drama", **_LARGE_PAGE}),
     CostCase("20 choices of 18 genres", {"genre": _CHOICES, **_LARGE_PAGE}),
+    CostCase("20 providers, each for any payment", {"provider": _PROVIDERS, "region": "DE", **_LARGE_PAGE}),
     CostCase("18 excluded genres", {"exclude_genre": "|".join(GENRE_NAMES[:18]), **_LARGE_PAGE}),
     CostCase("a search of one letter", {"search": "t", **_LARGE_PAGE}),
     CostCase("a title of one letter", {"title": "t", **_LARGE_PAGE}),
@@ -270,7 +288,9 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     ),
     "GET /movies/onboarding/": _PAGE,
     "GET /movies/{pk}/": _PLAIN,
-    "GET /movies/{pk}/?append=": (CostCase("all", {"append": "similar,reviews,state"}),),
+    "GET /movies/{pk}/?append=": (
+        CostCase("all", {"append": "similar,reviews,state,videos,watch_providers", "region": "DE"}),
+    ),
     "GET /movies/states/": (CostCase("100 movies", path=_get_states_path),),
     "GET /movies/{pk}/match_score/": _PLAIN,
     "GET /movies/{pk}/similar/": (
@@ -282,6 +302,10 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "GET /feedback/": _PAGE,
     "GET /movies/{movie_id}/reviews/": _PAGE,
     "GET /genres/": _PLAIN,
+    "GET /movies/{pk}/watch_providers/": (CostCase("a region with offers", {"region": "DE"}),),
+    "GET /movies/{pk}/videos/": _PAGE,
+    "GET /movies/{pk}/releases/": (CostCase("a region with releases", {"region": "DE"}),),
+    "GET /providers/": (CostCase("page of 100", {"region": "DE", **_LARGE_PAGE}),),
     "GET /people/": (
         CostCase("page of 100", _LARGE_PAGE),
         CostCase("a search of one letter", {"search": "a", **_LARGE_PAGE}),
@@ -340,6 +364,13 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "PUT /groups/{pk}/votes/{movie_id}/": _send(vote="veto"),
     "DELETE /groups/{pk}/votes/{movie_id}/": _PLAIN,
     "GET /watchlist/": _PAGE,
+    "GET /watchlist/calendar/": (CostCase("1,000 coming movies", {"region": "DE", **_LARGE_PAGE}),),
+    "POST /watchlist/calendar/feed/": _PLAIN,
+    "GET /calendar/{secret}.ics": (
+        CostCase(
+            "1,000 coming movies", path=lambda world: f"/calendar/{world.calendar_secret}.ics"
+        ),
+    ),
     "POST /watchlist/": _send_movie(),
     "PUT /watchlist/{movie_id}/": (
         CostCase(path=lambda world: f"/watchlist/{world.unrated_movie_id}/"),
@@ -538,6 +569,39 @@ def read_cpu_ms() -> float:
     return time.process_time() * 1e3 + int(backend.read_text().split()[0]) / 1e6
 
 
+def _create_availability(movie_ids: list[int], full_ids: list[int]) -> None:
+    """Let many providers offer every movie in many regions; some have videos and coming releases too."""
+    offers = tuple(
+        Offer(region, monetization, provider_id)
+        for region in _REGIONS
+        for monetization in MONETIZATIONS
+        for provider_id in range(1, OFFERS_OF_A_KIND + 1)
+    )
+    keys = [offer.key for offer in offers]
+    now = timezone.now()
+    Offers.objects.bulk_create(
+        [Offers(movie_id=pk, region="", keys=keys, synced_at=now) for pk in movie_ids],
+        batch_size=500,
+    )
+    releases = tuple(
+        ReleaseData(region, date(2099, 1, day), kind)
+        for region in _REGIONS
+        for day, kind in enumerate(RELEASE_KINDS, start=1)
+    )
+    videos = tuple(
+        VideoData(f"Trailer {number}", "Trailer", "YouTube", f"key{number}", is_official=True)
+        for number in range(60)
+    )
+    data = AvailabilityData(offers=offers, videos=videos, releases=releases)
+    availability_store(movies=dict.fromkeys(full_ids, data))
+    provider_list_replace(
+        providers=[
+            ProviderData(number, f"Provider {number}", priorities=(("DE", number),))
+            for number in range(1, 151)
+        ]
+    )
+
+
 def create_world() -> World:
     """Give the member with the most ratings as much of everything as a member may have."""
     with connection.cursor() as cursor:
@@ -616,6 +680,9 @@ def create_world() -> World:
         )
         for number in range(1, IMPORT_ROWS + 1)
     )  # fmt: skip
+    watchlist = WatchlistItem.objects.filter(user=member).order_by("-added_at", "-id")
+    coming = list(watchlist.values_list("movie_id", flat=True)[:MAX_MOVIES])
+    _create_availability(movie_ids, [popular.pk, *coming])
     series = Collection.objects.create(tmdb_id=1, name="The longest series")
     Movie.objects.filter(pk__in=movie_ids[:SERIES_MOVIES]).update(collection=series)
     by_credits = Credit.objects.order_by().values("person_id").annotate(n=Count("id"))
@@ -654,6 +721,7 @@ def create_world() -> World:
         movie_ids=movie_ids,
         person_id=by_credits.order_by("-n")[0]["person_id"],
         collection_id=series.pk,
+        calendar_secret=calendar_feed_renew(user_id=member.pk),
         group_id=group.pk,
         join_code=group.join_code,
         group_username=group_username,

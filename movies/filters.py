@@ -31,8 +31,11 @@ from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
 from rest_framework import serializers
 
 from movies import search
+from movies.availability import MONETIZATIONS, make_offer_keys
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_COUNT, MAX_RUNTIME_MIN, MAX_TMDB_ID
-from movies.models import Credit, Movie, MovieQuerySet, Person
+from movies.fields import MonetizationListField, ProviderListField, RegionField
+from movies.models import Credit, Movie, MovieQuerySet, Offers, Person
+from movies.selectors import find_known_genre, get_added_genres
 from nexus.core.api.fields import IdField, StrictFloatField, StrictIntegerField
 from nexus.core.api.query_params import (
     MAX_FILTER_VALUES,
@@ -43,7 +46,7 @@ from nexus.core.api.query_params import (
     QuerySerializer,
 )
 from nexus.core.db.bounded_page import MAX_LIST_DEPTH, Key, Ordering, hide_from_indexes
-from nexus.core.genres import GENRE_NAMES, find_genre, sort_genres
+from nexus.core.genres import GENRE_NAMES, sort_genres
 from nexus.core.text import fold
 
 
@@ -108,9 +111,9 @@ class GenreExpressionField(serializers.CharField):
         joiner = "|" if "|" in text else ","
         names = set()
         for part in text.split(joiner):
-            name = find_genre(part)
+            name = find_known_genre(part)
             if name is None:
-                known = ", ".join(GENRE_NAMES)
+                known = ", ".join([*GENRE_NAMES, *get_added_genres()])
                 message = f"Unknown genre {part.strip()!r}. Use one of {known}."
                 raise serializers.ValidationError(message)
             names.add(name)
@@ -199,6 +202,9 @@ class MovieFilters(QuerySerializer):
     )
     keyword = serializers.CharField(required=False, max_length=200, help_text="One whole keyword.")
     collection = IdField(required=False, help_text="Id of a series.")
+    provider = ProviderListField(required=False)
+    region = RegionField(required=False)
+    monetization = MonetizationListField(required=False)
     tmdb_id = StrictIntegerField(required=False, min_value=1, max_value=MAX_TMDB_ID)
     imdb_id = serializers.RegexField(r"\Att[0-9]{7,10}\Z", required=False)
 
@@ -212,7 +218,18 @@ class MovieFilters(QuerySerializer):
             if low in attrs and high in attrs and attrs[low] > attrs[high]:
                 message = f"{low} is above {high}, so that no movie can match. Swap or remove one."
                 raise serializers.ValidationError({low: [message]})
+        self.validate_offers(attrs)
         return attrs
+
+    def validate_offers(self, attrs: dict[str, Any]) -> None:
+        """Raise ValidationError unless `provider` and `region` come together."""
+        if "provider" in attrs and "region" not in attrs:
+            message = "Offers differ by region. Add one, such as region=DE."
+            raise serializers.ValidationError({"provider": [message]})
+        for name in ("region", "monetization"):
+            if name in attrs and "provider" not in attrs:
+                message = f"{name} restricts provider. Add provider=, such as provider=8|337."
+                raise serializers.ValidationError({name: [message]})
 
 
 class MovieListQuery(MovieFilters, PageQuery):
@@ -296,6 +313,8 @@ def filter_movies(movies: MovieQuerySet, params: dict[str, Any]) -> MovieQuerySe
         conditions &= _has_words(params["title"], weights=search.TITLE)
     if "person" in params:
         conditions &= Q(id__in=_find_movie_ids(params["person"]))
+    if "provider" in params:
+        conditions &= Q(id__in=_find_offered_ids(params))
     return movies.filter(conditions)
 
 
@@ -425,6 +444,13 @@ def _find_movie_ids(person: str) -> QuerySet[Credit, int]:
     return Credit.objects.filter(person__folded_name=fold(person.strip())).values_list(
         "movie_id", flat=True
     )
+
+
+def _find_offered_ids(params: dict[str, Any]) -> QuerySet[Offers, int]:
+    """Return the ids of the movies that one of the providers offers in the region."""
+    monetizations = params.get("monetization", MONETIZATIONS)
+    keys = make_offer_keys(params["region"], params["provider"], monetizations)
+    return Offers.objects.with_any(keys).values_list("movie_id", flat=True)
 
 
 def _needs_words_index(params: dict[str, Any]) -> bool:

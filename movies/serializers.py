@@ -6,22 +6,35 @@ follow from it, and a plain column needs no further line (CONTRIBUTING.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
 from rest_framework import serializers
 
 from movies.localization import GenrePayload, MoviePayload
-from movies.models import Collection, Credit, Movie, is_stale
+from movies.models import Collection, Credit, Movie, MovieExtras, is_stale
 from nexus.core.api.fields import UTCDateTimeField
 
 POSTER_SIZE, BACKDROP_SIZE = "w500", "w1280"
+_VIDEO_SITES = {"YouTube": "https://www.youtube.com/watch?v=", "Vimeo": "https://vimeo.com/"}
 
 
 def build_image_url(path: str, size: str) -> str | None:
     """Return the URL of an image on TMDb's server; None without a path."""
     return f"{settings.TMDB_IMAGE_BASE_URL}{size}{path}" if path else None
+
+
+def build_video_url(site: str, key: str) -> str | None:
+    """Return the page of a video; None for a site whose addresses are not known."""
+    base = _VIDEO_SITES.get(site)
+    return f"{base}{key}" if base else None
+
+
+def find_trailer_url(videos: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the page of the best trailer: the official ones come first in `MovieExtras.videos`."""
+    urls = (build_video_url(v["site"], v["key"]) for v in videos if v["type"] == "Trailer")
+    return next((url for url in urls if url), None)
 
 
 class MovieSummarySerializer(serializers.ModelSerializer[Movie]):
@@ -104,6 +117,9 @@ class MovieSerializer(MovieSummarySerializer):
     directors = DirectorSerializer(many=True)
     cast = CastMemberSerializer(many=True)
     collection = CollectionSerializer(allow_null=True)
+    trailer_url = serializers.URLField(
+        allow_null=True, help_text="The official trailer if there is one, else another trailer."
+    )
     provenance = ProvenanceSerializer()
     created_at = UTCDateTimeField()
     updated_at = UTCDateTimeField()
@@ -118,6 +134,7 @@ class MovieSerializer(MovieSummarySerializer):
             "directors",
             "cast",
             "collection",
+            "trailer_url",
             "provenance",
             "created_at",
             "updated_at",
@@ -229,6 +246,9 @@ def movie_payload(movie: Movie) -> MoviePayload:
     ]
     collection = movie.collection
     payload["collection"] = collection and collection_payload(collection)
+    extras: MovieExtras | None = getattr(movie, "extras", None)
+    is_shown = extras is not None and not is_stale(Movie.Source.TMDB, extras.synced_at)
+    payload["trailer_url"] = find_trailer_url(extras.videos) if extras and is_shown else None
     payload["provenance"] = {
         "source": movie.source,
         "synced_at": format_time(movie.synced_at),

@@ -8,6 +8,7 @@ from nexus.core.api import health, root
 from nexus.core.api.openapi import JSON, YAML, OpenApiDocument
 from nexus.core.api.schema import make_schema_view
 from nexus.core.api.url_converters import IdConverter, UsernameConverter
+from social.views.calendar import calendar_feed
 
 register_converter(IdConverter, "id")
 register_converter(UsernameConverter, "username")
@@ -27,6 +28,7 @@ openapi = OpenApiDocument(api_urlpatterns)
 urlpatterns = [
     *api_urlpatterns,
     path("", root.index, name="index"),
+    path("calendar/<str:secret>.ics", calendar_feed, name="calendar-feed"),
     path("auth/email/confirm/", confirm_email, name="email-confirm"),
     path("favicon.ico", root.favicon, name="favicon"),
     path("swagger/", schema.with_ui("swagger"), name="swagger"),

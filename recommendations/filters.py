@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
+from accounts.models import User
+from movies.fields import RegionField
 from movies.filters import MovieFilters
 from nexus.core.api.fields import StrictFloatField
 from nexus.core.api.query_params import (
@@ -15,12 +19,30 @@ from nexus.core.api.query_params import (
 from nexus.core.db.bounded_page import Key, Ordering
 
 #: What the detail of a movie may contain besides the movie.
-APPENDABLE = ("reviews", "similar", "state")
+APPENDABLE = ("reviews", "similar", "state", "videos", "watch_providers")
 
 NEWEST_FEEDBACK_FIRST = Ordering((Key("updated_at", descending=True), Key("id", descending=True)))
 
 
-class FeedQuery(MovieFilters, PageQuery):
+class OwnServicesFilters(MovieFilters):
+    """The catalogue's filters and, instead of `provider`, the services of the caller's profile."""
+
+    on_my_services = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Only movies that one of the `providers` of the caller's profile offers in its "
+        "`region`, or in that of the query. Data by JustWatch.",
+    )
+
+    def validate_offers(self, attrs: dict[str, Any]) -> None:
+        if not attrs["on_my_services"]:
+            super().validate_offers(attrs)
+        elif "provider" in attrs:
+            message = "Send either provider or on_my_services, not both."
+            raise serializers.ValidationError({"provider": [message]})
+
+
+class FeedQuery(OwnServicesFilters, PageQuery):
     """The catalogue's filters, which apply before the feed is limited, and the feed's own."""
 
     diversity = StrictFloatField(
@@ -37,7 +59,22 @@ class FeedQuery(MovieFilters, PageQuery):
     )
 
 
-class GroupFeedQuery(MovieFilters, PageQuery):
+def add_own_services(query: dict[str, Any], user: User) -> dict[str, Any]:
+    """Return the query with the user's providers and region in place of `on_my_services`.
+
+    Raises ValidationError if the profile has no providers, or neither it nor the query a region.
+    """
+    if not query["on_my_services"]:
+        return query
+    region = query.get("region") or user.region
+    if not user.providers or not region:
+        missing = "providers" if region else "region"
+        message = f"Your profile has no {missing}. Set {missing} with PATCH /profiles/me/ first."
+        raise serializers.ValidationError({"on_my_services": [message]})
+    return {**query, "provider": user.providers, "region": region}
+
+
+class GroupFeedQuery(OwnServicesFilters, PageQuery):
     """The catalogue's filters without those that name a certain movie.
 
     By these a member could ask whether somebody in the group has seen it.
@@ -75,5 +112,17 @@ class MovieDetailQuery(QuerySerializer):
             },
         ),
         help_text="What to add in the same response, separated by commas: `similar` and `reviews`, "
-        "the first page of each, and `state`, which needs a token.",
+        "the first page of each, `videos`, `watch_providers` in `region`, and `state`, which needs a "
+        "token.",
     )
+    region = RegionField(
+        required=False,
+        help_text="Of `append=watch_providers`; by default the region of the caller's profile.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        if "region" in attrs and "watch_providers" not in attrs["append"]:
+            message = "region is for append=watch_providers. Add that, or leave region out."
+            raise serializers.ValidationError({"region": [message]})
+        return attrs

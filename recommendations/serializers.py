@@ -9,8 +9,10 @@ from rest_framework import serializers
 from movies.serializers import MovieSerializer, MovieSummarySerializer
 from nexus.core.api.fields import SharedFieldsSerializer, UTCDateTimeField
 from nexus.core.api.views import PageOf
+from recommendations.filters import APPENDABLE
 from recommendations.models import Feedback
 from social.serializers.ratings import ReviewSerializer
+from tmdb.serializers import VideoSerializer, WatchProvidersSerializer
 
 
 class ComponentSerializer(serializers.Serializer[Any]):
@@ -143,8 +145,20 @@ class MovieDetailSerializer(MovieSerializer):
     similar = SimilarPageSerializer(required=False, help_text="Only with `append=similar`.")
     reviews = ReviewPageSerializer(required=False, help_text="Only with `append=reviews`.")
     state = MovieStateSerializer(required=False, help_text="Only with `append=state`.")
+    videos = VideoSerializer(
+        many=True,
+        required=False,
+        allow_null=True,
+        help_text="Only with `append=videos`; null while TMDb is unavailable and none are stored.",
+    )
+    watch_providers = WatchProvidersSerializer(
+        required=False,
+        allow_null=True,
+        help_text="Only with `append=watch_providers`; null while TMDb is unavailable and none are "
+        "stored.",
+    )
 
     class Meta(MovieSerializer.Meta):
-        fields = (*MovieSerializer.Meta.fields, "similar", "reviews", "state")
+        fields = (*MovieSerializer.Meta.fields, *APPENDABLE)
         read_only_fields = MovieSerializer.Meta.fields
-        swagger_schema_fields = {"x-optional": ["similar", "reviews", "state"]}
+        swagger_schema_fields = {"x-optional": list(APPENDABLE)}

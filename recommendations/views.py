@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from django.http import Http404
@@ -33,6 +34,7 @@ from recommendations.filters import (
     MovieDetailQuery,
     MovieStatesQuery,
     SimilarQuery,
+    add_own_services,
 )
 from recommendations.models import Feedback
 from recommendations.recommender.feed import build_feed
@@ -56,7 +58,8 @@ from recommendations.services import feedback_delete, feedback_set
 from social.models.groups import MIN_GROUP_MEMBERS
 from social.selectors.groups import can_see_all, get_group, read_votes
 from social.views.ratings import list_reviews
-from tmdb.views import MovieDetailViewSet
+from tmdb.client.errors import TmdbError
+from tmdb.views import MovieDetailViewSet, choose_region, describe_offers, list_videos
 
 #: The page that `append` adds.
 FIRST_PAGE = {"page_size": DEFAULT_PAGE_SIZE}
@@ -106,9 +109,10 @@ class RecommendationViewSet(LocalizedViewSet):
         served: `intra_list_similarity` is the mean similarity (0 to 1, of genres and period) of two of
         them, and `promoted_count` is the number of them that the order alone would have shown later.
         """
+        user = cast(User, request.user)
         feed = build_feed(
-            cast(User, request.user),
-            filter_movies(Movie.objects.all(), self.query),
+            user,
+            filter_movies(Movie.objects.all(), add_own_services(self.query, user)),
             diversity=self.query["diversity"],
             include_watchlist=self.query["include_watchlist"],
         )
@@ -167,11 +171,12 @@ class GroupRecommendationViewSet(LocalizedViewSet):
         if len(group.members) < MIN_GROUP_MEMBERS:
             detail = "Recommendations need two members. Let somebody join with the group's code."
             raise Problem(409, "group_too_small", detail)
+        query = add_own_services(self.query, caller)
         votes = read_votes(group)
         vetoed = [each.movie_id for each in votes if each.is_vetoed]
         feed = recommend_to_group(
             group.users,
-            filter_movies(Movie.objects.all(), self.query).exclude(id__in=vetoed),
+            filter_movies(Movie.objects.all(), query).exclude(id__in=vetoed),
             name_ratings=can_see_all(group, viewer_id=caller.pk),
             include_seen=self.query["include_seen"],
             yes_votes={each.movie_id: each.yes_count for each in votes if not each.is_vetoed},
@@ -270,14 +275,17 @@ class CompleteMovieViewSet(MovieDetailViewSet):
     def get_authenticators(self) -> list[BaseAuthentication]:
         """Read the token only if the response depends on the caller."""
         # The generator of the schema has no request.
-        if self.request is not None and self._depends_on_caller(self.request.GET.get("append", "")):
+        if self.request is not None and self._depends_on_caller(self.request.GET):
             return [authenticator() for authenticator in self.authentication_classes]
         return super().get_authenticators()
 
     @contract(
         query=MovieDetailQuery,
         responses={200: MovieDetailSerializer},
-        errors={401: "`append=state` without a valid token, or `append=reviews` with a bad one."},
+        errors={
+            401: "`append=state` without a valid token, or `append=reviews` with a bad one, or "
+            "`append=watch_providers` with a bad one and without `region`."
+        },
     )
     def retrieve(self, request: Request, pk: int) -> Response:
         """Get a movie with its people, keywords and provenance, and with what is appended.
@@ -296,18 +304,36 @@ class CompleteMovieViewSet(MovieDetailViewSet):
         if "reviews" in append:
             page = list_reviews(request, FIRST_PAGE, movie_id=pk)
             response.data["reviews"] = _link_own_list(request, page, "review-list", pk)
+        if not {"videos", "watch_providers"}.isdisjoint(append):
+            self._append_from_tmdb(request, response.data, pk)
         if "state" in append:
             states = get_movie_states(cast(User, request.user), [pk])
             if not states:
                 raise Http404  # deleted since the query before
             response.data["state"] = MovieStateSerializer(states[0]).data
-        if self._depends_on_caller(",".join(append)):
+        if self._depends_on_caller(request.query_params):
             response["Cache-Control"] = NO_STORE
         return response
 
+    def _append_from_tmdb(self, request: Request, data: dict[str, Any], pk: int) -> None:
+        """Add videos and offers; None for what is not stored while TMDb is unavailable."""
+        append = self.query["append"]
+        movie = get_object_or_404(Movie.objects.summaries(), pk=pk)
+        if "watch_providers" in append:
+            region = choose_region(request, self.query.get("region"))
+            data["watch_providers"] = None
+            with suppress(TmdbError):
+                data["watch_providers"] = describe_offers(movie, region)
+        if "videos" in append:
+            data["videos"] = None
+            with suppress(TmdbError):
+                data["videos"] = list_videos(movie)
+
     @staticmethod
-    def _depends_on_caller(append: str) -> bool:
-        return not {"reviews", "state"}.isdisjoint(append.split(","))
+    def _depends_on_caller(query: Mapping[str, str]) -> bool:
+        append = set(query.get("append", "").split(","))
+        needs_profile = "watch_providers" in append and "region" not in query
+        return needs_profile or not append.isdisjoint({"reviews", "state"})
 
 
 def _link_own_list(request: Request, page: Response, route: str, movie_id: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.urls import include, path
 
+from social.views.calendar import CalendarFeedViewSet, CalendarViewSet
 from social.views.collections import CollectionViewSet
 from social.views.diary import HistoryViewSet, WatchlistViewSet
 from social.views.groups import GroupViewSet, GroupVoteViewSet
@@ -74,6 +75,16 @@ urlpatterns = [
     path("blocks/", BlockViewSet.as_view({"get": "list"}), name="block-list"),
     path("feed/", FeedViewSet.as_view({"get": "list"}), name="feed"),
     path("watchlist/", WatchlistViewSet.as_view(_LIST), name="watchlist"),
+    path(
+        "watchlist/calendar/",
+        CalendarViewSet.as_view({"get": "list"}),
+        name="watchlist-calendar",
+    ),
+    path(
+        "watchlist/calendar/feed/",
+        CalendarFeedViewSet.as_view({"post": "create"}),
+        name="watchlist-calendar-feed",
+    ),
     path(
         "watchlist/<id:movie_id>/",
         WatchlistViewSet.as_view(_PUT_DELETE),

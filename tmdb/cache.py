@@ -32,6 +32,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from prometheus_client import Counter, Histogram
 
+from movies.availability import ProviderData
 from movies.dto import MovieData
 from nexus.core.cache import client as cache_client
 from nexus.core.cache import locks
@@ -50,6 +51,7 @@ from tmdb.client.http import (
     make_find_request,
     make_genres_request,
     make_movie_request,
+    make_providers_request,
     make_recommendations_request,
     make_search_request,
     make_similar_request,
@@ -67,7 +69,7 @@ from tmdb.parsers import SearchPage
 
 T = TypeVar("T")
 Source = Literal["fresh", "stale", "tmdb"]
-ResourceKind = Literal["search", "list", "find", "genres", "movie"]
+ResourceKind = Literal["search", "list", "find", "genres", "providers", "movie"]
 
 # For how many seconds a copy is fresh.
 TTL_S: dict[ResourceKind, int] = {
@@ -75,6 +77,8 @@ TTL_S: dict[ResourceKind, int] = {
     "list": 3_600,
     "find": 86_400,
     "genres": 604_800,
+    # The catalogue stores it, and tmdb.sync.configuration renews it.
+    "providers": 60,
     # The catalogue stores the movie; this copy serves requests at the same time.
     "movie": 60,
 }
@@ -225,6 +229,14 @@ def get_genre_names(page: SearchPage) -> dict[int, str]:
         return get_cache().get(resource).value
     except TmdbError:
         return {}
+
+
+def get_providers() -> list[ProviderData]:
+    """Return all providers with their regions. Raises TmdbError."""
+    request = make_providers_request()
+    key = f"tmdb:providers:{LANGUAGE}"
+    resource = TmdbResource(key, "providers", request, parsers.parse_provider_list)
+    return get_cache().get(resource).value
 
 
 def _make_list_resource(
@@ -448,6 +460,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "list": parsers.parse_search_page,
     "find": parsers.parse_find,
     "genres": parsers.parse_genre_names,
+    "providers": parsers.parse_provider_list,
 }
 
 

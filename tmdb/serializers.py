@@ -132,3 +132,74 @@ class BulkImportResultSerializer(serializers.Serializer[Any]):
     tmdb_id = serializers.IntegerField()
     status = serializers.ChoiceField(choices=("created", "existing", "not_found", "error"))
     movie_id = serializers.IntegerField(allow_null=True)
+
+
+class ProviderSerializer(serializers.Serializer[Any]):
+    """A company that shows movies."""
+
+    provider_id = serializers.IntegerField(help_text="TMDb's id, as in the filter `provider`.")
+    name = serializers.CharField()
+    logo_url = serializers.URLField(allow_null=True)
+
+
+class WatchProvidersSerializer(serializers.Serializer[Any]):
+    """Where a movie can be watched in a region; the data is JustWatch's."""
+
+    region = serializers.CharField()
+    link = serializers.URLField(
+        allow_null=True, help_text="TMDb's page with links to the providers."
+    )
+    as_of = UTCDateTimeField(
+        allow_null=True, help_text="When TMDb sent the offers; null if it does not know the movie."
+    )
+    stale = serializers.BooleanField(
+        help_text="Older than 24 hours, because TMDb has not responded since."
+    )
+    attribution = serializers.CharField(help_text="To be shown beside the offers.")
+    flatrate = ProviderSerializer(many=True, help_text="Part of a subscription.")
+    free = ProviderSerializer(many=True)
+    ads = ProviderSerializer(many=True, help_text="Free with advertisements.")
+    rent = ProviderSerializer(many=True)
+    buy = ProviderSerializer(many=True)
+
+
+class VideoSerializer(serializers.Serializer[Any]):
+    """A trailer or clip on a video site."""
+
+    name = serializers.CharField()
+    type = serializers.CharField(help_text="TMDb's type, such as `Trailer`, `Teaser` or `Clip`.")
+    site = serializers.CharField(help_text="Such as `YouTube`.")
+    key = serializers.CharField(help_text="The id of the video on its site.")
+    url = serializers.URLField(
+        allow_null=True, help_text="Null for a site other than the usual two."
+    )
+    official = serializers.BooleanField()
+    language = serializers.CharField(help_text="ISO 639-1 code; empty if unknown.")
+    published_at = UTCDateTimeField(allow_null=True)
+
+
+class ReleaseSerializer(serializers.Serializer[Any]):
+    date = serializers.DateField()
+    certification = serializers.CharField(help_text="Empty if unknown.")
+    note = serializers.CharField()
+
+
+class ReleasesSerializer(serializers.Serializer[Any]):
+    """The releases of a movie in a region by kind, each list from the earliest on."""
+
+    region = serializers.CharField()
+    certification = serializers.CharField(
+        help_text="Of the first release in the region that has one; empty if none has."
+    )
+    as_of = UTCDateTimeField(
+        allow_null=True, help_text="When TMDb sent the days; null if it does not know the movie."
+    )
+    stale = serializers.BooleanField(
+        help_text="Older than 7 days, because TMDb has not responded since."
+    )
+    premiere = ReleaseSerializer(many=True)
+    theatrical_limited = ReleaseSerializer(many=True)
+    theatrical = ReleaseSerializer(many=True)
+    digital = ReleaseSerializer(many=True)
+    physical = ReleaseSerializer(many=True)
+    tv = ReleaseSerializer(many=True)

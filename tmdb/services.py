@@ -23,7 +23,8 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from movies.dto import MovieData
-from movies.models import GenreName, Movie
+from movies.models import GenreName, Movie, Provider
+from movies.services.availability import provider_list_replace
 from movies.services.catalogue import movie_mark_removed
 from movies.services.upsert import UpsertResult, movies_upsert
 from nexus.core.cache import client as cache_client
@@ -165,6 +166,12 @@ def movie_complete(*, movie: Movie) -> bool:
         return False
     movies_upsert(movies=[fetched], source=Movie.Source.TMDB)
     return True
+
+
+def providers_ensure() -> None:
+    """Store TMDb's list of providers if there is none yet. Raises TmdbError."""
+    if not Provider.objects.exclude(priorities={}).exists():
+        provider_list_replace(providers=cache.get_providers())
 
 
 # --- Fetching and storing several movies ---------------------------------------------------------

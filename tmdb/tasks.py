@@ -9,8 +9,10 @@ from procrastinate.contrib.django import app
 from movies.services.translations import expired_translations_delete
 from nexus.core.background.child import COMMAND_RETRY, run_command
 from nexus.core.background.queues import RETRY, Queue
+from tmdb.availability import movie_refresh
 from tmdb.cache import get_cache
 from tmdb.gateway import build_batch_gateway
+from tmdb.sync.configuration import configuration_sync
 from tmdb.sync.genre_names import genre_names_sync
 
 FIRST_DISCOVERED_YEAR = 1990
@@ -21,6 +23,25 @@ FIRST_DISCOVERED_YEAR = 1990
 def refresh_copy(key: str) -> None:
     """Fetch the response with this cache key, whose copy is stale or absent."""
     get_cache().refresh(key)
+
+
+# Not retried: the next reader requests it again.
+@app.task(queue=Queue.TMDB)
+def refresh_movie(tmdb_id: int) -> None:
+    """Read a movie again whose offers somebody has asked for."""
+    movie_refresh(tmdb_id=tmdb_id)
+
+
+@app.periodic(cron="27 4 * * *")
+@app.task(queue=Queue.PERIODIC, lock="tmdb", queueing_lock="sync_configuration", retry=RETRY)
+def sync_configuration(timestamp: int) -> None:
+    """Store TMDb's genres, languages, regions and providers, if there is a credential."""
+    if settings.TMDB_TOKEN:
+        gateway = build_batch_gateway()
+        try:
+            configuration_sync(gateway=gateway)
+        finally:
+            gateway.close()
 
 
 # Mondays, and with the first import.

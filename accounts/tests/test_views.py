@@ -250,15 +250,8 @@ def test_profile_has_the_fields_of_the_contract(make_user, client_of):
 
     assert set(profile) == {
         *("id", "username", "email", "email_verified", "display_name", "bio", "avatar_url"),
-        *(
-            "favorite_genres",
-            "visibility",
-            "language",
-            "date_joined",
-            "is_guest",
-            "followers",
-            "following",
-        ),
+        *("favorite_genres", "region", "providers", "visibility", "language", "date_joined"),
+        *("is_guest", "followers", "following"),
     }
 
 
@@ -268,6 +261,8 @@ def test_patch_changes_the_profile(make_user, client_of):
         "display_name": "Ann Ä.",
         "favorite_genres": ["drama", "Action", "Drama"],
         "avatar_url": "https://example.org/a.png",
+        "region": "de",
+        "providers": [337, 8, 337],
         "visibility": "private",
     }
 
@@ -280,6 +275,8 @@ def test_patch_changes_the_profile(make_user, client_of):
             "display_name": "Ann Ä.",
             "favorite_genres": ["Action", "Drama"],
             "avatar_url": "https://example.org/a.png",
+            "region": "DE",
+            "providers": [337, 8],
             "visibility": "private",
         }.items()
     )
@@ -303,6 +300,10 @@ def test_put_ignores_read_only_fields(make_user, client_of):
         ("favorite_genres", ["Telenovela"]),
         ("favorite_genres", "Drama"),
         ("favorite_genres", [["Drama"]]),
+        ("region", "UK"),
+        ("providers", [0]),
+        ("providers", [2**18]),
+        ("providers", list(range(1, 52))),
         ("visibility", "secret"),
         ("bio", "x" * 1001),
         ("display_name", None),

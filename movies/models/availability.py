@@ -9,6 +9,7 @@ from typing import Self
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from movies.models.movies import Movie
@@ -43,7 +44,7 @@ class Offers(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["movie", "region"], name="offers_movie_region")
         ]
-        # docs/adr/0028-offers-are-numbers.md has the query.
+        # docs/adr/0031-offers-are-numbers-in-an-array.md has the query.
         indexes = [GinIndex(fields=["keys"], name="offers_keys")]
 
     def __str__(self) -> str:
@@ -60,6 +61,9 @@ class MovieExtras(models.Model):
     releases = models.JSONField(default=dict)
     #: The last day of any release, so that a calendar reads only movies with a coming one.
     last_release = models.DateField(null=True)
+    #: How often, and when last, the stored releases have changed: calendars tell updates by it.
+    revision = models.PositiveIntegerField(default=0, db_default=0)
+    changed_at = models.DateTimeField(default=timezone.now, db_default=Now())
     synced_at = models.DateTimeField()
 
     class Meta:

@@ -112,9 +112,10 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         return self.defer(*DETAIL_COLUMNS)
 
     def with_credits(self) -> Self:
-        """Read credits with their people, and collections, in two queries for any number of movies."""
+        """Read credits with their people, collections and videos, in two queries for any number of movies."""
         credited = models.Prefetch("credits", Credit.objects.select_related("person"))
-        return self.select_related("collection").defer("search_vector").prefetch_related(credited)
+        joined = self.select_related("collection", "extras")
+        return joined.defer("search_vector", "extras__releases").prefetch_related(credited)
 
 
 class Movie(models.Model):

@@ -42,20 +42,34 @@ def availability_store(
         update_fields=["keys", "link", "synced_at"],
         batch_size=500,
     )
+    _store_extras(movies, now)
+
+
+def _store_extras(movies: Mapping[int, AvailabilityData], now: datetime) -> None:
+    """Replace videos and releases; changed releases have a new revision."""
+    stored = MovieExtras.objects.defer("videos").in_bulk(list(movies))
+    rows = []
+    for movie_id, data in sorted(movies.items()):
+        before, releases = stored.get(movie_id), _pack_releases(data)
+        is_changed = before is None or before.releases != releases
+        row = MovieExtras(
+            movie_id=movie_id,
+            videos=[_pack_video(video) for video in data.videos],
+            releases=releases,
+            last_release=max((release.day for release in data.releases), default=None),
+            synced_at=now,
+        )
+        if before is not None:
+            row.revision = before.revision + is_changed
+        row.changed_at = now if is_changed or before is None else before.changed_at
+        rows.append(row)
     MovieExtras.objects.bulk_create(
-        [
-            MovieExtras(
-                movie_id=movie_id,
-                videos=[_pack_video(video) for video in data.videos],
-                releases=_pack_releases(data),
-                last_release=max((release.day for release in data.releases), default=None),
-                synced_at=now,
-            )
-            for movie_id, data in sorted(movies.items())
-        ],
+        rows,
         update_conflicts=True,
         unique_fields=["movie"],
-        update_fields=["videos", "releases", "last_release", "synced_at"],
+        update_fields=[
+            *("videos", "releases", "last_release", "revision", "changed_at", "synced_at"),
+        ],
         batch_size=500,
     )
 

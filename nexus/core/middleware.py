@@ -27,6 +27,8 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _API_PREFIX = "/api/"
+# Also of paths that no route has, because somebody mistyped them.
+_CALENDAR_SECRET = re.compile(r"^((?:/api)?/+calendars?/+)[^/]+", re.IGNORECASE)
 # Polled by machines, also during an attack, and served without a query.
 _UNLIMITED_PATHS = frozenset({"/health/live/", "/metrics/"})
 # Below this, compression costs more time than it saves.
@@ -60,23 +62,29 @@ class RequestLogMiddleware:
 
     def _log(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
         error: BaseException | None = getattr(request, "error", None)
+        # Without the query string: searches of a person are private.
+        path = hide_secrets(request.path)
         level = logging.WARNING if error else logging.INFO
         _REQUEST_LOG.log(
             logging.ERROR if response.status_code >= 500 else level,
             "%s %s %s",
             request.method,
-            request.path,
+            path,
             response.status_code,
             exc_info=error,
             extra={
                 "method": request.method,
-                # Without the query string: searches of a person are private.
-                "path": request.path,
+                "path": path,
                 "status": response.status_code,
                 "duration_ms": round(seconds * 1000, 1),
                 "user_id": getattr(request, "member_id", None),
             },
         )
+
+
+def hide_secrets(path: str) -> str:
+    """Return a path without the secret of a calendar, which is good for reading it."""
+    return _CALENDAR_SECRET.sub(r"\1-", path)
 
 
 class PathMiddleware:

@@ -13,7 +13,9 @@ from accounts.mail_tokens import make_password_reset_credentials, make_verificat
 from accounts.models import TokenFamily, User
 from accounts.services import access_token_create, guest_create
 from accounts.tokens import FAMILY_CLAIM, family_create
+from movies.availability import AvailabilityData, ProviderData
 from movies.models import Collection, Movie, Person
+from movies.services.availability import availability_store, provider_list_replace
 from nexus.core.api.jwt import AccessToken
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import METHODS, list_api_routes
@@ -76,6 +78,11 @@ MATRIX = {
     "/feedback/": {"GET": _MEMBERS},
     "/movies/{movie_id}/reviews/": {"GET": _SHARED},
     "/genres/": {"GET": _PUBLIC},
+    # With a region, as here. Without one they are for callers whose profile names a region.
+    "/movies/{pk}/watch_providers/": {"GET": _PUBLIC},
+    "/movies/{pk}/videos/": {"GET": _PUBLIC},
+    "/movies/{pk}/releases/": {"GET": _PUBLIC},
+    "/providers/": {"GET": _PUBLIC},
     "/people/": {"GET": _PUBLIC},
     "/people/{pk}/": {"GET": _PUBLIC},
     "/people/{pk}/movies/": {"GET": _PUBLIC},
@@ -108,6 +115,8 @@ MATRIX = {
     "/groups/{pk}/votes/": {"GET": _OWNER},
     "/groups/{pk}/votes/{movie_id}/": {"PUT": _OWNER, "DELETE": _DELETE_OWN},
     "/watchlist/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},
+    "/watchlist/calendar/": {"GET": _MEMBERS},
+    "/watchlist/calendar/feed/": {"POST": _MEMBERS},
     "/watchlist/{movie_id}/": {"PUT": (401, 201, 200, 201, 401, 401), "DELETE": _DELETE_OWN},
     "/history/": {"GET": _MEMBERS, "POST": _CREATE},
     "/history/{pk}/": {"DELETE": _DELETE_OWN},
@@ -168,6 +177,8 @@ HIDDEN_FROM = {
 def world(make_user, make_movie, client_of):
     """Return the callers with their clients, and the resources of the owner."""
     movie, other = make_movie("Alien", directors=["Ada Quill"]), make_movie("Brazil")
+    availability_store(movies={movie.pk: AvailabilityData()})
+    provider_list_replace(providers=[ProviderData(8, "Netflix", priorities=(("DE", 0),))])
     people = {
         "stranger": make_user("stranger"),
         "owner": make_user("owner", pending_email=NEW_EMAIL),
@@ -314,7 +325,13 @@ def _make_path(world, template, playlist):
     elif template.startswith("/auth/access-tokens/"):
         pk = world.access_token
     path = template.format(pk=pk, movie_id=world.movie.pk, username="Owner", number=1)
-    queries = {"/tmdb/search/": "?query=alien", "/movies/states/": f"?ids={world.movie.pk}"}
+    queries = {
+        "/tmdb/search/": "?query=alien",
+        "/movies/states/": f"?ids={world.movie.pk}",
+        f"/movies/{world.movie.pk}/watch_providers/": "?region=DE",
+        f"/movies/{world.movie.pk}/releases/": "?region=DE",
+        "/providers/": "?region=DE",
+    }
     return path + queries.get(path, "")
 
 
@@ -404,7 +421,7 @@ def test_guests_get_what_strangers_get_or_guest_not_allowed(world, unlimited, cl
 
 
 # What only a session may do: a personal access token is 403 `session_required`, whatever its scopes.
-_NEEDS_SESSION = ("/auth/", "/imports/", "/exports/")
+_NEEDS_SESSION = ("/auth/", "/imports/", "/exports/", "/watchlist/calendar/feed/")
 
 
 def _find_refusal(template, method, row, granted):
@@ -605,9 +622,15 @@ def test_resources_of_a_deactivated_member_are_hidden(world):
 @pytest.mark.parametrize("caller", CALLERS)
 def test_a_detail_with_append_is_for_the_callers_of_what_it_appends(world, unlimited, caller):
     path = f"/movies/{world.movie.pk}/?append="
-    row = dict(
-        similar=_PUBLIC, reviews=_SHARED, state=_MEMBERS, **{"similar,reviews,state": _MEMBERS}
-    )
+    row = {
+        "similar": _PUBLIC,
+        "videos": _PUBLIC,
+        "watch_providers&region=DE": _PUBLIC,
+        "watch_providers": (400, 400, 400, 400, 401, 401),
+        "reviews": _SHARED,
+        "state": _MEMBERS,
+        "similar,reviews,state": _MEMBERS,
+    }
 
     for append, statuses in row.items():
         response = world.clients[caller].get(path + append)

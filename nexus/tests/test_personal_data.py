@@ -51,6 +51,7 @@ EXCUSED = {
     "accounts.User_user_permissions.user": "the permissions of staff, given by an admin",
     "admin.LogEntry.user": "what staff did in the admin, on behalf of the service",
     "social.Block.blocked": "whom others have blocked is not the member's to know",
+    "social.CalendarFeed.user": "the hash of a secret address, which only an attacker could use",
     "social.Export.user": "the export itself, prepared for a download",
     "social.Follow.followed": "the follows of others; the API lists them",
     "social.ReviewReport.author": "reports by others, whose identity the member must not learn",
@@ -70,12 +71,8 @@ USER_FIELDS = {
         ),
     },
     "profile.json": {
-        "display_name",
-        "bio",
-        "avatar_url",
-        "favorite_genres",
-        "visibility",
-        "language",
+        *("display_name", "bio", "avatar_url", "favorite_genres", "region", "providers"),
+        *("visibility", "language"),
     },
 }
 EXCUSED_USER_FIELDS = {

@@ -174,3 +174,36 @@ def test_slow_clients_are_cut_off(proxy):
     assert durations["silent"] == pytest.approx(HEADERS_LIMIT_S, abs=TOLERANCE_S)
     assert durations["headers"] == pytest.approx(HEADERS_LIMIT_S, abs=TOLERANCE_S)
     assert durations["body"] == pytest.approx(BODY_LIMIT_S, abs=TOLERANCE_S)
+
+
+def test_errors_are_logged_without_secrets(tmp_path):
+    proxy = Proxy()
+    proxy.write_configuration(tmp_path / "Caddyfile", f"localhost:{find_free_port()}")
+    path = tmp_path / "Caddyfile"
+    path.write_text(path.read_text().replace("lb_try_duration 10s", "lb_try_duration 0s"))
+    process = subprocess.Popen(
+        ["caddy", "run", "--config", str(path)],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "DOMAIN": "localhost"},
+        executable=shutil.which("caddy"),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "serving initial configuration" in line:
+            break
+
+    statuses = [
+        proxy.get(path).status_code
+        for path in (
+            "/calendar/SECRET.ics",
+            "/api/calendar/SECRET.ics?x=SECRET",
+            "/movies/?q=SECRET",
+        )
+    ]
+    process.terminate()
+    _, log = process.communicate(timeout=30)
+
+    assert statuses == [502] * 3
+    assert log.count('"uri":"/calendar/-') == 1
+    assert "SECRET" not in log

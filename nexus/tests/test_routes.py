@@ -38,9 +38,8 @@ def _make_path(route):
 def _make_comparable(response):
     """Return the status and the body without what differs from request to request."""
     body = response.json() if not response.streaming and response.content else None
-    for name in (
-        ("request_id", "access", "refresh", "expires_at", "user") if isinstance(body, dict) else ()
-    ):
+    names = ("request_id", "access", "refresh", "expires_at", "user", "url")
+    for name in names if isinstance(body, dict) else ():
         body.pop(name, None)
     return response.status_code, body
 

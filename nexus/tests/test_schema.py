@@ -22,6 +22,7 @@ from nexus.tests.routes import list_api_routes
 from social.models import GroupMembership
 from tmdb import cache as tmdb_cache
 from tmdb.fake.server import FIRST_ID, FakeTmdbServer
+from tmdb.services import movie_import
 
 TYPES = {
     "object": dict,
@@ -352,6 +353,7 @@ def world(make_user, make_movie, client_of, settings):
         settings.TMDB_TOKEN = server.credential
         yield {
             "client": client,
+            "imported": movie_import(tmdb_id=FIRST_ID + 5).movie,
             "movie": full,
             "bare": bare,
             "more": more,
@@ -435,6 +437,15 @@ def _iterate_calls(world, api):
     for path in ("", "?search=scott", f"{person}/", f"{person}/movies/"):
         yield "GET", f"/people/{path}", None, 200
     yield "GET", f"/collections/{world['movie'].collection_id}/", None, 200
+    imported = world["imported"].pk
+    for pk in (imported, bare):
+        for tail in ("watch_providers/?region=US", "videos/", "releases/?region=DE"):
+            yield "GET", f"/movies/{pk}/{tail}", None, 200
+        yield "GET", f"/movies/{pk}/?append=videos,watch_providers&region=US", None, 200
+    yield "GET", f"/movies/{imported}/watch_providers/", None, 400
+    yield "GET", "/providers/?region=DE", None, 200
+    yield "GET", "/movies/?provider=8|337&region=DE&monetization=flatrate", None, 200
+    yield "GET", "/movies/recommendations/?on_my_services=true", None, 400
     for pk in (movie, bare):
         for tail in ("", "match_score/", "similar/", "reviews/"):
             yield "GET", f"/movies/{pk}/{tail}", None, 200
@@ -464,6 +475,8 @@ def _iterate_calls(world, api):
     yield "POST", "/watchlist/", {"movie": movie}, 200
     yield "PUT", f"/watchlist/{movie}/", None, 200
     yield "GET", "/watchlist/", None, 200
+    yield "GET", "/watchlist/calendar/?region=DE", None, 200
+    yield "POST", "/watchlist/calendar/feed/", None, 200
     yield "DELETE", f"/watchlist/{movie}/", None, 204
     seen = {"movie": movie, "watched_at": "2020-02-29T20:15:00Z"}
     yield "POST", "/history/", seen, 201

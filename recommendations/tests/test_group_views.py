@@ -1,10 +1,12 @@
 """What a group gets recommended over HTTP: who is in it, votes, filters, and what stays private."""
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import guest_create
-from movies.models import Movie
+from movies.availability import Offer
+from movies.models import Movie, Offers
 from recommendations.recommender.queries import load_active_header
 from recommendations.tests.community import made_up, quiet
 from recommendations.training.pipeline import training_run
@@ -125,6 +127,19 @@ def test_filters_apply_except_those_that_name_a_movie(world):
         response = ann.get(f"{path}recommendations/?{query}")
         assert response.status_code == 400
         assert list(response.json()["errors"]) == [query.partition("=")[0]]
+
+
+def test_on_my_services_are_those_of_the_caller(world):
+    ann, ben, path, _, _ = world
+    offered = get_ids(ann.get(f"{path}recommendations/?page_size=100"))[3]
+    key = Offer("DE", "flatrate", 8).key
+    Offers.objects.create(movie_id=offered, region="", keys=[key], synced_at=timezone.now())
+    ann.patch("/profiles/me/", {"region": "DE", "providers": [8]})
+
+    query = f"{path}recommendations/?on_my_services=true"
+
+    assert get_ids(ann.get(query)) == [offered]
+    assert ben.get(query).status_code == 400
 
 
 def test_reasons_name_ratings_only_to_who_may_see_all_profiles(world):

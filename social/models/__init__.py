@@ -1,6 +1,6 @@
 """Ratings, reviews, reports, follows, blocks, playlists, watchlists, viewings, imports and groups."""
 
-from social.models.diary import EARLIEST_VIEWING, Viewing, WatchlistItem
+from social.models.diary import EARLIEST_VIEWING, CalendarFeed, Viewing, WatchlistItem
 from social.models.exports import Export, ExportPiece
 from social.models.figures import FiguresCheck
 from social.models.follows import (
@@ -37,6 +37,7 @@ __all__ = [
     "MAX_SCORE",
     "MIN_SCORE",
     "Block",
+    "CalendarFeed",
     "Export",
     "ExportPiece",
     "FiguresCheck",

@@ -47,6 +47,19 @@ class WatchlistItem(models.Model):
         return f"Watchlist item {self.pk}"
 
 
+class CalendarFeed(models.Model):
+    """The secret address of a member's calendar, as a hash; a member has one at most."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="calendar_feed"
+    )
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"Calendar feed {self.pk}"
+
+
 class ViewingQuerySet(models.QuerySet["Viewing"]):
     def with_movie(self) -> Self:
         """Join the columns of each movie's summary."""

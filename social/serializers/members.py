@@ -7,11 +7,45 @@ from typing import Any
 
 from rest_framework import serializers
 
-from nexus.core.api.fields import UTCDateTimeField
+from accounts.serializers import ProfileWriteSerializer
+from movies.availability import MAX_PROVIDER_ID
+from movies.fields import RegionField
+from nexus.core.api.fields import StrictIntegerField, UTCDateTimeField
 from social.selectors.feed import KINDS, PUBLISHED, RATED, REVIEWED, FeedEvent
 from social.selectors.playlists import get_playlist_previews
 from social.serializers.playlists import PlaylistSerializer
 from social.serializers.ratings import PublicRatingSerializer
+
+MAX_OWN_PROVIDERS = 50
+
+
+class MemberProfileWriteSerializer(ProfileWriteSerializer):
+    """The body of PUT and PATCH: omitted fields stay the same."""
+
+    region = RegionField(
+        required=False,
+        allow_blank=True,
+        help_text="ISO 3166-1 code of where the member watches; empty for none.",
+    )
+    providers = serializers.ListField(
+        child=StrictIntegerField(min_value=1, max_value=MAX_PROVIDER_ID),
+        max_length=MAX_OWN_PROVIDERS,
+        required=False,
+        help_text="TMDb's ids of the services the member subscribes to, as in /providers/.",
+    )
+
+    class Meta:
+        swagger_schema_fields: dict[str, Any] = {
+            "example": {
+                **ProfileWriteSerializer.Meta.swagger_schema_fields["example"],
+                "region": "DE",
+                "providers": [8, 337],
+            }
+        }
+
+    def validate_providers(self, value: list[int]) -> list[int]:
+        # TMDb drops providers, so that an unknown id is no error: it offers nothing.
+        return list(dict.fromkeys(value))
 
 
 class PublicProfileSerializer(serializers.Serializer[Any]):

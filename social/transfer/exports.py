@@ -337,6 +337,8 @@ def _profile_payload(user: User) -> dict[str, Any]:
         "bio": user.bio,
         "avatar_url": user.avatar_url,
         "favorite_genres": user.favorite_genres,
+        "region": user.region,
+        "providers": user.providers,
         "visibility": user.visibility,
         "language": user.language,
     }

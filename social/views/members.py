@@ -14,7 +14,6 @@ from accounts.serializers import (
     GuestRegisterSerializer,
     PasswordSerializer,
     ProfileSerializer,
-    ProfileWriteSerializer,
     RegisteredSerializer,
 )
 from accounts.views import ProfileViewSet, start_session
@@ -45,6 +44,7 @@ from social.serializers.members import (
     FeedEventSerializer,
     FollowedSerializer,
     FollowerSerializer,
+    MemberProfileWriteSerializer,
     PublicProfileSerializer,
     serialize_feed_events,
 )
@@ -258,7 +258,7 @@ class MeViewSet(ProfileViewSet):
         return user
 
     @contract(
-        body=ProfileWriteSerializer,
+        body=MemberProfileWriteSerializer,
         responses={200: ProfileSerializer},
         errors={429: "The visibility has changed 5 times within a day."},
     )
@@ -272,7 +272,7 @@ class MeViewSet(ProfileViewSet):
         return Response(ProfileSerializer(user).data)
 
     @contract(
-        body=ProfileWriteSerializer,
+        body=MemberProfileWriteSerializer,
         responses={200: ProfileSerializer},
         errors={429: "The visibility has changed 5 times within a day."},
     )

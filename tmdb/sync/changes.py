@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from movies.dto import MovieData
 from movies.models import Movie, MovieQuerySet
+from movies.services.availability import expired_availability_delete
 from movies.services.catalogue import movie_mark_removed
 from tmdb.client.errors import TmdbAuthFailed, TmdbError, TmdbNotConfigured, TmdbNotFound
 from tmdb.client.http import make_changes_request
@@ -127,6 +128,7 @@ def movies_refresh(
         left = max(0, limit - len(changed_ids))
         old_ids = old_movies.values_list("tmdb_id", flat=True)[:left]
         _refresh(gateway, _without_none(old_ids), result, "old movies", report_progress)
+        expired_availability_delete()
     result.is_limited = len(changed_ids) + result.old > limit
     return result
 

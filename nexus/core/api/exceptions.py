@@ -103,16 +103,16 @@ def problem_response(
     return response
 
 
-def require_safe(view: View) -> View:
+def require_safe(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Restrict a view outside of DRF to GET and HEAD, as Django's decorator of this name does.
 
     Other methods get a 405 that is a problem document.
     """
 
     @wraps(view)
-    def wrapper(request: HttpRequest) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method in ("GET", "HEAD"):
-            return view(request)
+            return view(request, *args, **kwargs)
         detail = f'Method "{request.method}" not allowed.'
         return problem_response(request, 405, "method_not_allowed", detail, {"Allow": "GET, HEAD"})
 

@@ -22,6 +22,7 @@ from nexus.core.observability.metrics import CACHE_FAILURES, CACHE_READS, CIRCUI
 
 # Seconds until an entry expires, by kind.
 TTL_S = {
+    "configuration": 600,
     "genre_counts": 600,
 }
 

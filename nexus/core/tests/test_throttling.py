@@ -298,6 +298,7 @@ def test_units_and_cost_cases_are_those_of_operations_that_exist():
         *("GET /swagger.yaml", "GET /health/ready/", "/admin/"),
         "GET /movies/{pk}/?append=",
         *("GET /auth/email/confirm/", "POST /auth/email/confirm/"),
+        "GET /calendar/{secret}.ics",
     }
 
     assert set(configured.REQUEST_UNITS) == operations | pages

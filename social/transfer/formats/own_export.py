@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from movies.availability import MAX_PROVIDER_ID
+from movies.regions import REGION_NAMES, normalize_region
 from nexus.core.genres import TMDB_GENRES
 from nexus.core.languages import parse_language_tag
 from nexus.core.visible_text import find_url_problem
@@ -40,6 +42,7 @@ FORMAT, VERSION = "nexus-export", 2
 READABLE_VERSIONS = (1, VERSION)
 VISIBILITIES = ("public", "unlisted", "private")
 FEEDBACK_KINDS = ("hide", "less", "more")
+MAX_PROVIDERS = 50
 MAX_DISPLAY_NAME_LENGTH, MAX_BIO_LENGTH, MAX_URL_LENGTH = 100, 1000, 500
 MAX_USERNAME_LENGTH = 150
 
@@ -232,6 +235,14 @@ def _parse_profile(
         not isinstance(genre, str) or genre not in TMDB_GENRES for genre in genres
     ):
         raise RowError("bad_genres", "The favorite genres contain an unknown genre.")
+    providers = element.get("providers") or []
+    if not (
+        isinstance(providers, list)
+        and len(providers) <= MAX_PROVIDERS
+        and all(type(each) is int and 0 < each <= MAX_PROVIDER_ID for each in providers)
+    ):
+        message = f"The providers are not a list of at most {MAX_PROVIDERS} ids of TMDb."
+        raise RowError("bad_providers", message)
     visibility = element.get("visibility", "public")
     if visibility not in ("public", "private"):
         raise RowError("bad_visibility", "The profile is neither public nor private.")
@@ -245,12 +256,21 @@ def _parse_profile(
         "bio": parser.clean(to_text(element.get("bio")), name="bio", max_length=MAX_BIO_LENGTH),
         "avatar_url": avatar_url,
         "favorite_genres": list(dict.fromkeys(genres)),
+        # Exports of earlier releases have neither.
+        **({"region": _parse_region(element["region"])} if "region" in element else {}),
+        **({"providers": list(dict.fromkeys(providers))} if "providers" in element else {}),
         "visibility": visibility,
         "language": parse_language_tag(to_text(element.get("language"))) or "",
         **parser.get_values(),
     }
     yield Record(RecordKind.PROFILE, context.file, number, title="Profile", values=values)
     yield from parser.get_left_out()
+
+
+def _parse_region(value: Any) -> str:
+    """Return the code of a region; empty for a value that is none, which costs the field alone."""
+    region = normalize_region(to_text(value) or "")
+    return region if region in REGION_NAMES else ""
 
 
 def _parse_follow(

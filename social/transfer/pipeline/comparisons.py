@@ -22,6 +22,8 @@ PROFILE_DEFAULTS = {
     "avatar_url": "",
     "favorite_genres": [],
     "language": "",
+    "region": "",
+    "providers": [],
     "visibility": "public",
 }
 

@@ -80,6 +80,8 @@ def ann(make_user, movies):
         bio="Films\nand\ttea.",
         avatar_url="https://example.org/a.png",
         favorite_genres=["Horror", "Drama"],
+        region="DE",
+        providers=[337, 8],
         visibility="private",
     )
     Rating.objects.bulk_create(

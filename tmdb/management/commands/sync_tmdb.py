@@ -1,14 +1,19 @@
-"""Store the movies of TMDb's lists (tmdb.sync.lists)."""
+"""Store the movies of TMDb's lists (tmdb.sync.lists), or a region's offers (tmdb.sync.providers)."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from movies.dto import FIRST_YEAR, LAST_YEAR
+from movies.regions import find_nearest_regions, normalize_region
+from movies.selectors import get_region_names
 from tmdb.gateway import build_batch_gateway
 from tmdb.sync.base_command import SyncCommand, make_integer_parser, parse_day
 from tmdb.sync.lists import LAST_PAGE, LISTS, NAME, SyncPlan, movie_lists_sync
+from tmdb.sync.providers import region_offers_sync
 
 DEFAULT_PAGES = 5
 
@@ -47,9 +52,39 @@ class Command(SyncCommand):
             metavar="YYYY-MM-DD",
             help="store only movies released on this day or later",
         )
+        parser.add_argument(
+            "--providers",
+            type=_parse_region,
+            metavar="REGION",
+            help="read what each provider of this region offers instead, such as DE; for the filter "
+            "`provider` of lists",
+        )
         self.add_dry_run_argument(parser)
 
     def run_sync(self, options: dict[str, Any]) -> None:
+        if options["providers"]:
+            self._sync_providers(options)
+        else:
+            self._sync_lists(options)
+
+    def _sync_providers(self, options: dict[str, Any]) -> None:
+        if options["dry_run"]:
+            raise CommandError("--dry-run does not work with --providers. Leave one of them out.")
+        region = options["providers"]
+        result = region_offers_sync(
+            region=region,
+            pages=options["pages"],
+            gateway=build_batch_gateway(),
+            report_progress=self.report_progress,
+        )
+        if result.resumed:
+            self.stdout.write("Continued a run that was cut off; the counts include it.")
+        self.report_summary(
+            f"Stored {result.offers:,} offers in {region}; read {result.pages:,} pages",
+            result.failures,
+        )
+
+    def _sync_lists(self, options: dict[str, Any]) -> None:
         dry_run = options["dry_run"]
         result = movie_lists_sync(
             plan=SyncPlan(
@@ -83,6 +118,14 @@ def _parse_lists(text: str) -> tuple[str, ...]:
         if name not in LISTS:
             raise ArgumentTypeError(f"{name!r} is not a list; write {', '.join(LISTS)} or none")
     return names
+
+
+def _parse_region(text: str) -> str:
+    code, names = normalize_region(text), get_region_names()
+    if code not in names:
+        nearest = ", ".join(find_nearest_regions(text, names)) or "a code such as DE"
+        raise ArgumentTypeError(f"{text!r} is not a region; write {nearest}")
+    return code
 
 
 def _parse_years(text: str) -> tuple[int, ...]:

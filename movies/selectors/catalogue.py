@@ -9,6 +9,7 @@ from typing import TypedDict
 from django.db.models import Count
 
 from movies.models import Credit, Movie, MovieExtras, Offers, Person, Translation
+from movies.selectors.configuration import get_added_genres
 from nexus.core.cache.client import TTL_S
 from nexus.core.cache.computed import get_or_compute
 from nexus.core.genres import TMDB_GENRES
@@ -28,12 +29,15 @@ class RoleInMovie(TypedDict):
 
 
 def count_movies_by_genre() -> list[GenreCount]:
-    """Return TMDb's genres in its order, each with its number of movies; cached for ten minutes."""
+    """Return TMDb's genres in its order, each with its number of movies; cached for ten minutes.
+
+    Genres that TMDb has added come last.
+    """
     ttl_s = TTL_S["genre_counts"]
     counts = get_or_compute(GENRE_COUNTS_KEY, _count_by_genre, expected_type=dict, ttl_s=ttl_s)
     return [
         {"name": name, "tmdb_id": tmdb_id, "movie_count": counts.get(name, 0)}
-        for name, tmdb_id in TMDB_GENRES.items()
+        for name, tmdb_id in {**TMDB_GENRES, **get_added_genres()}.items()
     ]
 
 
