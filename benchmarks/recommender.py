@@ -3,7 +3,7 @@
     python -m benchmarks.recommender [--ratings 200] [--rounds 31]
 
 Measured is the work below the views, for the member whose number of ratings is the nearest one below
-`--ratings`. For comparison: the rows of that member by the ORM, and by the raw SQL of
+`--ratings`, and for a group of the ten members of whom that is true. For comparison: the rows of that member by the ORM, and by the raw SQL of
 recommendations.recommender.queries.
 """
 
@@ -41,6 +41,7 @@ def measure_all(most_ratings: int, rounds: int) -> None:
     from movies.models import Movie
     from recommendations.models import Feedback, MovieFactors, Training
     from recommendations.recommender.feed import build_feed
+    from recommendations.recommender.group import recommend_to_group
     from recommendations.recommender.match_score import compute_matches
     from recommendations.recommender.queries import (
         FEEDBACK_LIMIT,
@@ -50,10 +51,12 @@ def measure_all(most_ratings: int, rounds: int) -> None:
     )
     from recommendations.recommender.similar import find_similar
     from social.models import Rating
+    from social.models.groups import MAX_GROUP_MEMBERS
 
     header = load_active_header()
     counted = User.objects.annotate(n=Count("ratings")).filter(n__lte=most_ratings)
-    user = counted.order_by("-n")[0]
+    group = list(counted.order_by("-n", "id")[:MAX_GROUP_MEMBERS])
+    user = group[0]
     movie = Movie.objects.order_by("-rating_count")[5]
     known = "no training" if header is None else f"{len(header.movie_ids):,} movies in the training"
     print(f"{Movie.objects.count():,} movies, {known}, a member with {user.n} ratings; in ms")
@@ -75,6 +78,11 @@ def measure_all(most_ratings: int, rounds: int) -> None:
     measure("feed, diversity 1", lambda: build_feed(user, movies, diversity=1.0).items[:20], rounds)
     measure("match score", lambda: compute_matches(user, [movie.pk]), rounds)
     measure("similar movies", lambda: find_similar(movie)[:20], rounds)
+    measure(
+        f"group of {len(group)} ({sum(each.n for each in group)} ratings)",
+        lambda: recommend_to_group(group, movies, name_ratings=True).items[:20],
+        rounds,
+    )
     measure("member's rows, raw SQL", lambda: read_members([user], targets=False), rounds)
     measure("member's rows, ORM", read_by_orm, rounds)
 

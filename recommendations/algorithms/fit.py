@@ -188,6 +188,7 @@ class Community:
 
 
 def _fit_all_coefficients(community: Community, observations: Observations) -> Coefficients:
+    """Return the coefficients of all signals, without the level of the newest ratings."""
     weight = observations.weight * np.array(STAGE_WEIGHTS)[observations.stage]
     defaults = np.array([DEFAULTS[name] for name in NAMES])
     members, _ = community.encoded.shape

@@ -119,7 +119,6 @@ def fit_movies(
     as_of: float,
     targets: Places | None = None,
     progress: Progress,
-    stage: str = "learning",
 ) -> Model:
     """Fit rows, vectors and lists. Only the movies at the places of `targets` get lists."""
     mean, user_bias, movie_bias = item_stats.fit_biases(encoded, content, parameters.bias_ridge)
@@ -134,7 +133,7 @@ def fit_movies(
         targets,
         parameters,
         executor=executor,
-        progress=lambda part: progress(stage, 0.6 * part),
+        progress=lambda part: progress("learning", 0.6 * part),
     )
     taste = neighbors.fit_taste_lists(
         encoded,
@@ -143,7 +142,7 @@ def fit_movies(
         residuals,
         parameters,
         executor=executor,
-        progress=lambda part: progress(stage, 0.6 + 0.3 * part),
+        progress=lambda part: progress("learning", 0.6 + 0.3 * part),
     )
     movies = movies.with_vectors(
         factorization.fit_implicit(
@@ -161,6 +160,6 @@ def fit_movies(
             seed=parameters.seed,
         ),
     )
-    progress(stage, 1.0)
+    progress("learning", 1.0)
     known = replace(coefficients, totals=totals, residual_ridge=parameters.residual_ridge)
     return Model(movies, ranking, taste, totals, known, parameters)
