@@ -88,19 +88,25 @@ def match_references(references: Sequence[MovieReference]) -> list[ReferenceMatc
 
 def rank_candidates(
     references: Sequence[MovieReference], candidates: Sequence[Iterable[int]]
-) -> list[tuple[int, ...]]:
-    """Return the candidates of each reference, the likeliest first, in one query."""
+) -> list[ReferenceMatch]:
+    """Return the candidates of each reference, the likeliest first and never a match, in one query."""
     ids = {movie_id for movie_ids in candidates for movie_id in movie_ids}
     if not ids:
-        return [()] * len(references)
+        return [ReferenceMatch()] * len(references)
     movies = {movie.id: movie for movie in _read_candidates(Movie.objects.filter(id__in=ids))}
-    return [
-        _rank(
-            reference,
-            [movies[movie_id] for movie_id in dict.fromkeys(movie_ids) if movie_id in movies],
+    ranked = []
+    for reference, movie_ids in zip(references, candidates, strict=True):
+        found = [movies[key] for key in dict.fromkeys(movie_ids) if key in movies]
+        namesakes = [
+            movie
+            for movie in found
+            if _is_certain(reference, movie, movie.title)
+            or _is_certain(reference, movie, movie.original_title)
+        ]
+        ranked.append(
+            ReferenceMatch(candidates=_rank(reference, found), has_namesakes=len(namesakes) > 1)
         )
-        for reference, movie_ids in zip(references, candidates, strict=True)
-    ]
+    return ranked
 
 
 def _match_by_ids(references: Sequence[MovieReference]) -> list[ReferenceMatch]:
@@ -195,17 +201,19 @@ def _match_by_title(
     get_title: Callable[[_Candidate], str],
 ) -> ReferenceMatch:
     possible = [movie for movie in movies if not _has_other_ids(movie, reference)]
-    key = make_title_key(reference.title)
-    certain = [
-        movie
-        for movie in possible
-        if reference.year is not None
-        and movie.release_year == reference.year
-        and make_title_key(get_title(movie)) == key
-    ]
+    certain = [movie for movie in possible if _is_certain(reference, movie, get_title(movie))]
     if len(certain) == 1:
         return ReferenceMatch(certain[0].id)
     return ReferenceMatch(candidates=_rank(reference, possible), has_namesakes=len(certain) > 1)
+
+
+def _is_certain(reference: MovieReference, movie: _Candidate, title: str) -> bool:
+    """Return whether a movie with this title has the title and the year of a reference."""
+    return (
+        reference.year is not None
+        and movie.release_year == reference.year
+        and make_title_key(title) == make_title_key(reference.title)
+    )
 
 
 def _rank(reference: MovieReference, movies: Iterable[_Candidate]) -> tuple[int, ...]:

@@ -177,6 +177,7 @@ class ImportViewSet(ApiViewSet):
         applying again writes the rows that are matched now. 200 if the rows are being matched.
         """
         job = _get_own_import(self.member_id, pk)
+        hit_or_raise(request, "import", str(self.member_id))
         requested = import_match(import_id=job.pk)
         job.refresh_from_db()
         return Response(ImportSerializer(job).data, status=202 if requested else 200)

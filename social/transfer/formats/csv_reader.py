@@ -19,6 +19,8 @@ from social.transfer.formats.text_file import MAX_LINE_LENGTH
 # The longest row, in characters. It bounds how far the end of an unclosed quotation is searched.
 MAX_ROW_LENGTH = MAX_LINE_LENGTH
 MAX_COLUMNS = 100
+# With fewer cells, a row that others are longer than is a fragment.
+MIN_CELLS = 3
 
 _FORMULA_START = re.compile(r"'*[=+\-@\t\r\n]")
 
@@ -163,9 +165,10 @@ def _check_header(columns: list[str], required: set[str]) -> None:
 
 
 def _find_row_error(cells: list[str], width: int) -> RowError | None:
+    """Return why a row cannot be used. Its last cells may be missing, as spreadsheets write rows."""
     if any("\x00" in cell for cell in cells):
         return RowError("nul_character", "The row contains a NUL character.")
-    if len(cells) < width:
+    if len(cells) < min(width, MIN_CELLS):
         return RowError("half_row", f"The row has {len(cells)} of {width} columns.")
     if any(cell.strip() for cell in cells[width:]):
         return RowError("too_many_columns", f"The row has {len(cells)} columns, not {width}.")

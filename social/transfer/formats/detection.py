@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum, StrEnum, auto
-from typing import IO
+from typing import IO, Any
 
 from social.transfer.formats import (
     imdb,
@@ -30,6 +32,7 @@ UNKNOWN_FORMAT = (
     " Movary, Yamtrack, MovieLens and Netflix, our own export, and CSV with the columns of"
     " /imports/template.csv."
 )
+_WORKBOOK = "The file is a workbook of a spreadsheet program. Save it as CSV and upload that."
 # Of the columns that are named in an error.
 _MAX_NAMED_COLUMNS = 12
 
@@ -119,6 +122,8 @@ def detect_format(file: IO[bytes], *, name: str) -> FileFormat:
 def _detect_archive_format(archive: ZipArchive) -> FileFormat:
     if own_export.MANIFEST in archive.names():
         return FileFormat.OWN
+    if any(name.startswith("xl/") or name == "content.xml" for name in archive.names()):
+        raise FileError("unknown_format", _WORKBOOK)
     unknown_head = ""
     for file in get_importable_files(archive):
         head = read_head(archive, file)
@@ -163,7 +168,9 @@ def make_unknown_format_error(head: str) -> FileError:
         first = next(read_array([head]), None)
         if isinstance(first, tuple) and isinstance(first[1], dict):
             names = [str(key) for key in first[1]]
-    elif start != "{":
+    elif start == "{":
+        names = list(dict.fromkeys(name for name, _ in _read_sections(head) if name))
+    elif "\x00" not in head:
         names = [name for name in read_header(head).names if name]
     shown = ", ".join(sanitize(name)[:40] for name in names[:_MAX_NAMED_COLUMNS])
     found = f" It has the columns {shown}." if shown else ""
@@ -179,14 +186,13 @@ def _is_trakt_array(head: str) -> bool:
 
 def _has_sections_of_simkl(head: str) -> bool:
     """Return whether the first array in an object is one of Simkl's backup."""
-    try:
-        for section, item in read_sections([head]):
-            if isinstance(item, InvalidRow) and not section:
-                return False
-            return section in simkl.SECTIONS
-    except FileError:
-        pass
-    return False
+    section, _ = next(_read_sections(head), ("", None))
+    return section in simkl.SECTIONS
+
+
+def _read_sections(head: str) -> Iterator[tuple[str, tuple[int, Any] | InvalidRow]]:
+    with suppress(FileError):
+        yield from read_sections([head])
 
 
 def is_zip(file: IO[bytes]) -> bool:

@@ -13,7 +13,15 @@ from pathlib import PurePosixPath
 
 from nexus.core.text import fold
 from social.transfer.formats.csv_reader import CsvRow, Header, read_table
-from social.transfer.formats.records import LeftOut, Record, RecordKind, RowError, parse_rows
+from social.transfer.formats.records import (
+    LeftOut,
+    Record,
+    RecordKind,
+    RowError,
+    insert_playlist,
+    make_playlist,
+    parse_rows,
+)
 from social.transfer.formats.values import CellParser, FileContext
 
 # What the title types of movies are called, folded and without spaces, in the languages of IMDb.
@@ -51,18 +59,13 @@ def read(lines: Iterable[str], *, context: FileContext) -> Iterator[Record | Lef
     """Yield the records of a file. A list is the watchlist unless its name says another one."""
     stem = PurePosixPath(context.file).stem
     is_watchlist = "watchlist" in stem.lower() or _GENERIC_NAME.fullmatch(stem) is not None
-    has_playlist = False
-    for item in parse_rows(
+    records = parse_rows(
         read_table(lines, required=("const", "title")),
         lambda row, line: _parse_row(row, line, context, is_watchlist),
         file=context.file,
         get_title=lambda row: row.get("title"),
-    ):
-        if isinstance(item, Record) and item.kind == RecordKind.PLAYLIST_ITEM and not has_playlist:
-            has_playlist = True
-            values = {"list": context.file, "name": stem[:200], "description": ""}
-            yield Record(RecordKind.PLAYLIST, context.file, 1, title=stem[:200], values=values)
-        yield item
+    )
+    return insert_playlist(records, make_playlist(stem, key=context.file, file=context.file))
 
 
 def _parse_row(
@@ -79,10 +82,11 @@ def _parse_row(
     if is_movie_type is None and movie["imdb_id"] is None:
         raise RowError("unknown_type", f"“{title_type[:40]}” is an unknown type of title.")
     confirmation = {} if is_movie_type else {"must_be_confirmed": True}
-    has_old_header = "yourated" in row.cells
-    score = parser.parse_score(row.get("yourated", "yourrating"), out_of=10)
+    # Before 2017 the column of the score was named after the member: “You rated”, “ann rated”.
+    old_columns = [name for name in row.cells if name.endswith("rated") and name != "daterated"]
+    score = parser.parse_score(row.get(*old_columns, "yourrating"), out_of=10)
     # Lists contain the member's scores too: today's have a position, the older ones lack a score.
-    is_list = score is None if has_old_header else "position" in row.cells
+    is_list = score is None if old_columns else "position" in row.cells
     rated_at = parser.parse_time(row.get("daterated", "created"))
     if score is not None:
         values = {"score": score, "rated_at": rated_at, **parser.get_values(), **confirmation}

@@ -40,6 +40,7 @@ LEFT_OUT = {
     "comments": "Comments on other members' reviews stay at Letterboxd.",
     "profile": "A profile here is edited in the profile, not imported from Letterboxd.",
 }
+_EARLIER_SCORE = "A movie has one score here, the current one."
 _LIST_MARK = "letterboxdlistexport"
 _LIST_COLUMNS = frozenset({"name", "url", "description"})
 # The lines about a list before its movies; its description may have many.
@@ -135,6 +136,9 @@ def _parse_row(
             yield Record(RecordKind.RATING, context.file, line, **movie, values=values)
         case "diary":
             stars = parser.parse_score(row.get("rating"), out_of=5)
+            current = contents.scores.get((row.get("name"), row.get("year")), "")
+            if contents.has_ratings and row.get("rating").strip() not in ("", current.strip()):
+                parser.leave_out("earlier_scores", _EARLIER_SCORE)
             if stars is not None and not contents.has_ratings:
                 rated_at = watched.sort_time or logged_at
                 values = {"score": stars, "rated_at": rated_at, **parser.get_values()}
@@ -149,7 +153,7 @@ def _parse_row(
             current = contents.scores.get((row.get("name"), row.get("year")), "")
             score_text = current or row.get("rating")
             if current.strip() and row.get("rating").strip() not in ("", current.strip()):
-                parser.leave_out("earlier_scores", "A movie has one score here, the current one.")
+                parser.leave_out("earlier_scores", _EARLIER_SCORE)
             values = {
                 "score": parser.parse_score(score_text, out_of=5),
                 "review": review,

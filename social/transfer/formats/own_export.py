@@ -17,6 +17,7 @@ from nexus.core.visible_text import find_url_problem
 from social.transfer.formats.json_reader import get_movie_title, read_array, to_dict, to_text
 from social.transfer.formats.own_table import MAX_MOVIE_ID, parse_watched
 from social.transfer.formats.records import (
+    MAX_LIST_NAME_LENGTH,
     FileError,
     LeftOut,
     Record,
@@ -27,7 +28,6 @@ from social.transfer.formats.records import (
 )
 from social.transfer.formats.values import (
     MAX_DESCRIPTION_LENGTH,
-    MAX_LIST_NAME_LENGTH,
     MAX_NOTE_LENGTH,
     MAX_REVIEW_LENGTH,
     CellParser,

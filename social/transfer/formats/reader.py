@@ -134,8 +134,9 @@ def _inspect_archive(archive: ZipArchive, files: list[ArchiveFile]) -> _Contents
         except (FileError, RowError):
             # Reading the file later reports it.
             continue
-    has_history = any(trakt.get_section(file.name) == "history" for file in files)
-    return _Contents(export, TraktContents(has_history=has_history, lists=lists))
+    sections = {trakt.get_section(file.name) for file in files}
+    contents = TraktContents("history" in sections, "ratings-movies" in sections, lists)
+    return _Contents(export, contents)
 
 
 def _find_trakt_lists(archive: ZipArchive, file: ArchiveFile) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 RowT = TypeVar("RowT")
 MAX_TITLE_LENGTH = 500
+MAX_LIST_NAME_LENGTH = 200
 
 
 class RecordKind(StrEnum):
@@ -129,6 +130,26 @@ def sanitize(text: str) -> str:
 
 def make_invalid_record(file: str, line: int, error: RowError, *, title: str = "") -> Record:
     return Record(None, file, line, title=sanitize(title), error=(error.code, error.reason))
+
+
+def insert_playlist(
+    items: Iterable[Record | LeftOut], playlist: Record
+) -> Iterator[Record | LeftOut]:
+    """Yield the records of a list, and its playlist before the first item; without items neither."""
+    has_playlist = False
+    for item in items:
+        is_item = isinstance(item, Record) and item.kind == RecordKind.PLAYLIST_ITEM
+        if is_item and not has_playlist:
+            has_playlist = True
+            yield playlist
+        yield item
+
+
+def make_playlist(name: str, *, key: str, file: str) -> Record:
+    """Return the record of a list of which only the name is known."""
+    name = name[:MAX_LIST_NAME_LENGTH]
+    values = {"list": key, "name": name, "description": ""}
+    return Record(RecordKind.PLAYLIST, file, 1, title=name, values=values)
 
 
 def parse_rows(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from social.transfer.formats.csv_reader import CsvRow, Header, read_table
-from social.transfer.formats.records import LeftOut, Record, RecordKind, RowError, parse_rows
+from social.transfer.formats.records import (
+    LeftOut,
+    Record,
+    RecordKind,
+    RowError,
+    insert_playlist,
+    make_playlist,
+    parse_rows,
+)
 from social.transfer.formats.values import CellParser, FileContext
 
 _REQUIRED = ("tmdbid", "type", "name")
@@ -22,16 +30,15 @@ def read(lines: Iterable[str], *, context: FileContext) -> Iterator[Record | Lef
     kind = RecordKind.WATCHLIST
     if "favorite" in name or "favourite" in name:
         kind = RecordKind.PLAYLIST_ITEM
-        values = {"list": context.file, "name": _FAVORITES, "description": ""}
-        yield Record(RecordKind.PLAYLIST, context.file, 1, title=_FAVORITES, values=values)
     elif "rat" in name and "watchlist" not in name:
         kind = RecordKind.RATING
-    yield from parse_rows(
+    records = parse_rows(
         read_table(lines, required=_REQUIRED),
         lambda row, line: _parse_row(row, line, context, kind),
         file=context.file,
         get_title=lambda row: row.get("name"),
     )
+    return insert_playlist(records, make_playlist(_FAVORITES, key=context.file, file=context.file))
 
 
 def _parse_row(

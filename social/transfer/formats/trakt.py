@@ -22,6 +22,8 @@ from social.transfer.formats.records import (
     Record,
     RecordKind,
     RowError,
+    insert_playlist,
+    make_playlist,
     parse_rows,
 )
 from social.transfer.formats.values import MAX_REVIEW_LENGTH, CellParser, FileContext
@@ -55,6 +57,7 @@ class TraktContents:
     """What other files of an archive say about the elements of one."""
 
     has_history: bool = False
+    has_ratings: bool = False
     #: The lists of lists-lists.json by id and by slug: the key of each among the records.
     lists: Mapping[str, str] = field(default_factory=dict)
 
@@ -113,18 +116,17 @@ def read(
 ) -> Iterator[Record | LeftOut]:
     """Yield the records of an array; `contents` describes the archive it is part of."""
     section = get_section(context.file)
-    list_key = ""
-    if section == "favorites":
-        list_key = context.file
-        yield _make_playlist(_FAVORITES, list_key, context)
-    elif section == "custom_list":
-        match = _CUSTOM_LIST.fullmatch(PurePosixPath(context.file).stem)
-        number, slug = match.groups() if match else (None, PurePosixPath(context.file).stem)
-        list_key = contents.lists.get(number or "") or contents.lists.get(slug) or ""
-        if not list_key:
-            list_key = context.file
-            yield _make_playlist(slug.replace("-", " ").capitalize(), list_key, context)
-    yield from parse_rows(
+    name, list_key = _FAVORITES, context.file
+    if section == "watchlist":
+        list_key = ""
+    elif section != "favorites":
+        # A list alone, whose name only the file has.
+        stem = PurePosixPath(context.file).stem
+        match = _CUSTOM_LIST.fullmatch(stem)
+        number, slug = match.groups() if match else (None, stem)
+        list_key = contents.lists.get(number or "") or contents.lists.get(slug) or context.file
+        name = slug.replace("-", " ").capitalize() or "List"
+    records = parse_rows(
         elements,
         lambda value, number: _parse_element(
             to_dict(value), number, context, section, list_key, contents
@@ -132,6 +134,9 @@ def read(
         file=context.file,
         get_title=get_movie_title,
     )
+    if list_key == context.file:
+        return insert_playlist(records, make_playlist(name, key=list_key, file=context.file))
+    return records
 
 
 def read_json_elements(chunks: Iterable[str]) -> Elements:
@@ -164,13 +169,6 @@ _COLUMN_NAMES = {
     for name in (*_STATEMENTS, "created_at", "user_stats", "user_rating", "parent_id")
     if "_" in name
 }
-
-
-def _make_playlist(name: str, key: str, context: FileContext) -> Record:
-    parser = CellParser(context)
-    name = parser.clean_list_name(name or "List")
-    values = {"list": key, "name": name, "description": "", **parser.get_values()}
-    return Record(RecordKind.PLAYLIST, context.file, 0, title=name, values=values)
 
 
 def _parse_element(
@@ -214,6 +212,12 @@ def _parse_element(
     else:
         raise _make_left_out_error(element)
     yield Record(kind, context.file, number, **movie, values={**values, **parser.get_values()})
+    own_rating = element.get("my_rating")
+    if own_rating and kind != RecordKind.RATING and not contents.has_ratings:
+        stars = parser.parse_score(to_text(own_rating), out_of=10)
+        values = {"score": stars, "rated_at": None, **parser.get_values()}
+        if stars is not None:
+            yield Record(RecordKind.RATING, context.file, number, **movie, values=values)
     yield from parser.get_left_out()
 
 

@@ -15,16 +15,22 @@ from typing import Any, TypeVar
 from movies.dto import FIRST_YEAR, LAST_YEAR, MAX_TMDB_ID
 from nexus.core.visible_text import remove_invisible
 from social.transfer.formats.dates import UNKNOWN_DAY, DateOrder, Moment, parse_moment
-from social.transfer.formats.records import MAX_TITLE_LENGTH, LeftOut, RowError, sanitize
+from social.transfer.formats.records import (
+    MAX_LIST_NAME_LENGTH,
+    MAX_TITLE_LENGTH,
+    LeftOut,
+    RowError,
+    sanitize,
+)
 
 MAX_REVIEW_LENGTH = 10_000
-MAX_LIST_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 2_000
 MAX_NOTE_LENGTH = 500
 
 T = TypeVar("T")
 
-_YEAR = re.compile(r"\(?([0-9]{4})(?:\.0)?\)?")
+# A spreadsheet may have made a number of it, and some files have the day of the release.
+_YEAR = re.compile(r"\(?([0-9]{4})(?:\.0|-[0-9]{2}-[0-9]{2}(?:T.*)?)?\)?")
 _ID = re.compile(r"([0-9]{1,19})(?:\.0)?")
 _IMDB_ID = re.compile(r"(?:https?://\S*/)?(tt[0-9]{7,10})(?:/\S*)?")
 _SCORE = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{0,3})?")
@@ -96,6 +102,8 @@ class CellParser:
 
     def require_score(self, text: str, *, out_of: int) -> float:
         """Return half stars from 1 to 5. Raises RowError if the text is no score."""
+        if not text.strip():
+            raise RowError("no_score", "The row has no score.")
         stars, change = parse_score(text, out_of=out_of)
         if change:
             self.add_change(change)

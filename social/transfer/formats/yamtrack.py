@@ -41,9 +41,10 @@ def _parse_row(row: CsvRow, line: int, context: FileContext) -> Iterator[Record 
         imdb_id=row.get("mediaid") if source == "imdb" else "",
     )
     status_text = row.get("status")
-    has_date = row.get("enddate", "watchdate")
+    # Of a movie that was begun and finished on one day some have only the start.
+    day = row.get("enddate", "watchdate", "startdate")
     status = parse_watch_status(status_text)
-    if status is None and has_date:
+    if status is None and day:
         status = WatchStatus.WATCHED
     yield from read_status_record(
         parser,
@@ -52,7 +53,7 @@ def _parse_row(row: CsvRow, line: int, context: FileContext) -> Iterator[Record 
         movie=movie,
         status=status,
         status_text=status_text,
-        watched=row.get("enddate", "watchdate"),
+        watched=day,
         added=row.get("createdat"),
         score=row.get("score"),
         note=row.get("notes"),

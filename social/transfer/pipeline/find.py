@@ -24,6 +24,7 @@ from social.transfer.pipeline.match import make_reference
 from social.transfer.pipeline.validation import (
     NOT_FOUND_CODES,
     UNSURE_CODES,
+    add_reason,
     set_match,
     set_reason,
     set_verdicts,
@@ -93,10 +94,9 @@ def _set_results(job: Import, rows: Sequence[ImportRow], results: Sequence[Looku
             row.verdict, row.code = ImportRow.Verdict.INVALID, "not_a_film"
             set_reason(row, f"This is not a movie but {result.other_media}. {searched}")
             continue
-        set_match(row, ReferenceMatch(candidates=ranked))
-        if ranked:
-            choose = "No movie is exactly what the row says. Choose one of the candidates."
-            set_reason(row, choose, searched)
+        set_match(row, ranked)
+        if row.candidates:
+            add_reason(row, searched)
         else:
             set_reason(row, "Neither the catalogue nor TMDb has this movie.", searched)
     set_verdicts(user_id=job.user_id, rows=rows)

@@ -69,7 +69,12 @@ def set_match(row: ImportRow, match: ReferenceMatch) -> None:
 
 def set_reason(row: ImportRow, *sentences: str) -> None:
     """Set the reason for a row's verdict, and what was changed when its cells were parsed."""
-    row.reason = " ".join(filter(None, (*sentences, row.values.get("changes"))))[:300]
+    row.reason = ""
+    add_reason(row, *sentences, row.values.get("changes") or "")
+
+
+def add_reason(row: ImportRow, *sentences: str) -> None:
+    row.reason = " ".join(filter(None, (row.reason, *sentences)))[:300]
 
 
 def set_verdicts(*, user_id: int, rows: Sequence[ImportRow]) -> None:

@@ -131,6 +131,10 @@ TABLE = [
      IMDB_OLD + '"1","tt0078748","Tue Jan  2 00:00:00 2024","","","Alien","Feature Film","R","9",'
      '"8.5","117","1979","horror","1","1979-05-25","u"',
      [("rating", RATED)]),
+    ("imdb", "ratings.csv",
+     IMDB_OLD.replace("You rated", "ann rated") + '"1","tt0078748","Tue Jan  2 00:00:00 2024","","",'
+     '"Alien","Feature Film","R","9","8.5","117","1979","horror","1","1979-05-25","u"',
+     [("rating", RATED)]),
     ("imdb", "WATCHLIST.csv",
      IMDB_OLD + '"1","tt0078748","Tue Jan  2 00:00:00 2024","","","Alien","Feature Film","R","",'
      '"8.5","117","1979","horror","1","1979-05-25","u"',
@@ -171,6 +175,11 @@ TABLE = [
                     "description": ""}),
       ("playlist_item", {"list": "lists-list-7-never-again.json", "note": "Worst.",
                          "added_at": EVENING})]),
+    ("trakt", "rainy-nights.json", json.dumps([{**LISTED, "my_rating": 9}]),
+     [("playlist", {"list": "rainy-nights.json", "name": "Rainy nights", "description": ""}),
+      ("playlist_item", {"list": "rainy-nights.json", "note": "", "added_at": EVENING}),
+      ("rating", {**RATED, "rated_at": None})]),
+    ("trakt", "lists-favorites.json", "[]", []),
     ("trakt", "comments-movies.json",
      trakt({"type": "movie", "comment": {**COMMENT, "user_stats": {"rating": 9}}}),
      [("review", {**RATED, "review": "Loud.", "contains_spoilers": True})]),
@@ -210,6 +219,8 @@ TABLE = [
     ("yamtrack", "yamtrack.csv",
      YAMTRACK + "348,tmdb,movie,Alien,i,,,9.0,Completed,Loud.,,2024-01-02,1",
      [("rating", RATED), ("viewing", {**ON_DAY, "viewing_note": "Loud."})]),
+    ("yamtrack", "yamtrack.csv", YAMTRACK + "348,tmdb,movie,Alien,i,,,,Completed,,2024-01-02",
+     [("viewing", {**ON_DAY, "viewing_note": ""})]),
     ("yamtrack", "yamtrack.csv", YAMTRACK + "348,tmdb,movie,Alien,i,,,,Planning,,,,0",
      [("watchlist", {"added_at": None})]),
     ("yamtrack", "yamtrack.csv",
@@ -281,6 +292,7 @@ def test_columns_of_the_template_are_read():
         ("Title;Original title;My vote\nAlien;Alien;9", "Title, Original title, My vote"),
         ('[{"username": "ann", "friends": 3}]', "username, friends"),
         ("title,score,my_mood\nAlien,4,good", "title, score, my_mood"),
+        ('{"version": 1, "watched": [{"title": "Alien"}]}', "watched"),
     ],
 )
 def test_unknown_format_names_the_columns_it_has(content, columns):
@@ -291,7 +303,15 @@ def test_unknown_format_names_the_columns_it_has(content, columns):
     assert error.value.reason.endswith(f"It has the columns {columns}.")
 
 
-@pytest.mark.parametrize("table", [0, 9, 16, 39, 43, 46])
+def test_workbook_is_refused_with_what_to_do():
+    with pytest.raises(FileError) as error:
+        detect(make_zip({"[Content_Types].xml": "x", "xl/workbook.xml": "x"}), "ratings.xlsx")
+
+    assert error.value.code == "unknown_format"
+    assert error.value.reason.endswith("Save it as CSV and upload that.")
+
+
+@pytest.mark.parametrize("table", [0, 9, 17, 42, 47, 51])
 @pytest.mark.parametrize(
     "change",
     [
@@ -325,6 +345,12 @@ def test_semicolons_and_tabs_separate_cells_too(delimiter, prefix):
     assert row.count(",") > 4
     (record,) = records
     assert (record.title, record.values["score"]) == ("Alien, the first; and best", 4.5)
+
+
+def test_row_without_its_last_empty_cells_is_read():
+    records, _ = read(LETTERBOXD_DIARY + "2024-01-05,Alien,1979,u,4.5", "diary.csv")
+
+    assert [record.kind for record in records] == ["rating", "viewing"]
 
 
 def test_columns_are_found_however_they_are_spelled():
@@ -425,6 +451,16 @@ def test_year_first_title_of_an_undated_row_stays_unknown():
 )  # fmt: skip
 def test_what_has_no_place_here_is_counted(name, content, left_out):
     assert read(content, name)[1] == left_out
+
+
+def test_score_of_a_viewing_that_is_not_the_current_one_is_counted():
+    files = {
+        "ratings.csv": LETTERBOXD_RATINGS + "2024-01-02,Alien,1979,u,4.5",
+        "diary.csv": LETTERBOXD_DIARY
+        + "2024-01-02,Alien,1979,u,4.5,,,2024-01-02\n2018-01-02,Alien,1979,u,2,,,2018-01-02",
+    }
+
+    assert read(make_zip(files), "letterboxd.zip")[1] == {"earlier_scores": 1}
 
 
 def test_files_of_an_archive_that_are_not_read_are_counted():

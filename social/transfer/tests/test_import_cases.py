@@ -256,6 +256,7 @@ def test_movies_of_tmdb_are_candidates_and_the_reason_says_what_was_searched(
     assert {row["verdict"] for row in (nomad, twin, alien)} == {"ambiguous"}
     assert [movie["release_year"] for movie in nomad["candidates"]] == [2021]
     assert [movie["vote_count"] for movie in twin["candidates"]] == [50, 5]
+    assert [row["code"] for row in (nomad, twin)] == ["no_exact_match", "several_films"]
     # The catalogue's movie of the year before, and TMDb's of the year after.
     assert [movie["release_year"] for movie in alien["candidates"]] == [1981, 1979]
     assert "TMDb was searched for “Nomad” (2020)." in nomad["reason"]

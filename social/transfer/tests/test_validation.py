@@ -16,7 +16,7 @@ ROWS = 2000
 # movies are `Film <n>` of the year 1900 + n % 100.
 BAD_LINES = [
     (b"2024-01-01,Film %d", "invalid", "half_row"),
-    (b"2024-01-01,Film %d,1999,u", "invalid", "half_row"),
+    (b"2024-01-01,Film %d,1999,u", "invalid", "no_score"),
     (b"2024-01-01,Film %d,1999,u,4,more", "invalid", "too_many_columns"),
     (b'2024-01-01,"Film %d,1999,u,4', "invalid", "unclosed_quote"),
     (b"2024-01-01,Film %d\x00,1999,u,4", "invalid", "nul_character"),
@@ -27,7 +27,7 @@ BAD_LINES = [
     (b"2024-01-01,Film %d,1999,u,-3", "invalid", "bad_score"),
     (b"2024-01-01,Film %d,1999,u,nan", "invalid", "bad_score"),
     (b"2024-01-01,Film %d,1999,u,1e1", "invalid", "bad_score"),
-    (b"2024-01-01,Film %d,1999,u,", "invalid", "bad_score"),
+    (b"2024-01-01,Film %d,1999,u,", "invalid", "no_score"),
     (b"2024-01-01,Film %d,1999,u,\xd9\xa1", "invalid", "bad_score"),
     (b"2024-13-41,Not here %d,1999,u,4", "missing", "not_in_catalogue"),
     (b"01/02/2024,Not here %d,1999,u,4", "missing", "not_in_catalogue"),
