@@ -278,6 +278,7 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
         *MOVIE_FILTERS,
         *_DEEP_PAGES,
         CostCase("by relevance", {"search": "t", "ordering": "relevance", **_LARGE_PAGE}),
+        CostCase("in a language", {"search": "t 1999", "language": "pt-BR", **_LARGE_PAGE}),
     ),
     "GET /movies/top_rated/": MOVIE_FILTERS,
     "GET /movies/trending/": (CostCase("page of 100", {"window": "week", **_LARGE_PAGE}),),
