@@ -152,6 +152,17 @@ def test_every_operation_parameter_and_field_is_described(document):
     )
 
 
+def test_the_fields_that_swagger_ui_shows_are_described(swagger):
+    missing = [
+        f"{name}.{field}"
+        for name, definition in swagger["definitions"].items()
+        for field, node in definition.get("properties", {}).items()
+        if "$ref" not in node and not node.get("description")
+    ]
+
+    assert missing == []
+
+
 def test_descriptions_of_schemas_do_not_speak_of_the_code(document):
     for name, schema in document.schemas.items():
         description = schema.get("description", "")

@@ -31,6 +31,7 @@ from nexus.core.api.descriptions import (
     split_docstring,
 )
 from nexus.core.api.exceptions import PROBLEM_JSON
+from nexus.core.api.field_docs import FIELD_DOCS
 from nexus.core.api.views import Contract, Download, ListOf, PageOf, ResponseBody
 
 API_INFO = openapi.Info(
@@ -145,6 +146,7 @@ class SchemaGenerator(OpenAPISchemaGenerator):
             )
             schema["tags"] = list_tags()
             _correct_definitions(schema)
+            _describe_fields(schema)
             SchemaGenerator._schema = schema
         return SchemaGenerator._schema
 
@@ -197,6 +199,29 @@ def _correct_definitions(schema: openapi.Swagger) -> None:
     for operation in operations:
         for parameter in operation["parameters"]:
             _convert_pattern(parameter)
+
+
+def _describe_fields(schema: openapi.Swagger) -> None:
+    """Describe fields and parameters without a help_text by their name, and drop labels.
+
+    drf-yasg's labels repeat the name. A reference has nothing beside it in Swagger 2.0.
+    """
+    named = [
+        (name, field)
+        for definition in schema["definitions"].values()
+        for name, field in definition.get("properties", {}).items()
+    ]
+    named += [
+        (parameter["name"], parameter)
+        for item in schema["paths"].values()
+        for operation in item.values()
+        if isinstance(operation, openapi.Operation)
+        for parameter in operation["parameters"]
+    ]
+    for name, node in named:
+        node.pop("title", None)
+        if name in FIELD_DOCS and "$ref" not in node:
+            node.setdefault("description", FIELD_DOCS[name].description)
 
 
 def _find_references(root: Any, definitions: Any) -> set[str]:
