@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
@@ -64,14 +65,33 @@ def add_own_services(query: dict[str, Any], user: User) -> dict[str, Any]:
 
     Raises ValidationError if the profile has no providers, or neither it nor the query a region.
     """
+    return _add_services(query, user, user.providers, whose="Your profile has")
+
+
+def add_group_services(
+    query: dict[str, Any], user: User, members: Sequence[User]
+) -> dict[str, Any]:
+    """Return the query with the providers of all members, in the region of the user.
+
+    Raises ValidationError if no member has providers, or neither the query nor the user a region.
+    """
+    providers = sorted({provider for member in members for provider in member.providers})
+    return _add_services(query, user, providers, whose="The profiles of the group have")
+
+
+def _add_services(
+    query: dict[str, Any], user: User, providers: Sequence[int], *, whose: str
+) -> dict[str, Any]:
     if not query["on_my_services"]:
         return query
     region = query.get("region") or user.region
-    if not user.providers or not region:
-        missing = "providers" if region else "region"
-        message = f"Your profile has no {missing}. Set {missing} with PATCH /profiles/me/ first."
+    if not region:
+        message = "Your profile has no region. Set region with PATCH /profiles/me/ first."
         raise serializers.ValidationError({"on_my_services": [message]})
-    return {**query, "provider": user.providers, "region": region}
+    if not providers:
+        message = f"{whose} no providers. Set providers with PATCH /profiles/me/ first."
+        raise serializers.ValidationError({"on_my_services": [message]})
+    return {**query, "provider": providers, "region": region}
 
 
 class GroupFeedQuery(OwnServicesFilters, PageQuery):
@@ -82,6 +102,12 @@ class GroupFeedQuery(OwnServicesFilters, PageQuery):
 
     # DRF removes a declared field whose name is None in a subclass.
     ids = search = title = tmdb_id = imdb_id = None  # type: ignore[assignment]
+    on_my_services = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Only movies that one of the `providers` of any member's profile offers in the "
+        "`region` of the caller's, or in that of the query. Data by JustWatch.",
+    )
     include_seen = serializers.BooleanField(
         required=False,
         default=False,

@@ -34,6 +34,7 @@ from recommendations.filters import (
     MovieDetailQuery,
     MovieStatesQuery,
     SimilarQuery,
+    add_group_services,
     add_own_services,
 )
 from recommendations.models import Feedback
@@ -171,7 +172,7 @@ class GroupRecommendationViewSet(LocalizedViewSet):
         if len(group.members) < MIN_GROUP_MEMBERS:
             detail = "Recommendations need two members. Let somebody join with the group's code."
             raise Problem(409, "group_too_small", detail)
-        query = add_own_services(self.query, caller)
+        query = add_group_services(self.query, caller, group.users)
         votes = read_votes(group)
         vetoed = [each.movie_id for each in votes if each.is_vetoed]
         feed = recommend_to_group(

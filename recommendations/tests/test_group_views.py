@@ -129,17 +129,25 @@ def test_filters_apply_except_those_that_name_a_movie(world):
         assert list(response.json()["errors"]) == [query.partition("=")[0]]
 
 
-def test_on_my_services_are_those_of_the_caller(world):
+def test_on_my_services_are_those_of_all_members_in_the_callers_region(world):
     ann, ben, path, _, _ = world
-    offered = get_ids(ann.get(f"{path}recommendations/?page_size=100"))[3]
-    key = Offer("DE", "flatrate", 8).key
-    Offers.objects.create(movie_id=offered, region="", keys=[key], synced_at=timezone.now())
-    ann.patch("/profiles/me/", {"region": "DE", "providers": [8]})
-
+    on_both, on_ones, abroad, *_ = get_ids(ann.get(f"{path}recommendations/?page_size=100"))
+    for movie_id, region, provider in ((on_both, "DE", 8), (on_ones, "DE", 9), (abroad, "FR", 8)):
+        keys = [Offer(region, "flatrate", provider).key]
+        Offers.objects.create(movie_id=movie_id, region="", keys=keys, synced_at=timezone.now())
     query = f"{path}recommendations/?on_my_services=true"
+    without_region = ann.get(query)
+    ann.patch("/profiles/me/", {"region": "DE"})
+    without_providers = ann.get(query)
 
-    assert get_ids(ann.get(query)) == [offered]
-    assert ben.get(query).status_code == 400
+    ann.patch("/profiles/me/", {"providers": [8]})
+    ben.patch("/profiles/me/", {"region": "FR", "providers": [9, 8]})
+
+    for response in (without_region, without_providers):
+        assert response.status_code == 400
+        assert list(response.json()["errors"]) == ["on_my_services"]
+    assert get_ids(ann.get(query)) == [on_both, on_ones]
+    assert get_ids(ben.get(query)) == [abroad]
 
 
 def test_reasons_name_ratings_only_to_who_may_see_all_profiles(world):

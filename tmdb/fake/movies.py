@@ -69,6 +69,7 @@ def _make_person(number: int) -> dict[str, Any]:
         "adult": False,
         "id": _FIRST_PERSON_ID + number,
         "name": f"{forename} {surname}{suffix}",
+        "popularity": round(5.0 / (1 + number / 20), 4),
     }
 
 

@@ -161,10 +161,16 @@ def _make_cast_member(name: str, character: str, order: int) -> dict[str, Any]:
         "adult": False,
         "id": _get_person_id(name),
         "name": name,
+        "popularity": _get_person_popularity(name),
         "character": character,
         "credit_id": f"c{_get_person_id(name)}",
         "order": order,
     }
+
+
+def _get_person_popularity(name: str) -> float:
+    """Return a popularity that grows with the number of movies the person is in."""
+    return round(1.5 * sum(name in (movie[4], *movie[5]) for movie in _MOVIE_ROWS), 4)
 
 
 def _make_crew_member(name: str, department: str, job: str) -> dict[str, Any]:
@@ -172,6 +178,7 @@ def _make_crew_member(name: str, department: str, job: str) -> dict[str, Any]:
         "adult": False,
         "id": _get_person_id(name),
         "name": name,
+        "popularity": _get_person_popularity(name),
         "department": department,
         "job": job,
         "credit_id": f"d{_get_person_id(name)}",
