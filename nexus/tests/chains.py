@@ -238,6 +238,11 @@ def add_realistic_values(
         "username": {"type": "string", "pattern": "^u[a-z0-9]{9,14}$"},
         "watched_at": {"type": "string", "enum": ["2020-02-29T12:00:00Z", "1999-12-31T23:59:59Z"]},
         "avatar_url": {"type": "string", "enum": ["", "https://a.example/face.png"]},
+        # Most random texts have characters that members may not write.
+        **{
+            name: {"type": "string", "enum": ["Nights in.", "Ängste, 2 × 🎬"]}
+            for name in ("name", "description", "review", "comment", "note", "bio", "display_name")
+        },
         "favorite_genres": {
             "type": "array",
             "items": {"type": "string", "enum": list(GENRE_NAMES)},
