@@ -46,11 +46,12 @@ restore: .venv/installed  ## replace the database by the backup FILE
 	@test -n "$(FILE)" || { echo "Name a backup: make restore FILE=nexus-DATE.dump"; exit 1; }
 	@$(BIN)/python manage.py restore $(FILE)
 
+# Idle processes take tests from busy ones, so a fixture of a module may run in two of them.
 # Tests that measure time run without the others. A machine may stall once; slow code fails every time.
 # pytest's status 5 means that TEST_ARGS selects no test in one half, which only both halves may not.
 test: install  ## run the tests on the real servers
 	@empty_halves=0; \
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not clocked" \
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not clocked" \
 		--reruns 1 --only-rerun "[Tt]imeout|[Tt]imed out" $(TEST_ARGS) \
 		|| { test $$? -eq 5 && empty_halves=1; } || exit 1; \
 	$(BIN)/python -m pytest -n $(JOBS) --dist load -m clocked --reruns 2 $(TEST_ARGS) \
