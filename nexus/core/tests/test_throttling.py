@@ -89,7 +89,7 @@ def test_every_scope_has_a_limit():
     assert set(configured.RATE_LIMITS) >= throttling.DATABASE_SCOPES | throttling.FALLBACK_SCOPES
     assert set(CACHE_SCOPES) == {
         *("address", "member", "login", "register", "guest", "password_reset", "email"),
-        *("account_deletion", "tmdb", "tmdb_bulk", "import", "export"),
+        *("account_deletion", "tmdb", "tmdb_bulk", "import", "export", "group_join"),
     }
 
 
@@ -295,7 +295,8 @@ def test_units_and_cost_cases_are_those_of_operations_that_exist():
     }
     pages = {
         *("GET /", "GET /favicon.ico", "GET /swagger/", "GET /redoc/", "GET /swagger.json"),
-        *("GET /swagger.yaml", "GET /health/ready/", "/admin/"),
+        *("GET /swagger.yaml", "GET /openapi.json", "GET /openapi.yaml", "GET /health/ready/"),
+        "/admin/",
         "GET /movies/{pk}/?append=",
         *("GET /auth/email/confirm/", "POST /auth/email/confirm/"),
         "GET /calendar/{secret}.ics",
