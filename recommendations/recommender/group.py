@@ -90,8 +90,8 @@ def recommend_to_group(
     them has hidden or wants less of and, unless `include_seen`, none that any has rated or watched.
     Movies with `yes_votes` (their number by id) come first, the most votes before fewer. Movies under the
     probability floor for any member come last. A member without ratings is scored as in their own feed:
-    by popularity and favorite genres. With `name_ratings` reasons name movies that all members liked; without it, if the reader
-    may not see the ratings of them all, they only say that there are some.
+    by popularity and favorite genres. With `name_ratings` reasons name movies that all members liked;
+    without it, if the reader may not see the ratings of them all, they only say that there are some.
 
     Raises ValueError for fewer than MIN_GROUP_MEMBERS or more than MAX_GROUP_MEMBERS different members.
     """
