@@ -65,8 +65,8 @@ class RegionViewSet(TmdbViewSet):
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         """Read the token only if the response depends on the caller."""
-        # The generator of the schema has no request.
-        if self.request is not None and "region" not in self.request.GET:
+        # The generator of the schema has no request, or one without parameters.
+        if self.request is None or "region" not in self.request.GET:
             return [authenticator() for authenticator in self.authentication_classes]
         return super().get_authenticators()
 
@@ -139,7 +139,7 @@ class ProviderViewSet(RegionViewSet):
         errors=_UNREAD,
     )
     def list(self, request: Request) -> Response:
-        """The providers of a region in TMDb's order, for the filter `provider` and the profile."""
+        """The providers of a region in TMDb's order, for filters and the profile."""
         region = self.choose_region(request)
         providers_ensure()
         return paginate_list(
