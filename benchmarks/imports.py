@@ -1,10 +1,10 @@
 """Measure imports and the task worker with real processes.
 
     make bench-imports                         everything (about 15 minutes)
-    python -m benchmarks.imports [NAME ...]    memory, time, fairness or mail
+    python -m benchmarks.imports [NAME ...]    memory, time, trouble, fairness or mail
 
 `memory`: 40 uploads of 20 MiB through gunicorn, and the memory of each process. `time`: an import of
-10,000 rows. `fairness`: an import of one row beside five of 100,000 rows. `mail`: a reset mail beside
+10,000 rows. `trouble`: one of 10,000 rows with every kind of trouble. `fairness`: an import of one row beside five of 100,000 rows. `mail`: a reset mail beside
 a running training. The exit status is 1 if a promise of docs/reliability.md is broken.
 """
 
@@ -155,6 +155,42 @@ def make_archive(number: int) -> bytes:
     return data.getvalue()
 
 
+# Rows of Letterboxd's diary (%d becomes a number of its own), and the verdict that each must get.
+TROUBLED_ROWS = (
+    ("2024-02-01,Film %d,2000,u,4,,,2024-02-01", "matched"),
+    ("2024-02-01,Film %d,2000,u,4,Yes,horror,2024-02-01", "matched"),
+    ("someday,Film %d,2000,u,9,,,2024-13-41", "matched"),
+    ("1970-01-01,Film %d,2000,u,4,,,1970-01-01", "matched"),
+    ("2024-02-01,Film %d,2001,u,4,,,2024-02-01", "ambiguous"),
+    ("2024-02-01,Film %d!,2000,u,4,,,2024-02-01", "ambiguous"),
+    ("2024-02-01,Film %d,,u,4,,,2024-02-01", "ambiguous"),
+    ("2024-02-01,Film %d,MM,u,4,,,2024-02-01", "ambiguous"),
+    ("2024-02-01,No film %d,2000,u,4,,,2024-02-01", "missing"),
+    ("2024-02-01,,2000,u,4,,,2024-02-01", "invalid"),
+    ('2024-02-01,"Film %d,2000,u,4,,,2024-02-01', "invalid"),
+    ("2024-02-01,Film %d,2000,u,4,,,2024-02-01,more", "invalid"),
+    ("2024-02-01,Film", "invalid"),
+)
+# What the summary must count of these.
+TROUBLED_KINDS = frozenset(
+    {
+        *("tags", "rewatch_flags", "bad_date", "bad_year", "score_out_of_range", "no_title"),
+        *("unclosed_quote", "too_many_columns", "half_row"),
+    }
+)
+
+
+def make_troubled_csv(rows: int) -> tuple[bytes, list[str]]:
+    """Return a diary of as many rows, and the verdict of each."""
+    lines = ["Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date"]
+    verdicts = []
+    for n in range(rows):
+        line, verdict = TROUBLED_ROWS[n % len(TROUBLED_ROWS)]
+        lines.append(line % n if "%d" in line else line)
+        verdicts.append(verdict)
+    return "\n".join(lines).encode(), verdicts
+
+
 FILES: tuple[tuple[str, Callable[[int], bytes]], ...] = (
     ("reviews.csv", make_reviews_csv),
     ("ratings.json", make_trakt_json),
@@ -238,6 +274,42 @@ def measure_time(system: System) -> bool:
     return True
 
 
+def measure_trouble(system: System) -> bool:
+    """Import a file with every kind of trouble: it must show progress, and a reason on every row."""
+    member = UPLOADS
+    # A line has one row for the rating and one for the viewing, if it has both: 21 rows in 13 lines.
+    content, verdicts = make_troubled_csv(MOVIES * len(TROUBLED_ROWS) // 21)
+    started = time.monotonic()
+    job_id = system.upload(member, "diary.csv", content)
+    steps: set[tuple[str, int]] = set()
+    job = system.request("GET", f"/imports/{job_id}/", member)
+    while job["state"] == "reading":
+        steps.add((job["progress"]["step"], job["progress"]["done"]))
+        time.sleep(0.2)
+        job = system.request("GET", f"/imports/{job_id}/?page_size=1", member)
+    read_s = time.monotonic() - started
+    verdict_by_line: dict[int, str] = {}
+    without_reason = 0
+    url: str | None = f"/imports/{job_id}/?page_size=100"
+    while url is not None:
+        page = system.request("GET", url, member)["rows"]
+        for row in page["results"]:
+            verdict_by_line[row["line"]] = row["verdict"]
+            without_reason += row["verdict"] != "matched" and not row["reason"]
+        url = page["next"] and page["next"].removeprefix(system.url)
+    wrong = sum(
+        verdict_by_line.get(line) != verdict for line, verdict in enumerate(verdicts, start=2)
+    )
+    missing = TROUBLED_KINDS - {entry["kind"] for entry in job["left_out"]}
+    print(
+        f"trouble: {job['progress']['total']:,} rows: ready after {read_s:.1f} s, {len(steps)} states of progress,"
+        f" {wrong} wrong verdicts, {without_reason} rows without a reason,"
+        f" {len(missing)} kinds missing in the summary",
+        flush=True,
+    )
+    return job["state"] == "ready" and len(steps) > 2 and not (wrong or without_reason or missing)
+
+
 def measure_fairness(system: System) -> bool:
     members = range(UPLOADS + 1, UPLOADS + 6)
     with sample_peaks([system.worker_pid]) as peaks:
@@ -294,6 +366,7 @@ def measure_mail(system: System) -> bool:
 MEASUREMENTS = {
     "memory": measure_memory,
     "time": measure_time,
+    "trouble": measure_trouble,
     "fairness": measure_fairness,
     "mail": measure_mail,
 }

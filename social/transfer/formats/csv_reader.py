@@ -192,7 +192,8 @@ def _split_rows(
             yield index, _split_cells(line, delimiter)
         else:
             more = _find_more_lines(line, lines)
-            cells = _split_cells("\n".join([line, *more]), delimiter)
+            # Strictly: two stray marks in different rows must not take the rows between them.
+            cells = _split_cells("\n".join([line, *more]), delimiter, strict=True)
             if more and len(cells) == width:
                 lines.take(len(more))
                 yield index, cells
@@ -215,9 +216,9 @@ def _find_more_lines(line: str, lines: _Lines) -> list[str]:
     return []
 
 
-def _split_cells(row: str, delimiter: str) -> list[str]:
+def _split_cells(row: str, delimiter: str, *, strict: bool = False) -> list[str]:
     try:
-        return next(csv.reader([row], delimiter=delimiter), [])
+        return next(csv.reader([row], delimiter=delimiter, strict=strict), [])
     except csv.Error:
         return []
 

@@ -95,11 +95,12 @@ def test_unicode_line_separators_do_not_end_a_row():
 def test_unclosed_quotation_mark_costs_only_its_row():
     rows = [f"2024-01-01,Film {n},2001,u" for n in range(50)]
     rows[10] = '2024-01-01,"Film 10,2001,u'
+    rows[15] = '2024-01-01,"Film 15,2001,u'
     rows[20] = "2024-01-01,Film 20"
 
     records = read("Date,Name,Year,Letterboxd URI\n" + "\n".join(rows), "watchlist.csv")
 
-    assert [record.line - 2 for record in records if record.error] == [10, 20]
+    assert [record.line - 2 for record in records if record.error] == [10, 15, 20]
     assert len(records) == 50
 
 
