@@ -9,10 +9,7 @@ from typing import Self
 from django.db import models
 from django.utils import timezone
 
-from movies.dto import MAX_TRANSLATIONS
 from movies.models.movies import MAX_AGE, Movie
-
-__all__ = ["MAX_TRANSLATIONS", "GenreName", "Translation", "TranslationQuerySet"]
 
 
 class TranslationQuerySet(models.QuerySet["Translation"]):
@@ -34,7 +31,7 @@ class TranslationQuerySet(models.QuerySet["Translation"]):
 class Translation(models.Model):
     """The texts of a movie in one language, as TMDb has them; a text that it lacks is empty.
 
-    A movie has at most MAX_TRANSLATIONS. None is English of the USA, which the movie itself has.
+    A movie has at most `movies.dto.MAX_TRANSLATIONS`. None is English of the USA, which the movie itself has.
     """
 
     movie = models.ForeignKey(Movie, models.CASCADE, related_name="translations", db_index=False)
