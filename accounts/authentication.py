@@ -12,9 +12,13 @@ from accounts.access_tokens import (
     get_access_token,
     is_access_token,
 )
+from accounts.exceptions import InvalidAccessToken
 from accounts.models import PersonalAccessToken, User
 from accounts.tokens import get_open_family, parse_token
 from nexus.core.api.jwt import AccessToken
+
+#: The only scope of a token that may be part of a URL.
+QUERY_SCOPE = "scrobble"
 
 
 class PersonalAccessTokenAuthentication(BaseAuthentication):
@@ -26,6 +30,26 @@ class PersonalAccessTokenAuthentication(BaseAuthentication):
         if scheme.lower() != b"bearer" or not is_access_token(text):
             return None
         row = get_access_token(text)
+        access_token_record_use(row=row)
+        return row.user, row
+
+
+class QueryTokenAuthentication(BaseAuthentication):
+    """Reads a personal access token from `?token=`, for programs that cannot send headers.
+
+    URLs are stored in many places, so it accepts only tokens that can do nothing but scrobble.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, PersonalAccessToken] | None:
+        token = request.query_params.get("token")
+        if token is None or get_authorization_header(request):
+            return None
+        row = get_access_token(token)
+        if row.scopes != [QUERY_SCOPE]:
+            raise InvalidAccessToken(
+                f"In a URL, only a token whose sole scope is {QUERY_SCOPE} is accepted. Create one,"
+                " or send this one in the header Authorization."
+            )
         access_token_record_use(row=row)
         return row.user, row
 

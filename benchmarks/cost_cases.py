@@ -364,6 +364,17 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "GET /groups/{pk}/votes/": _PAGE,
     "PUT /groups/{pk}/votes/{movie_id}/": _send(vote="veto"),
     "DELETE /groups/{pk}/votes/{movie_id}/": _PLAIN,
+    "POST /scrobbles/{server}/": (
+        CostCase(
+            path=lambda world: "/scrobbles/jellyfin/",
+            body=lambda world: {
+                "NotificationType": "PlaybackStop",
+                "ItemType": "Movie",
+                "Name": "The",
+                "PlayedToCompletion": True,
+            },
+        ),
+    ),
     "GET /watchlist/": _PAGE,
     "GET /watchlist/calendar/": (CostCase("1,000 coming movies", {"region": "DE", **_LARGE_PAGE}),),
     "POST /watchlist/calendar/feed/": _PLAIN,

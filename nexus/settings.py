@@ -335,6 +335,7 @@ API_TAGS = {
     "ratings": "The caller's ratings and reviews.",
     "watchlist": "Movies that the caller wants to see.",
     "history": "When the caller watched what.",
+    "scrobbles": "Webhooks of the caller's media servers.",
     "playlists": "Ordered lists of movies, private or shared.",
     "profiles": "Members: profiles, statistics, who follows whom.",
     "feed": "What the members whom the caller follows rated, reviewed and published.",
@@ -548,6 +549,7 @@ REQUEST_UNITS = {
     "DELETE /watchlist/{movie_id}/": 1,
     "GET /history/": 2,
     "POST /history/": 2,
+    "POST /scrobbles/{server}/": 2,
     "DELETE /history/{pk}/": 1,
     "GET /ratings/": 2,
     "POST /ratings/": 1,
@@ -592,7 +594,11 @@ RESPONSE_CACHE_TTL_S = 60
 
 MAX_BODY_BYTES = 256 * 1024
 # Path: limit. An import is a file of at most 20 MiB and its multipart/form-data headers.
-BODY_LIMITS = {"/imports/": 20 * 1024 * 1024 + 64 * 1024}
+BODY_LIMITS = {
+    "/imports/": 20 * 1024 * 1024 + 64 * 1024,
+    # A webhook with a picture.
+    **{f"/scrobbles/{name}/": 2 * 1024 * 1024 for name in ("plex", "jellyfin", "emby", "kodi")},
+}
 # Above MAX_BODY_BYTES, so that BodyLimitMiddleware rejects the request first, as problem+json.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * MAX_BODY_BYTES
 

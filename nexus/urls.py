@@ -7,11 +7,12 @@ from accounts.confirmation_page import confirm_email
 from nexus.core.api import health, root
 from nexus.core.api.openapi import JSON, YAML, OpenApiDocument
 from nexus.core.api.schema import make_schema_view
-from nexus.core.api.url_converters import IdConverter, UsernameConverter
+from nexus.core.api.url_converters import IdConverter, MediaServerConverter, UsernameConverter
 from social.views.calendar import calendar_feed
 
 register_converter(IdConverter, "id")
 register_converter(UsernameConverter, "username")
+register_converter(MediaServerConverter, "media_server")
 
 # The app that owns a rule owns its endpoint, so apps share prefixes such as `/movies/`.
 api_urlpatterns = [

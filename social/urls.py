@@ -17,6 +17,7 @@ from social.views.members import (
 )
 from social.views.playlists import PlaylistItemViewSet, PlaylistViewSet
 from social.views.ratings import RatingViewSet, ReportViewSet, ReviewViewSet
+from social.views.scrobbles import ScrobbleViewSet
 
 _DETAIL: dict[str, Any] = {
     "get": "retrieve",
@@ -92,6 +93,11 @@ urlpatterns = [
     ),
     path("history/", HistoryViewSet.as_view(_LIST), name="history"),
     path("history/<id:pk>/", HistoryViewSet.as_view({"delete": "destroy"}), name="viewing"),
+    path(
+        "scrobbles/<media_server:server>/",
+        ScrobbleViewSet.as_view({"post": "create"}),
+        name="scrobble",
+    ),
     path("ratings/", RatingViewSet.as_view(_LIST), name="rating-list"),
     path("ratings/<id:pk>/", RatingViewSet.as_view(_DETAIL), name="rating-detail"),
     path(

@@ -11,8 +11,10 @@ from django.db import DataError, InterfaceError, OperationalError, connection
 from django.urls import path
 from psycopg_pool import PoolTimeout
 from rest_framework.permissions import AllowAny
+from rest_framework.test import APIClient
 
 import nexus.urls
+from accounts.services import access_token_create
 from nexus.core.api.views import ApiViewSet, contract
 from nexus.core.observability.logging import JsonFormatter
 from nexus.tests.routes import list_api_routes
@@ -124,13 +126,17 @@ def test_a_value_that_the_database_rejects_is_a_400_with_a_traceback_in_the_log(
 def test_an_exception_in_any_action_is_one_500_with_one_log_line(
     make_user, client_of, lines, unlimited, monkeypatch
 ):
-    client = client_of(make_user("ann"))
-    client.raise_request_exception = False
+    ann = make_user("ann")
+    # /scrobbles/ takes no session, and other routes no token of its scope.
+    _, token = access_token_create(user=ann, name="TV", scopes=["scrobble"])
+    client, server = client_of(ann), APIClient(HTTP_AUTHORIZATION=f"Bearer {token}")
+    client.raise_request_exception = server.raise_request_exception = False
     queries = {"/tmdb/search/": "query=x", "/movies/states/": "ids=1"}
     count = 0
     for route in list_api_routes():
         pk = uuid4() if route.template.startswith(("/playlists/", "/auth/sessions/")) else 1
-        path = route.path(pk=pk, movie_id=1, number=1, username="ann")
+        path = route.path(pk=pk, movie_id=1, number=1, username="ann", server="plex")
+        caller = server if path == "/scrobbles/plex/" else client
         for method in route.methods:
             name = route.actions[method.lower()]
 
@@ -139,7 +145,7 @@ def test_an_exception_in_any_action_is_one_500_with_one_log_line(
 
             with monkeypatch.context() as patch:
                 patch.setattr(route.view, name, wraps(getattr(route.view, name))(fail))
-                response = client.generic(method, path, QUERY_STRING=queries.get(path, ""))
+                response = caller.generic(method, path, QUERY_STRING=queries.get(path, ""))
             request_lines, lines[:] = list(lines), []
             assert (response.status_code, response.json()["code"]) == (500, "server_error"), path
             assert response["Content-Type"] == "application/problem+json"
@@ -169,6 +175,29 @@ def test_a_client_error_is_one_log_line_without_traceback(api, lines, db):
         assert "traceback" not in line
         assert line["request_id"] == response["X-Request-ID"]
     assert "a-private-search" not in str(lines)
+
+
+def test_no_log_line_has_a_token_that_a_media_server_sends(
+    make_user, lines, db, unlimited, monkeypatch
+):
+    _, token = access_token_create(user=make_user("ann"), name="TV", scopes=["scrobble"])
+    client = APIClient()
+    client.raise_request_exception = False
+    url = f"/scrobbles/plex/?token={token}"
+
+    statuses = [client.post(url, {}, format="json").status_code]
+    for spelling in (url, f"/api{url}", url.replace("plex/", "plex")):
+        response = client.generic("POST", spelling, "{", content_type="application/json")
+        statuses.append(response.status_code)
+    statuses.append(client.post(f"{url}x", {}, format="json").status_code)
+    statuses.append(client.get(url).status_code)
+    monkeypatch.setattr("social.views.scrobbles.parse_playback", None)
+    statuses.append(client.post(url, {}, format="json").status_code)
+
+    assert statuses == [204, 400, 400, 400, 401, 405, 500]
+    assert len(lines) == len(statuses)
+    assert token[4:] not in str(lines)
+    assert "token=" not in str(lines)
 
 
 @BOTH_VIEWS

@@ -120,6 +120,8 @@ MATRIX = {
     "/watchlist/{movie_id}/": {"PUT": (401, 201, 200, 201, 401, 401), "DELETE": _DELETE_OWN},
     "/history/": {"GET": _MEMBERS, "POST": _CREATE},
     "/history/{pk}/": {"DELETE": _DELETE_OWN},
+    # Only for personal access tokens: _TOKEN_STATUSES.
+    "/scrobbles/{server}/": {"POST": (401, 403, 403, 403, 401, 401)},
     "/ratings/": {"GET": _MEMBERS, "POST": (401, 201, 200, 201, 401, 401)},
     "/ratings/{pk}/": {
         "GET": _OWNER,
@@ -324,7 +326,9 @@ def _make_path(world, template, playlist):
         pk = world.collection
     elif template.startswith("/auth/access-tokens/"):
         pk = world.access_token
-    path = template.format(pk=pk, movie_id=world.movie.pk, username="Owner", number=1)
+    path = template.format(
+        pk=pk, movie_id=world.movie.pk, username="Owner", number=1, server="plex"
+    )
     queries = {
         "/tmdb/search/": "?query=alien",
         "/movies/states/": f"?ids={world.movie.pk}",
@@ -386,7 +390,7 @@ _GUEST_STATUSES = {
     ("/auth/password/change/", "POST"): 400,
     ("/profiles/me/", "DELETE"): 400,
 }
-_REFUSED_TO_GUESTS = ("/imports/", "/exports/", "/auth/access-tokens/")
+_REFUSED_TO_GUESTS = ("/imports/", "/exports/", "/auth/access-tokens/", "/scrobbles/")
 _WRITES_REFUSED_TO_GUESTS = (
     *("/playlists/", "/ratings/{pk}/report/", "/profiles/{username}/follow/"),
 )
@@ -422,6 +426,8 @@ def test_guests_get_what_strangers_get_or_guest_not_allowed(world, unlimited, cl
 
 # What only a session may do: a personal access token is 403 `session_required`, whatever its scopes.
 _NEEDS_SESSION = ("/auth/", "/imports/", "/exports/", "/watchlist/calendar/feed/")
+# What a personal access token with the scope may do, and a session may not.
+_TOKEN_STATUSES = {("/scrobbles/{server}/", "POST"): 204}
 
 
 def _find_refusal(template, method, row, granted):
@@ -432,6 +438,8 @@ def _find_refusal(template, method, row, granted):
     if template.startswith(_NEEDS_SESSION) or (template, method) == ("/profiles/me/", "DELETE"):
         return "session_required"
     needed = "read" if method == "GET" else "write"
+    if (template, method) in _TOKEN_STATUSES:
+        needed = "scrobble"
     return None if needed in granted else "insufficient_scope"
 
 
@@ -454,7 +462,8 @@ def test_scopes_of_a_token_decide_on_every_route(world, unlimited, scopes, grant
     for template, rows in MATRIX.items():
         for method, row in rows.items():
             refusal = _find_refusal(template, method, row, granted)
-            expected = 403 if refusal else row[CALLERS.index("owner")]
+            status = _TOKEN_STATUSES.get((template, method), row[CALLERS.index("owner")])
+            expected = 403 if refusal else status
             path = _make_path(world, template, world.playlists["public"])
             body = "" if method == "GET" else json.dumps(_make_body(world, template, method))
             with _rollback():

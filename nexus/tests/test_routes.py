@@ -32,7 +32,7 @@ def member(make_user, client_of):
 def _make_path(route):
     has_uuid = route.template.startswith(("/playlists/", "/auth/sessions/"))
     pk = uuid.UUID(int=1) if has_uuid else 1
-    return route.path(pk=pk, movie_id=1, username="somebody", number=1)
+    return route.path(pk=pk, movie_id=1, username="somebody", number=1, server="plex")
 
 
 def _make_comparable(response):

@@ -105,6 +105,10 @@ class Viewing(models.Model):
         validators=[MaxLengthValidator(MAX_REVIEW_LENGTH), validate_text],
     )
 
+    #: The personal access token of a media server that recorded it, by which a repeated webhook is
+    #: recognized. Not a foreign key: the viewing outlives the token, and ids are not used again.
+    scrobble_token_id = models.BigIntegerField(null=True, editable=False)
+
     objects = ViewingQuerySet.as_manager()
 
     class Meta:

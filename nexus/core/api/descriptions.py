@@ -16,6 +16,7 @@ from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnl
 from nexus.core.api.fields import MAX_ID
 from nexus.core.api.problem_codes import list_problem_codes
 from nexus.core.api.root import TMDB_LOGO_RULE, TMDB_NOTICE, TMDB_URL
+from nexus.core.api.url_converters import MediaServerConverter
 from nexus.core.api.views import ApiViewSet, Contract
 
 TITLE = "Nexus Movie API"
@@ -45,6 +46,7 @@ _PATH_PARAMETERS = {
     "id": "The id of the resource.",
     "movie_id": "The id of a movie in this catalogue.",
     "number": "The number of the row.",
+    "server": "The kind of the media server.",
     "username": "A member's username, in upper or lower case.",
 }
 
@@ -130,6 +132,8 @@ def describe_path_parameter(path: str, name: str) -> tuple[dict[str, Any], str]:
         schema: dict[str, Any] = {"type": "string", "format": "uuid"}
     elif name == "username":
         schema = {"type": "string", "maxLength": 150}
+    elif name == "server":
+        schema = {"type": "string", "enum": MediaServerConverter.regex.split("|")}
     else:
         schema = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
     return schema, _PATH_PARAMETERS.get(name, name.replace("_", " ").capitalize() + ".")

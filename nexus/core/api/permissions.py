@@ -48,6 +48,16 @@ class HasScope(BasePermission):
         return scope in granted
 
 
+class HasAccessToken(BasePermission):
+    """Refuses everything but personal access tokens: 403 `insufficient_scope`."""
+
+    message = "Send a personal access token with the scope of this call, not one of a session."
+    code = "insufficient_scope"
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return hasattr(request.auth, "granted_scopes")
+
+
 class HasSession(BasePermission):
     """Refuses personal access tokens, whatever their scopes: 403 `session_required`."""
 

@@ -19,6 +19,18 @@ class IdConverter:
         return str(value)
 
 
+class MediaServerConverter:
+    """A media server whose webhooks are understood."""
+
+    regex = "plex|jellyfin|emby|kodi"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
 class UsernameConverter:
     """A username in any case."""
 
