@@ -14,7 +14,12 @@ from nexus.tests.test_permissions import _make_path, world  # noqa: F401 (a fixt
 pytestmark = pytest.mark.django_db
 
 # Without movies in the world of the permission matrix.
-_EMPTY = {"/feed/", "/collections/{pk}/", "/profiles/{username}/ratings/"}
+_EMPTY = {
+    "/feed/",
+    "/collections/{pk}/",
+    "/profiles/{username}/ratings/",
+    "/watchlist/calendar/",
+}
 
 
 @pytest.fixture
