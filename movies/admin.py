@@ -14,7 +14,7 @@ from django.urls import reverse
 from movies import search
 from movies.filters import filter_movies
 from movies.models import Collection, Credit, Movie, MovieQuerySet, Person
-from movies.selectors import find_movies_in_use
+from movies.selectors import find_movies_in_use, get_added_genres
 from movies.services.catalogue import movie_reindex, movies_remove, people_remove, person_reindex
 from nexus.core.admin import format_number
 from nexus.core.genres import GENRE_NAMES, sort_genres
@@ -43,12 +43,17 @@ class KeywordsField(forms.CharField):
         return bool(self.prepare_value(initial or []).split() != (data or "").split())
 
 
+def _list_genre_choices() -> list[tuple[str, str]]:
+    """Return TMDb's genres, with those it has added: saving a movie must not drop one."""
+    return [(name, name) for name in [*GENRE_NAMES, *get_added_genres()]]
+
+
 class MovieForm(forms.ModelForm):
     imdb_id = forms.RegexField(
         IMDB_ID, required=False, empty_value=None, help_text="As in tt0133093."
     )
     genres = forms.MultipleChoiceField(
-        choices=[(name, name) for name in GENRE_NAMES],
+        choices=_list_genre_choices,
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )

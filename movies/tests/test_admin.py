@@ -2,7 +2,7 @@ import pytest
 from django.urls import reverse
 
 from movies.admin import MovieForm
-from movies.models import Collection, Credit, Movie, Person
+from movies.models import Collection, Credit, Genre, Movie, Person
 
 ADD = "admin:movies_movie_add"
 CHANGE = "admin:movies_movie_change"
@@ -181,6 +181,15 @@ def test_unknown_genre_is_named_in_the_error(admin_client):
 
     message = "Select a valid choice. Opera is not one of the available choices."
     assert get_form_errors(response)["genres"] == [message]
+
+
+def test_a_genre_that_tmdb_has_added_can_be_chosen(admin_client):
+    Genre.objects.create(tmdb_id=991, name="Opera")
+
+    response = admin_client.post(reverse(ADD), build_form_data(genres=["Opera", "Drama"]))
+
+    assert response.status_code == 302
+    assert Movie.objects.get().genres == ["Drama", "Opera"]
 
 
 def test_empty_imdb_id_is_stored_as_null(admin_client):
