@@ -376,7 +376,7 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
         ),
     ),
     "GET /watchlist/": _PAGE,
-    "GET /watchlist/calendar/": (CostCase("1,000 coming movies", {"region": "DE", **_LARGE_PAGE}),),
+    "GET /watchlist/calendar/": (CostCase("500 coming movies", {"region": "DE", **_LARGE_PAGE}),),
     "POST /watchlist/calendar/feed/": _PLAIN,
     "GET /calendar/{secret}.ics": (
         CostCase(
@@ -591,6 +591,8 @@ def _create_availability(movie_ids: list[int], full_ids: list[int]) -> None:
     )
     keys = [offer.key for offer in offers]
     now = timezone.now()
+    # Those of the generated catalogue are fewer.
+    Offers.objects.all().delete()
     Offers.objects.bulk_create(
         [Offers(movie_id=pk, region="", keys=keys, synced_at=now) for pk in movie_ids],
         batch_size=500,
@@ -693,6 +695,7 @@ def create_world() -> World:
         for number in range(1, IMPORT_ROWS + 1)
     )  # fmt: skip
     watchlist = WatchlistItem.objects.filter(user=member).order_by("-added_at", "-id")
+    User.objects.filter(pk=member.pk).update(region="DE")
     coming = list(watchlist.values_list("movie_id", flat=True)[:MAX_MOVIES])
     _create_availability(movie_ids, [popular.pk, *coming])
     series = Collection.objects.create(tmdb_id=1, name="The longest series")

@@ -541,7 +541,7 @@ REQUEST_UNITS = {
     "DELETE /groups/{pk}/votes/{movie_id}/": 1,
     "GET /watchlist/": 2,
     "POST /watchlist/": 1,
-    # Up to 1,000 movies with their releases.
+    # Up to 500 movies with their releases.
     "GET /watchlist/calendar/": 4,
     "POST /watchlist/calendar/feed/": 1,
     "GET /calendar/{secret}.ics": 6,

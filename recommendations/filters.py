@@ -61,7 +61,7 @@ class FeedQuery(OwnServicesFilters, PageQuery):
 
 
 def add_own_services(query: dict[str, Any], user: User) -> dict[str, Any]:
-    """Return the query with the user's providers and region in place of `on_my_services`.
+    """Return a query with `on_my_services` with the user's providers and region instead.
 
     Raises ValidationError if the profile has no providers, or neither it nor the query a region.
     """
@@ -82,8 +82,6 @@ def add_group_services(
 def _add_services(
     query: dict[str, Any], user: User, providers: Sequence[int], *, whose: str
 ) -> dict[str, Any]:
-    if not query["on_my_services"]:
-        return query
     region = query.get("region") or user.region
     if not region:
         message = "Your profile has no region. Set region with PATCH /profiles/me/ first."

@@ -110,10 +110,12 @@ class RecommendationViewSet(LocalizedViewSet):
         served: `intra_list_similarity` is the mean similarity (0 to 1, of genres and period) of two of
         them, and `promoted_count` is the number of them that the order alone would have shown later.
         """
-        user = cast(User, request.user)
+        user, query = cast(User, request.user), self.query
+        if query["on_my_services"]:
+            query = add_own_services(query, user)
         feed = build_feed(
             user,
-            filter_movies(Movie.objects.all(), add_own_services(self.query, user)),
+            filter_movies(Movie.objects.all(), query),
             diversity=self.query["diversity"],
             include_watchlist=self.query["include_watchlist"],
         )
@@ -172,7 +174,9 @@ class GroupRecommendationViewSet(LocalizedViewSet):
         if len(group.members) < MIN_GROUP_MEMBERS:
             detail = "Recommendations need two members. Let somebody join with the group's code."
             raise Problem(409, "group_too_small", detail)
-        query = add_group_services(self.query, caller, group.users)
+        query = self.query
+        if query["on_my_services"]:
+            query = add_group_services(query, caller, group.users)
         votes = read_votes(group)
         vetoed = [each.movie_id for each in votes if each.is_vetoed]
         feed = recommend_to_group(

@@ -25,6 +25,8 @@ EXCUSED = {
     "accounts.User.email": "an e-mail address, which only its owner and staff see",
     "accounts.User.pending_email": "an e-mail address, which only its owner sees",
     "accounts.User.language": "a language tag",
+    "accounts.User.region": "the code of a region",
+    "social.CalendarFeed.digest": "a hash",
     "accounts.User.first_name": "no form or request sets it",
     "accounts.User.last_name": "no form or request sets it",
     "accounts.User.password": "a hash",

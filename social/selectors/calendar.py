@@ -15,7 +15,9 @@ from social.models import CalendarFeed, WatchlistItem
 from social.services.calendar import hash_calendar_secret
 
 #: Movies with a coming release that a calendar contains, those added last.
-MAX_MOVIES = 1_000
+MAX_MOVIES = 500
+#: Events of a feed, the earliest: each takes the library a quarter of a millisecond.
+MAX_EVENTS = 200
 #: The kind of a release of which only the movie's own day is known.
 FIRST_RELEASE = "release"
 #: How long a past release stays in the feed, so that it does not vanish on the day.

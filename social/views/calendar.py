@@ -19,7 +19,7 @@ from nexus.core.api.pagination import paginate_list
 from nexus.core.api.permissions import HasSession
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.views import NO_STORE, ApiViewSet, PageOf, contract
-from social.selectors.calendar import PAST, find_feed_owner, list_calendar
+from social.selectors.calendar import MAX_EVENTS, PAST, find_feed_owner, list_calendar
 from social.serializers.calendar import (
     CalendarEntrySerializer,
     CalendarFeedSerializer,
@@ -44,7 +44,7 @@ class CalendarViewSet(LocalizedViewSet):
         """The coming releases of the movies on the caller's watchlist, the earliest first.
 
         Of a movie without a known release in the region, or without a region, it is the movie's own
-        release date. At most 1,000 movies, those added last.
+        release date. At most 500 movies, those added last.
         """
         assert isinstance(request.user, User)
         entries = list_calendar(
@@ -81,7 +81,8 @@ def calendar_feed(request: HttpRequest, secret: str) -> HttpResponse:
     region = feed.user.region
     entries = list_calendar(user_id=feed.user_id, region=region, since=_get_today() - PAST)
     response = HttpResponse(
-        make_calendar(entries, region=region), content_type="text/calendar; charset=utf-8"
+        make_calendar(entries[:MAX_EVENTS], region=region),
+        content_type="text/calendar; charset=utf-8",
     )
     response["Content-Disposition"] = 'inline; filename="watchlist.ics"'
     response["Cache-Control"] = NO_STORE
