@@ -12,7 +12,7 @@ from social.models import Import
 from social.transfer.pipeline.apply import apply_batch
 from social.transfer.pipeline.batch import StepOverError, lock_import
 from social.transfer.pipeline.find import find_batch
-from social.transfer.pipeline.match import mark_missing, match_batch
+from social.transfer.pipeline.match import match_batch
 from social.transfer.pipeline.read import import_fail, read_batches
 from social.transfer.pipeline.undo import undo_batch
 
@@ -61,7 +61,7 @@ def import_give_up(*, import_id: int) -> None:
             job.reason = reason
         elif job.finished_at is not None:
             # It was ready before and is being matched again.
-            mark_missing(job, reason)
             job.finish(Import.State.READY)
+            job.reason = reason
         else:
             import_fail(job, reason)

@@ -140,10 +140,6 @@ def import_match(*, import_id: int) -> bool:
         return False
     if job.state not in (State.READY, State.APPLIED, State.UNDONE):
         raise _make_state_conflict("not_ready", "An import can be matched when it is ready", job)
-    unmatched = ImportRow.objects.filter(
-        of=job, verdict__in=(ImportRow.Verdict.AMBIGUOUS, ImportRow.Verdict.MISSING)
-    )
-    unmatched.update(verdict=ImportRow.Verdict.PENDING, code="", reason="", candidates=[])
     job.request_step(State.READING, Import.Step.MATCH)
     job.save()
     defer_import(import_id=job.pk, user_id=job.user_id)

@@ -15,18 +15,24 @@ from social.transfer.pipeline.batch import lock_import, retry_on_conflict
 from social.transfer.pipeline.validation import set_match, set_verdicts
 
 BATCH_SIZE = 500
+_UNMATCHED = (
+    ImportRow.Verdict.PENDING,
+    ImportRow.Verdict.AMBIGUOUS,
+    ImportRow.Verdict.MISSING,
+)
 
 
 @retry_on_conflict
 def match_batch(import_id: int) -> Import:
-    """Set the movie and the verdict of the next rows."""
+    """Set the movie and the verdict of the next rows that have no movie."""
     with lock_import(import_id, Import.Step.MATCH) as job:
         rows = ImportRow.objects.filter(of_id=job.pk, number__gt=job.position)
         batch = list(rows.order_by("number")[:BATCH_SIZE])
-        pending = [row for row in batch if row.verdict == ImportRow.Verdict.PENDING]
-        _match_movies([row for row in pending if row.kind in MOVIE_KINDS])
-        set_verdicts(user_id=job.user_id, rows=pending)
-        ImportRow.store_results(pending)
+        # Ambiguous and missing ones are there if the import is matched again.
+        unmatched = [row for row in batch if row.verdict in _UNMATCHED]
+        _match_movies([row for row in unmatched if row.kind in MOVIE_KINDS])
+        set_verdicts(user_id=job.user_id, rows=unmatched)
+        ImportRow.store_results(unmatched)
         job.position += len(batch)
         if len(batch) < BATCH_SIZE:
             job.continue_with(Import.Step.FIND)
@@ -37,12 +43,6 @@ def _match_movies(rows: Sequence[ImportRow]) -> None:
     matches = match_references([make_reference(row) for row in rows])
     for row, match in zip(rows, matches, strict=True):
         set_match(row, match)
-
-
-def mark_missing(job: Import, reason: str) -> None:
-    """Set the verdict of the rows that are not matched yet, for an import that cannot go on."""
-    pending = ImportRow.objects.filter(of_id=job.pk, verdict=ImportRow.Verdict.PENDING)
-    pending.update(verdict=ImportRow.Verdict.MISSING, code="not_matched", reason=reason[:300])
 
 
 def make_reference(row: ImportRow) -> MovieReference:

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from django.db import OperationalError
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from movies.dto import LookupResult
 from movies.models import Movie
@@ -17,6 +19,8 @@ from social.models import (
     Viewing,
     WatchlistItem,
 )
+from social.transfer import runner
+from social.transfer.tasks import MAX_TURN_ATTEMPTS
 from social.transfer.tests.helpers import make_zip, run_action, upload, upload_and_read
 
 RATINGS = "Date,Name,Year,Letterboxd URI,Rating\n"
@@ -360,6 +364,23 @@ def test_failed_import_cannot_be_matched(client, ann):
     response = client.post(f"/imports/{job.pk}/match/")
 
     assert (response.status_code, response.json()["code"]) == (409, "not_ready")
+
+
+def test_import_whose_second_match_fails_repeatedly_is_ready_as_it_was(client, movies, monkeypatch):
+    def fail(import_id):
+        raise OperationalError("no")
+
+    job = upload_and_read(client, RATINGS + "2024-01-01,Nomad,2020,u,4\n", "ratings.csv")
+    assert client.post(f"/imports/{job['id']}/match/").status_code == 202
+    monkeypatch.setitem(runner.BATCH_FUNCTIONS, "match", fail)
+
+    for _ in range(MAX_TURN_ATTEMPTS + 1):
+        run_waiting_jobs()
+        ProcrastinateJob.objects.update(scheduled_at=None)
+
+    job = client.get(f"/imports/{job['id']}/").json()
+    assert (job["state"], job["verdicts"]["missing"]) == ("ready", 1)
+    assert "failed in the step" in job["reason"]
 
 
 def raise_unavailable(references):
