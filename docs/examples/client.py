@@ -66,7 +66,7 @@ def unwrap(body: T | Problem | None) -> T:
 
 def join_lists(request: httpx.Request) -> None:
     """Send `ids=1,2,3` where the generated code would send `ids=1&ids=2&ids=3`."""
-    for name in {"ids", "append"} & request.url.params.keys():
+    for name in {"ids", "append", "provider", "monetization"} & request.url.params.keys():
         values = request.url.params.get_list(name)
         request.url = request.url.copy_set_param(name, ",".join(values))
 

@@ -215,6 +215,13 @@ def test_declared_examples_of_bodies_are_used(document):
     assert examples["TmdbImportWrite"]["value"] == {"tmdb_id": 603}
 
 
+def test_bodies_have_a_type_that_generators_know(document):
+    """openapi-python-client leaves out operations with a body of `*/*`."""
+    for path, method, operation in document.iterate_operations():
+        media_types = set(operation.get("requestBody", {}).get("content", {}))
+        assert media_types <= {JSON, "multipart/form-data"}, (method, path)
+
+
 def test_pages_have_names(document):
     for path, method, operation in document.iterate_operations():
         schema = (
@@ -288,6 +295,9 @@ def test_lists_are_separated_by_commas_unless_the_parameter_may_be_repeated(docu
         if method == "get" and parameter["schema"].get("type") == "array"
     }
 
+    program = (ROOT / "docs" / "examples" / "client.py").read_text()
+    joined = re.search(r"for name in \{(.+)\} &", program)[1].replace('"', "").split(", ")
+    assert {name for (_, name), explode in explodes.items() if not explode} == set(joined)
     assert explodes["/movies/", "genre"]
     assert not explodes["/movies/states/", "ids"]
 

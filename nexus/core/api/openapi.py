@@ -176,7 +176,8 @@ class ContractSchema(AutoSchema):
         body = self.contract.body
         if body is None:
             return None
-        media_types = self.map_parsers()
+        # Generators leave out an operation with a body of any type.
+        media_types = [JSON if name == "*/*" else name for name in self.map_parsers()]
         component = self.resolve_serializer(body(partial=self.method == "PATCH"), direction)
         return {
             "required": True,
