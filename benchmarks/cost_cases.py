@@ -43,7 +43,8 @@ from movies.availability import (
     VideoData,
 )
 from movies.models import Collection, Credit, Movie, Offers
-from movies.services.availability import availability_store, provider_list_replace
+from movies.services.availability import provider_list_replace
+from movies.services.upsert import availability_store
 from nexus.core.genres import GENRE_NAMES
 from recommendations.models import Feedback
 from social.models import (

@@ -8,7 +8,7 @@ copied by name: a field that both have needs no edit here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -18,10 +18,20 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from movies.availability import AvailabilityData, ProviderData, VideoData
 from movies.dto import LIST_ENTRY_FIELDS, CollectionData, MovieData, PersonData
-from movies.models import Collection, Credit, Movie, MovieQuerySet, Person, Translation
+from movies.models import (
+    Collection,
+    Credit,
+    Movie,
+    MovieExtras,
+    MovieQuerySet,
+    Offers,
+    Person,
+    Provider,
+    Translation,
+)
 from movies.selectors import GENRE_COUNTS_KEY
-from movies.services.availability import availability_store, collect_availability
 from nexus.core.cache.computed import invalidate
 from nexus.core.db.advisory_locks import AdvisoryLock, acquire_transaction_lock
 
@@ -123,9 +133,11 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
     _replace_credits(with_credits, person_ids)
     _replace_translations(translated, now)
     availability_store(
-        movies=collect_availability(
-            (result.movie, data.availability) for result, data in zip(results, movies, strict=True)
-        )
+        movies={
+            result.movie.pk: data.availability
+            for result, data in zip(results, movies, strict=True)
+            if data.availability is not None
+        }
     )
     transaction.on_commit(lambda: invalidate(GENRE_COUNTS_KEY))
     return results
@@ -396,3 +408,103 @@ def _drop_repeated(people: Sequence[PersonData]) -> list[PersonData]:
 
 def _make_person_key(person: PersonData) -> PersonKey:
     return person.tmdb_id or person.name
+
+
+# --- Offers, videos and releases -----------------------------------------------------------------
+
+
+def availability_store(
+    *, movies: Mapping[int, AvailabilityData], synced_at: datetime | None = None
+) -> None:
+    """Replace what is stored of the offers, videos and releases of movies, by movie id.
+
+    Runs in the caller's transaction.
+    """
+    if not movies:
+        return
+    now = synced_at or timezone.now()
+    _store_providers(provider for data in movies.values() for provider in data.providers)
+    Offers.objects.bulk_create(
+        [
+            Offers(
+                movie_id=movie_id,
+                region="",
+                keys=[offer.key for offer in data.offers],
+                link=data.link,
+                synced_at=now,
+            )
+            for movie_id, data in sorted(movies.items())
+        ],
+        update_conflicts=True,
+        unique_fields=["movie", "region"],
+        update_fields=["keys", "link", "synced_at"],
+        batch_size=500,
+    )
+    _store_extras(movies, now)
+
+
+def _store_extras(movies: Mapping[int, AvailabilityData], now: datetime) -> None:
+    """Replace videos and releases; changed releases have a new revision."""
+    stored = MovieExtras.objects.defer("videos").in_bulk(list(movies))
+    rows = []
+    for movie_id, data in sorted(movies.items()):
+        before, releases = stored.get(movie_id), _pack_releases(data)
+        is_changed = before is None or before.releases != releases
+        row = MovieExtras(
+            movie_id=movie_id,
+            videos=[_pack_video(video) for video in data.videos],
+            releases=releases,
+            last_release=max((release.day for release in data.releases), default=None),
+            synced_at=now,
+        )
+        if before is not None:
+            row.revision = before.revision + is_changed
+        row.changed_at = now if is_changed or before is None else before.changed_at
+        rows.append(row)
+    MovieExtras.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["movie"],
+        update_fields=[
+            *("videos", "releases", "last_release", "revision", "changed_at", "synced_at"),
+        ],
+        batch_size=500,
+    )
+
+
+def _store_providers(providers: Iterable[ProviderData]) -> None:
+    """Store new providers, and changed names and logos. Regions stay as they are."""
+    by_id = {provider.provider_id: provider for provider in providers}
+    stored = {row.pk: (row.name, row.logo_path) for row in Provider.objects.filter(pk__in=by_id)}
+    changed = [
+        Provider(id=provider_id, name=provider.name, logo_path=provider.logo_path)
+        for provider_id, provider in sorted(by_id.items())
+        if stored.get(provider_id) != (provider.name, provider.logo_path)
+    ]
+    if changed:
+        Provider.objects.bulk_create(
+            changed,
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["name", "logo_path"],
+        )
+
+
+def _pack_video(video: VideoData) -> dict[str, Any]:
+    return {
+        "name": video.name,
+        "type": video.kind,
+        "site": video.site,
+        "key": video.key,
+        "official": video.is_official,
+        "language": video.language,
+        "published_at": video.published_at.isoformat() if video.published_at else None,
+    }
+
+
+def _pack_releases(data: AvailabilityData) -> dict[str, list[list[str]]]:
+    packed: dict[str, list[list[str]]] = {}
+    for release in data.releases:
+        entry = [release.day.isoformat(), release.kind, release.certification, release.note]
+        packed.setdefault(release.region, []).append(entry)
+    return packed

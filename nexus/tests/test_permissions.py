@@ -15,7 +15,8 @@ from accounts.services import access_token_create, guest_create
 from accounts.tokens import FAMILY_CLAIM, family_create
 from movies.availability import AvailabilityData, ProviderData
 from movies.models import Collection, Movie, Person
-from movies.services.availability import availability_store, provider_list_replace
+from movies.services.availability import provider_list_replace
+from movies.services.upsert import availability_store
 from nexus.core.api.jwt import AccessToken
 from nexus.dev.pytest_plugin import PASSWORD
 from nexus.tests.routes import METHODS, list_api_routes

@@ -10,7 +10,7 @@ from icalendar import Calendar
 
 from movies.availability import AvailabilityData, ReleaseData
 from movies.models import MovieExtras
-from movies.services.availability import availability_store
+from movies.services.upsert import availability_store
 from nexus.core.middleware import hide_secrets
 from nexus.core.observability.logging import JsonFormatter
 from social.models import CalendarFeed
