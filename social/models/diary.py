@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, date, datetime
 from typing import Self
 
@@ -58,6 +59,11 @@ class CalendarFeed(models.Model):
 
     def __str__(self) -> str:
         return f"Calendar feed {self.pk}"
+
+    @staticmethod
+    def hash_secret(secret: str) -> str:
+        """Return the digest of a secret. A fast hash is enough: nobody tries 2^256 secrets."""
+        return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class ViewingQuerySet(models.QuerySet["Viewing"]):

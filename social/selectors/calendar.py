@@ -12,7 +12,6 @@ from django.utils import timezone
 from movies.models import MAX_AGE
 from movies.serializers import SUMMARY_COLUMNS
 from social.models import CalendarFeed, WatchlistItem
-from social.services.calendar import hash_calendar_secret
 
 #: Movies with a coming release that a calendar contains, those added last.
 MAX_MOVIES = 500
@@ -65,7 +64,7 @@ def list_calendar(*, user_id: int, region: str, since: date) -> list[CalendarEnt
 def find_feed_owner(secret: str) -> CalendarFeed | None:
     """Return the feed of a secret with its member, or None if the secret is not a living one."""
     feeds = CalendarFeed.objects.select_related("user").filter(user__is_active=True)
-    return feeds.filter(digest=hash_calendar_secret(secret)).first()
+    return feeds.filter(digest=CalendarFeed.hash_secret(secret)).first()
 
 
 def _list_releases(movie: dict[str, Any], row: dict[str, Any]) -> list[CalendarEntry]:

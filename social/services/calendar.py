@@ -5,7 +5,6 @@ A calendar program sends no token, so the address is the secret. The database ha
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 
 from django.utils import timezone
@@ -20,12 +19,6 @@ def calendar_feed_renew(*, user_id: int) -> str:
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     CalendarFeed.objects.update_or_create(
         user_id=user_id,
-        defaults={"digest": hash_calendar_secret(secret), "created_at": timezone.now()},
+        defaults={"digest": CalendarFeed.hash_secret(secret), "created_at": timezone.now()},
     )
     return secret
-
-
-def hash_calendar_secret(secret: str) -> str:
-    """Return the hash by which a secret is stored."""
-    # A fast hash is enough: nobody tries 2^256 secrets.
-    return hashlib.sha256(secret.encode()).hexdigest()
