@@ -37,7 +37,9 @@ def _make_path(route):
 
 def _make_comparable(response):
     """Return the status and the body without what differs from request to request."""
-    body = response.json() if not response.streaming and response.content else None
+    body = None if response.streaming else response.content
+    if response.get("Content-Type", "").endswith("json"):
+        body = response.json()
     names = ("request_id", "access", "refresh", "expires_at", "user", "url")
     for name in names if isinstance(body, dict) else ():
         body.pop(name, None)
@@ -49,7 +51,8 @@ def test_a_route_responds_alike_without_slash_and_under_api(member, unlimited, r
     path = _make_path(route)
     for method in METHODS:
         responses = []
-        for url in (path, path[:-1], "/api" + path, "/api" + path[:-1]):
+        short = path.removesuffix("/")
+        for url in (path, short, "/api" + path, "/api" + short):
             with transaction.atomic():
                 response = member.generic(method, url, "{}", content_type="application/json")
                 # Rolled back, because logging out everywhere ends the session of this member too.
