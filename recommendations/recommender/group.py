@@ -137,6 +137,8 @@ def _read_group_candidates(
         favorites=sort_genres(favorites & set(GENRE_NAMES)),
         is_short=not len(header.movie_ids)
         or any(member.history.n < SHORT_HISTORY for member in members),
+        # The parts of a series are ranked one by one.
+        with_first_parts=False,
     )
 
 

@@ -557,12 +557,13 @@ def read_candidates(
     ranked: Ids,
     favorites: Sequence[str],
     is_short: bool,
+    with_first_parts: bool = True,
 ) -> FeedCandidates:
     """Return the movies worth scoring for a feed: the FEED_DEPTH first of `ranked` that are in `shown`.
 
     If these do not fill the feed the catalogue does: the most rated, then TMDb's most popular.
-    `is_short` adds, for a short history, the top rated, the trend, and the best of the favorite genres.
-    One query.
+    `is_short` adds, for a short history, the top rated, the trend, and the best of the favorite genres,
+    `with_first_parts` the first part of each series. One query.
     """
     # Django takes longer to write such a query than PostgreSQL to run it: it is written once.
     sql, params = shown.order_by().values_list(*PART_COLUMNS).query.sql_with_params()
@@ -589,7 +590,9 @@ def read_candidates(
         columns=columns, shown=sql, depth=FEED_DEPTH, lists=" UNION ".join(lists)
     ) + _MOVIES_SQL.format(
         columns="chosen.collection_id, chosen.release_date, chosen.release_year,",
-        movies="SELECT * FROM chosen UNION SELECT * FROM first_part",
+        movies="SELECT * FROM chosen UNION SELECT * FROM first_part"
+        if with_first_parts
+        else "SELECT * FROM chosen",
     )
     # As text, which is many times faster to make than an array of numbers.
     ids = f"{{{','.join(map(str, ranked.tolist()))}}}"
