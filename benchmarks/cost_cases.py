@@ -381,7 +381,8 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "POST /watchlist/calendar/feed/": _PLAIN,
     "GET /calendar/{secret}.ics": (
         CostCase(
-            "1,000 coming movies", path=lambda world: f"/calendar/{world.calendar_secret}.ics"
+            "500 coming movies, 200 events",
+            path=lambda world: f"/calendar/{world.calendar_secret}.ics",
         ),
     ),
     "POST /watchlist/": _send_movie(),
