@@ -222,6 +222,12 @@ def test_bodies_have_a_type_that_generators_know(document):
         assert media_types <= {JSON, "multipart/form-data"}, (method, path)
 
 
+def test_names_of_fields_differ_in_more_than_case(document):
+    for component, schema in document.schemas.items():
+        names = list(schema.get("properties", {}))
+        assert len({name.lower() for name in names}) == len(names), component
+
+
 def test_pages_have_names(document):
     for path, method, operation in document.iterate_operations():
         schema = (

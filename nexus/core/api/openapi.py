@@ -226,6 +226,11 @@ class ContractSchema(AutoSchema):
             extra = getattr(getattr(serializer, "Meta", None), "swagger_schema_fields", {})
             if "example" in extra:
                 schema["examples"] = [extra["example"]]
+            names = schema.get("properties", {})
+            if len({name.lower() for name in names}) < len(names):
+                # Generated classes cannot have both `event` and `Event`.
+                del schema["properties"]
+                schema["additionalProperties"] = True
             return {key: value for key, value in schema.items() if value != ""}
         references = {
             value: self.resolve_serializer(variant, direction).ref
