@@ -65,7 +65,7 @@ def match_references(references: Sequence[MovieReference]) -> list[ReferenceMatc
     another TMDb or IMDb id than the reference's is never a match.
     """
     matches = _match_by_ids(references)
-    found: dict[int, list[_Candidate]] = {}
+    by_position: dict[int, list[_Candidate]] = {}
     for find_candidates, get_title in (
         (_find_by_title, lambda movie: movie.title),
         (_find_by_original_title, lambda movie: movie.original_title),
@@ -79,10 +79,12 @@ def match_references(references: Sequence[MovieReference]) -> list[ReferenceMatc
             break
         candidates = find_candidates([references[position] for position in unmatched])
         for position, movies in zip(unmatched, candidates, strict=True):
-            found[position] = list(
-                {movie.id: movie for movie in (*found.get(position, ()), *movies)}.values()
+            by_position[position] = list(
+                {movie.id: movie for movie in (*by_position.get(position, ()), *movies)}.values()
             )
-            matches[position] = _match_by_title(references[position], found[position], get_title)
+            matches[position] = _match_by_title(
+                references[position], by_position[position], get_title
+            )
     return matches
 
 
@@ -96,15 +98,15 @@ def rank_candidates(
     movies = {movie.id: movie for movie in _read_candidates(Movie.objects.filter(id__in=ids))}
     ranked = []
     for reference, movie_ids in zip(references, candidates, strict=True):
-        found = [movies[key] for key in dict.fromkeys(movie_ids) if key in movies]
+        known = [movies[key] for key in dict.fromkeys(movie_ids) if key in movies]
         namesakes = [
             movie
-            for movie in found
+            for movie in known
             if _is_certain(reference, movie, movie.title)
             or _is_certain(reference, movie, movie.original_title)
         ]
         ranked.append(
-            ReferenceMatch(candidates=_rank(reference, found), has_namesakes=len(namesakes) > 1)
+            ReferenceMatch(candidates=_rank(reference, known), has_namesakes=len(namesakes) > 1)
         )
     return ranked
 

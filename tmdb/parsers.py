@@ -271,8 +271,8 @@ def parse_exported_movie(document: Any) -> ExportedMovie:
 
 def find_other_media(document: Any) -> str:
     """Return what /find/{imdb_id} has that is no movie, such as “a series”; empty if nothing."""
-    found = _check_object(document, "find result")
-    return next((name for key, name in _OTHER_MEDIA.items() if found.get(key)), "")
+    result = _check_object(document, "find result")
+    return next((name for key, name in _OTHER_MEDIA.items() if result.get(key)), "")
 
 
 def _parse_hit(document: Any) -> SearchHit:

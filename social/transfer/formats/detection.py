@@ -173,8 +173,8 @@ def make_unknown_format_error(head: str) -> FileError:
     elif "\x00" not in head:
         names = [name for name in read_header(head).names if name]
     shown = ", ".join(sanitize(name)[:40] for name in names[:_MAX_NAMED_COLUMNS])
-    found = f" It has the columns {shown}." if shown else ""
-    return FileError("unknown_format", UNKNOWN_FORMAT + found)
+    columns = f" It has the columns {shown}." if shown else ""
+    return FileError("unknown_format", UNKNOWN_FORMAT + columns)
 
 
 def _is_trakt_array(head: str) -> bool:

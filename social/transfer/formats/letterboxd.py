@@ -15,6 +15,7 @@ from typing import Any
 from social.transfer.formats.csv_reader import (
     CsvRow,
     Header,
+    normalize_column,
     read_header,
     read_table,
     unescape_formula,
@@ -228,8 +229,8 @@ def _is_header_of_movies(line: str) -> bool:
 
 def _parse_list(lines: list[str], context: FileContext) -> Iterator[Record | LeftOut]:
     start = next((n for n, line in enumerate(lines) if line.strip(", ;\t\ufeff")), len(lines))
-    if start < len(lines) and is_list(read_header(lines[start])):
-        start += read_header(lines[start]).columns[0].startswith(_LIST_MARK)
+    if start < len(lines) and normalize_column(lines[start]).startswith(_LIST_MARK):
+        start += 1
     table = read_table(lines[start:], required=(), first_line=start + 1)
     rows = [item for item in table if not isinstance(item, InvalidRow)]
     line, row = rows[0] if rows else (1, CsvRow({}))

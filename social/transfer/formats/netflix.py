@@ -74,7 +74,7 @@ def find_shows(lines: Iterable[str]) -> frozenset[str]:
 def read(
     lines: Iterable[str], *, context: FileContext, shows: Collection[str]
 ) -> Iterator[Record | LeftOut]:
-    """Yield the records of a file; `shows` are those that `find_shows` has found in it."""
+    """Yield the records of a file; `shows` is the result of `find_shows`."""
     return parse_rows(
         read_table(lines, required=()),
         lambda row, line: _parse_row(row, line, context, shows),

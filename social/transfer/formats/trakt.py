@@ -184,8 +184,8 @@ def _parse_element(
         return
     media_type = element.get("type")
     if media_type not in (None, "movie") or "movie" not in element:
-        found = next((name for name in _OTHER_MEDIA if name in element), "something else")
-        other = media_type if media_type not in (None, "movie") else found
+        other = next((name for name in _OTHER_MEDIA if name in element), "something else")
+        other = media_type if media_type not in (None, "movie") else other
         raise RowError("not_a_film", f"This is not a movie but: {str(other)[:40]}.")
     fields = to_dict(element["movie"])
     ids = to_dict(fields.get("ids") or {})
