@@ -29,6 +29,7 @@ REVIEWED = {
     ("movies", "0003_list_indexes"): "timeouts, a statistics target and DROP INDEX CONCURRENTLY",
     ("movies", "0004_samples_and_words"): "timeouts, statistics, and updates of 1,000 rows each",
     ("movies", "0008_search_people"): "timeouts, and updates of 2,000 rows each",
+    ("movies", "0009_search_as_people_type"): "updates of 1,000 rows each",
     ("recommendations", "0001_initial"): "storage settings of an empty table",
     ("recommendations", "0002_admins_trainings"): "inserts a few rows of groups and permissions",
     ("social", "0003_feed_indexes"): "updates playlists in a transaction of its own",
