@@ -107,6 +107,10 @@ class World:
     import_id: int
     session_id: str
     access_token_id: int
+    scrobble_token: str
+    #: Of a movie that the member has not watched.
+    title: str
+    year: int | None
     reset: dict[str, str]
     verification: dict[str, str]
     movie_ids: list[int]
@@ -153,6 +157,8 @@ class CostCase:
     #: Whether another member sends it, who owns as many rows as an export writes within its request.
     is_of_other: bool = False
     is_of_guest: bool = False
+    #: Whether a media server sends it.
+    is_scrobble: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     path: Callable[[World], str] | None = None
 
@@ -367,13 +373,16 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "DELETE /groups/{pk}/votes/{movie_id}/": _PLAIN,
     "POST /scrobbles/{server}/": (
         CostCase(
+            "a movie without ids",
             path=lambda world: "/scrobbles/jellyfin/",
             body=lambda world: {
                 "NotificationType": "PlaybackStop",
                 "ItemType": "Movie",
-                "Name": "The",
+                "Name": world.title,
+                "Year": world.year,
                 "PlayedToCompletion": True,
             },
+            is_scrobble=True,
         ),
     ),
     "GET /watchlist/": _PAGE,
@@ -527,6 +536,8 @@ def build_request(world: World, operation: str, case: CostCase) -> dict[str, Any
         request["headers"] = {"Authorization": f"Bearer {world.other_token}"}
     if case.is_of_guest:
         request["headers"] = {"Authorization": f"Bearer {world.guest_token}"}
+    if case.is_scrobble:
+        request["headers"] = {"Authorization": f"Bearer {world.scrobble_token}"}
     if operation == "POST /imports/":
         boundary = b"--x\r\nContent-Disposition: form-data; name=file; filename=ratings.csv\r\n\r\n"
         head, line = b"Const,Your Rating,Date Rated,Title\n", b"tt9000001,8,2024-01-02,Alien\n"
@@ -705,12 +716,15 @@ def create_world() -> World:
     by_credits = Credit.objects.order_by().values("person_id").annotate(n=Count("id"))
     group, group_username = create_groups(member, movie_ids, popular.pk)
     for number in range(settings.MEMBER_QUOTAS["access_tokens"] - 1):
-        access_token, _ = access_token_create(user=member, name=f"Token {number}", scopes=["read"])
+        access_token, scrobble_token = access_token_create(
+            user=member, name=f"Token {number}", scopes=["scrobble"]
+        )
     for _ in range(settings.MEMBER_QUOTAS["sessions"]):
         pair = family_create(user=member)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("SET statement_timeout = '5s'")
+    scrobbled = Movie.objects.get(pk=unrated)
     uid, token = make_password_reset_credentials(member)
     verification = make_verification_credentials(member, PENDING_EMAIL)
     return World(
@@ -719,6 +733,9 @@ def create_world() -> World:
         token=pair.access,
         other_token=family_create(user=other).access,
         access_token_id=access_token.pk,
+        scrobble_token=scrobble_token,
+        title=scrobbled.title,
+        year=scrobbled.release_year,
         guest_token=family_create(user=guest_create()).access,
         refresh=pair.refresh,
         username=member.username,
