@@ -165,7 +165,7 @@ export class MovieNight {
       );
     return html(
       "li",
-      { "data-movie": movie.id },
+      {},
       makePoster(movie),
       html(
         "div",
