@@ -64,7 +64,8 @@ class Community:
             User.objects.create_user(f"member{n}", f"m{n}@example.org") for n in MEMBERS
         ]
         self.movies = [
-            Movie.objects.create(title=f"Movie {n}", sort_title=f"movie {n}") for n in MOVIES
+            Movie.objects.create(title=f"Movie {n}", sort_title=f"movie {n}", release_year=2000)
+            for n in MOVIES
         ]
         self.lists = [playlist_create(owner=member, name="Nights") for member in self.members]
 
@@ -126,7 +127,7 @@ class Community:
 
     def _import(self, member, scores):
         content = "Date,Name,Year,Letterboxd URI,Rating\n" + "".join(
-            f"{self.now:%Y-%m-%d},{self.movies[movie].title},,https://boxd.it/x,{score}\n"
+            f"{self.now:%Y-%m-%d},{self.movies[movie].title},2000,https://boxd.it/x,{score}\n"
             for movie, score in scores
         )
         job, _ = import_create(

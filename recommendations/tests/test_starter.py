@@ -109,7 +109,11 @@ def test_parts_of_a_series_are_in_one_collection_with_an_id_of_ours(loaded, api)
 
     assert [movie.tmdb_id for movie in parts] == [11, 1891]
     assert part.collection.tmdb_id >= FIRST_OWN_COLLECTION_ID
-    assert response.json()["collection"] == {"tmdb_id": None, "name": "Star Wars"}
+    assert response.json()["collection"] == {
+        "id": part.collection.pk,
+        "tmdb_id": None,
+        "name": "Star Wars",
+    }
 
 
 def test_every_series_of_the_starter_file_has_several_parts_and_one_name():
