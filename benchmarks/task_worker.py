@@ -55,7 +55,7 @@ for name, task in app.tasks.items():
     elif kind == "refresh_copy":
         get_cached_related_pages({movie})
     else:
-        values = dict(user_id=user.pk, timestamp=0)
+        values = dict(user_id=user.pk, timestamp=0, tmdb_id={movie})
         parameters = [name for name in inspect.signature(task.func).parameters if name != "context"]
         task.defer(**dict((name, values[name]) for name in parameters))
 jobs = ProcrastinateJob.objects.values_list("task_name", "id")
