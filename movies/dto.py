@@ -79,7 +79,8 @@ class MovieData:
     translations: tuple[TranslationData, ...] | None = None
     #: None if the source says nothing of offers, videos and releases.
     availability: AvailabilityData | None = None
-    #: Whether this is an entry of a list, in which only LIST_ENTRY_FIELDS are known.
+    #: Whether this is an entry of a list, in which only LIST_ENTRY_FIELDS are known; in the list of
+    #: the parts of a series `collection`, too.
     is_list_entry: bool = False
 
     @property

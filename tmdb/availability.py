@@ -25,11 +25,11 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from movies.models import Movie, MovieExtras
 from movies.selectors import RegionOffers, get_extras, get_region_offers
 from movies.services.catalogue import movie_mark_removed
-from movies.services.upsert import movies_upsert
 from nexus.core.cache import client as cache_client
 from nexus.core.cache import locks
 from tmdb import cache
 from tmdb.client.errors import TmdbError, TmdbNotFound
+from tmdb.services import movies_upsert_with_series
 
 REVALIDATE_AFTER = timedelta(hours=12)
 MAX_AGE_ON_READ = timedelta(hours=24)
@@ -132,7 +132,7 @@ def _fetch_and_store(movie: Movie, synced_at: datetime | None) -> bool:
         return False
     # Of concurrent readers, who share one response, the first one stores it.
     if get_region_offers(movie.pk, "").synced_at == synced_at:
-        movies_upsert(movies=[data], source=Movie.Source.TMDB)
+        movies_upsert_with_series(movies=[data])
     return True
 
 

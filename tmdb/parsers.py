@@ -63,6 +63,8 @@ MAX_NOTE = 200
 MAX_OFFERS = 5_000
 MAX_VIDEOS = 60
 MAX_RELEASES = 1_000
+#: Of one series.
+MAX_PARTS = 500
 
 _IMDB_ID = re.compile(r"tt[0-9]{7,10}", re.ASCII)
 _IMAGE_PATH = re.compile(r"/[A-Za-z0-9_.-]+", re.ASCII)
@@ -153,20 +155,42 @@ def parse_search_page(document: Any) -> SearchPage:
     results = page.get("results")
     if not isinstance(results, list):
         raise TmdbInvalidResponse("a page without a list of results")
-    hits, rejected = [], []
-    for entry in results:
-        try:
-            hits.append(_parse_hit(entry))
-        except TmdbInvalidResponse as error:
-            rejected.append(RejectedEntry(_parse_optional_id(entry), str(error)))
+    hits, rejected = _parse_hits(results)
     if results and not hits:
         raise TmdbInvalidResponse("a page without any entry that can be read")
     return SearchPage(
-        hits=tuple(hits),
+        hits=hits,
         total_results=_check_integer(page.get("total_results"), "total_results", MAX_COUNT),
         total_pages=_check_integer(page.get("total_pages"), "total_pages", MAX_COUNT),
-        rejected=tuple(rejected),
+        rejected=rejected,
     )
+
+
+def parse_collection(document: Any, *, tmdb_id: int) -> tuple[CollectionData, SearchPage]:
+    """Parse /collection/{id}: the series, and its first MAX_PARTS movies as one page.
+
+    Raises TmdbInvalidResponse if it is not that series or none of its parts can be read.
+    """
+    collection = _check_object(document, "collection")
+    if _parse_id(collection) != tmdb_id:
+        raise TmdbInvalidResponse("a collection other than the requested one")
+    if not isinstance(collection.get("parts"), list):
+        raise TmdbInvalidResponse("a collection without a list of parts")
+    parts = [_name_part_as_movie(part) for part in collection["parts"][:MAX_PARTS]]
+    hits, rejected = _parse_hits(parts)
+    if parts and not hits:
+        raise TmdbInvalidResponse("a collection without any part that can be read")
+    # TMDb may list a movie twice.
+    by_id = {hit.id: hit for hit in reversed(hits)}
+    page = SearchPage(tuple(reversed(by_id.values())), len(by_id), 1, rejected)
+    return CollectionData(tmdb_id, _read_name(collection, "name", MAX_TITLE)), page
+
+
+def _name_part_as_movie(part: Any) -> Any:
+    """Return a part of a series with a movie's field names; TMDb documents `name` for `title`."""
+    if not isinstance(part, dict) or part.get("media_type", "movie") != "movie":
+        return None
+    return {"title": part.get("name"), "original_title": part.get("original_name"), **part}
 
 
 @dataclass(frozen=True)
@@ -273,6 +297,19 @@ def find_other_media(document: Any) -> str:
     """Return what /find/{imdb_id} has that is no movie, such as “a series”; empty if nothing."""
     result = _check_object(document, "find result")
     return next((name for key, name in _OTHER_MEDIA.items() if result.get(key)), "")
+
+
+def _parse_hits(
+    entries: list[Any],
+) -> tuple[tuple[SearchHit, ...], tuple[RejectedEntry, ...]]:
+    """Return the entries of a list that can be read, and the others."""
+    hits, rejected = [], []
+    for entry in entries:
+        try:
+            hits.append(_parse_hit(entry))
+        except TmdbInvalidResponse as error:
+            rejected.append(RejectedEntry(_parse_optional_id(entry), str(error)))
+    return tuple(hits), tuple(rejected)
 
 
 def _parse_hit(document: Any) -> SearchHit:

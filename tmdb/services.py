@@ -15,15 +15,18 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Literal
 
 from django.db import DataError, IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from movies.dto import MovieData
-from movies.models import GenreName, Movie, Provider
+from movies.models import Collection, GenreName, Movie, Provider
 from movies.services.availability import provider_list_replace
 from movies.services.catalogue import movie_mark_removed
 from movies.services.upsert import UpsertResult, movies_upsert
@@ -42,6 +45,8 @@ DETAILS_RETRY_AFTER_S = 30
 # A list page that was stored is not stored again for this long, unless its content changes.
 STORED_PAGE_TTL_S = 86_400
 MAX_REMEMBERED_PAGES = 256
+# Storing a movie of a series lets its parts be read again if they were read longer ago than this.
+MAX_COLLECTION_AGE = timedelta(days=7)
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,7 +72,7 @@ def movie_import(*, tmdb_id: int, refresh: bool = False) -> UpsertResult:
         if isinstance(error, TmdbNotFound):
             movie_mark_removed(movie=stored)
         return UpsertResult(stored, created=False)
-    result = movies_upsert(movies=[movie], source=Movie.Source.TMDB)[0]
+    result = movies_upsert_with_series(movies=[movie])[0]
     _request_genre_names()
     return result
 
@@ -164,7 +169,7 @@ def movie_complete(*, movie: Movie) -> bool:
     except TmdbError:
         cache_client.set(failure_key, True, ttl_s=DETAILS_RETRY_AFTER_S)
         return False
-    movies_upsert(movies=[fetched], source=Movie.Source.TMDB)
+    movies_upsert_with_series(movies=[fetched])
     return True
 
 
@@ -218,8 +223,40 @@ def movies_store(movies: Sequence[MovieData]) -> dict[int, UpsertResult]:
 
 
 def _upsert_by_tmdb_id(movies: Sequence[MovieData]) -> dict[int, UpsertResult]:
-    results = movies_upsert(movies=movies, source=Movie.Source.TMDB)
+    results = movies_upsert_with_series(movies=movies)
     return {movie.tmdb_id or 0: result for movie, result in zip(movies, results, strict=True)}
+
+
+@transaction.atomic
+def movies_upsert_with_series(*, movies: Sequence[MovieData]) -> list[UpsertResult]:
+    """Store movies of TMDb, and let the task worker complete the series of those with details.
+
+    Returns one result for each movie, in order.
+    """
+    results = movies_upsert(movies=movies, source=Movie.Source.TMDB)
+    tmdb_ids = {
+        movie.collection.tmdb_id
+        for movie in movies
+        if movie.collection is not None and not movie.is_list_entry
+    }
+    if tmdb_ids:
+        _request_collections(tmdb_ids)
+    return results
+
+
+def _request_collections(tmdb_ids: set[int]) -> None:
+    """Let the task worker read the parts of series that were not read within MAX_COLLECTION_AGE."""
+    due = Collection.objects.filter(
+        Q(synced_at=None) | Q(synced_at__lt=timezone.now() - MAX_COLLECTION_AGE),
+        tmdb_id__in=tmdb_ids,
+    )
+    for tmdb_id in due.order_by("tmdb_id").values_list("tmdb_id", flat=True):
+        # By its name, because the tasks import this module.
+        deferrer = app.configure_task(
+            "tmdb.tasks.sync_collection", queueing_lock=f"collection:{tmdb_id}"
+        )
+        with suppress(AlreadyEnqueued), transaction.atomic():
+            deferrer.defer(tmdb_id=tmdb_id)
 
 
 # --- Pages of TMDb's lists -----------------------------------------------------------------------

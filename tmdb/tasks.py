@@ -1,4 +1,4 @@
-"""Background work with TMDb: stale copies, and at night movies and lists."""
+"""Background work with TMDb: stale copies, series, and at night movies and lists."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nexus.core.background.queues import RETRY, Queue
 from tmdb.availability import movie_refresh
 from tmdb.cache import get_cache
 from tmdb.gateway import build_batch_gateway
+from tmdb.sync.collection import collection_sync
 from tmdb.sync.configuration import configuration_sync
 from tmdb.sync.genre_names import genre_names_sync
 
@@ -30,6 +31,17 @@ def refresh_copy(key: str) -> None:
 def refresh_movie(tmdb_id: int) -> None:
     """Read a movie again whose offers somebody has asked for."""
     movie_refresh(tmdb_id=tmdb_id)
+
+
+@app.task(queue=Queue.TMDB, retry=RETRY)
+def sync_collection(tmdb_id: int) -> None:
+    """Store all parts of a series of which a movie was stored, if there is a credential."""
+    if settings.TMDB_TOKEN:
+        gateway = build_batch_gateway()
+        try:
+            collection_sync(tmdb_id=tmdb_id, gateway=gateway)
+        finally:
+            gateway.close()
 
 
 @app.periodic(cron="27 4 * * *")

@@ -57,6 +57,8 @@ class Collection(models.Model):
     #: Ids from movies.dto.FIRST_OWN_COLLECTION_ID on are this project's own.
     tmdb_id = models.PositiveIntegerField(unique=True)
     name = models.CharField(max_length=500)
+    #: When all parts were last read from TMDb; null if never.
+    synced_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     def __str__(self) -> str:
         return self.name

@@ -84,7 +84,7 @@ def movies_upsert(*, movies: Sequence[MovieData], source: Movie.Source) -> list[
 
     A movie is identified by its TMDb id, else by its IMDb id. A source of less authority than the one a
     movie came from only fills empty fields (AUTHORITY). An entry of a list (`is_list_entry`) leaves
-    unchanged what lists do not contain. Writers take turns, so that simultaneous imports of one
+    unchanged what lists do not contain, and the collection unless the entry has one. Writers take turns, so that simultaneous imports of one
     movie create it once.
     """
     acquire_transaction_lock(AdvisoryLock.CATALOGUE_WRITE)
@@ -235,7 +235,7 @@ def _assign(
 ) -> None:
     """Copy the fields of the data to the movie; with `fill_only`, only those that it has empty."""
     for name, attribute in _SHARED_FIELDS.items():
-        if data.is_list_entry and name not in LIST_ENTRY_FIELDS:
+        if not _has_field(data, name):
             continue
         if (fill_only or name in _ID_FIELDS) and getattr(movie, attribute):
             continue
@@ -245,6 +245,13 @@ def _assign(
         setattr(movie, attribute, _to_column_value(getattr(data, name), collection_ids))
     if movie.release_date is not None:
         movie.release_year = movie.release_date.year
+
+
+def _has_field(data: MovieData, name: str) -> bool:
+    """Return whether the data contains a field. Of list entries, only parts of a series have a collection."""
+    if not data.is_list_entry or name in LIST_ENTRY_FIELDS:
+        return True
+    return name == "collection" and data.collection is not None
 
 
 def _to_column_value(value: Any, collection_ids: dict[int, int]) -> Any:

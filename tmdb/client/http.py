@@ -119,6 +119,11 @@ def make_similar_request(tmdb_id: int) -> TmdbRequest:
     return TmdbRequest(f"/movie/{tmdb_id}/similar", _make_page_params(1), can_be_missing=True)
 
 
+def make_collection_request(tmdb_id: int) -> TmdbRequest:
+    """Return the request for a series with all its parts."""
+    return TmdbRequest(f"/collection/{tmdb_id}", {"language": LANGUAGE}, can_be_missing=True)
+
+
 def make_find_request(imdb_id: str) -> TmdbRequest:
     """Return the request for the movie with an IMDb id."""
     params = {"external_source": "imdb_id", "language": LANGUAGE}

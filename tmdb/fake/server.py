@@ -258,6 +258,8 @@ class FakeTmdbServer:
         self.added_genres: dict[str, int] = {}
         #: Movies that respond with these fields instead of their own, by id.
         self.changed_fields: dict[int, dict[str, Any]] = {}
+        #: What TMDb has added to the parts of each series.
+        self.added_parts: list[dict[str, Any]] = []
         self.stopping = threading.Event()
         self.mode, self.seconds, self.retry_after = "ok", 0.0, "7"
         self._times_left: int | None = None
@@ -428,6 +430,8 @@ class _Handler(BaseHTTPRequestHandler):
             return make_page(listed, query)
         if path.startswith("/3/find/"):
             return find_movie(path.removeprefix("/3/find/"))
+        if path.startswith("/3/collection/"):
+            return self._make_collection(path.removeprefix("/3/collection/"), movies)
         number, _, part = path.removeprefix("/3/movie/").partition("/")
         movie = self._get_movie(int(number)) if number.isdigit() else None
         if movie is None:
@@ -449,6 +453,23 @@ class _Handler(BaseHTTPRequestHandler):
         if is_generated(tmdb_id):
             return generate_movie(tmdb_id)
         return MOVIES.get(tmdb_id)
+
+    def _make_collection(self, number: str, movies: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """Return a series with its parts, in no order, as TMDb promises none."""
+        parts = [movie for movie in movies if str(_get_collection_id(movie)) == number]
+        if not parts:
+            return None
+        collection = parts[0]["belongs_to_collection"]
+        return {
+            **collection,
+            "original_language": parts[0]["original_language"],
+            "original_name": collection["name"],
+            "overview": "",
+            "parts": [
+                *({**make_list_entry(movie), "media_type": "movie"} for movie in reversed(parts)),
+                *self.fake_server.added_parts,
+            ],
+        }
 
     def _make_changes_page(self, query: dict[str, str]) -> dict[str, Any]:
         """Return a page of 100 changed ids, as TMDb does."""
@@ -514,6 +535,11 @@ class _Handler(BaseHTTPRequestHandler):
             if self.fake_server.stopping.wait(0.1):
                 break
         self.close_connection = True
+
+
+def _get_collection_id(movie: dict[str, Any]) -> int | None:
+    collection = movie["belongs_to_collection"]
+    return collection["id"] if collection else None
 
 
 _split_words = lru_cache(maxsize=2 * GENERATED_COUNT)(split_words)
