@@ -66,6 +66,7 @@ from social.selectors.calendar import MAX_MOVIES
 from social.services.calendar import calendar_feed_renew
 from social.services.groups import group_create
 from social.transfer.prepared_exports import MAX_ROWS_OF_A_REQUEST
+from social.views.scrobbles import MAX_VALUES
 from tmdb.fake.server import FIRST_ID
 
 PASSWORD = "correct-horse-7-battery"
@@ -373,7 +374,7 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
     "DELETE /groups/{pk}/votes/{movie_id}/": _PLAIN,
     "POST /scrobbles/{server}/": (
         CostCase(
-            "a movie without ids",
+            "a movie without ids, 50,000 values",
             path=lambda world: "/scrobbles/jellyfin/",
             body=lambda world: {
                 "NotificationType": "PlaybackStop",
@@ -381,6 +382,7 @@ COSTLIEST: dict[str, tuple[CostCase, ...]] = {
                 "Name": world.title,
                 "Year": world.year,
                 "PlayedToCompletion": True,
+                "Other": [[]] * (MAX_VALUES - 10),
             },
             is_scrobble=True,
         ),

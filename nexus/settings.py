@@ -593,14 +593,16 @@ REQUEST_UNITS = {
 RESPONSE_CACHE_TTL_S = 60
 
 MAX_BODY_BYTES = 256 * 1024
+# A webhook with a picture.
+MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
 # Path: limit. An import is a file of at most 20 MiB and its multipart/form-data headers.
 BODY_LIMITS = {
     "/imports/": 20 * 1024 * 1024 + 64 * 1024,
-    # A webhook with a picture.
-    **{f"/scrobbles/{name}/": 2 * 1024 * 1024 for name in ("plex", "jellyfin", "emby", "kodi")},
+    **{f"/scrobbles/{name}/": MAX_WEBHOOK_BYTES for name in ("plex", "jellyfin", "emby", "kodi")},
 }
-# Above MAX_BODY_BYTES, so that BodyLimitMiddleware rejects the request first, as problem+json.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * MAX_BODY_BYTES
+# At least the limit of each body that is read into memory, so that BodyLimitMiddleware rejects a larger
+# one first, as problem+json.
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_WEBHOOK_BYTES
 
 # --- TMDb ----------------------------------------------------------------------------------------
 

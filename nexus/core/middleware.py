@@ -18,7 +18,7 @@ from django.utils.cache import set_response_etag
 from rest_framework.permissions import SAFE_METHODS
 
 from nexus.core.api import throttling
-from nexus.core.api.exceptions import problem_response
+from nexus.core.api.exceptions import UNREADABLE_BODY, problem_response
 from nexus.core.cache.responses import get_cached_response, make_cache_key, store_response
 from nexus.core.observability.logging import current_request_id
 from nexus.core.observability.metrics import QueryCounter, observe_request
@@ -225,11 +225,11 @@ class BodyLimitMiddleware:
             detail = f"The body is over {limit // 1024} KiB. Send less at a time."
             return problem_response(request, 413, "too_large", detail)
         is_read = size and request.method not in SAFE_METHODS
-        # A file of an import is too large for the memory. Its view reads it.
+        # Bodies with a limit of their own are too large for the memory before the member is known. Their
+        # views read them.
         if is_read and request.path_info not in settings.BODY_LIMITS:
             try:
                 _ = request.body
             except UnreadablePostError:
-                detail = "The connection ended before the body. Send the request again."
-                return problem_response(request, 400, "bad_request", detail)
+                return problem_response(request, 400, "bad_request", UNREADABLE_BODY)
         return self.get_response(request)

@@ -86,6 +86,8 @@ KODI = {
     },
 }
 
+PART = "Content-Disposition: form-data; "
+
 
 def change(body, **changes):
     """Return a copy of a body; a name with `__` is a path, and None removes it."""
@@ -270,6 +272,25 @@ def test_plex_sends_json_beside_a_picture(movie, make_server):
     assert Viewing.objects.count() == 1
 
 
+def test_the_json_may_be_as_large_as_the_whole_body(movie, make_server):
+    client = make_server()
+    text = json.dumps({**PLEX, "summary": "x" * (2 * 1024 * 1024 - 5000)})
+    multipart = f'--b\r\n{PART}name="payload"\r\n\r\n{text}\r\n--b--\r\n'
+    bodies = [
+        (text, "application/json"),
+        (multipart, "multipart/form-data; boundary=b"),
+        # RFC 7578 has no such parameter; some clients send one, and this is no encoding of text.
+        (multipart, "multipart/form-data; boundary=b; charset=base64"),
+        ("payload=" + text, "application/x-www-form-urlencoded"),
+    ]
+
+    for body, content_type in bodies:
+        response = client.generic("POST", "/scrobbles/plex/", body, content_type=content_type)
+        assert response.status_code == 204, (content_type, response.content)
+
+    assert Viewing.objects.count() == 1
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", ""])
 def test_the_media_type_of_json_does_not_matter(movie, make_server, content_type):
     response = make_server().generic(
@@ -289,8 +310,15 @@ def test_a_body_that_cannot_be_read_is_refused(movie, make_server):
         ("x=1", "application/x-www-form-urlencoded", 400),
         ("--b\r\n", "multipart/form-data; boundary=b", 400),
         ("--b--", "multipart/form-data", 400),
+        (f'--b\r\n{PART}name="payload"', "multipart/form-data; boundary=b", 400),
+        (f"--b\r\n{PART}name*=none''p%61yload\r\n\r\n{{}}\r\n--b--", "multipart/form-data; boundary=b", 400),
+        (f'--b\r\n{PART}name="payload"\r\n\r\n{{\r\n--b--', "multipart/form-data; boundary=b", 400),
+        (f'--b\r\n{PART}name="x"\r\n\r\n1\r\n' * 2000 + "--b--", "multipart/form-data; boundary=b", 400),
+        (f'--b\r\n{PART}name="x"; filename="y"\r\n\r\n1\r\n' * 2000 + "--b--", "multipart/form-data; boundary=b", 400),
+        ("x=1&" * 2000, "application/x-www-form-urlencoded", 400),
+        ("[" + "[]," * 50_000 + "0]", "application/json", 413),
         ("x" * (2 * 1024 * 1024 + 1), "text/plain", 413),
-    ]
+    ]  # fmt: skip
 
     for body, content_type, status in bodies:
         response = client.generic("POST", "/scrobbles/plex/", body, content_type=content_type)
@@ -298,6 +326,20 @@ def test_a_body_that_cannot_be_read_is_refused(movie, make_server):
         assert response["Content-Type"] == "application/problem+json"
 
     assert send(client, "netflix", PLEX).status_code == 404
+
+
+def test_a_connection_that_ends_before_the_body_is_a_400(make_server):
+    class ClosedConnection:
+        def read(self, size=-1):
+            raise ConnectionResetError
+
+        readline = read
+
+    for content_type in ("application/json", "multipart/form-data; boundary=b"):
+        response = make_server().generic(
+            "POST", "/scrobbles/plex/", "x", content_type, **{"wsgi.input": ClosedConnection()}
+        )
+        assert (response.status_code, response.json()["code"]) == (400, "bad_request")
 
 
 # --- Tokens --------------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpResponse
 from django.urls import reverse
-from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from nexus.core.api.exceptions import NotFound, Problem
 from nexus.core.api.pagination import paginate
+from nexus.core.api.parsers import StrictMultiPartParser
 from nexus.core.api.permissions import HasSession, IsNotGuest
 from nexus.core.api.query_params import PageQuery
 from nexus.core.api.throttling import hit_or_raise
@@ -79,7 +79,7 @@ class ImportListViewSet(ApiViewSet):
     """The caller's imports, and the upload of a file."""
 
     permission_classes = [IsAuthenticated, HasSession, IsNotGuest]
-    parser_classes = [MultiPartParser]
+    parser_classes = [StrictMultiPartParser]
 
     @contract(query=PageQuery, responses={200: PageOf(ImportSerializer)})
     def list(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
 )
 from django.db import DataError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -32,6 +32,7 @@ MAX_FIELDS = 20
 UNSTORABLE_VALUE = (
     "A value in the request is out of the range of dates, numbers or characters that can be stored."
 )
+UNREADABLE_BODY = "The connection ended before the body. Send the request again."
 
 
 class Problem(exceptions.APIException):
@@ -131,6 +132,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         # A value that a serializer should have refused. The log line contains the traceback.
         request.error = error  # type: ignore[attr-defined]
         error = Problem(status.HTTP_400_BAD_REQUEST, "bad_request", UNSTORABLE_VALUE)
+    elif isinstance(error, UnreadablePostError):
+        error = Problem(status.HTTP_400_BAD_REQUEST, "bad_request", UNREADABLE_BODY)
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -1,4 +1,4 @@
-"""The JSON parser: rejects values that cannot be stored or computed with."""
+"""The parsers of bodies: what cannot be parsed, stored or computed with is a 400."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import math
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 
 MAX_NESTING_DEPTH = 32
 
@@ -76,3 +77,23 @@ def _check_text(text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ParseError("The JSON contains a lone surrogate, which is not a character.") from error
+
+
+class StrictMultiPartParser(MultiPartParser):
+    """Parses multipart/form-data as UTF-8.
+
+    Raises ParseError (400) also for too many parts. The charset of the Content-Type is ignored: RFC 7578
+    does not define it, and it may name an encoding that is not one of text.
+    """
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        context = {**(parser_context or {}), "encoding": "utf-8"}
+        try:
+            return super().parse(stream, media_type, context)
+        except (TooManyFieldsSent, TooManyFilesSent) as error:
+            raise ParseError("The body has too many parts. Send fewer.") from error

@@ -30,7 +30,7 @@ from social.transfer import prepared_exports
 from social.transfer.exports import ABOUT_FILES, write_export
 from social.transfer.formats.csv_reader import escape_formula, unescape_formula
 from social.transfer.tasks import delete_old_exports
-from social.transfer.tests.helpers import run_action, upload_and_read
+from social.transfer.tests.helpers import make_zip, run_action, upload_and_read
 
 MOMENT = datetime(2020, 2, 3, 4, 5, 6, 789012, UTC)
 ROWS = 33
@@ -255,6 +255,40 @@ def test_export_of_an_imported_export_is_identical(client, carl, client_of, movi
     movies[0].refresh_from_db()
     assert (movies[0].rating_count, movies[0].rating_sum) == (1, 1.0)
     assert Follow.objects.get(follower=carl).followed.username == "bob"
+
+
+def test_an_archive_of_version_one_gives_viewings_their_days(carl, client_of, movies):
+    movie = {"id": movies[0].pk, "title": "Alien", "year": 1979}
+    # Version 1 wrote a day as its midnight, and an unknown day as the Unix epoch.
+    moments = ["2020-02-03T22:30:00.000001Z", "2020-02-03T04:05:06Z", "2019-05-01T00:00:00Z"]
+    viewings = [{"movie": movie, "watched_at": text} for text in (*moments, "1970-01-01T00:00:00Z")]
+    rating = {
+        **{"movie": movie, "score": 4.5, "review": "Loud.", "contains_spoilers": False},
+        **{"rated_at": "2020-02-04T04:05:06Z", "updated_at": "2020-02-05T04:05:06Z"},
+    }
+    archive = make_zip(
+        {
+            "nexus-export.json": json.dumps({"format": "nexus-export", "version": 1}),
+            "history.json": json.dumps(viewings),
+            "ratings.json": json.dumps([rating]),
+        }
+    )
+
+    job = import_export(client_of(carl), archive)
+
+    assert job["outcomes"] == {**dict.fromkeys(job["outcomes"], 0), "created": 5}
+    assert {
+        (viewing.watched_on and f"{viewing.watched_on}", viewing.watched_at and f"{viewing.watched_at:%FT%T.%fZ}")
+        for viewing in Viewing.objects.filter(user=carl)
+    } == {
+        ("2020-02-03", "2020-02-03T22:30:00.000001Z"),
+        ("2020-02-03", "2020-02-03T04:05:06.000000Z"),
+        ("2019-05-01", None),
+        (None, None),
+    }  # fmt: skip
+    stored = Rating.objects.get(user=carl)
+    assert (stored.score, stored.review) == (4.5, "Loud.")
+    assert stored.created_at.isoformat() == "2020-02-04T04:05:06+00:00"
 
 
 def test_importing_an_export_twice_changes_nothing(client, carl, client_of):

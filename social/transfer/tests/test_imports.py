@@ -460,6 +460,28 @@ def test_rows_are_paginated_and_filtered_by_verdict(client, movies):
     assert unknown.status_code == 400
 
 
+def test_a_cursor_reads_all_rows_of_a_large_import(client, ann):
+    job = Import.objects.create(user=ann, format="imdb", sha256="x", state="ready", total=10_150)
+    ImportRow.objects.bulk_create(
+        ImportRow(
+            of=job, number=number, line=number, kind="rating", title="Film", verdict="missing"
+        )
+        for number in range(1, 10_151)
+    )
+    last_page = client.get(f"/imports/{job.pk}/?page_size=100&page=100").json()["rows"]
+    url, numbers, pages = f"/imports/{job.pk}/?page_size=100&verdict=missing&cursor=", [], 0
+
+    while url:
+        rows = client.get(url).json()["rows"]
+        assert (rows["count"], rows["count_is_lower_bound"]) == (10_000, True)
+        numbers += [row["number"] for row in rows["results"]]
+        url, pages = rows["next"], pages + 1
+
+    assert pages == 102
+    assert numbers == list(range(1, 10_151))
+    assert last_page["results"][-1]["number"] == 10_000
+
+
 def test_page_of_rows_takes_a_fixed_number_of_queries(
     client, movies, django_assert_max_num_queries
 ):
