@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -41,16 +41,19 @@ def provider_list_replace(*, providers: Sequence[ProviderData]) -> None:
     )
 
 
-def region_offers_add(*, region: str, keys_by_movie: Mapping[int, int]) -> None:
+def region_offers_add(
+    *, region: str, keys_by_movie: Mapping[int, int], run_started_at: datetime
+) -> None:
     """Add an offer of each of these movies, which a list of a region contained, in one statement.
 
-    Offers of the region that are too old for a filter are replaced. Runs in the caller's transaction.
+    Offers of the region from before the run are replaced, because they may have ended since. Runs in
+    the caller's transaction.
     """
     now = timezone.now()
     stored = {
         offers.movie_id: offers.keys
         for offers in Offers.objects.filter(
-            movie__in=keys_by_movie, region=region, synced_at__gte=now - timedelta(days=1)
+            movie__in=keys_by_movie, region=region, synced_at__gte=run_started_at
         )
     }
     Offers.objects.bulk_create(

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from movies.availability import MONETIZATIONS, Offer
+from movies.models import MAX_OFFERS_AGE
 from movies.selectors import list_region_providers
 from movies.services.availability import (
     expired_availability_delete,
@@ -61,6 +65,7 @@ class _ProviderSync:
     pages: int
     #: The id of a provider and a kind of payment for each list.
     lists: list[tuple[int, str]]
+    started_at: datetime
     position: int = 0
     page: int = 0
     result: ProviderSyncResult = field(default_factory=ProviderSyncResult)
@@ -70,6 +75,7 @@ class _ProviderSync:
             "region": self.region,
             "pages": self.pages,
             "lists": [list(each) for each in self.lists],
+            "started_at": self.started_at.isoformat(),
             "position": self.position,
             "page": self.page,
             "counts": [self.result.offers, self.result.pages],
@@ -77,14 +83,20 @@ class _ProviderSync:
 
     @classmethod
     def resume(cls, region: str, pages: int) -> _ProviderSync | None:
-        """Return the run of the checkpoint if it has the same region and number of pages."""
+        """Return the run of the checkpoint if it has the same region and number of pages.
+
+        None also if it began so long ago that its first offers no longer count in filters.
+        """
         stored = load_checkpoint(NAME)
         if (stored.get("region"), stored.get("pages")) != (region, pages):
+            return None
+        started_at = datetime.fromisoformat(stored["started_at"])
+        if timezone.now() - started_at > MAX_OFFERS_AGE:
             return None
         lists = [(provider_id, monetization) for provider_id, monetization in stored["lists"]]
         offers, read = stored["counts"]
         result = ProviderSyncResult(offers, read, resumed=True)
-        return cls(region, pages, lists, stored["position"], stored["page"], result)
+        return cls(region, pages, lists, started_at, stored["position"], stored["page"], result)
 
 
 def region_offers_sync(
@@ -97,7 +109,8 @@ def region_offers_sync(
     """
     run = _ProviderSync.resume(region, pages)
     if run is None:
-        run = _ProviderSync(region, pages, _list_provider_lists(gateway, region))
+        started_at = timezone.now()
+        run = _ProviderSync(region, pages, _list_provider_lists(gateway, region), started_at)
     consecutive_failures = 0
     while run.position < len(run.lists):
         provider_id, monetization = run.lists[run.position]
@@ -157,6 +170,10 @@ def _store_page(run: _ProviderSync, page: SearchPage | None, offer: Offer) -> No
         new = [movie for tmdb_id, movie in movies.items() if tmdb_id not in known]
         stored = {tmdb_id: result.movie.pk for tmdb_id, result in movies_store(new).items()}
         movie_ids: Sequence[int] = [*known.values(), *stored.values()]
-        region_offers_add(region=run.region, keys_by_movie=dict.fromkeys(movie_ids, offer.key))
+        region_offers_add(
+            region=run.region,
+            keys_by_movie=dict.fromkeys(movie_ids, offer.key),
+            run_started_at=run.started_at,
+        )
         run.result.offers += len(movie_ids)
         save_checkpoint(NAME, run.to_json())

@@ -1,10 +1,14 @@
 """sync_tmdb --providers: complete, partly failed, and resumed."""
 
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
+from django.db.models import F
+from django.utils import timezone
 
-from movies.models import Movie, Offers
+from movies.availability import Offer
+from movies.models import MAX_OFFERS_AGE, Movie, Offers
 from tmdb.fake.availability import PROVIDERS, is_offered
 from tmdb.fake.movies import FIRST_GENERATED_ID, generate_movie
 from tmdb.models import SyncProgress
@@ -16,6 +20,29 @@ LISTS_OF_GERMANY = 5 * sum("DE" in regions for _, _, regions, _ in PROVIDERS)
 @pytest.fixture
 def sync(run_command):
     return partial(run_command, "sync_tmdb", "--providers", "de", "--pages", "1")
+
+
+@pytest.fixture
+def cut_off_run(sync, tmdb_server, monkeypatch):
+    """The error of a run that TMDb's failures end at its eleventh request."""
+    record, sent = tmdb_server.record, []
+
+    def fail_after_ten(request):
+        sent.append(request)
+        mode = record(request)
+        return "422" if 10 < len(sent) <= 15 else mode
+
+    monkeypatch.setattr(tmdb_server, "record", fail_after_ten)
+    return sync()[2]
+
+
+def make_run_older(age):
+    """Change the stored times, as if the run that was cut off had started and ended earlier."""
+    progress = SyncProgress.objects.get()
+    started_at = datetime.fromisoformat(progress.position["started_at"]) - age
+    progress.position["started_at"] = started_at.isoformat()
+    progress.save()
+    Offers.objects.update(synced_at=F("synced_at") - age)
 
 
 def list_ids(api, query):
@@ -51,6 +78,17 @@ def test_a_second_run_on_the_same_day_changes_nothing(sync, tmdb_server):
     assert {offers.movie_id: offers.keys for offers in Offers.objects.all()} == keys
 
 
+def test_a_run_replaces_what_an_earlier_run_stored(sync, tmdb_server):
+    sync()
+    offers = Offers.objects.exclude(region="").earliest("movie_id")
+    ended = Offer("DE", "buy", 999).key
+    Offers.objects.filter(pk=offers.pk).update(keys=[*offers.keys, ended])
+
+    sync()
+
+    assert Offers.objects.get(pk=offers.pk).keys == offers.keys
+
+
 def test_a_page_that_fails_is_reported_and_the_others_are_stored(sync, tmdb_server, monkeypatch):
     record, sent = tmdb_server.record, []
 
@@ -69,25 +107,27 @@ def test_a_page_that_fails_is_reported_and_the_others_are_stored(sync, tmdb_serv
     assert Offers.objects.exists()
 
 
-def test_a_run_that_is_cut_off_is_continued(sync, tmdb_server, monkeypatch):
-    sent = []
-    record = tmdb_server.record
-
-    def fail_after_ten(request):
-        sent.append(request)
-        mode = record(request)
-        return "422" if 10 < len(sent) <= 15 else mode
-
-    monkeypatch.setattr(tmdb_server, "record", fail_after_ten)
-
-    _, _, failure = sync()
-
-    assert "Run sync_tmdb again to continue" in failure
+def test_a_run_that_is_cut_off_is_continued(sync, cut_off_run):
+    assert "Run sync_tmdb again to continue" in cut_off_run
     assert SyncProgress.objects.get().position["region"] == "DE"
+    make_run_older(timedelta(days=2))
     output, _, failure = sync()
     assert failure is None
     assert "Continued a run that was cut off" in output
     assert "Stored 160 offers in DE; read 40 pages" in output
+    continued = dict(Offers.objects.values_list("movie_id", "keys"))
+    sync()
+    assert dict(Offers.objects.values_list("movie_id", "keys")) == continued
+
+
+def test_a_run_whose_offers_are_too_old_is_not_continued(sync, cut_off_run):
+    make_run_older(timedelta(days=8))
+
+    output, _, failure = sync()
+
+    assert failure is None
+    assert "Continued" not in output
+    assert not Offers.objects.filter(synced_at__lt=timezone.now() - MAX_OFFERS_AGE).exists()
 
 
 @pytest.mark.parametrize(
