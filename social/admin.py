@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Count, Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
@@ -18,7 +18,15 @@ from django.utils.text import Truncator
 from accounts.admin import UserAdmin
 from accounts.models import User
 from nexus.core.admin import MemberContentAdmin, count_objects
-from social.models import HiddenReview, Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.models import (
+    HiddenReview,
+    Import,
+    MovieGroup,
+    Playlist,
+    PlaylistItem,
+    Rating,
+    ReviewReport,
+)
 from social.selectors.moderation import list_hidden_reviews
 from social.services.members import member_deactivate
 from social.services.moderation import (
@@ -409,6 +417,31 @@ class PlaylistItemAdmin(MemberContentAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PlaylistItem]) -> None:
         for playlist_id, movie_id in queryset.values_list("playlist_id", "movie_id"):
             playlist_item_remove(playlist_id=playlist_id, movie_id=movie_id)
+
+
+@admin.register(MovieGroup)
+class MovieGroupAdmin(MemberContentAdmin):
+    """Shows groups without their join code, with which anybody could join."""
+
+    list_display = ("name", "member_count", "created_at")
+    search_fields = ("name",)
+    fields = ("name", "members", "created_at", "id")
+    readonly_fields = ("members", "created_at", "id")
+    ordering = ("-created_at", "-id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MovieGroup]:
+        groups: QuerySet[MovieGroup] = super().get_queryset(request)
+        return groups.annotate(member_count=Count("memberships"))
+
+    @admin.display(description="members")
+    def member_count(self, group: Any) -> int:
+        count: int = group.member_count
+        return count
+
+    @admin.display(description="members, the owner first")
+    def members(self, group: MovieGroup) -> str:
+        memberships = group.memberships.order_by("joined_at", "id")
+        return ", ".join(memberships.values_list("user__username", flat=True)) or "-"
 
 
 @admin.register(Import)

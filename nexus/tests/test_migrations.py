@@ -45,6 +45,7 @@ REVIEWED = {
     ("social", "0022_indexes_of_viewings"): "concurrent indexes",
     ("social", "0024_reviews_without_a_score"): "drops a NOT NULL, in the system catalog only",
     ("social", "0013_index_of_unfinished_imports"): "indexes, and changes of the state alone",
+    ("social", "0030_moderators_groups"): "inserts a few rows of permissions",
 }
 SAFE_OPERATIONS = (
     migrations.CreateModel,

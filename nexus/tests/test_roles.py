@@ -21,6 +21,7 @@ from movies.models import Collection, Person
 from nexus.dev.pytest_plugin import PASSWORD
 from recommendations.models import Feedback, Training
 from social.models import HiddenReview, Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.services.groups import group_create
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +34,7 @@ MATRIX = {
     "social.playlist": {MODERATOR: "vd", ADMIN: "vd"},
     "social.playlistitem": {MODERATOR: "vd", ADMIN: "vd"},
     "social.reviewreport": {MODERATOR: "vd", ADMIN: "vd"},
+    "social.moviegroup": {MODERATOR: "vd", ADMIN: "vd"},
     "social.hiddenreview": {MODERATOR: "v", ADMIN: "v"},
     # Superusers only.
     "social.import": {},
@@ -59,6 +61,7 @@ def _roles(db):
         import_module("accounts.migrations.0013_personal_access_tokens").grant_tokens(apps, None)
         import_module("social.migrations.0005_moderators_reports").grant_reports(apps, None)
         import_module("social.migrations.0011_existing_moderation").grant_hidden_reviews(apps, None)
+        import_module("social.migrations.0030_moderators_groups").grant_groups(apps, None)
         import_module("recommendations.migrations.0002_admins_trainings").grant_trainings(
             apps, None
         )
@@ -87,6 +90,7 @@ def stored(make_user, make_movie):
         "social.reviewreport": ReviewReport.objects.create(
             rating=rating, reporter=make_user("bob"), reason="abuse"
         ),
+        "social.moviegroup": group_create(user_id=ann.pk, name="Friday"),
         "social.hiddenreview": HiddenReview.objects.create(user=ann, movie=movie, hidden_at=now),
         "social.import": Import.objects.create(user=ann, format="imdb", state="failed", step=""),
         "recommendations.training": Training.objects.create(algorithm="edlae-1"),

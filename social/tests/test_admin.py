@@ -6,8 +6,17 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from movies.models import Movie
-from social.models import HiddenReview, Import, Playlist, PlaylistItem, Rating, ReviewReport
+from social.models import (
+    HiddenReview,
+    Import,
+    MovieGroup,
+    Playlist,
+    PlaylistItem,
+    Rating,
+    ReviewReport,
+)
 from social.services.follows import follow_set
+from social.services.groups import group_create, group_join, vote_set
 from social.services.moderation import review_hide, review_report
 from social.services.playlists import playlist_create
 from social.services.ratings import rating_set
@@ -413,6 +422,29 @@ def test_a_report_page_shows_the_full_review_and_its_author(admin_client, stored
 
     assert review.strip() in page
     assert "ann" in page
+
+
+def test_a_group_is_shown_without_its_join_code_and_can_be_deleted(
+    admin_client, make_user, make_movie
+):
+    ann, bob = make_user("ann"), make_user("bob")
+    group = group_create(user_id=ann.pk, name="Friday")
+    group_join(user_id=bob.pk, join_code=group.join_code)
+    vote_set(group_id=group.pk, user_id=bob.pk, movie_id=make_movie("Alien").pk, vote="veto")
+    url = "/admin/social/moviegroup/"
+
+    found = admin_client.get(f"{url}?q=frid").content.decode()
+    others = admin_client.get(f"{url}?q=monday").content.decode()
+    page = admin_client.get(f"{url}{group.pk}/change/").content.decode()
+    deleted = admin_client.post(f"{url}{group.pk}/delete/", {"post": "yes"})
+
+    assert "Friday" in found
+    assert '<td class="field-member_count">2</td>' in found
+    assert "Friday" not in others
+    assert "ann, bob" in page
+    assert group.join_code not in found + page
+    assert deleted.status_code == 302
+    assert not MovieGroup.objects.exists()
 
 
 def test_the_admin_shows_why_an_import_failed_and_is_read_only(admin_client, make_user):
