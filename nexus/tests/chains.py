@@ -221,8 +221,14 @@ def load_schema(raw: Mapping[str, Any]) -> Any:
 
 # Cursors, which only the service creates, and aliases of other parameters.
 _OMITTED_PARAMETERS = {"cursor", "q", "min_score", "max_score"}
-# Only the first page exists, and the order of a playlist needs If-Match.
-_PARAMETERS: dict[str, dict[str, Any]] = {"page": {"maximum": 1}, "If-Match": {"required": True}}
+# Only the first page exists, the order of a playlist needs If-Match, and few texts are the tag of a
+# language or the code of a region.
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "page": {"maximum": 1},
+    "If-Match": {"required": True},
+    "language": {"enum": ["de", "pt-BR"]},
+    "region": {"enum": ["DE", "US"]},
+}
 
 
 def add_realistic_values(
